@@ -24,7 +24,7 @@ LIBS   := -lopenblas -lz -lsqlite3 -lcjson -lm -ldl -pthread
 
 # Everything below runtime/ and lang/ is compiled: a new file needs no entry here.
 SRC  := $(sort $(shell find runtime lang -name '*.c' ! -path 'lang/tools/main.c' ! -path 'lang/tools/embed.c'))
-GEN  := $(B)/gen/scan.c $(B)/gen/grammar.c $(B)/gen/stdlib.c
+GEN  := $(B)/gen/scan.c $(B)/gen/grammar.c $(B)/gen/stdlib.c $(B)/gen/tables.c
 OBJ  := $(SRC:%.c=$(B)/obj/%.o) $(GEN:%.c=%.o)
 STD  := $(sort $(shell find stdlib -type f))
 
@@ -60,6 +60,16 @@ $(B)/gen/grammar.c: $(B)/gen/grammar.h ;
 
 $(B)/gen/stdlib.c: $(B)/embed $(STD)
 	$(B)/embed $(STD) > $@.tmp && mv $@.tmp $@
+# Every `const Native natives_AREA[]` of lang/bind and lang/blocks is a table of
+# library functions: an area is added by adding its file.
+NATIVES := $(sort $(wildcard lang/bind/*.c lang/blocks/*.c))
+$(B)/gen/tables.c: $(NATIVES) Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "lang/vm/vm.h"'; \
+	   names=$$(grep -hoE '^const Native natives_[a-z_]+' $(NATIVES) /dev/null | cut -d' ' -f3); \
+	   for n in $$names; do echo "extern const Native $$n[];"; done; \
+	   echo 'const Native *const native_tables[] = {'; \
+	   for n in $$names; do echo "  $$n,"; done; echo '  0};'; } > $@
 $(B)/embed: lang/tools/embed.c
 	@mkdir -p $(@D)
 	$(CC) -O1 -o $@ $<

@@ -29,9 +29,10 @@ enum {
 };  /* neither: a traced argument raises "no derivative for `name`"           */
 typedef struct Native { const char *name, *signature, *doc; NativeFn fn; int flags; } Native;
 
-/* All tables of lang/bind and lang/blocks are listed in lang/bind/tables.c:
- * adding an area is one line there, adding a function one row in its table.
- * A table ends with a row whose name is NULL.                                */
+/* Every array `const Native natives_AREA[] = {` (at the start of a line) in a
+ * file of lang/bind or lang/blocks is found by the Makefile: adding an area
+ * is adding its file, adding a function one row.  A table ends with a row
+ * whose name is NULL.                                                        */
 extern const Native *const native_tables[];   /* NULL at the end */
 
 /* Calls any callable.  args are borrowed; *out is a new reference. */
