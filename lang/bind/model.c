@@ -196,7 +196,7 @@ static int bind_forward(Vm *vm, Value *args, int n, Value *out) {
 }
 
 const Native natives_model[] = {
-  {"__leaf", "name, init, shape, lo = nil, hi = nil", "Start value of a `param`.", model_leaf, NF_HIDDEN},
+  {"__leaf", "name, init, shape", "Start value of a `param`.", model_leaf, NF_HIDDEN},
   {"__model", "name, fields, leaves, methods", "Builds a model value.", model_make, NF_HIDDEN | NF_DIFF},
   {"__note", "model, name, value", "Attaches something that is not a leaf.", bind_note, NF_HIDDEN},
   {"__forward", "model, x, train", "Runs a model in training or in use.", bind_forward, NF_HIDDEN | NF_DIFF},

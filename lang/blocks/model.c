@@ -179,15 +179,18 @@ static Node *let_node(Source *s, const char *name, Node *value, const Node *at) 
   return n;
 }
 
-/* param W[a, b] = init in (lo, hi)  =>  __leaf("W", init, (a, b), lo, hi) */
-static Node *leaf_call(Source *s, Node *leaf) {
+/* param W[a, b] = init  =>  __leaf("W", init, (a, b)) */
+static Node *leaf_call(Lower *lo, Node *leaf) {
+  Source *s = lo->source;
+  if (leaf->b || leaf->c) {
+    Diag *d = diag_add(lo->diags, DIAG_ERROR, s, leaf->span, "a model's param has no interval");
+    diag_help(d, "keep `%s` free and map it in forward, for example softplus(%s)", leaf->name, leaf->name);
+  }
   Node *shape = node_new(s, N_TUPLE, leaf);
   if (!shape) return NULL;
   for (uint32_t i = 0; i < leaf->n; i++) node_push(s, shape, leaf->items[i]);
-  Node *nil = node_new(s, N_NIL, leaf);
-  Node *args[] = {text_node(s, leaf->name, leaf), leaf->a ? leaf->a : nil, shape,
-                  leaf->b ? leaf->b : nil, leaf->c ? leaf->c : nil};
-  return node_call(s, "__leaf", leaf->a ? leaf->a : leaf, 5, args);
+  Node *args[] = {text_node(s, leaf->name, leaf), leaf->a ? leaf->a : node_new(s, N_NIL, leaf), shape};
+  return node_call(s, "__leaf", leaf->a ? leaf->a : leaf, 3, args);
 }
 
 /* fn forward(x) = body  =>  (.self, x) => body' */
@@ -238,7 +241,7 @@ Node *lower_model(Lower *lo, Node *decl) {
     Node *st = body->items[i];
     switch (st->kind) {
     case N_LEAF:
-      node_push(s, block, let_node(s, st->name, leaf_call(s, st), st));
+      node_push(s, block, let_node(s, st->name, leaf_call(lo, st), st));
       node_push(s, leaves, text_node(s, st->name, st));
       break;
     case N_EQUATION: node_push(s, block, let_node(s, st->name, st->a, st)); break;
