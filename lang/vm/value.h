@@ -35,7 +35,7 @@ typedef struct {
   Record *fields;           /* owned                                          */
   Record *methods;          /* closures whose first parameter is the model    */
   Record *notes;            /* m.history, m.best: not leaves; may be NULL     */
-  const char **leaf_names;  /* fields declared by `param`                     */
+  List *leaf_names;         /* tuple of Str: fields declared by `param`       */
 } Model;
 
 /* Values of one kind made by a library area (Sampler, Dataset, Attention
