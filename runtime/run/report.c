@@ -15,9 +15,14 @@
 
 /* ---- one number ------------------------------------------------------------ */
 
-static int decimals_for(double half) {
-  if (!(half > 0) || !isfinite(half)) return -1;
+/* Two digits of the half width, but never more than five of the mean. */
+static int decimals_for(double mean, double half) {
+  if (!(half > 0) || !isfinite(half) || !isfinite(mean)) return -1;
   int d = 1 - (int)floor(log10(half));
+  if (mean != 0) {
+    int most = 4 - (int)floor(log10(fabs(mean)));
+    if (d > most) d = most;
+  }
   return d < 0 ? 0 : d > 12 ? 12 : d;
 }
 
@@ -33,7 +38,7 @@ static void estimate_write(const Estimate *e, bool sign, Buf *out) {
     return;
   }
   double up = e->hi - e->mean, down = e->mean - e->lo, half = up > down ? up : down;
-  int d = decimals_for(half);
+  int d = decimals_for(e->mean, half);
   number_text(e->mean, d, sign, out);
   if (!isfinite(half)) return; /* n = 1: no interval */
   if (fabs(up - down) <= 1e-9 * half || half == 0) {
