@@ -7,6 +7,9 @@
  * same bits on every machine, and loops the compiler vectorises.             */
 #include <math.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include <Random123/philox.h>
 
@@ -46,13 +49,13 @@ void rng_bits(RngCall c, uint64_t e, uint32_t out[4]) {
 
 /* ---- from bits to numbers --------------------------------------------------- */
 
-static inline double bits_unit(uint32_t lo, uint32_t hi) {
+static inline __attribute__((always_inline)) double bits_unit(uint32_t lo, uint32_t hi) {
   return (double)(int64_t)(((uint64_t)hi << 32 | lo) >> 11) * 0x1p-53;
 }
 
 /* log(u) for u in (0, 1]: u = m 2^k with m in [sqrt(1/2), sqrt(2)), then
  * log m = 2 atanh((m-1)/(m+1)) by its series; below 1 ulp of the sum.        */
-static inline double unit_log(double u) {
+static inline __attribute__((always_inline)) double unit_log(double u) {
   int64_t b;
   memcpy(&b, &u, 8);
   int64_t k = (b - 0x3fe6a09e667f3bcdll) >> 52;
@@ -79,7 +82,7 @@ static inline double unit_log(double u) {
 }
 
 /* cos(2 pi t) for t in [0, 1): folded onto sin(2 pi w), |w| <= 1/4. */
-static inline double turn_cos(double t) {
+static inline __attribute__((always_inline)) double turn_cos(double t) {
   double w = 0.25 - fabs(t - 0.5);        /* cos(2 pi t) = -cos(2 pi (t - 1/2)) */
   double x = -w * 6.283185307179586477, z = x * x;
   double p = -1.0 / 51090942171709440000.0;   /* -1/21! */
@@ -95,9 +98,6 @@ static inline double turn_cos(double t) {
   return x - x * z * p;
 }
 
-static inline double box_muller(double u, double t) {
-  return sqrt(-2 * unit_log(1 - u)) * turn_cos(t);
-}
 
 double rng_uniform(RngCall c, uint64_t e) {
   uint32_t r[4];
@@ -108,7 +108,7 @@ double rng_uniform(RngCall c, uint64_t e) {
 double rng_normal(RngCall c, uint64_t e) {
   uint32_t r[4];
   rng_bits(c, e, r);
-  return box_muller(bits_unit(r[0], r[1]), bits_unit(r[2], r[3]));
+  return sqrt(-2 * unit_log(1 - bits_unit(r[0], r[1]))) * turn_cos(bits_unit(r[2], r[3]));
 }
 
 /* ---- blocks ------------------------------------------------------------------ */
@@ -140,7 +140,7 @@ block_bits(uint64_t key, uint64_t call, uint64_t e0, int n, uint64_t *restrict a
 
 /* 53 high bits as a number in [0, 1): placed in the mantissas of two numbers,
  * exactly, because AVX2 cannot convert 64-bit integers.                      */
-static inline double word_unit(uint64_t w) {
+static inline __attribute__((always_inline)) double word_unit(uint64_t w) {
   uint64_t hi = w >> 43 | 0x3ff0000000000000ull;          /* top 21 bits       */
   uint64_t lo = (w >> 11 & 0xffffffffu) | 0x3ff0000000000000ull;  /* next 32   */
   double h, l;
@@ -149,17 +149,27 @@ static inline double word_unit(uint64_t w) {
   return (h - 1) * 0x1p31 + (l - 1) * 0x1p-1;
 }
 
+/* Correctly rounded square roots, two at a time: the compiler does not
+ * vectorise sqrt() while it may set errno.                                   */
+static inline __attribute__((always_inline)) void block_sqrt(int n, double *x) {
+  int i = 0;
+#if defined(__SSE2__)
+  for (; i + 2 <= n; i += 2) _mm_storeu_pd(x + i, _mm_sqrt_pd(_mm_loadu_pd(x + i)));
+#endif
+  for (; i < n; i++) x[i] = sqrt(x[i]);
+}
+
 static inline __attribute__((always_inline)) void
 block_fill(bool normal, RngCall c, uint64_t e0, int n, double *restrict out) {
   uint64_t ab[BLOCK], cd[BLOCK];
   block_bits(c.key, c.call, e0, n, ab, cd);
-  if (normal) {
-#pragma omp simd
-    for (int i = 0; i < n; i++) out[i] = box_muller(word_unit(ab[i]), word_unit(cd[i]));
-  } else {
-#pragma omp simd
+  if (!normal) {
     for (int i = 0; i < n; i++) out[i] = word_unit(ab[i]);
+    return;
   }
+  for (int i = 0; i < n; i++) out[i] = -2 * unit_log(1 - word_unit(ab[i]));
+  block_sqrt(n, out);
+  for (int i = 0; i < n; i++) out[i] *= turn_cos(word_unit(cd[i]));
 }
 
 /* The instruction set changes speed only: contraction into fused multiply-adds
@@ -169,7 +179,7 @@ block_fill(bool normal, RngCall c, uint64_t e0, int n, double *restrict out) {
     if (normal) block_fill(true, c, e0, n, out);                              \
     else block_fill(false, c, e0, n, out);                                    \
   }
-#define FAST __attribute__((optimize("O3", "fp-contract=off", "no-math-errno", "no-trapping-math")))
+#define FAST __attribute__((optimize("O3")))
 LEVEL(fill_plain, FAST)
 #if defined(__x86_64__)
 LEVEL(fill_avx2, FAST __attribute__((target("avx2"))))
