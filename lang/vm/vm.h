@@ -76,6 +76,7 @@ typedef struct VmHooks {
   void (*write)(void *user, const char *text, size_t n);  /* print(); NULL: stdout */
   void (*log)(void *user, const char *text, size_t n);    /* progress, warnings; NULL: dropped */
   bool progress;             /* log goes to a terminal: show progress lines     */
+  const struct RunOptions *run;  /* of experiments: runtime/run/options.h; NULL: defaults */
 } VmHooks;
 /* hooks may be NULL; NULL result: out of memory.  rt stays the caller's. */
 Vm *vm_open(Rt *rt, const VmHooks *hooks);
