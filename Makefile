@@ -23,22 +23,34 @@ CFLAGS ?=
 LIBS   := -lopenblas -lz -lsqlite3 -lcjson -lm -ldl -pthread
 
 # Everything below runtime/ and lang/ is compiled: a new file needs no entry here.
-SRC  := $(sort $(shell find runtime lang -name '*.c' ! -path 'lang/tools/main.c' ! -path 'lang/tools/embed.c'))
+# Of lang/tools only the embedding interface belongs to the library.
+SRC  := $(sort $(shell find runtime lang -name '*.c' ! -path 'lang/tools/*') lang/tools/api.c)
+CLI  := $(filter-out lang/tools/api.c lang/tools/embed.c,$(wildcard lang/tools/*.c))
 GEN  := $(B)/gen/scan.c $(B)/gen/grammar.c $(B)/gen/stdlib.c $(B)/gen/tables.c
 OBJ  := $(SRC:%.c=$(B)/obj/%.o) $(GEN:%.c=%.o)
-STD  := $(sort $(shell find stdlib -type f))
+STD  := $(sort $(shell find stdlib -type f ! -name '*.md'))
 
-.PHONY: all demo test bench install clean deps
+VERSION := 0.1.0
+SONAME  := libqa.so.0
+
+.PHONY: all demo test bench install clean deps tests fuzz
 all: $(B)/qa $(B)/libqa.a $(B)/libqa.so
 
-$(B)/qa: $(B)/obj/lang/tools/main.o $(B)/libqa.a
-	$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(B)/libqa.a -ledit $(LIBS)
+$(B)/qa: $(CLI:%.c=$(B)/obj/%.o) $(B)/libqa.a
+	$(CC) $(FLAGS) $(CFLAGS) -o $@ $^ -ledit $(LIBS)
 
 $(B)/libqa.a: $(OBJ)
 	rm -f $@; ar rcs $@ $(OBJ)
 
-$(B)/libqa.so: $(OBJ)
-	$(CC) $(FLAGS) $(CFLAGS) -shared -Wl,-soname,libqa.so.0 -o $@ $(OBJ) $(LIBS)
+# Only what qa.h declares is exported: everything is compiled hidden, and the
+# version script keeps out what the linker itself would add.
+$(B)/libqa.so.$(VERSION): $(OBJ) lang/tools/libqa.map
+	$(CC) $(FLAGS) $(CFLAGS) -shared -Wl,-soname,$(SONAME) \
+	  -Wl,--version-script=lang/tools/libqa.map -o $@ $(OBJ) $(LIBS)
+$(B)/$(SONAME): $(B)/libqa.so.$(VERSION)
+	@ln -sf $(<F) $@
+$(B)/libqa.so: $(B)/$(SONAME)
+	@ln -sf $(<F) $@
 
 $(B)/obj/%.o: %.c | $(B)/gen/grammar.h
 	@mkdir -p $(@D)
@@ -73,6 +85,82 @@ $(B)/gen/tables.c: $(NATIVES) Makefile
 $(B)/embed: lang/tools/embed.c
 	@mkdir -p $(@D)
 	$(CC) -O1 -o $@ $<
+
+# ---- what has to be installed ------------------------------------------------
+# Debian's names.  The first list builds and runs qa, the second one its tests.
+DEPS      := gcc libc6-dev make pkg-config re2c lemon libopenblas-dev liblapacke-dev libcjson-dev \
+             libsqlite3-dev librandom123-dev libedit-dev zlib1g-dev gnuplot-nox
+DEPS_TEST := g++ libcmocka-dev
+deps:
+	@bash .ci/deps $(DEPS) $(if $(filter test,$(MAKECMDGOALS)),$(DEPS_TEST)) $(MORE_DEPS)
+
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+demo: deps
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	$(B)/qa run examples/qho/digits.qa
+
+# ---- tests -------------------------------------------------------------------
+# Unit tests are cmocka programs, one a file; tests/run says how the rest works.
+FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
+UNIT := $(patsubst %.c,$(B)/%,$(sort $(shell find tests -name 'test_*.c')))
+tests: $(UNIT) $(if $(FUZZERS),$(B)/tests/fuzz/replay)
+$(B)/tests/%: tests/%.c $(B)/libqa.a
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(WARN) $(CFLAGS) -MMD -MP -o $@ $< $(B)/libqa.a -lcmocka -lutil $(LIBS)
+
+test: deps
+	@MAKE="$(MAKE)" JOBS=$(JOBS) bash tests/run
+
+bench: all
+	@for b in tests/bench/*.sh; do echo "== $$b"; QA=$(abspath $(B))/qa bash $$b || exit 1; done
+
+# ---- fuzzing (clang's libFuzzer) ---------------------------------------------
+# make fuzz TARGET=run SECONDS=180;  the corpus is replayed by `make test`.
+TARGET  ?= run
+SECONDS ?= 180
+FUZZ_B  := build/fuzz
+FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE -O1 -g -I. -Ilang -I$(B)/gen -fno-omit-frame-pointer \
+              -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -w
+fuzz: $(FUZZ_B)/fuzz_$(TARGET)
+	@mkdir -p $(FUZZ_B)/corpus-$(TARGET)
+	$< -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
+	  -dict=tests/fuzz/qa.dict -artifact_prefix=$(FUZZ_B)/ $(FUZZ_B)/corpus-$(TARGET) tests/fuzz/corpus
+$(FUZZ_B)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_B)/libqa.a
+	clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_B)/libqa.a $(LIBS)
+FUZZ_OBJ := $(SRC:%.c=$(FUZZ_B)/obj/%.o) $(GEN:$(B)/%.c=$(FUZZ_B)/%.o)
+$(FUZZ_B)/libqa.a: $(FUZZ_OBJ)
+	rm -f $@; ar rcs $@ $(FUZZ_OBJ)
+$(FUZZ_B)/obj/%.o: %.c | $(B)/gen/grammar.h
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+$(FUZZ_B)/gen/%.o: $(B)/gen/%.c
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) -c -o $@ $<
+# Every target in one program that reads files: the corpus without clang.
+$(B)/tests/fuzz/replay: tests/fuzz/replay.c $(FUZZERS) $(B)/libqa.a
+	@mkdir -p $(@D)
+	for f in $(FUZZERS); do n=$$(basename $$f .c); \
+	  $(CC) $(FLAGS) $(WARN) -Wno-missing-prototypes $(CFLAGS) -DLLVMFuzzerTestOneInput=$$n \
+	    -c -o $(@D)/$$n.o $$f || exit 1; done
+	{ for f in $(FUZZERS:tests/fuzz/%.c=%); do echo "FUZZ($$f)"; done; } > $(@D)/targets.h
+	$(CC) $(FLAGS) $(WARN) $(CFLAGS) -I$(@D) -o $@ $< $(FUZZERS:tests/fuzz/%.c=$(@D)/%.o) \
+	  $(B)/libqa.a $(LIBS)
+
+# ---- installing --------------------------------------------------------------
+D := $(DESTDIR)$(PREFIX)
+install: all
+	install -d $(D)/bin $(D)/include $(D)/lib/pkgconfig $(D)/share/man/man1
+	install -m 755 $(B)/qa $(D)/bin/qa
+	install -m 644 lang/qa.h $(D)/include/qa.h
+	install -m 644 $(B)/libqa.a $(D)/lib/libqa.a
+	install -m 755 $(B)/libqa.so.$(VERSION) $(D)/lib/libqa.so.$(VERSION)
+	ln -sf libqa.so.$(VERSION) $(D)/lib/$(SONAME)
+	ln -sf $(SONAME) $(D)/lib/libqa.so
+	$(B)/qa --man > $(D)/share/man/man1/qa.1
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
+	  'Name: qa' 'Description: attention as physics: the qa language, embeddable' \
+	  'Version: $(VERSION)' 'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lqa' \
+	  'Libs.private: $(LIBS) -fopenmp' > $(D)/lib/pkgconfig/qa.pc
 
 clean:
 	rm -rf build

@@ -35,7 +35,7 @@ typedef struct {
   Record *fields;           /* owned                                          */
   Record *methods;          /* closures whose first parameter is the model    */
   Record *notes;            /* m.history, m.best: not leaves; may be NULL     */
-  const char **leaf_names;  /* fields declared by `param`                     */
+  List *leaf_names;         /* tuple of Str: fields declared by `param`       */
 } Model;
 
 /* Values of one kind made by a library area (Sampler, Dataset, Attention
@@ -53,6 +53,7 @@ typedef struct BoxType {
   Box *(*clone)(Vm *vm, Box *self);                   /* copy-on-write        */
   bool (*equal)(Vm *vm, Box *a, Box *b);              /* NULL: identity       */
   void (*hash)(Vm *vm, Box *self, Sha256 *h);         /* for run keys         */
+  int (*explain)(Vm *vm, Box *self, Buf *out);        /* explain(b); may be NULL */
 } BoxType;
 struct Box { Obj obj; const BoxType *type; void *data; };
 
