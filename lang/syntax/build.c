@@ -126,6 +126,22 @@ Node *mk_order(Parse *p, Node *order, Tok op, Tok name) {
   return p->fatal ? order : push(p, order, name_node(p, name));
 }
 
+/* `i, j in 0..n`: binders without a range share the range of the next that has one. */
+Node *mk_clause(Parse *p, Node *clauses, Node *clause) {
+  if (clause->kind != N_BIND || !clause->a) return push(p, clauses, clause);
+  uint32_t first = clauses->n;
+  while (first > 0 && clauses->items[first - 1]->kind == N_BIND && !clauses->items[first - 1]->a) first--;
+  if (first == clauses->n) return push(p, clauses, clause);
+  Node *shared = clauses->items[first];
+  for (uint32_t i = first + 1; i < clauses->n; i++) push(p, shared, clauses->items[i]->items[0]);
+  push(p, shared, clause->items[0]);
+  shared->a = own(p, shared, clause->a);
+  shared->span.end = clause->span.end;
+  clauses->span.end = clause->span.end;
+  clauses->n = first;
+  return push(p, clauses, shared);     /* again in its place, depth accounted */
+}
+
 Node *mk_paren(Parse *p, Tok open, Node *list, Tok close, bool comma) {
   if (list->n != 1 || comma) return wrap(list, N_TUPLE, open, close);
   Node *n = list->items[0];

@@ -299,7 +299,7 @@ static void general(Case *c) {
     source_locate(c->p->source, c->found->start, &line2, &column);
     if (line != line2) diag_second(d, c->p->source, span(open), "in the bracket opened here");
   }
-  bool word = c->found->kind >= T_LET && c->found->text && accepts(c, T_NAME) && c->found->kind != T_NAME;
+  bool word = c->found->text && accepts(c, T_NAME) && c->found->kind != T_NAME && c->found->kind != T_STR;
   if (word) diag_help(d, "`%s` is a word of the language; choose another name", c->found->text);
   buf_free(&b);
 }

@@ -117,7 +117,7 @@ stmt(A) ::= UNSUPPORTED(T). { A = mk_tok(p, N_ERROR, T); A->name = T.text; }
 
 // ---- clauses of for, comprehensions, generators, sweep ----------------------
 clauses(A) ::= clause(B). { A = mk_list(p, N_GEN, B); }
-clauses(A) ::= clauses(B) COMMA clause(C). { A = push(p, B, C); }
+clauses(A) ::= clauses(B) COMMA clause(C). { A = mk_clause(p, B, C); }
 clause(A) ::= binder(B). { A = mk_list(p, N_BIND, B); }
 clause(A) ::= binder(B) IN oper(C). { A = mk_list(p, N_BIND, B); A->a = own(p, A, C); }
 clause(A) ::= order(B). { A = B; }

@@ -82,6 +82,7 @@ Node *mk_unary(Parse *p, NodeKind k, AstOp op, Tok t, Node *a);
 Node *mk_binary(Parse *p, NodeKind k, AstOp op, Node *a, Tok t, Node *b);
 Node *mk_compare(Parse *p, AstOp op, Node *a, Tok t, Node *b);
 Node *mk_order(Parse *p, Node *order, Tok op, Tok name);
+Node *mk_clause(Parse *p, Node *clauses, Node *clause);
 Node *mk_list(Parse *p, NodeKind k, Node *first);
 Node *push(Parse *p, Node *list, Node *item);
 Node *own(Parse *p, Node *parent, Node *child); /* accounts depth, widens the span; returns child */

@@ -8,15 +8,16 @@
 #include "grammar.h"
 #include <string.h>
 
-#define ONE(kind) do { scan_emit(s, kind, from, cur); continue; } while (0)
+/* No do-while: `continue` must reach the scanner's loop. */
+#define ONE(kind) { scan_emit(s, kind, from, cur); continue; }
 /* A spelling of another language: reported, then read as what was meant. */
 #define MEANT(kind, ...)                                                      \
-  do {                                                                        \
+  {                                                                           \
     diag_help(scan_error(s, from, cur, __VA_ARGS__), "%s", meant);            \
     s->flags |= TOK_BAD;                                                      \
     scan_emit(s, kind, from, cur);                                            \
     continue;                                                                 \
-  } while (0)
+  }
 #define SAY(text) (meant = (text))
 
 static void run(Scan *s) {
