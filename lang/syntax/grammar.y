@@ -41,7 +41,9 @@ stmts(A) ::= . { A = mk(p, N_BLOCK, p->toks.items[p->at].start, p->toks.items[p-
 stmts(A) ::= stmts(B) NL. { A = B; }
 stmts(A) ::= stmts(B) stmt(C) NL. { A = push(p, B, C); }
 stmts(A) ::= stmts(B) error NL(T). {
-  A = push(p, B, mk_tok(p, N_ERROR, T));
+  Node *n = mk(p, N_ERROR, p->error_start, T.end);   /* the text that was skipped */
+  if (n->span.start > T.start) n->span.start = T.start;
+  A = push(p, B, n);
   yypParser->yyerrcnt = -1;   /* Lemon's missing yyerrok: report the next line too */
 }
 
@@ -310,7 +312,7 @@ pair(A) ::= NAME(T) COLON expr(B). { A = mk_named(p, N_PAIR, T, T, B); }
 pair(A) ::= STR(T) COLON expr(B). { A = mk_named(p, N_PAIR, T, T, B); }
 
 // Tokens that no rule uses: the driver takes them out of the stream.
-%token HAMILTONIAN CIRCUIT BINARY_WORD.
+%token HAMILTONIAN CIRCUIT BINARY_WORD SEMICOLON.
 
 %code {
 /* Replays the moves that `token` would cause on a copy of the state stack,
