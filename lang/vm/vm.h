@@ -20,6 +20,8 @@ Rt *vm_rt(Vm *vm);
  * order.  The args are the callee's to use: it may take one over by copying
  * it and setting args[i] = NIL_VALUE; what is left is released by the VM.  A
  * tensor argument with refs == 1 may be changed in place.
+ * A row without a signature (NULL) is a value, such as `pi`: fn is called once
+ * with no arguments and the name means its result.
  * Doc: first line a summary with shapes; then details, errors, source.       */
 typedef int (*NativeFn)(Vm *vm, Value *args, int n, Value *out);
 enum {
