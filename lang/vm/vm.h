@@ -115,6 +115,10 @@ bool vm_describe(Vm *vm, const char *name, const char **signature, const char **
  * text lives as long as the function.                                        */
 const char *callable_doc(Value fn);
 const char *callable_name(Value fn);
+/* "x, n = 2" as declared. */
+void callable_signature(Value fn, Buf *out);
+/* The instructions of a function of the language, with their places. */
+int vm_explain(Vm *vm, Value closure, Buf *out);
 /* Keeps v alive until vm_close (constants of the compiler). Takes over v. */
 int vm_keep(Vm *vm, Value v);
 #endif
