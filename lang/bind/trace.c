@@ -22,8 +22,10 @@ static int keep_leaf(Vm *vm, Trace *t, Tensor *leaf) {
 /* Replaces a number or tensor by a leaf of the innermost level. */
 static int trace_leaf(Vm *vm, const char *path, Value *leaf, void *user) {
   Rt *rt = vm_rt(vm);
+  const Trace *tr = user;
   Tensor *t = value_to_tensor(vm, *leaf);
-  Tensor *traced = t ? tape_leaf(rt, t) : NULL;
+  int level = rt->tape->depth - tr->outer;
+  Tensor *traced = t ? tape_leaf_at(rt, t, level) : NULL;
   tensor_unref(rt, t);
   if (!traced) return 1;
   if (keep_leaf(vm, user, traced)) {
@@ -55,27 +57,39 @@ static int as_float(Vm *vm, Value x, Value *out) {
   return 0;
 }
 
-int trace_begin(Vm *vm, Value x, const char *what, Trace *t) {
-  *t = (Trace){.value = NIL_VALUE};
+/* Containers: leaves as tree_visit finds them. */
+static int trace_tree(Vm *vm, const char *what, Value x, Trace *t) {
+  Leaves l;
+  if (leaves_list(vm, &t->value, &l)) return 1;
+  Tensor *flat = l.n > 1 && !l.traced ? leaves_flat(vm, &l) : NULL;
+  t->flat = flat != NULL;
+  tensor_unref(vm_rt(vm), flat);
+  leaves_free(vm, &l);
+  if (tree_own(vm, &t->value) || tree_visit(vm, &t->value, trace_leaf, t)) return 1;
+  if (t->n) return 0;
+  return vm_error(vm, "%s holds no float to differentiate by: it is a %s", what,
+                  value_type_name(x));
+}
+
+static int begin(Vm *vm, Value x, const char *what, Trace *t, bool outer) {
+  *t = (Trace){.value = NIL_VALUE, .outer = outer};
   if (as_float(vm, x, &t->value)) return 1;
-  bool plain = t->value.tag == V_FLOAT || value_is(t->value, OBJ_COMPLEX) ||
-               value_is(t->value, OBJ_TENSOR);
-  if (plain && !(value_is(t->value, OBJ_TENSOR) && AS_TENSOR(t->value)->dtype < DT_F32)) {
-    if (!trace_leaf(vm, "", &t->value, t)) return 0;
-  } else {
-    Leaves l;
-    if (!plain && !leaves_list(vm, &t->value, &l)) {
-      Tensor *flat = l.n > 1 && !l.traced ? leaves_flat(vm, &l) : NULL;
-      t->flat = flat != NULL;
-      tensor_unref(vm_rt(vm), flat);
-      leaves_free(vm, &l);
-      if (!tree_own(vm, &t->value) && !tree_visit(vm, &t->value, trace_leaf, t) && t->n) return 0;
-    }
-    if (t->n == 0 && !vm_rt(vm)->error.status)
-      vm_error(vm, "%s holds no float to differentiate by: it is a %s", what, value_type_name(x));
-  }
-  trace_end(vm, t);
-  return 1;
+  Value v = t->value;
+  int failed;
+  if (v.tag == V_FLOAT || value_is(v, OBJ_COMPLEX)) failed = trace_leaf(vm, "", &t->value, t);
+  else if (!value_is(v, OBJ_TENSOR)) failed = trace_tree(vm, what, x, t);
+  else if (AS_TENSOR(v)->dtype >= DT_F32) failed = trace_leaf(vm, "", &t->value, t);
+  else failed = vm_error(vm, "%s is a bool tensor: it has no derivative", what);
+  if (failed) trace_end(vm, t);
+  return failed;
+}
+
+int trace_begin(Vm *vm, Value x, const char *what, Trace *t) {
+  return begin(vm, x, what, t, false);
+}
+
+int trace_begin_outer(Vm *vm, Value x, const char *what, Trace *t) {
+  return begin(vm, x, what, t, true);
 }
 
 void trace_end(Vm *vm, Trace *t) {

@@ -43,6 +43,8 @@ int vm_call(Vm *vm, Value fn, const Value *args, int n, Value *out);
 int vm_call_named(Vm *vm, Value fn, const Value *args, int n, const char *const *names, Value *out);
 int vm_call_method(Vm *vm, Value model, const char *method, const Value *args, int n, Value *out);
 bool value_callable(Value v);
+/* Name of parameter i of a function written in qa; NULL: there is none.      */
+const char *vm_param_name(Value fn, uint32_t i);
 /* Does the function (a closure; others: false) have a parameter of this name? */
 bool callable_has_param(Value fn, const char *name);
 /* A global by name: top-level binding, native, or name autoloaded from a
