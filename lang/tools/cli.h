@@ -11,6 +11,7 @@
   X(EVAL, "eval", 'e', "EXPR", "print the value of an expression")                            \
   X(SEED, "seed", 0, "N", "key of the random numbers (default 0)")                            \
   X(THREADS, "threads", 0, "N", "threads that kernels may use (default: all processors)")     \
+  X(MEMORY, "memory", 0, "SIZE", "most memory for script data: 64MB, 2GB (default: no limit)")    \
   X(JOBS, "jobs", 'j', "N", "processes that share the runs of an experiment")                 \
   X(FRESH, "fresh", 0, NULL, "do every run again, whatever is stored")                        \
   X(WHY, "why", 0, NULL, "say why each run is done again")                                    \
