@@ -20,6 +20,8 @@ Rt *vm_rt(Vm *vm);
  * order.  The args are the callee's to use: it may take one over by copying
  * it and setting args[i] = NIL_VALUE; what is left is released by the VM.  A
  * tensor argument with refs == 1 may be changed in place.
+ * A row without a signature (NULL) is a value, such as `pi`: fn is called once
+ * with no arguments and the name means its result.
  * Doc: first line a summary with shapes; then details, errors, source.       */
 typedef int (*NativeFn)(Vm *vm, Value *args, int n, Value *out);
 enum {
@@ -41,6 +43,8 @@ int vm_call(Vm *vm, Value fn, const Value *args, int n, Value *out);
 int vm_call_named(Vm *vm, Value fn, const Value *args, int n, const char *const *names, Value *out);
 int vm_call_method(Vm *vm, Value model, const char *method, const Value *args, int n, Value *out);
 bool value_callable(Value v);
+/* Name of parameter i of a function written in qa; NULL: there is none.      */
+const char *vm_param_name(Value fn, uint32_t i);
 /* Does the function (a closure; others: false) have a parameter of this name? */
 bool callable_has_param(Value fn, const char *name);
 /* A global by name: top-level binding, native, or name autoloaded from a
@@ -69,4 +73,54 @@ int vm_with_scope(Vm *vm, uint64_t key, int (*fn)(Vm *vm, void *user), void *use
 int tree_visit(Vm *vm, Value *v, int (*visit)(Vm *vm, const char *path, Value *leaf, void *user), void *user);
 /* Makes every container on the way unshared (copying what is shared). */
 int tree_own(Vm *vm, Value *v);
+
+/* ---- opening, running (for tools and the embedding interface) ------------- */
+typedef struct VmHooks {
+  void *user;
+  void (*write)(void *user, const char *text, size_t n);  /* print(); NULL: stdout */
+  void (*log)(void *user, const char *text, size_t n);    /* progress, warnings; NULL: dropped */
+  bool progress;             /* log goes to a terminal: show progress lines     */
+  const struct RunOptions *run;  /* of experiments: runtime/run/options.h; NULL: defaults */
+} VmHooks;
+/* hooks may be NULL; NULL result: out of memory.  rt stays the caller's. */
+Vm *vm_open(Rt *rt, const VmHooks *hooks);
+void vm_close(Vm *vm);
+
+typedef enum {
+  VM_OK,
+  VM_INVALID,     /* does not parse or check: diags has it all                 */
+  VM_FAILED       /* rt->error has the status, diags the message with its place and trace */
+} VmResult;
+/* Parses, checks, compiles and runs.  main_file: experiments run.
+ * keep_globals: a REPL entry or qa_eval, whose top-level `var`s live on.
+ * *result (may be NULL) is the value of the last statement, a new reference.  */
+VmResult vm_run_source(Vm *vm, Source *s, bool main_file, bool keep_globals, Diags *diags,
+                       Value *result);
+VmResult vm_check_source(Vm *vm, Source *s, Diags *diags);   /* parses, checks, compiles */
+/* After a failing vm_call outside vm_run_source: the error with its trace. */
+void vm_report(Vm *vm, Diags *diags);
+
+/* What `input name = default` reads: the text is converted to the default's
+ * type when the statement runs.                                              */
+int vm_set_input(Vm *vm, const char *name, const char *text);
+const char *vm_unused_input(Vm *vm);     /* set but not declared; NULL: none    */
+int vm_define(Vm *vm, const char *name, Value v);   /* a global; takes over v   */
+/* A function value for a row that outlives the Vm. */
+int vm_define_native(Vm *vm, const Native *row);
+/* The row of the native function that runs: a host embeds it in its own struct. */
+const Native *vm_current_native(Vm *vm);
+/* Completion and help: every visible name; documentation of one.  A
+ * signature or doc may be NULL.                                              */
+void vm_names(Vm *vm, void (*each)(const char *name, void *data), void *data);
+bool vm_describe(Vm *vm, const char *name, const char **signature, const char **doc);
+/* Signature and documentation of a function value ("x, n = 2"). Malloc-free:
+ * text lives as long as the function.                                        */
+const char *callable_doc(Value fn);
+const char *callable_name(Value fn);
+/* "x, n = 2" as declared. */
+void callable_signature(Value fn, Buf *out);
+/* The instructions of a function of the language, with their places. */
+int vm_explain(Vm *vm, Value closure, Buf *out);
+/* Keeps v alive until vm_close (constants of the compiler). Takes over v. */
+int vm_keep(Vm *vm, Value v);
 #endif

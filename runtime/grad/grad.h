@@ -27,6 +27,8 @@ RtStatus tape_open(Rt *rt, uint64_t *mark);
 void tape_close(Rt *rt, uint64_t mark);
 /* A leaf of this level: same data, new node.  New reference. */
 Tensor *tape_leaf(Rt *rt, Tensor *t);
+/* A leaf of level `depth` (1: the outermost) while deeper ones are open. */
+Tensor *tape_leaf_at(Rt *rt, Tensor *t, int depth);
 static inline bool rt_taped(const Rt *rt, const Tensor *t);  /* below */
 /* Gradients of `out` (weighted by `seed`, NULL: ones; out must then be one
  * real number) with respect to n leaves made since `mark`.  grads[i] is a
@@ -60,7 +62,14 @@ RtStatus tape_add(Rt *rt, TapeNode *node, int k, Tensor *g);
 Tensor *tape_saved(const TapeNode *node, int k);  /* borrowed */
 void *tape_data(const TapeNode *node);
 
-struct RtTape { uint64_t base, next; int depth; bool recording; /* private part follows in tape.c */ };
+struct RtTape {
+  uint64_t base, next;
+  int depth;
+  bool recording;
+  bool retain;   /* keep saved tensors, so that tape_backward can run again  */
+  bool spent;    /* a pass without `retain` has released them                */
+  /* the private part follows: tape_private.h                                */
+};
 static inline bool rt_taped(const Rt *rt, const Tensor *t) {
   return rt->tape && rt->tape->recording && t->node >= rt->tape->base && t->node != 0;
 }

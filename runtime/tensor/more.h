@@ -8,12 +8,15 @@ Tensor *tensor_sort(Rt *rt, Tensor *a, int axis, bool descending);      /* stabl
 Tensor *tensor_argsort(Rt *rt, Tensor *a, int axis, bool descending);   /* i64 */
 Tensor *tensor_cumsum(Rt *rt, Tensor *a, int axis);
 Tensor *tensor_quantile(Rt *rt, Tensor *a, Tensor *q, int axis, bool all); /* linear interpolation; all: over every element */
+/* lo or hi nan: the range of the data.  The last bin is closed; values outside and nan are not counted. */
 Tensor *tensor_histogram(Rt *rt, Tensor *a, int64_t bins, double lo, double hi, Tensor **edges);
-Tensor *tensor_unique(Rt *rt, Tensor *a, Tensor **counts);              /* sorted, flat; counts may be NULL */
+Tensor *tensor_distinct(Rt *rt, Tensor *a, Tensor **counts);              /* sorted, flat; counts may be NULL */
 Tensor *tensor_nonzero(Rt *rt, Tensor *mask);                           /* (count, rank) i64 */
 /* out[ix[r], :] += rows[r, :] into zeros of n rows */
 Tensor *tensor_scatter_add(Rt *rt, int64_t n, Tensor *ix, Tensor *rows);
-/* Text as the REPL shows it: shape, dtype and a sample of large ones; the
- * whole of small ones; floats with the digits that matter.                  */
+/* Text as print() shows it: nested brackets, columns aligned, at most eight
+ * digits; above max_elements the corners, followed by `# f64 (1000, 1000)`.  */
 void tensor_print(const Tensor *t, Buf *out, int64_t max_elements);
+/* As the REPL shows it: dtype and shape always follow. */
+void tensor_print_kind(const Tensor *t, Buf *out, int64_t max_elements);
 #endif
