@@ -130,7 +130,9 @@ Tensor *linalg_cholesky(Rt *rt, Tensor *a) {
     for (int r = 0; r < m.n; r++)
       memset(p + ((size_t)r * (size_t)m.n + (size_t)r + 1) * es, 0, (size_t)(m.n - r - 1) * es);
     if (info > 0)
-      st = mats_fail(rt, &m, i, "the matrix is not positive definite: its leading %d rows and columns fail", info);
+      st = mats_fail(rt, &m, i,
+                     "the matrix is not positive definite: its leading %d rows and columns fail",
+                     info);
     else st = rt_poll(rt);
   }
   if (st) {
@@ -166,7 +168,8 @@ RtStatus linalg_eigh(Rt *rt, Tensor *a, Tensor **values, Tensor **vectors) {
   Tensor *w = batch_new(rt, &m, real, 1, (int64_t[]){m.n});
   RtStatus st = w ? RT_OK : rt->error.status;
   for (int64_t i = 0; st == RT_OK && m.n > 0 && i < m.count; i++) {
-    int info = lapack_eigh(m.dt, m.n, mats_at(&m, i), w->data + i * m.n * (int64_t)dtype_size[real]);
+    int info =
+        lapack_eigh(m.dt, m.n, mats_at(&m, i), w->data + i * m.n * (int64_t)dtype_size[real]);
     st = info ? mats_fail(rt, &m, i, "no convergence (LAPACK info %d)", info) : rt_poll(rt);
   }
   if (st) {
@@ -184,8 +187,7 @@ RtStatus linalg_eigh(Rt *rt, Tensor *a, Tensor **values, Tensor **vectors) {
 static void unpack_pairs(DType dt, int n, const void *wr, const void *wi, const void *v, void *w,
                          void *out) {
   DType z = complex_of(dt);
-  for (int k = 0; k < n; k++)
-    store(z, w, k, (c128){entry(dt, wr, k).re, entry(dt, wi, k).re});
+  for (int k = 0; k < n; k++) store(z, w, k, (c128){entry(dt, wr, k).re, entry(dt, wi, k).re});
   for (int k = 0; k < n; k++) {
     bool pair = entry(dt, wi, k).re != 0 && k + 1 < n;
     for (int64_t r = 0; r < n; r++) {
@@ -202,15 +204,15 @@ RtStatus linalg_eig(Rt *rt, Tensor *a, Tensor **values, Tensor **vectors) {
   void *work = NULL;
   RT_TRY(mats_open(rt, "eig", a, true, -1, &m));
   DType z = complex_of(m.dt);
-  size_t es = dtype_size[m.dt], zs = dtype_size[z], n = (size_t)m.n, bytes = (n * n + 2 * n + 1) * es;
+  size_t es = dtype_size[m.dt], zs = dtype_size[z], n = (size_t)m.n,
+         bytes = (n * n + 2 * n + 1) * es;
   Tensor *w = batch_new(rt, &m, z, 1, (int64_t[]){m.n});
   Tensor *v = w ? batch_new(rt, &m, z, 2, (int64_t[]){m.n, m.n}) : NULL;
   RtStatus st = v ? scratch(rt, bytes, &work) : rt->error.status;
   for (int64_t i = 0; st == RT_OK && n > 0 && i < m.count; i++) {
     char *wi_ = w->data + (size_t)i * n * zs, *vi = v->data + (size_t)i * n * n * zs;
     int info;
-    if (dtype_complex(m.dt))
-      info = lapack_eig_complex(m.dt, m.n, mats_at(&m, i), wi_, vi);
+    if (dtype_complex(m.dt)) info = lapack_eig_complex(m.dt, m.n, mats_at(&m, i), wi_, vi);
     else {
       char *wr = work, *wi = wr + n * es, *pack = wi + n * es;
       info = lapack_eig_real(m.dt, m.n, mats_at(&m, i), wr, wi, pack);
@@ -268,7 +270,8 @@ static RtStatus qr_one(const Mats *m, int64_t i, int k, void *tau, char *q, char
     memcpy(r + (row * n + row) * es, a + (row * n + row) * es, (n - row) * es);
   }
   if (lapack_qr_vectors(m->dt, m->m, k, m->n, a, tau)) return RT_ERROR;
-  for (size_t row = 0; row < (size_t)m->m; row++) memcpy(q + row * kk * es, a + row * n * es, kk * es);
+  for (size_t row = 0; row < (size_t)m->m; row++)
+    memcpy(q + row * kk * es, a + row * n * es, kk * es);
   return RT_OK;
 }
 

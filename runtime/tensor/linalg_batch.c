@@ -12,7 +12,7 @@ DType complex_of(DType dt) { return dt == DT_F32 || dt == DT_C64 ? DT_C64 : DT_C
 
 static bool all_finite(const Tensor *t) {
   int64_t n = t->size * (dtype_complex(t->dtype) ? 2 : 1);
-  double bad = 0;         /* 0 * x is 0 for finite x, else nan */
+  double bad = 0; /* 0 * x is 0 for finite x, else nan */
   if (t->dtype == DT_F32 || t->dtype == DT_C64) {
     const float *x = (const float *)(const void *)t->data;
     for (int64_t i = 0; i < n; i++) bad += (double)(0 * x[i]);
@@ -47,7 +47,9 @@ RtStatus mats_open(Rt *rt, const char *what, Tensor *a, bool square, int dt, Mat
     return rt_fail(rt, RT_ERROR, "%s: at most a million rows and columns, found shape %s", what,
                    tensor_shape_text(a, shape));
   RT_TRY(lapack_open(rt));
-  out->dt = dt >= 0 ? (DType)dt : a->dtype == DT_BOOL || a->dtype == DT_I64 ? DT_F64 : (DType)a->dtype;
+  out->dt = dt >= 0                                     ? (DType)dt
+            : a->dtype == DT_BOOL || a->dtype == DT_I64 ? DT_F64
+                                                        : (DType)a->dtype;
   out->m = (int)m;
   out->n = (int)n;
   out->lead = a->rank - 2;
@@ -87,7 +89,8 @@ static RtStatus common_batch(Rt *rt, const char *what, const Tensor *a, const Te
                              int64_t *batch) {
   int la = a->rank - 2, lb = b->rank - 2, n = la > lb ? la : lb;
   for (int k = 0; k < n; k++) {
-    int64_t x = k < n - la ? 1 : a->shape[k - (n - la)], y = k < n - lb ? 1 : b->shape[k - (n - lb)];
+    int64_t x = k < n - la ? 1 : a->shape[k - (n - la)],
+            y = k < n - lb ? 1 : b->shape[k - (n - lb)];
     if (x != y && x != 1 && y != 1) {
       char p[128], q[128];
       return rt_fail(rt, RT_ERROR, "%s: the leading axes of %s and %s do not broadcast", what,

@@ -14,12 +14,12 @@
 #include "runtime/tensor/linalg_lapack.h"
 
 #define EACH_PRECISION(F, name) F(s##name) F(d##name) F(c##name) F(z##name)
-#define EACH_FUNCTION(F)                                                      \
-  EACH_PRECISION(F, getrf) EACH_PRECISION(F, getrs) EACH_PRECISION(F, getri)  \
-  EACH_PRECISION(F, potrf) EACH_PRECISION(F, geev) EACH_PRECISION(F, gesdd)   \
-  EACH_PRECISION(F, geqrf) EACH_PRECISION(F, gelsd) EACH_PRECISION(F, trtrs)  \
-  F(ssyevd) F(dsyevd) F(cheevd) F(zheevd)                                     \
-  F(sorgqr) F(dorgqr) F(cungqr) F(zungqr) F(zgees)
+#define EACH_FUNCTION(F)                                                                           \
+  EACH_PRECISION(F, getrf)                                                                         \
+  EACH_PRECISION(F, getrs) EACH_PRECISION(F, getri) EACH_PRECISION(F, potrf)                       \
+      EACH_PRECISION(F, geev) EACH_PRECISION(F, gesdd) EACH_PRECISION(F, geqrf)                    \
+          EACH_PRECISION(F, gelsd) EACH_PRECISION(F, trtrs) F(ssyevd) F(dsyevd) F(cheevd)          \
+              F(zheevd) F(sorgqr) F(dorgqr) F(cungqr) F(zungqr) F(zgees)
 
 typedef struct {
 #define MEMBER(f) __typeof__(LAPACKE_##f) *f;
@@ -42,11 +42,11 @@ static void lapack_load(void) {
     snprintf(lapack.error, sizeof lapack.error, "%s", why ? why : "not found");
     return;
   }
-#define LOAD(f)                                                               \
-  {                                                                           \
-    void *p = dlsym(lib, "LAPACKE_" #f);                                      \
-    if (!p) snprintf(lapack.error, sizeof lapack.error, "LAPACKE_%s is missing", #f); \
-    memcpy(&lapack.f, &p, sizeof p);                                          \
+#define LOAD(f)                                                                                    \
+  {                                                                                                \
+    void *p = dlsym(lib, "LAPACKE_" #f);                                                           \
+    if (!p) snprintf(lapack.error, sizeof lapack.error, "LAPACKE_%s is missing", #f);              \
+    memcpy(&lapack.f, &p, sizeof p);                                                               \
   }
   EACH_FUNCTION(LOAD)
 #undef LOAD
@@ -63,25 +63,23 @@ RtStatus lapack_open(Rt *rt) {
 
 #define ROW LAPACK_ROW_MAJOR
 /* f(args) of the precision dt stands for */
-#define BY_DTYPE(f, ...)                                                      \
-  switch (dt) {                                                               \
-  case DT_F32: return lapack.s##f(__VA_ARGS__);                               \
-  case DT_F64: return lapack.d##f(__VA_ARGS__);                               \
-  case DT_C64: return lapack.c##f(__VA_ARGS__);                               \
-  default: return lapack.z##f(__VA_ARGS__);                                   \
+#define BY_DTYPE(f, ...)                                                                           \
+  switch (dt) {                                                                                    \
+  case DT_F32: return lapack.s##f(__VA_ARGS__);                                                    \
+  case DT_F64: return lapack.d##f(__VA_ARGS__);                                                    \
+  case DT_C64: return lapack.c##f(__VA_ARGS__);                                                    \
+  default: return lapack.z##f(__VA_ARGS__);                                                        \
   }
 /* the same where the complex routine has another name */
-#define BY_KIND(real, cplx, ...)                                              \
-  switch (dt) {                                                               \
-  case DT_F32: return lapack.s##real(__VA_ARGS__);                            \
-  case DT_F64: return lapack.d##real(__VA_ARGS__);                            \
-  case DT_C64: return lapack.c##cplx(__VA_ARGS__);                            \
-  default: return lapack.z##cplx(__VA_ARGS__);                                \
+#define BY_KIND(real, cplx, ...)                                                                   \
+  switch (dt) {                                                                                    \
+  case DT_F32: return lapack.s##real(__VA_ARGS__);                                                 \
+  case DT_F64: return lapack.d##real(__VA_ARGS__);                                                 \
+  case DT_C64: return lapack.c##cplx(__VA_ARGS__);                                                 \
+  default: return lapack.z##cplx(__VA_ARGS__);                                                     \
   }
 
-int lapack_lu(DType dt, int n, void *a, int *pivots) {
-  BY_DTYPE(getrf, ROW, n, n, a, n, pivots)
-}
+int lapack_lu(DType dt, int n, void *a, int *pivots) { BY_DTYPE(getrf, ROW, n, n, a, n, pivots) }
 
 int lapack_lu_solve(DType dt, int n, int m, const void *lu, const int *pivots, void *b) {
   BY_DTYPE(getrs, ROW, 'N', n, m, lu, n, pivots, b, m)
@@ -91,9 +89,7 @@ int lapack_lu_inverse(DType dt, int n, void *lu, const int *pivots) {
   BY_DTYPE(getri, ROW, n, lu, n, pivots)
 }
 
-int lapack_cholesky(DType dt, int n, void *a) {
-  BY_DTYPE(potrf, ROW, 'L', n, a, n)
-}
+int lapack_cholesky(DType dt, int n, void *a) { BY_DTYPE(potrf, ROW, 'L', n, a, n) }
 
 int lapack_eigh(DType dt, int n, void *a, void *w) {
   BY_KIND(syevd, heevd, ROW, 'V', 'L', n, a, n, w)
@@ -114,9 +110,7 @@ int lapack_svd(DType dt, int m, int n, void *a, void *s, void *u, void *vt) {
   BY_DTYPE(gesdd, ROW, 'S', m, n, a, n, s, u, k, vt, n)
 }
 
-int lapack_qr(DType dt, int m, int n, void *a, void *tau) {
-  BY_DTYPE(geqrf, ROW, m, n, a, n, tau)
-}
+int lapack_qr(DType dt, int m, int n, void *a, void *tau) { BY_DTYPE(geqrf, ROW, m, n, a, n, tau) }
 
 int lapack_qr_vectors(DType dt, int m, int k, int lda, void *a, const void *tau) {
   BY_KIND(orgqr, ungqr, ROW, m, k, k, a, lda, tau)

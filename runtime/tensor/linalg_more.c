@@ -11,14 +11,15 @@
 Tensor *linalg_trace(Rt *rt, Tensor *a) {
   char shape[128];
   if (a->rank < 2 || a->shape[a->rank - 2] != a->shape[a->rank - 1]) {
-    rt_fail(rt, RT_ERROR, "trace: needs a square matrix, found shape %s", tensor_shape_text(a, shape));
+    rt_fail(rt, RT_ERROR, "trace: needs a square matrix, found shape %s",
+            tensor_shape_text(a, shape));
     return NULL;
   }
   int r = a->rank - 1;
   int64_t dims[TENSOR_MAX_RANK], strides[TENSOR_MAX_RANK];
   memcpy(dims, a->shape, sizeof(int64_t) * (size_t)r);
   memcpy(strides, a->stride, sizeof(int64_t) * (size_t)r);
-  strides[r - 1] = a->stride[r - 1] + a->stride[r];      /* down the diagonal */
+  strides[r - 1] = a->stride[r - 1] + a->stride[r]; /* down the diagonal */
   Tensor *d = tensor_view(rt, a, r, dims, strides, 0);
   Tensor *out = d ? tensor_reduce(rt, RED_SUM, d, 1u << (r - 1), false) : NULL;
   tensor_unref(rt, d);
@@ -75,7 +76,8 @@ Tensor *linalg_kron(Rt *rt, Tensor *a, Tensor *b) {
   if (!wide) return NULL;
   int lead = wide->rank - 2 * core;
   memcpy(so, wide->shape, sizeof(int64_t) * (size_t)lead);
-  for (int k = 0; k < core; k++) so[lead + k] = wide->shape[lead + 2 * k] * wide->shape[lead + 2 * k + 1];
+  for (int k = 0; k < core; k++)
+    so[lead + k] = wide->shape[lead + 2 * k] * wide->shape[lead + 2 * k + 1];
   Tensor *out = tensor_reshape(rt, wide, lead + core, so);
   tensor_unref(rt, wide);
   return out;
@@ -110,11 +112,20 @@ static double *reals(Tensor *t) { return (double *)(void *)t->data; }
 /* Pade approximant of degree 13 (Higham 2005): p = V + U, q = V - U with
  * U = A (A6 (b13 A6 + b11 A4 + b9 A2) + b7 A6 + b5 A4 + b3 A2 + b1 I).       */
 static Tensor *pade13(Rt *rt, Tensor *a, int n, int w) {
-  static const double b[14] = {64764752532480000., 32382376266240000., 7771770303897600.,
-                               1187353796428800.,  129060195264000.,   10559470521600.,
-                               670442572800.,      33522128640.,       1323241920.,
-                               40840800.,          960960.,            16380.,
-                               182.,               1.};
+  static const double b[14] = {64764752532480000.,
+                               32382376266240000.,
+                               7771770303897600.,
+                               1187353796428800.,
+                               129060195264000.,
+                               10559470521600.,
+                               670442572800.,
+                               33522128640.,
+                               1323241920.,
+                               40840800.,
+                               960960.,
+                               16380.,
+                               182.,
+                               1.};
   enum { A2, A4, A6, T, U, V, P, Q, N };
   Tensor *x[N] = {NULL}, *out = NULL;
   size_t total = (size_t)n * (size_t)n * (size_t)w;
@@ -258,7 +269,8 @@ static RtStatus log_check(Rt *rt, int n, const zd *t, bool real) {
     if (cabs(l) <= 0x1p-52 * scale)
       return rt_fail(rt, RT_ERROR, "logm: the matrix is singular, it has an eigenvalue 0");
     if (!real || creal(l) > 0 || fabs(cimag(l)) > 0x1p-46 * cabs(l)) continue;
-    rt_fail(rt, RT_ERROR, "logm: the eigenvalue %g is negative: there is no real logarithm", creal(l));
+    rt_fail(rt, RT_ERROR, "logm: the eigenvalue %g is negative: there is no real logarithm",
+            creal(l));
     rt_help(rt, "make the matrix complex: logm(astype(a, \"c128\"))");
     return RT_ERROR;
   }

@@ -11,7 +11,7 @@ static int setup(void **state) { return (*state = rt_open()) ? 0 : 1; }
 static int teardown(void **state) {
   Rt *rt = *state;
   rt_trim(rt);
-  assert_int_equal(rt->bytes, 0);        /* nothing leaked */
+  assert_int_equal(rt->bytes, 0); /* nothing leaked */
   rt_close(rt);
   return 0;
 }
@@ -34,7 +34,8 @@ static Index at(int64_t i) { return (Index){.kind = IX_AT, .at = i}; }
 static Index all(void) { return (Index){.kind = IX_ALL}; }
 static Index by(Tensor *t) { return (Index){.kind = IX_TENSOR, .tensor = t}; }
 static Index slice(int64_t a, int64_t b, int64_t step) {
-  return (Index){.kind = IX_SLICE, .start = a, .stop = b, .step = step, .has_start = true, .has_stop = true};
+  return (Index){
+      .kind = IX_SLICE, .start = a, .stop = b, .step = step, .has_start = true, .has_stop = true};
 }
 
 static void expect(Rt *rt, Tensor *t, int rank, const int64_t *shape, const double *want) {
@@ -78,7 +79,8 @@ static void test_errors(void **state) {
   expect_error(rt, tensor_index(rt, x, 2, ix), "index 4 is out of range for axis 1 with extent 4");
   expect_error(rt, tensor_index(rt, x, 3, ix), "3 indices for a tensor of rank 2, shape (3, 4)");
   ix[1] = slice(0, 5, 1);
-  expect_error(rt, tensor_index(rt, x, 2, ix), "slice end 5 is out of range for axis 1 with extent 4");
+  expect_error(rt, tensor_index(rt, x, 2, ix),
+               "slice end 5 is out of range for axis 1 with extent 4");
   ix[0] = at(-4);
   expect_error(rt, tensor_index(rt, x, 1, ix), "index -4 is out of range for axis 0 with extent 3");
   Tensor *bad = ints(rt, 2, S(0, 3)), *mask = tensor_zeros(rt, DT_BOOL, 1, S(4));
@@ -106,7 +108,7 @@ static void test_gather(void **state) {
   ix[0] = all();
   expect(rt, tensor_index(rt, x, 2, ix), 2, S(3, 2), V(1, 3, 5, 7, 9, 11));
   Tensor *col = tensor_reshape(rt, i, 2, S(2, 1));
-  ix[0] = by(col);                                  /* (2, 1) with (2): (2, 2) */
+  ix[0] = by(col); /* (2, 1) with (2): (2, 2) */
   expect(rt, tensor_index(rt, x, 2, ix), 2, S(2, 2), V(9, 11, 1, 3));
   /* an index tensor apart from a position: its axes come first, as in NumPy */
   Tensor *y = iota(rt, 3, S(2, 3, 4));
@@ -131,7 +133,8 @@ static void test_mask(void **state) {
   expect(rt, tensor_index(rt, x, 1, ix), 1, S(3), V(9, 10, 11));
   ix[0] = by(row), ix[1] = slice(0, 2, 1);
   expect(rt, tensor_index(rt, x, 2, ix), 2, S(2, 2), V(0, 1, 8, 9));
-  Tensor *big = iota(rt, 2, S(700, 900)), *sel = tensor_binary_scalar(rt, BIN_GE, big, 1000, true, false, 0);
+  Tensor *big = iota(rt, 2, S(700, 900)),
+         *sel = tensor_binary_scalar(rt, BIN_GE, big, 1000, true, false, 0);
   ix[0] = by(sel);
   Tensor *got = tensor_index(rt, big, 1, ix);
   assert_int_equal(got->size, 629000);
@@ -146,7 +149,7 @@ static void test_set(void **state) {
   Tensor *v = tensor_scalar(rt, DT_F64, -1, 0);
   Index ix[2] = {at(1), at(0)};
   assert_int_equal(tensor_index_set(rt, &x, 2, ix, v), RT_OK);
-  assert_ptr_not_equal(x, same);                    /* copied: it was shared  */
+  assert_ptr_not_equal(x, same); /* copied: it was shared  */
   assert_true(tensor_get_f64(same, 3) == 3);
   Tensor *before = x;
   uint64_t copies = rt->buffer_copies;

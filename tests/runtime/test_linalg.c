@@ -53,16 +53,17 @@ static Tensor *eye(Rt *rt, DType dt, int64_t n) {
   return t;
 }
 
-#define FREE(...)                                                             \
-  do {                                                                        \
-    Tensor *all_[] = {__VA_ARGS__};                                           \
-    for (size_t i_ = 0; i_ < sizeof all_ / sizeof *all_; i_++) tensor_unref(rt, all_[i_]); \
+#define FREE(...)                                                                                  \
+  do {                                                                                             \
+    Tensor *all_[] = {__VA_ARGS__};                                                                \
+    for (size_t i_ = 0; i_ < sizeof all_ / sizeof *all_; i_++) tensor_unref(rt, all_[i_]);         \
   } while (0)
 
 static void test_solve(void **state) {
   Rt *rt = *state;
   for (int d = 0; d < 4; d++) {
-    Tensor *a = random_of(rt, 1, dtypes[d], 3, S(3, 20, 20)), *b = random_of(rt, 2, dtypes[d], 2, S(20, 4));
+    Tensor *a = random_of(rt, 1, dtypes[d], 3, S(3, 20, 20)),
+           *b = random_of(rt, 2, dtypes[d], 2, S(20, 4));
     Tensor *x = linalg_solve(rt, a, b), *ax = tensor_matmul(rt, a, x);
     assert_int_equal(x->rank, 3);
     Tensor *wide = tensor_expand(rt, b, 3, ax->shape);
@@ -73,9 +74,11 @@ static void test_solve(void **state) {
     FREE(a, b, x, ax, wide, inv, ia, id, ids);
   }
   const double v[4] = {4, 3, 6, 3};
-  Tensor *a = from(rt, 2, 2, v), *b = tensor_arange(rt, DT_F64, 1, 1, 2), *x = linalg_solve(rt, a, b);
+  Tensor *a = from(rt, 2, 2, v), *b = tensor_arange(rt, DT_F64, 1, 1, 2),
+         *x = linalg_solve(rt, a, b);
   assert_int_equal(x->rank, 1);
-  assert_true(fabs(tensor_get_f64(x, 0) - 0.5) < 1e-15 && fabs(tensor_get_f64(x, 1) + 1. / 3) < 1e-15);
+  assert_true(fabs(tensor_get_f64(x, 0) - 0.5) < 1e-15 &&
+              fabs(tensor_get_f64(x, 1) + 1. / 3) < 1e-15);
   Tensor *d = linalg_det(rt, a), *t = linalg_trace(rt, a);
   assert_true(d->rank == 0 && fabs(tensor_get_f64(d, 0) + 6) < 1e-14 && tensor_get_f64(t, 0) == 7);
   FREE(a, b, x, d, t);
@@ -115,7 +118,8 @@ static void test_eig(void **state) {
     assert_int_equal(linalg_eig(rt, a, &w, &v), RT_OK);
     DType z = w->dtype;
     Tensor *az = tensor_astype(rt, a, z), *av = tensor_matmul(rt, az, v);
-    Tensor *row = tensor_reshape(rt, w, 3, S(2, 1, 12)), *vl = tensor_binary(rt, BIN_MUL, v, row, 0, 0);
+    Tensor *row = tensor_reshape(rt, w, 3, S(2, 1, 12)),
+           *vl = tensor_binary(rt, BIN_MUL, v, row, 0, 0);
     close_to(rt, av, vl, tol);
     FREE(w, v, az, av, row, vl);
     /* Hermitian: real ascending values, orthonormal vectors */
@@ -127,7 +131,8 @@ static void test_eig(void **state) {
     Tensor *hv = tensor_matmul(rt, h, v);
     vl = tensor_binary(rt, BIN_MUL, v, row, 0, 0);
     close_to(rt, hv, vl, tol);
-    Tensor *vh = tensor_swap_last(rt, v, true), *g = tensor_matmul(rt, vh, v), *id = eye(rt, h->dtype, 12);
+    Tensor *vh = tensor_swap_last(rt, v, true), *g = tensor_matmul(rt, vh, v),
+           *id = eye(rt, h->dtype, 12);
     Tensor *ids = tensor_expand(rt, id, 3, g->shape);
     close_to(rt, g, ids, tol);
     FREE(a, ah, h, w, v, wz, row, hv, vl, vh, g, id, ids);
@@ -145,28 +150,32 @@ static void test_factorisations(void **state) {
   for (int d = 0; d < 4; d++) {
     for (int tall = 0; tall < 2; tall++) {
       double tol = 2e3 * eps_of(dtypes[d]);
-      Tensor *a = random_of(rt, 8, dtypes[d], 3, tall ? S(2, 15, 9) : S(2, 9, 15)), *q, *r, *u, *s, *vt;
+      Tensor *a = random_of(rt, 8, dtypes[d], 3, tall ? S(2, 15, 9) : S(2, 9, 15)), *q, *r, *u, *s,
+             *vt;
       assert_int_equal(linalg_qr(rt, a, &q, &r), RT_OK);
       Tensor *qr = tensor_matmul(rt, q, r);
       close_to(rt, qr, a, tol);
       assert_int_equal(r->shape[1], 9);
-      assert_true(tensor_get_f64(r, r->shape[2]) == 0);         /* below the diagonal */
+      assert_true(tensor_get_f64(r, r->shape[2]) == 0); /* below the diagonal */
       assert_int_equal(linalg_svd(rt, a, &u, &s, &vt), RT_OK);
       Tensor *sz = tensor_astype(rt, s, a->dtype), *row = tensor_reshape(rt, sz, 3, S(2, 1, 9));
       Tensor *us = tensor_binary(rt, BIN_MUL, u, row, 0, 0), *usv = tensor_matmul(rt, us, vt);
       close_to(rt, usv, a, tol);
-      Tensor *uh = tensor_swap_last(rt, u, true), *g = tensor_matmul(rt, uh, u), *id = eye(rt, a->dtype, 9);
+      Tensor *uh = tensor_swap_last(rt, u, true), *g = tensor_matmul(rt, uh, u),
+             *id = eye(rt, a->dtype, 9);
       Tensor *ids = tensor_expand(rt, id, 3, g->shape);
       close_to(rt, g, ids, tol);
       FREE(a, q, r, qr, u, s, vt, sz, row, us, usv, uh, g, id, ids);
     }
     Tensor *b = random_of(rt, 9, dtypes[d], 2, S(10, 14)), *bh = tensor_swap_last(rt, b, true);
-    Tensor *p = tensor_matmul(rt, b, bh), *l = linalg_cholesky(rt, p), *lh = tensor_swap_last(rt, l, true);
+    Tensor *p = tensor_matmul(rt, b, bh), *l = linalg_cholesky(rt, p),
+           *lh = tensor_swap_last(rt, l, true);
     Tensor *ll = tensor_matmul(rt, l, lh);
     close_to(rt, ll, p, 1e4 * eps_of(dtypes[d]));
     assert_true(tensor_get_f64(l, 1) == 0);
     for (int trans = 0; trans < 2; trans++) {
-      Tensor *x = linalg_solve_triangular(rt, l, b, true, trans), *lx = tensor_matmul(rt, trans ? lh : l, x);
+      Tensor *x = linalg_solve_triangular(rt, l, b, true, trans),
+             *lx = tensor_matmul(rt, trans ? lh : l, x);
       close_to(rt, lx, b, 1e4 * eps_of(dtypes[d]));
       FREE(x, lx);
     }
@@ -178,11 +187,14 @@ static void test_lstsq(void **state) {
   Rt *rt = *state;
   /* overdetermined: the residual is orthogonal to the columns */
   Tensor *a = random_of(rt, 3, DT_F64, 2, S(12, 4)), *b = random_of(rt, 4, DT_F64, 1, S(12));
-  Tensor *x = linalg_lstsq(rt, a, b), *ax = tensor_matmul(rt, a, x), *res = tensor_binary(rt, BIN_SUB, ax, b, 0, 0);
-  Tensor *at = tensor_swap_last(rt, a, false), *zero = tensor_matmul(rt, at, res), *want = tensor_zeros(rt, DT_F64, 1, S(4));
+  Tensor *x = linalg_lstsq(rt, a, b), *ax = tensor_matmul(rt, a, x),
+         *res = tensor_binary(rt, BIN_SUB, ax, b, 0, 0);
+  Tensor *at = tensor_swap_last(rt, a, false), *zero = tensor_matmul(rt, at, res),
+         *want = tensor_zeros(rt, DT_F64, 1, S(4));
   close_to(rt, zero, want, 1e-13);
   /* underdetermined: exact, and of least norm (in the row space) */
-  Tensor *c = random_of(rt, 5, DT_F64, 1, S(4)), *y = linalg_lstsq(rt, at, c), *aty = tensor_matmul(rt, at, y);
+  Tensor *c = random_of(rt, 5, DT_F64, 1, S(4)), *y = linalg_lstsq(rt, at, c),
+         *aty = tensor_matmul(rt, at, y);
   close_to(rt, aty, c, 1e-13);
   Tensor *back = linalg_lstsq(rt, a, y), *proj = tensor_matmul(rt, a, back);
   close_to(rt, proj, y, 1e-13);
@@ -200,15 +212,19 @@ static void test_expm_logm(void **state) {
   for (int d = 0; d < 4; d++) {
     bool single = dtypes[d] == DT_F32 || dtypes[d] == DT_C64;
     double tol = single ? 1e-4 : 1e-11;
-    for (int k = 0; k < 3; k++) {        /* norms around 0.01, 1 and 30 */
+    for (int k = 0; k < 3; k++) { /* norms around 0.01, 1 and 30 */
       double scale = k == 0 ? 1e-3 : k == 1 ? 0.1 : 1.5;
-      Tensor *g = random_of(rt, 20 + k, dtypes[d], 3, S(2, 8, 8)), *a = tensor_binary_scalar(rt, BIN_MUL, g, scale, false, false, 0);
-      Tensor *ah = tensor_swap_last(rt, a, true), *h = tensor_binary(rt, BIN_ADD, a, ah, 0, 0), *ev, *vec;
+      Tensor *g = random_of(rt, 20 + k, dtypes[d], 3, S(2, 8, 8)),
+             *a = tensor_binary_scalar(rt, BIN_MUL, g, scale, false, false, 0);
+      Tensor *ah = tensor_swap_last(rt, a, true), *h = tensor_binary(rt, BIN_ADD, a, ah, 0, 0), *ev,
+             *vec;
       /* Hermitian: V exp(w) V' */
       assert_int_equal(linalg_eigh(rt, h, &ev, &vec), RT_OK);
       Tensor *ew = tensor_unary(rt, UN_EXP, ev, 0), *ez = tensor_astype(rt, ew, h->dtype);
-      Tensor *row = tensor_reshape(rt, ez, 3, S(2, 1, 8)), *vw = tensor_binary(rt, BIN_MUL, vec, row, 0, 0);
-      Tensor *vh = tensor_swap_last(rt, vec, true), *ref = tensor_matmul(rt, vw, vh), *x = linalg_expm(rt, h);
+      Tensor *row = tensor_reshape(rt, ez, 3, S(2, 1, 8)),
+             *vw = tensor_binary(rt, BIN_MUL, vec, row, 0, 0);
+      Tensor *vh = tensor_swap_last(rt, vec, true), *ref = tensor_matmul(rt, vw, vh),
+             *x = linalg_expm(rt, h);
       double size = 0;
       for (int64_t i = 0; i < ref->size; i++) size = fmax(size, fabs(tensor_get_f64(ref, i)));
       close_to(rt, x, ref, tol * size);
@@ -217,8 +233,10 @@ static void test_expm_logm(void **state) {
       if (k < 2) close_to(rt, back, h, single ? 1e-4 : 1e-12);
       /* exp(A) exp(-A) = 1 for a matrix that is not normal */
       if (k < 2) {
-        Tensor *minus = tensor_unary(rt, UN_NEG, a, 0), *p = linalg_expm(rt, a), *q = linalg_expm(rt, minus);
-        Tensor *pq = tensor_matmul(rt, p, q), *id = eye(rt, dtypes[d], 8), *ids = tensor_expand(rt, id, 3, pq->shape);
+        Tensor *minus = tensor_unary(rt, UN_NEG, a, 0), *p = linalg_expm(rt, a),
+               *q = linalg_expm(rt, minus);
+        Tensor *pq = tensor_matmul(rt, p, q), *id = eye(rt, dtypes[d], 8),
+               *ids = tensor_expand(rt, id, 3, pq->shape);
         close_to(rt, pq, ids, single ? 1e-4 : 1e-12);
         Tensor *lp = linalg_logm(rt, p);
         close_to(rt, lp, a, single ? 1e-4 : 1e-12);
@@ -238,7 +256,8 @@ static void test_products(void **state) {
   close_to(rt, k, w, 0);
   Tensor *x = tensor_arange(rt, DT_I64, 1, 1, 2), *y = tensor_arange(rt, DT_I64, 3, 1, 3);
   Tensor *o = linalg_outer(rt, x, y), *kk = linalg_kron(rt, x, y);
-  assert_true(o->dtype == DT_I64 && o->shape[0] == 2 && o->shape[1] == 3 && tensor_get_i64(o, 4) == 8);
+  assert_true(o->dtype == DT_I64 && o->shape[0] == 2 && o->shape[1] == 3 &&
+              tensor_get_i64(o, 4) == 8);
   assert_true(kk->rank == 1 && kk->size == 6 && tensor_get_i64(kk, 5) == 10);
   FREE(a, b, k, w, x, y, o, kk);
 }

@@ -24,10 +24,15 @@ static int teardown(void **state) {
 
 /* kat_vectors of Random123, philox4x32 with 10 rounds */
 static void test_known_answers(void **state) {
-  static const struct { RngCall c; uint64_t e; uint32_t want[4]; } kat[] = {
+  static const struct {
+    RngCall c;
+    uint64_t e;
+    uint32_t want[4];
+  } kat[] = {
       {{0, 0}, 0, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
       {{~0ull, ~0ull}, ~0ull, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-      {{0x299f31d0a4093822ull, 0x0370734413198a2eull}, 0x85a308d3243f6a88ull,
+      {{0x299f31d0a4093822ull, 0x0370734413198a2eull},
+       0x85a308d3243f6a88ull,
        {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
   };
   for (int i = 0; i < 3; i++) {
@@ -88,7 +93,7 @@ static void test_moments(void **state) {
     u1 += y[i], u2 += y[i] * y[i];
     assert_true(y[i] >= 0 && y[i] < 1);
   }
-  double N = (double)n, se = 1 / sqrt(N);      /* five standard errors each */
+  double N = (double)n, se = 1 / sqrt(N); /* five standard errors each */
   assert_true(fabs(m1 / N) < 5 * se);
   assert_true(fabs(m2 / N - 1) < 5 * sqrt(2) * se);
   assert_true(fabs(m3 / N) < 5 * sqrt(15) * se);
@@ -112,7 +117,7 @@ static void test_integers(void **state) {
   }
   double chi = 0;
   for (int k = 0; k < 6; k++) chi += pow((double)count[k] - 1e4, 2) / 1e4;
-  assert_true(chi < 25.7);                     /* 1e-4 of chi2 with 5 dof */
+  assert_true(chi < 25.7); /* 1e-4 of chi2 with 5 dof */
   tensor_unref(rt, d);
   d = tensor_randint(rt, rng_seeded(1), INT64_MIN, INT64_MAX, 1, S(100));
   assert_non_null(d);
@@ -130,7 +135,8 @@ static void test_integers(void **state) {
 }
 
 static void test_streams(void **state) {
-  uint64_t a = rng_derive(1, "repeat", 3), b = rng_derive(1, "level", 3), c = rng_derive(1, "repeat", 4);
+  uint64_t a = rng_derive(1, "repeat", 3), b = rng_derive(1, "level", 3),
+           c = rng_derive(1, "repeat", 4);
   assert_true(a != b && a != c && b != c && a != rng_derive(2, "repeat", 3));
   assert_true(a == rng_derive(1, "repeat", 3));
   assert_true(rng_seeded(0).key != rng_seeded(1).key);
@@ -145,7 +151,8 @@ static void test_sort(void **state) {
   Rt *rt = *state;
   const int64_t sizes[] = {1, 5, 17, 1000, 9001};
   for (int k = 0; k < 5; k++) {
-    Tensor *x = tensor_randn(rt, rng_seeded(k), DT_F64, 1, &sizes[k]), *s = tensor_sort(rt, x, -1, false);
+    Tensor *x = tensor_randn(rt, rng_seeded(k), DT_F64, 1, &sizes[k]),
+           *s = tensor_sort(rt, x, -1, false);
     qsort(x->data, (size_t)sizes[k], 8, compare);
     assert_memory_equal(x->data, s->data, (size_t)sizes[k] * 8);
     tensor_unref(rt, x);
@@ -181,7 +188,8 @@ static void test_statistics(void **state) {
   const double levels[3] = {0, 0.3, 1};
   memcpy(q->data, levels, sizeof levels);
   Tensor *r = tensor_quantile(rt, x, q, 0, true);
-  assert_true(tensor_get_f64(r, 0) == 0 && fabs(tensor_get_f64(r, 1) - 1.2) < 1e-15 && tensor_get_f64(r, 2) == 4);
+  assert_true(tensor_get_f64(r, 0) == 0 && fabs(tensor_get_f64(r, 1) - 1.2) < 1e-15 &&
+              tensor_get_f64(r, 2) == 4);
   Tensor *e = NULL, *h = tensor_histogram(rt, x, 4, NAN, NAN, &e);
   for (int i = 0; i < 4; i++) assert_int_equal(tensor_get_i64(h, i), i == 3 ? 2 : 1);
   assert_true(tensor_get_f64(e, 1) == 1);
