@@ -71,29 +71,29 @@ static void not_assignable(Checker *c, const Node *root, const Bind *b) {
   diag_second(d, c->source, b->span, "bound here");
 }
 
-static void assign(Checker *c, Node *n) {
-  Node *root = n->a;
-  while (root->kind == N_INDEX || root->kind == N_FIELD) root = root->a;
-  if (n->a->kind != N_NAME || n->op != OP_NONE) {
-    for (Node *p = n->a; p != root; p = p->a)
-      for (uint32_t i = 0; i < p->n; i++) walk(c, p->items[i]);
-  }
-  walk(c, n->b);
+/* One place: its indices are looked up, its root must be a `var` from here. */
+static void place(Checker *c, Node *at, bool plain) {
+  Node *root = at;
+  for (; root->kind == N_INDEX || root->kind == N_FIELD; root = root->a)
+    for (uint32_t i = 0; i < root->n; i++) walk(c, root->items[i]);
   if (root->kind != N_NAME) return;
   Bind *b = find(c, root->name);
-  if (!b) {
-    if (library(c, root->name)) return;       /* a name of the session: known when it runs */
-    if (n->a->kind != N_NAME || n->op != OP_NONE) { unknown_name(c, root); return; }
-    int before = c->diags->errors;
-    unknown_name(c, root);
-    if (c->diags->errors > before) {
-      Diag *d = c->diags->n ? &c->diags->items[c->diags->n - 1] : &c->diags->spare;
-      if (!d->help) diag_help(d, "bind a new name with `let %s = ...`, or `var %s = ...` to reassign it", root->name, root->name);
-    }
+  if (b) {
+    if (b->kind != B_BROKEN && !(b->kind == B_VAR && b->fn == c->fn)) not_assignable(c, root, b);
     return;
   }
-  if (b->kind == B_BROKEN || (b->kind == B_VAR && b->fn == c->fn)) return;
-  not_assignable(c, root, b);
+  if (library(c, root->name)) return;         /* a name of the session: known when it runs */
+  int before = c->diags->n;
+  unknown_name(c, root);
+  Diag *d = c->diags->n > before ? &c->diags->items[c->diags->n - 1] : NULL;
+  if (d && !d->help && plain && at == root)
+    diag_help(d, "bind a new name with `let %s = ...`, or `var %s = ...` to reassign it", root->name, root->name);
+}
+
+static void assign(Checker *c, Node *n) {
+  walk(c, n->b);
+  if (n->a->kind != N_TUPLE) { place(c, n->a, n->op == OP_NONE); return; }
+  for (uint32_t i = 0; i < n->a->n; i++) place(c, n->a->items[i], true);
 }
 
 /* ---- statements ---------------------------------------------------------------------- */
@@ -154,7 +154,6 @@ void walk_statement(Checker *c, Node *n, bool last) {
   case N_CONTINUE: loop_word(c, n, "continue"); return;
   case N_FOR: for_statement(c, n); return;
   case N_WHILE: while_statement(c, n); return;
-  case N_WITH: walk(c, n->a); walk(c, n->b); return;
   case N_IMPORT:
     if (!at_file(c)) diag_help(check_error(c, n->span, "`import` stands at the top of a file"), "move it out of the block");
     return;

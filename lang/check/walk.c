@@ -303,6 +303,7 @@ Known walk(Checker *c, Node *n) {
   case N_IF: return if_expr(c, n);
   case N_TRY: return try_expr(c, n);
   case N_BLOCK: return walk_block(c, n);
+  case N_WITH: walk(c, n->a); return walk(c, n->b);
   case N_ARG: case N_HOLE: return walk(c, n->a);
   case N_INTERP:
     for (uint32_t i = 0; i < n->n; i++) walk(c, n->items[i]);

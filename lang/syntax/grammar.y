@@ -110,7 +110,6 @@ stmt(A) ::= FOR(T) clauses(L) guard(G) block(B). {
 stmt(A) ::= WHILE(T) oper(C) block(B). {
   A = mk(p, N_WHILE, T.start, NE(B)); A->a = own(p, A, C); A->b = own(p, A, B);
 }
-stmt(A) ::= WITH(T) NAME(N) LPAREN expr(S) RPAREN block(B). { A = mk_with(p, T, N, S, B); }
 stmt(A) ::= IMPORT(T) NAME(N). { A = mk_named(p, N_IMPORT, T, N, name_node(p, N)); }
 stmt(A) ::= IMPORT(T) NAME(N) AS NAME(M). { A = mk_named(p, N_IMPORT, T, M, name_node(p, N)); }
 stmt(A) ::= IMPORT(T) STR(S) AS NAME(M). { A = mk_named(p, N_IMPORT, T, M, str_node(p, S)); }
@@ -166,6 +165,7 @@ stmt(A) ::= CLAIM(T) expr(B). { A = mk_unary(p, N_CLAIM, OP_NONE, T, B); }
 expr(A) ::= oper(B). { A = B; }
 expr(A) ::= block(B). { A = B; }
 expr(A) ::= ifexpr(B). { A = B; }
+expr(A) ::= WITH(T) NAME(N) LPAREN expr(S) RPAREN block(B). { A = mk_with(p, T, N, S, B); }
 expr(A) ::= NAME(T) ARROW expr(B). {
   A = mk_list(p, N_LAMBDA, mk_named(p, N_PARAM, T, T, NULL)); A->b = own(p, A, B);
 }
