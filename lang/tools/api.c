@@ -461,11 +461,15 @@ qa_Status qa_get_tensor(qa_State *S, qa_Value q, qa_TensorView *out) {
 
 /* ---- C functions of the host ----------------------------------------------------------------- */
 
+enum { PARAMS_MOST = 32 };
+
 static int call_host(Vm *vm, Value *args, int n, Value *out) {
   const HostFunction *f = (const HostFunction *)vm_current_native(vm);
+  qa_Value given[PARAMS_MOST];
+  for (int i = 0; i < n; i++) given[i] = outside(args[i]);
   qa_Value result = qa_nil();
   vm_rt(vm)->error.status = RT_OK;
-  qa_Status status = f->fn(f->state, f->user, (const qa_Value *)args, n, &result);
+  qa_Status status = f->fn(f->state, f->user, given, n, &result);
   *out = inside(result);
   if (status == QA_OK) return 0;
   value_unref(vm, *out);
@@ -477,8 +481,10 @@ static int call_host(Vm *vm, Value *args, int n, Value *out) {
 
 /* "x, n = 2, *rest": names, defaults behind `=`; the default's own text is read later. */
 static bool is_signature(const char *s) {
+  int params = 0;
   while (*s == ' ') s++;
   while (*s) {
+    if (++params > PARAMS_MOST) return false;
     while (*s == '*' || *s == ' ') s++;
     char name[64];
     size_t n = 0;
@@ -502,7 +508,8 @@ qa_Status qa_register(qa_State *S, const char *name, const char *signature, cons
   if (!is_name(name)) return misuse(S, "qa_register: \"%s\" is no name", name ? name : "(null)");
   if (!fn) return misuse(S, "qa_register: no function for `%s`", name);
   if (!is_signature(signature))
-    return misuse(S, "qa_register: the signature \"%s\" should read like \"x, n = 2\"", signature);
+    return misuse(S, "qa_register: the signature \"%s\" should read like \"x, n = 2\", "
+                  "with at most %d parameters", signature, PARAMS_MOST);
   HostFunction *f = calloc(1, sizeof *f);
   if (!f) return no_memory(S);
   f->row = (Native){strdup(name), strdup(signature), strdup(doc ? doc : ""), call_host, 0};

@@ -1,8 +1,9 @@
 /* options.h: what the command line says about running experiments.
  *
- * The interpreter owns one of these, filled by the command before a file is
- * run; an embedding host leaves the defaults.  Strings are borrowed and must
- * outlive the run.
+ * The command fills one and passes it in VmHooks.run when it opens the
+ * interpreter; NULL there means the defaults.  Strings are borrowed and must
+ * outlive the run.  The experiments' seed is that of the file: the key of the
+ * root random scope.
  */
 #ifndef QA_RUN_OPTIONS_H
 #define QA_RUN_OPTIONS_H
@@ -18,8 +19,7 @@ typedef struct RunOptions {
   bool json;           /* results as one JSON object a line                  */
   bool quiet;          /* no tables, no "wrote" line                         */
   bool dry_run;        /* say what would run, run nothing                    */
-  bool no_experiments; /* declare experiments without running them           */
-  int64_t seed;        /* --seed: the experiment's seed                      */
+  int width;           /* of the terminal, for tables; 0: 80                 */
 } RunOptions;
 
 #endif
