@@ -53,7 +53,8 @@ typedef enum { ATTN_ALL, ATTN_TOP, ATTN_SAMPLE } AttnSelect;
 
 typedef struct AttnCode AttnCode;  /* plans, made on first use                 */
 
-/* A variant.  Node numbers refer to prog; -1: absent. */
+/* A variant.  Node numbers refer to prog; -1: absent.  Fixed once it is used:
+ * plans are kept. */
 typedef struct AttnSpec {
   uint32_t refs;
   char name[64];
