@@ -418,8 +418,22 @@ static void finish(Layout *l) {
   if (t && !continues_after(t->kind) && t->kind != T_ELSE && t->kind != T_TRY) synth(l, T_NL, end, TOK_END);
 }
 
+/* `model`, `attention`, ... begin a declaration only before a name on the same
+ * line; elsewhere they are ordinary names (`fit(model, data)`).               */
+static void declaration_words(Parse *p) {
+  for (uint32_t i = 0; i < p->raw.n; i++) {
+    Tok *t = &p->raw.items[i];
+    int next = i + 1 < p->raw.n ? p->raw.items[i + 1].kind : T_NL;
+    switch (t->kind) {
+    case T_ATTENTION: case T_HAMILTONIAN: case T_CIRCUIT: case T_MODEL: case T_EXPERIMENT:
+      if (next != T_NAME) t->kind = T_NAME;
+    }
+  }
+}
+
 void layout(Parse *p) {
   Layout l = {.p = p};
+  declaration_words(p);
   l.stack[0] = (Open){.block = BLOCK_FILE, .pending = BLOCK_PLAIN};
   synth(&l, T_NL, 0, 0);           /* so that the parser always has a list to return to */
   while (l.i < p->raw.n && !p->fatal) {
