@@ -24,12 +24,23 @@ static inline double noise(uint64_t *s) {
   return (double)(*s >> 11) / 9007199254740992.0;
 }
 
+/* Numbers in [lo, hi), well apart from each other: one in each of n equal
+ * parts of the interval, in random order.                                    */
 static inline Tensor *random_tensor(Rt *rt, const In *in, uint64_t *seed) {
   Tensor *t = tensor_new(rt, in->dt, in->rank, in->shape);
   if (!t) return NULL;
   int64_t n = dtype_complex(in->dt) ? 2 * t->size : t->size;
+  int order[512];
+  for (int64_t i = 0; i < n; i++) order[i] = (int)i;
+  for (int64_t i = n - 1; i > 0; i--) {
+    int64_t j = (int64_t)(noise(seed) * (double)(i + 1));
+    int swap = order[i];
+    order[i] = order[j];
+    order[j] = swap;
+  }
   for (int64_t i = 0; i < n; i++) {
-    double v = in->lo + (in->hi - in->lo) * noise(seed);
+    double u = (order[i] + 0.35 + 0.3 * noise(seed)) / (double)n;
+    double v = in->lo + (in->hi - in->lo) * u;
     if (in->dt == DT_F32) ((float *)t->data)[i] = (float)v;
     else if (in->dt == DT_I64) ((int64_t *)t->data)[i] = (int64_t)floor(v);
     else ((double *)t->data)[i] = v;
