@@ -95,7 +95,7 @@ struct Node {
 };
 
 /* No tree is deeper than this: recursive walkers need no guard of their own. */
-enum { AST_MAX_DEPTH = 2000, AST_MAX_BRACKETS = 200 };
+enum { AST_MAX_DEPTH = 1000, AST_MAX_BRACKETS = 200 };
 
 enum {
   NODE_PAREN = 1,         /* was written in round brackets                    */
