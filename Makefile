@@ -23,7 +23,9 @@ CFLAGS ?=
 LIBS   := -lopenblas -lz -lsqlite3 -lcjson -lm -ldl -pthread
 
 # Everything below runtime/ and lang/ is compiled: a new file needs no entry here.
-SRC  := $(sort $(shell find runtime lang -name '*.c' ! -path 'lang/tools/main.c' ! -path 'lang/tools/embed.c'))
+# Of lang/tools only the embedding interface belongs to the library.
+SRC  := $(sort $(shell find runtime lang -name '*.c' ! -path 'lang/tools/*') lang/tools/api.c)
+CLI  := $(filter-out lang/tools/api.c lang/tools/embed.c,$(wildcard lang/tools/*.c))
 GEN  := $(B)/gen/scan.c $(B)/gen/grammar.c $(B)/gen/stdlib.c $(B)/gen/tables.c
 OBJ  := $(SRC:%.c=$(B)/obj/%.o) $(GEN:%.c=%.o)
 STD  := $(sort $(shell find stdlib -type f ! -name '*.md'))
@@ -34,8 +36,8 @@ SONAME  := libqa.so.0
 .PHONY: all demo test bench install clean deps tests fuzz
 all: $(B)/qa $(B)/libqa.a $(B)/libqa.so
 
-$(B)/qa: $(B)/obj/lang/tools/main.o $(B)/libqa.a
-	$(CC) $(FLAGS) $(CFLAGS) -o $@ $< $(B)/libqa.a -ledit $(LIBS)
+$(B)/qa: $(CLI:%.c=$(B)/obj/%.o) $(B)/libqa.a
+	$(CC) $(FLAGS) $(CFLAGS) -o $@ $^ -ledit $(LIBS)
 
 $(B)/libqa.a: $(OBJ)
 	rm -f $@; ar rcs $@ $(OBJ)

@@ -41,7 +41,8 @@ typedef enum {
   N_PAIR,        /* name : a                                                  */
   N_TUPLE,       /* (items)                                                   */
   /* -- clauses of for, comprehensions, generators, sweep -- */
-  N_BIND,        /* items = patterns (N_NAME or N_TUPLE of names), a = range or NULL (shared with the next, or inferred) */
+  N_BIND,        /* items = patterns (N_NAME or N_TUPLE of N_NAMEs) that share the range a: `i, j in 0..n`
+                    is one N_BIND with two items; a is NULL when no range was written (inferred)  */
   N_ORDER,       /* j < l < m: items = N_NAMEs, ops                           */
   /* -- statements -- */
   N_LET, N_VAR,  /* a = pattern (N_NAME, N_TUPLE, N_RECORD of N_PAIR name:N_NAME), b = value; doc */
@@ -69,7 +70,7 @@ typedef enum {
   N_REPORT,      /* b = block                                                 */
   N_CLAIM,       /* a                                                         */
   N_BUDGET,      /* items = N_PAIR                                            */
-  N_ERROR,       /* a place where parsing failed; already reported            */
+  N_ERROR,       /* a place where parsing failed; already reported; name: what it would have declared, or NULL */
   N_KIND_COUNT
 } NodeKind;
 
@@ -82,7 +83,8 @@ typedef struct Node Node;
 struct Node {
   uint8_t kind, op;
   uint16_t flags;         /* NODE_... below                                   */
-  Span span, span2;
+  Span span, span2;       /* span2: the operator, the name, the key ...       */
+  uint32_t depth;         /* of the tree below; bounded by the parser         */
   const char *name;
   union { int64_t i; double f; void *ptr; };
   int8_t dims[4];         /* N_QUANTITY: exponents of s, K                    */
@@ -90,8 +92,10 @@ struct Node {
   Node **items; uint32_t n;
   uint8_t *ops;           /* AstOp, N_COMPARE and N_ORDER                     */
   const char *doc;        /* text of the ## lines above, or NULL              */
-  Node *tail, *next;      /* list building in the parser                      */
 };
+
+/* No tree is deeper than this: recursive walkers need no guard of their own. */
+enum { AST_MAX_DEPTH = 2000, AST_MAX_BRACKETS = 200 };
 
 enum {
   NODE_PAREN = 1,         /* was written in round brackets                    */

@@ -36,7 +36,12 @@ typedef struct {
 } Diag;
 
 /* A list of diagnostics, printed in source order, duplicates dropped. */
-typedef struct { Diag *items; int n, cap; int errors; int limit; } Diags;  /* limit: stop collecting, default 20 */
+typedef struct {
+  Diag *items; int n, cap;
+  int errors;
+  int limit;             /* stop collecting, default 20                       */
+  Diag spare;            /* what diag_add returns when it cannot keep more    */
+} Diags;
 void diags_init(Diags *d);
 void diags_free(Diags *d);
 /* The returned pointer is valid until the next call; never NULL. */

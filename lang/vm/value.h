@@ -53,6 +53,7 @@ typedef struct BoxType {
   Box *(*clone)(Vm *vm, Box *self);                   /* copy-on-write        */
   bool (*equal)(Vm *vm, Box *a, Box *b);              /* NULL: identity       */
   void (*hash)(Vm *vm, Box *self, Sha256 *h);         /* for run keys         */
+  int (*explain)(Vm *vm, Box *self, Buf *out);        /* explain(b); may be NULL */
 } BoxType;
 struct Box { Obj obj; const BoxType *type; void *data; };
 

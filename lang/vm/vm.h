@@ -76,6 +76,7 @@ typedef struct VmHooks {
   void (*write)(void *user, const char *text, size_t n);  /* print(); NULL: stdout */
   void (*log)(void *user, const char *text, size_t n);    /* progress, warnings; NULL: dropped */
   bool progress;             /* log goes to a terminal: show progress lines     */
+  const struct RunOptions *run;  /* of experiments: runtime/run/options.h; NULL: defaults */
 } VmHooks;
 /* hooks may be NULL; NULL result: out of memory.  rt stays the caller's. */
 Vm *vm_open(Rt *rt, const VmHooks *hooks);
@@ -112,6 +113,10 @@ bool vm_describe(Vm *vm, const char *name, const char **signature, const char **
  * text lives as long as the function.                                        */
 const char *callable_doc(Value fn);
 const char *callable_name(Value fn);
+/* "x, n = 2" as declared. */
+void callable_signature(Value fn, Buf *out);
+/* The instructions of a function of the language, with their places. */
+int vm_explain(Vm *vm, Value closure, Buf *out);
 /* Keeps v alive until vm_close (constants of the compiler). Takes over v. */
 int vm_keep(Vm *vm, Value v);
 #endif

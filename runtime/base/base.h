@@ -64,6 +64,7 @@ typedef struct Rt {
   RtScope *scope;            /* the current random scope, never NULL         */
   RtScope root_scope;
   RtTape *tape;              /* reverse-mode tape, NULL outside grad         */
+  uint64_t tape_serial;      /* the last tape's serial numbers end here      */
 } Rt;
 
 Rt *rt_open(void);            /* NULL when out of memory */

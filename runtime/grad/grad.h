@@ -60,7 +60,14 @@ RtStatus tape_add(Rt *rt, TapeNode *node, int k, Tensor *g);
 Tensor *tape_saved(const TapeNode *node, int k);  /* borrowed */
 void *tape_data(const TapeNode *node);
 
-struct RtTape { uint64_t base, next; int depth; bool recording; /* private part follows in tape.c */ };
+struct RtTape {
+  uint64_t base, next;
+  int depth;
+  bool recording;
+  bool retain;   /* keep saved tensors, so that tape_backward can run again  */
+  bool spent;    /* a pass without `retain` has released them                */
+  /* the private part follows: tape_private.h                                */
+};
 static inline bool rt_taped(const Rt *rt, const Tensor *t) {
   return rt->tape && rt->tape->recording && t->node >= rt->tape->base && t->node != 0;
 }

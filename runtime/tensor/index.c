@@ -37,8 +37,10 @@ Tensor *tensor_index(Rt *rt, Tensor *t, int n, const Index *ix) {
   if (!p.advanced) return tensor_view(rt, t, p.rank, p.shape, p.stride, p.offset);
   int rank;
   int64_t shape[TENSOR_MAX_RANK];
-  Tensor *out = index_plan_shape(rt, &p, &rank, shape) ? NULL : tensor_new(rt, t->dtype, rank, shape);
-  if (out && out->size) index_move(&p, MOVE_READ, t->dtype, t->data, out->data, out->stride, rt->threads);
+  Tensor *out =
+      index_plan_shape(rt, &p, &rank, shape) ? NULL : tensor_new(rt, t->dtype, rank, shape);
+  if (out && out->size)
+    index_move(&p, MOVE_READ, t->dtype, t->data, out->data, out->stride, rt->threads);
   index_plan_free(rt, &p);
   return out;
 }
@@ -62,7 +64,8 @@ static RtStatus store_check(Rt *rt, const Tensor *v, DType to) {
     return cannot_hold(rt, to, what, NULL);
   }
   if (dtype_complex(from) && !dtype_complex(to))
-    return cannot_hold(rt, to, "complex values", "take real(x), or make the tensor complex with astype(x, \"c128\")");
+    return cannot_hold(rt, to, "complex values",
+                       "take real(x), or make the tensor complex with astype(x, \"c128\")");
   if (from == DT_I64 && to != DT_I64) return RT_OK;
   for (int64_t i = 0; i < v->size; i++) {
     c128 z = tensor_get_c128(v, i);

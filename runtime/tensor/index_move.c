@@ -28,19 +28,21 @@ static void walk_push(Walk *w, int64_t n, int64_t a, int64_t v) {
 
 typedef bool (*RowFn)(int64_t n, char *a, int64_t sa, char *v, int64_t sv);
 
-typedef struct { char b[16]; } Wide;
-#define COPY_ROW(name, T, from_a)                                             \
-  static bool name(int64_t n, char *pa, int64_t sa, char *pv, int64_t sv) {   \
-    T *a = (T *)(void *)pa, *v = (T *)(void *)pv;                             \
-    if (sa == 1 && sv == 1) {                                                 \
-      memcpy(from_a ? v : a, from_a ? a : v, (size_t)n * sizeof(T));          \
-      return true;                                                            \
-    }                                                                         \
-    for (int64_t i = 0; i < n; i++) {                                         \
-      if (from_a) v[i * sv] = a[i * sa];                                      \
-      else a[i * sa] = v[i * sv];                                             \
-    }                                                                         \
-    return true;                                                              \
+typedef struct {
+  char b[16];
+} Wide;
+#define COPY_ROW(name, T, from_a)                                                                  \
+  static bool name(int64_t n, char *pa, int64_t sa, char *pv, int64_t sv) {                        \
+    T *a = (T *)(void *)pa, *v = (T *)(void *)pv;                                                  \
+    if (sa == 1 && sv == 1) {                                                                      \
+      memcpy(from_a ? v : a, from_a ? a : v, (size_t)n * sizeof(T));                               \
+      return true;                                                                                 \
+    }                                                                                              \
+    for (int64_t i = 0; i < n; i++) {                                                              \
+      if (from_a) v[i * sv] = a[i * sa];                                                           \
+      else a[i * sa] = v[i * sv];                                                                  \
+    }                                                                                              \
+    return true;                                                                                   \
   }
 COPY_ROW(read1, uint8_t, 1)
 COPY_ROW(read4, uint32_t, 1)
@@ -51,12 +53,12 @@ COPY_ROW(write4, uint32_t, 0)
 COPY_ROW(write8, uint64_t, 0)
 COPY_ROW(write16, Wide, 0)
 
-#define ADD_ROW(name, T, STEP)                                                \
-  static bool name(int64_t n, char *pa, int64_t sa, char *pv, int64_t sv) {   \
-    T *a = (T *)(void *)pa;                                                   \
-    const T *v = (const T *)(const void *)pv;                                 \
-    for (int64_t i = 0; i < n; i++) { STEP }                                  \
-    return true;                                                              \
+#define ADD_ROW(name, T, STEP)                                                                     \
+  static bool name(int64_t n, char *pa, int64_t sa, char *pv, int64_t sv) {                        \
+    T *a = (T *)(void *)pa;                                                                        \
+    const T *v = (const T *)(const void *)pv;                                                      \
+    for (int64_t i = 0; i < n; i++) { STEP }                                                       \
+    return true;                                                                                   \
   }
 ADD_ROW(add_bool, uint8_t, a[i * sa] |= v[i * sv];)
 ADD_ROW(add_i64, int64_t,
@@ -124,10 +126,19 @@ static void pick(const IndexPlan *p, size_t es, const char *a, char *v, int64_t 
   const int64_t *off = p->offsets;
   int64_t b;
   switch (es) {
-  case 1: for (b = lo; b < hi; b++) v[b] = a[off[b]]; break;
-  case 4: for (b = lo; b < hi; b++) ((uint32_t *)(void *)v)[b] = ((const uint32_t *)(const void *)a)[off[b]]; break;
-  case 8: for (b = lo; b < hi; b++) ((uint64_t *)(void *)v)[b] = ((const uint64_t *)(const void *)a)[off[b]]; break;
-  default: for (b = lo; b < hi; b++) ((Wide *)(void *)v)[b] = ((const Wide *)(const void *)a)[off[b]];
+  case 1:
+    for (b = lo; b < hi; b++) v[b] = a[off[b]];
+    break;
+  case 4:
+    for (b = lo; b < hi; b++)
+      ((uint32_t *)(void *)v)[b] = ((const uint32_t *)(const void *)a)[off[b]];
+    break;
+  case 8:
+    for (b = lo; b < hi; b++)
+      ((uint64_t *)(void *)v)[b] = ((const uint64_t *)(const void *)a)[off[b]];
+    break;
+  default:
+    for (b = lo; b < hi; b++) ((Wide *)(void *)v)[b] = ((const Wide *)(const void *)a)[off[b]];
   }
 }
 
@@ -150,7 +161,7 @@ bool index_move(const IndexPlan *p, IndexMove move, DType dt, char *base, char *
   if (outer == 0 || inner == 0) return true;
   char *a = base + p->offset * e;
   if (!p->advanced) return move_block(&behind, row, es, a, value);
-  int64_t sb = 0;   /* the b axes step as one */
+  int64_t sb = 0; /* the b axes step as one */
   for (int k = b_rank - 1; k >= 0 && sb == 0; k--)
     if (p->b_shape[k] > 1) sb = vs[split + k];
   /* Blocks of listed offsets are independent when reading; writing and adding
@@ -158,15 +169,17 @@ bool index_move(const IndexPlan *p, IndexMove move, DType dt, char *base, char *
   const int64_t chunk = 4096;
   int64_t chunks = (p->b_count + chunk - 1) / chunk, jobs = outer * chunks;
   bool picks = move == MOVE_READ && inner == 1 && sb == 1, ok = true;
-  int team = move == MOVE_READ && (double)outer * (double)p->b_count * (double)inner * (double)es > 1e6 ? threads : 1;
+  int team =
+      move == MOVE_READ && (double)outer * (double)p->b_count * (double)inner * (double)es > 1e6
+          ? threads
+          : 1;
 #pragma omp parallel for schedule(static) num_threads(team) if (team > 1) reduction(&& : ok)
   for (int64_t job = 0; job < jobs; job++) {
-    int64_t oa, ov, lo = job % chunks * chunk, hi = lo + chunk < p->b_count ? lo + chunk : p->b_count;
+    int64_t oa, ov, lo = job % chunks * chunk,
+                    hi = lo + chunk < p->b_count ? lo + chunk : p->b_count;
     walk_at(&before, job / chunks, &oa, &ov);
-    if (picks)
-      pick(p, es, a + oa * e, value + ov * e, lo, hi);
-    else
-      ok = move_listed(p, &behind, row, es, a + oa * e, value + ov * e, sb, lo, hi) && ok;
+    if (picks) pick(p, es, a + oa * e, value + ov * e, lo, hi);
+    else ok = move_listed(p, &behind, row, es, a + oa * e, value + ov * e, sb, lo, hi) && ok;
   }
   return ok;
 }

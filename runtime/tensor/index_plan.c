@@ -15,13 +15,12 @@ typedef struct {
 RtStatus index_position(Rt *rt, int64_t at, int axis, int64_t extent, int64_t *out) {
   int64_t i = at < 0 ? at + extent : at;
   if (i < 0 || i >= extent) {
-    rt_fail(rt, RT_ERROR, "index %lld is out of range for axis %d with extent %lld",
-            (long long)at, axis, (long long)extent);
+    rt_fail(rt, RT_ERROR, "index %lld is out of range for axis %d with extent %lld", (long long)at,
+            axis, (long long)extent);
     if (extent > 0)
       rt_help(rt, "positions run from 0 to %lld, or from -%lld to -1 counted from the end",
               (long long)(extent - 1), (long long)extent);
-    else
-      rt_help(rt, "this axis is empty");
+    else rt_help(rt, "this axis is empty");
     return RT_ERROR;
   }
   *out = i;
@@ -54,10 +53,8 @@ static RtStatus slice_resolve(Rt *rt, const Index *ix, int axis, int64_t extent,
     if (b < low || b > high) return slice_error(rt, "end", ix->stop, axis, extent);
   }
   *start = a;
-  if (step > 0)
-    *count = b > a ? (b - a - 1) / step + 1 : 0;
-  else
-    *count = a > b ? (step == INT64_MIN ? 1 : (a - b - 1) / -step + 1) : 0;
+  if (step > 0) *count = b > a ? (b - a - 1) / step + 1 : 0;
+  else *count = a > b ? (step == INT64_MIN ? 1 : (a - b - 1) / -step + 1) : 0;
   if (*count == 0) *start = 0;
   return RT_OK;
 }
@@ -133,8 +130,7 @@ static RtStatus adv_combine(Rt *rt, int n, Adv *adv, IndexPlan *p) {
       if (s != *d && s != 1) {
         char x[128], y[128];
         rt_fail(rt, RT_ERROR, "index tensors of shapes %s and %s do not broadcast together",
-                shape_text(adv[0].rank, adv[0].shape, x),
-                shape_text(adv[a].rank, adv[a].shape, y));
+                shape_text(adv[0].rank, adv[0].shape, x), shape_text(adv[a].rank, adv[a].shape, y));
         return RT_ERROR;
       }
     }
@@ -180,7 +176,8 @@ static RtStatus entry_axes(Rt *rt, const Index *ix, int *out) {
   if (dt == DT_BOOL) {
     *out = ix->tensor->rank;
     if (*out > 0) return RT_OK;
-    rt_fail(rt, RT_ERROR, "an index must be an int, a range or a tensor of ints or bools, found a bool");
+    rt_fail(rt, RT_ERROR,
+            "an index must be an int, a range or a tensor of ints or bools, found a bool");
     return RT_ERROR;
   }
   if (dt == DT_I64) return RT_OK;
@@ -190,7 +187,7 @@ static RtStatus entry_axes(Rt *rt, const Index *ix, int *out) {
 }
 
 typedef struct {
-  bool advanced;      /* some entry is a tensor: positions join it            */
+  bool advanced; /* some entry is a tensor: positions join it            */
   bool in_group, left_group, split;
   int n_adv;
   Adv adv[TENSOR_MAX_RANK];

@@ -21,10 +21,10 @@ static bool cumsum_i64(DType dt, const char *src, int64_t *out, int64_t n, int64
 
 /* Single precision is added up in double: the sum of many small steps would
  * otherwise stand still.                                                     */
-#define CUMSUM_REAL(name, T)                                                  \
-  static void name(const T *src, T *out, int64_t n, int64_t step) {           \
-    double sum = 0;                                                           \
-    for (int64_t i = 0; i < n; i++) out[i * step] = (T)(sum += src[i * step]); \
+#define CUMSUM_REAL(name, T)                                                                       \
+  static void name(const T *src, T *out, int64_t n, int64_t step) {                                \
+    double sum = 0;                                                                                \
+    for (int64_t i = 0; i < n; i++) out[i * step] = (T)(sum += src[i * step]);                     \
   }
 CUMSUM_REAL(cumsum_f32, float)
 CUMSUM_REAL(cumsum_f64, double)
@@ -146,7 +146,10 @@ Tensor *tensor_quantile(Rt *rt, Tensor *a, Tensor *q, int axis, bool all) {
   if (v) rt_free(rt, v, sizeof(double) * (size_t)n);
   if (items) rt_free(rt, items, sizeof(SortItem) * 2 * (size_t)n);
   tensor_unref(rt, x);
-  if (st && out) { tensor_unref(rt, out); return NULL; }
+  if (st && out) {
+    tensor_unref(rt, out);
+    return NULL;
+  }
   return out;
 }
 
@@ -179,7 +182,8 @@ Tensor *tensor_histogram(Rt *rt, Tensor *a, int64_t bins, double lo, double hi, 
     return NULL;
   }
   Tensor *x = tensor_contiguous(rt, a);
-  Tensor *out = x && histogram_range(rt, x, &lo, &hi) == RT_OK ? tensor_zeros(rt, DT_I64, 1, &bins) : NULL;
+  Tensor *out =
+      x && histogram_range(rt, x, &lo, &hi) == RT_OK ? tensor_zeros(rt, DT_I64, 1, &bins) : NULL;
   int64_t n_edges = bins + 1;
   Tensor *e = out ? tensor_new(rt, DT_F64, 1, &n_edges) : NULL;
   if (!e) {
@@ -196,7 +200,7 @@ Tensor *tensor_histogram(Rt *rt, Tensor *a, int64_t bins, double lo, double hi, 
     if (!(v >= lo && v <= hi)) continue;
     int64_t b = (int64_t)((v - lo) / (hi - lo) * (double)bins);
     if (b >= bins) b = bins - 1;
-    if (v < ed[b]) b--;               /* rounding put it one bin too far      */
+    if (v < ed[b]) b--; /* rounding put it one bin too far      */
     else if (b < bins - 1 && v >= ed[b + 1]) b++;
     count[b]++;
   }

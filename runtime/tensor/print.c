@@ -14,9 +14,9 @@ typedef struct {
   const Tensor *t;
   Buf *out;
   bool sampled;
-  int width;        /* of one element                                         */
+  int width; /* of one element                                         */
   int column;
-  int64_t offset;   /* of the current element, in elements                    */
+  int64_t offset; /* of the current element, in elements                    */
 } Printer;
 
 /* ---- one number ------------------------------------------------------------- */
@@ -81,8 +81,7 @@ static void put_element(Buf *b, DType dt, const char *p) {
     c64 s;
     memcpy(&s, p, 8);
     z = (c128){(double)s.re, (double)s.im};
-  } else
-    memcpy(&z, p, 16);
+  } else memcpy(&z, p, 16);
   put_real(b, z.re, dt == DT_C64);
   buf_text(b, signbit(z.im) ? "-" : "+");
   put_real(b, fabs(z.im), dt == DT_C64);
@@ -151,15 +150,16 @@ static void put_row(Printer *p, int axis) {
     int64_t at = shown(p, axis, k);
     Buf cell = {0};
     if (k > 0) buf_text(&cell, " ");
-    if (at < 0)
-      buf_text(&cell, "...");
+    if (at < 0) buf_text(&cell, "...");
     else {
       size_t lead = cell.len;
-      put_element(&cell, t->dtype, t->data + (base + at * t->stride[axis]) * (int64_t)dtype_size[t->dtype]);
+      put_element(&cell, t->dtype,
+                  t->data + (base + at * t->stride[axis]) * (int64_t)dtype_size[t->dtype]);
       size_t len = cell.len - lead;
-      if (t->rank > 1 && len < (size_t)p->width) {       /* right-aligned */
+      if (t->rank > 1 && len < (size_t)p->width) { /* right-aligned */
         Buf wide = {0};
-        buf_format(&wide, "%s%*s%s", lead ? " " : "", (int)((size_t)p->width - len), "", cell.data + lead);
+        buf_format(&wide, "%s%*s%s", lead ? " " : "", (int)((size_t)p->width - len), "",
+                   cell.data + lead);
         buf_free(&cell);
         cell = wide;
       }
@@ -178,8 +178,7 @@ static void put_axis(Printer *p, int axis) {
   const Tensor *t = p->t;
   buf_text(p->out, "[");
   p->column++;
-  if (axis == t->rank - 1)
-    put_row(p, axis);
+  if (axis == t->rank - 1) put_row(p, axis);
   else {
     int64_t n = shown_count(p, axis), base = p->offset;
     for (int64_t k = 0; k < n; k++) {
@@ -189,8 +188,7 @@ static void put_axis(Printer *p, int axis) {
         for (int blank = axis + 2; blank < t->rank; blank++) buf_text(p->out, "\n");
         new_line(p, axis + 1);
       }
-      if (at < 0)
-        buf_text(p->out, "...");
+      if (at < 0) buf_text(p->out, "...");
       else {
         p->offset = base + at * t->stride[axis];
         put_axis(p, axis + 1);
@@ -209,7 +207,7 @@ static void put_kind(const Tensor *t, Buf *out) {
 
 void tensor_print(const Tensor *t, Buf *out, int64_t max_elements) {
   Printer p = {.t = t, .out = out, .sampled = t->size > max_elements};
-  if (t->size == 0) {            /* brackets cannot tell (0, 3) from (3, 0) */
+  if (t->size == 0) { /* brackets cannot tell (0, 3) from (3, 0) */
     buf_text(out, t->rank == 1 ? "[]" : "[]  # ");
     if (t->rank != 1) put_kind(t, out);
     return;

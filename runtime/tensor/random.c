@@ -7,12 +7,15 @@
  * same bits on every machine, and loops the compiler vectorises.             */
 #include <math.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include <Random123/philox.h>
 
 #include "runtime/tensor/random.h"
 
-#define BLOCK 1024   /* elements filled together; no result depends on it     */
+#define BLOCK 1024 /* elements filled together; no result depends on it     */
 
 /* ---- keys and streams ------------------------------------------------------ */
 
@@ -23,12 +26,10 @@ static void philox(uint64_t key, uint64_t hi, uint64_t lo, uint32_t out[4]) {
   memcpy(out, r.v, sizeof r.v);
 }
 
-RngCall rng_next(Rt *rt) {
-  return (RngCall){rt->scope->key, rt->scope->calls++};
-}
+RngCall rng_next(Rt *rt) { return (RngCall){rt->scope->key, rt->scope->calls++}; }
 
 uint64_t rng_derive(uint64_t key, const char *label, int64_t index) {
-  uint64_t h = 0xcbf29ce484222325ull;     /* FNV-1a of the label */
+  uint64_t h = 0xcbf29ce484222325ull; /* FNV-1a of the label */
   for (const char *p = label; *p; p++) h = (h ^ (uint8_t)*p) * 0x100000001b3ull;
   uint32_t r[4];
   /* call numbers stay below 2^63: derived keys never meet drawn numbers */
@@ -36,23 +37,19 @@ uint64_t rng_derive(uint64_t key, const char *label, int64_t index) {
   return (uint64_t)r[1] << 32 | r[0];
 }
 
-RngCall rng_seeded(int64_t seed) {
-  return (RngCall){rng_derive(0, "seed", seed), 0};
-}
+RngCall rng_seeded(int64_t seed) { return (RngCall){rng_derive(0, "seed", seed), 0}; }
 
-void rng_bits(RngCall c, uint64_t e, uint32_t out[4]) {
-  philox(c.key, c.call, e, out);
-}
+void rng_bits(RngCall c, uint64_t e, uint32_t out[4]) { philox(c.key, c.call, e, out); }
 
 /* ---- from bits to numbers --------------------------------------------------- */
 
-static inline double bits_unit(uint32_t lo, uint32_t hi) {
+static inline __attribute__((always_inline)) double bits_unit(uint32_t lo, uint32_t hi) {
   return (double)(int64_t)(((uint64_t)hi << 32 | lo) >> 11) * 0x1p-53;
 }
 
 /* log(u) for u in (0, 1]: u = m 2^k with m in [sqrt(1/2), sqrt(2)), then
  * log m = 2 atanh((m-1)/(m+1)) by its series; below 1 ulp of the sum.        */
-static inline double unit_log(double u) {
+static inline __attribute__((always_inline)) double unit_log(double u) {
   int64_t b;
   memcpy(&b, &u, 8);
   int64_t k = (b - 0x3fe6a09e667f3bcdll) >> 52;
@@ -79,10 +76,10 @@ static inline double unit_log(double u) {
 }
 
 /* cos(2 pi t) for t in [0, 1): folded onto sin(2 pi w), |w| <= 1/4. */
-static inline double turn_cos(double t) {
-  double w = 0.25 - fabs(t - 0.5);        /* cos(2 pi t) = -cos(2 pi (t - 1/2)) */
+static inline __attribute__((always_inline)) double turn_cos(double t) {
+  double w = 0.25 - fabs(t - 0.5); /* cos(2 pi t) = -cos(2 pi (t - 1/2)) */
   double x = -w * 6.283185307179586477, z = x * x;
-  double p = -1.0 / 51090942171709440000.0;   /* -1/21! */
+  double p = -1.0 / 51090942171709440000.0; /* -1/21! */
   p = p * z + 1.0 / 121645100408832000.0;
   p = p * z - 1.0 / 355687428096000.0;
   p = p * z + 1.0 / 1307674368000.0;
@@ -95,10 +92,6 @@ static inline double turn_cos(double t) {
   return x - x * z * p;
 }
 
-static inline double box_muller(double u, double t) {
-  return sqrt(-2 * unit_log(1 - u)) * turn_cos(t);
-}
-
 double rng_uniform(RngCall c, uint64_t e) {
   uint32_t r[4];
   rng_bits(c, e, r);
@@ -108,16 +101,17 @@ double rng_uniform(RngCall c, uint64_t e) {
 double rng_normal(RngCall c, uint64_t e) {
   uint32_t r[4];
   rng_bits(c, e, r);
-  return box_muller(bits_unit(r[0], r[1]), bits_unit(r[2], r[3]));
+  return sqrt(-2 * unit_log(1 - bits_unit(r[0], r[1]))) * turn_cos(bits_unit(r[2], r[3]));
 }
 
 /* ---- blocks ------------------------------------------------------------------ */
 
 /* Philox over n <= BLOCK consecutive elements, one array a word: the same ten
  * rounds as in librandom123, laid out so that lanes lie side by side.        */
-static inline __attribute__((always_inline)) void
-block_bits(uint64_t key, uint64_t call, uint64_t e0, int n, uint64_t *restrict ab,
-           uint64_t *restrict cd) {
+static inline __attribute__((always_inline)) void block_bits(uint64_t key, uint64_t call,
+                                                             uint64_t e0, int n,
+                                                             uint64_t *restrict ab,
+                                                             uint64_t *restrict cd) {
   const uint64_t mask = 0xffffffffu;
 #pragma omp simd
   for (int i = 0; i < n; i++) {
@@ -140,36 +134,46 @@ block_bits(uint64_t key, uint64_t call, uint64_t e0, int n, uint64_t *restrict a
 
 /* 53 high bits as a number in [0, 1): placed in the mantissas of two numbers,
  * exactly, because AVX2 cannot convert 64-bit integers.                      */
-static inline double word_unit(uint64_t w) {
-  uint64_t hi = w >> 43 | 0x3ff0000000000000ull;          /* top 21 bits       */
-  uint64_t lo = (w >> 11 & 0xffffffffu) | 0x3ff0000000000000ull;  /* next 32   */
+static inline __attribute__((always_inline)) double word_unit(uint64_t w) {
+  uint64_t hi = w >> 43 | 0x3ff0000000000000ull;                 /* top 21 bits       */
+  uint64_t lo = (w >> 11 & 0xffffffffu) | 0x3ff0000000000000ull; /* next 32   */
   double h, l;
   memcpy(&h, &hi, 8);
   memcpy(&l, &lo, 8);
   return (h - 1) * 0x1p31 + (l - 1) * 0x1p-1;
 }
 
-static inline __attribute__((always_inline)) void
-block_fill(bool normal, RngCall c, uint64_t e0, int n, double *restrict out) {
+/* Correctly rounded square roots, two at a time: the compiler does not
+ * vectorise sqrt() while it may set errno.                                   */
+static inline __attribute__((always_inline)) void block_sqrt(int n, double *x) {
+  int i = 0;
+#if defined(__SSE2__)
+  for (; i + 2 <= n; i += 2) _mm_storeu_pd(x + i, _mm_sqrt_pd(_mm_loadu_pd(x + i)));
+#endif
+  for (; i < n; i++) x[i] = sqrt(x[i]);
+}
+
+static inline __attribute__((always_inline)) void block_fill(bool normal, RngCall c, uint64_t e0,
+                                                             int n, double *restrict out) {
   uint64_t ab[BLOCK], cd[BLOCK];
   block_bits(c.key, c.call, e0, n, ab, cd);
-  if (normal) {
-#pragma omp simd
-    for (int i = 0; i < n; i++) out[i] = box_muller(word_unit(ab[i]), word_unit(cd[i]));
-  } else {
-#pragma omp simd
+  if (!normal) {
     for (int i = 0; i < n; i++) out[i] = word_unit(ab[i]);
+    return;
   }
+  for (int i = 0; i < n; i++) out[i] = -2 * unit_log(1 - word_unit(ab[i]));
+  block_sqrt(n, out);
+  for (int i = 0; i < n; i++) out[i] *= turn_cos(word_unit(cd[i]));
 }
 
 /* The instruction set changes speed only: contraction into fused multiply-adds
  * is off in ISO C mode, so all three give the same bits.                     */
-#define LEVEL(name, attr)                                                     \
-  attr static void name(bool normal, RngCall c, uint64_t e0, int n, double *out) { \
-    if (normal) block_fill(true, c, e0, n, out);                              \
-    else block_fill(false, c, e0, n, out);                                    \
+#define LEVEL(name, attr)                                                                          \
+  attr static void name(bool normal, RngCall c, uint64_t e0, int n, double *out) {                 \
+    if (normal) block_fill(true, c, e0, n, out);                                                   \
+    else block_fill(false, c, e0, n, out);                                                         \
   }
-#define FAST __attribute__((optimize("O3", "fp-contract=off", "no-math-errno", "no-trapping-math")))
+#define FAST __attribute__((optimize("O3")))
 LEVEL(fill_plain, FAST)
 #if defined(__x86_64__)
 LEVEL(fill_avx2, FAST __attribute__((target("avx2"))))
@@ -200,7 +204,8 @@ static Tensor *filled(Rt *rt, RngCall c, bool normal, DType dt, int rank, const 
   int64_t total = out->size * (pairs ? 2 : 1), blocks = (total + BLOCK - 1) / BLOCK;
   double scale = pairs && normal ? 0.70710678118654752440 : 1;
   char *data = out->data;
-#pragma omp parallel for schedule(static) num_threads(rt->threads) if (total > 65536 && rt->threads > 1)
+#pragma omp parallel for schedule(static)                                                          \
+    num_threads(rt->threads) if (total > 65536 && rt->threads > 1)
   for (int64_t b = 0; b < blocks; b++) {
     double x[BLOCK];
     int64_t lo = b * BLOCK;
@@ -214,7 +219,7 @@ static Tensor *filled(Rt *rt, RngCall c, bool normal, DType dt, int rank, const 
     float *f = (float *)(void *)data + lo;
     for (int i = 0; i < n; i++) {
       f[i] = (float)x[i];
-      if (!normal && f[i] >= 1) f[i] = 0x1.fffffep-1f;   /* [0, 1) survives rounding */
+      if (!normal && f[i] >= 1) f[i] = 0x1.fffffep-1f; /* [0, 1) survives rounding */
     }
   }
   return out;
@@ -257,8 +262,7 @@ Tensor *tensor_randint(Rt *rt, RngCall c, int64_t lo, int64_t hi, int rank, cons
   uint64_t range = (uint64_t)hi - (uint64_t)lo;
   int64_t *o = (int64_t *)(void *)out->data, n = out->size;
 #pragma omp parallel for schedule(static) num_threads(rt->threads) if (n > 65536 && rt->threads > 1)
-  for (int64_t i = 0; i < n; i++)
-    o[i] = (int64_t)((uint64_t)lo + bounded(c, (uint64_t)i, range));
+  for (int64_t i = 0; i < n; i++) o[i] = (int64_t)((uint64_t)lo + bounded(c, (uint64_t)i, range));
   return out;
 }
 

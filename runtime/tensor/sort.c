@@ -21,10 +21,9 @@ uint64_t sort_key(DType dt, const char *p, bool descending) {
     float f;
     memcpy(&f, p, 4);
     x = f;
-  } else
-    memcpy(&x, p, 8);
+  } else memcpy(&x, p, 8);
   if (x != x) return UINT64_MAX;
-  if (x == 0) x = 0;              /* -0 equals 0 */
+  if (x == 0) x = 0; /* -0 equals 0 */
   memcpy(&k, &x, 8);
   k = k >> 63 ? ~k : k | 1ull << 63;
   return descending ? ~k : k;
@@ -50,7 +49,9 @@ static void merge_sort(SortItem *a, SortItem *tmp, int64_t n) {
       for (int64_t k = i; k < end; k++)
         dst[k] = l < mid && (r >= end || src[l].key <= src[r].key) ? src[l++] : src[r++];
     }
-    SortItem *t = src; src = dst; dst = t;
+    SortItem *t = src;
+    src = dst;
+    dst = t;
   }
   if (src != a) memcpy(a, src, sizeof *a * (size_t)n);
 }
@@ -70,7 +71,9 @@ static void radix_sort(SortItem *a, SortItem *tmp, int64_t n) {
       sum += c;
     }
     for (int64_t i = 0; i < n; i++) dst[count[src[i].key >> shift & (BINS - 1)]++] = src[i];
-    SortItem *t = src; src = dst; dst = t;
+    SortItem *t = src;
+    src = dst;
+    dst = t;
   }
   if (src != a) memcpy(a, src, sizeof *a * (size_t)n);
 }
@@ -116,13 +119,20 @@ static Tensor *sorted(Rt *rt, const char *what, Tensor *a, int axis, bool descen
   int ax = 0;
   if (sort_check(rt, what, a)) return NULL;
   if (a->rank == 0) {
-    if (axis != 0 && axis != -1) { axis_check(rt, what, axis, 0, &ax); return NULL; }
+    if (axis != 0 && axis != -1) {
+      axis_check(rt, what, axis, 0, &ax);
+      return NULL;
+    }
     return positions ? tensor_scalar_i64(rt, 0) : tensor_copy(rt, a);
   }
   if (axis_check(rt, what, axis, a->rank, &ax)) return NULL;
   Tensor *src = tensor_contiguous(rt, a);
-  Tensor *out = src ? tensor_new(rt, positions ? DT_I64 : (DType)a->dtype, a->rank, a->shape) : NULL;
-  if (!out || out->size == 0) { tensor_unref(rt, src); return out; }
+  Tensor *out =
+      src ? tensor_new(rt, positions ? DT_I64 : (DType)a->dtype, a->rank, a->shape) : NULL;
+  if (!out || out->size == 0) {
+    tensor_unref(rt, src);
+    return out;
+  }
   int64_t outer, n, inner;
   axis_split(src, ax, &outer, &n, &inner);
   SortItem *items = rt_alloc(rt, sizeof(SortItem) * 2 * (size_t)n);
@@ -136,7 +146,10 @@ static Tensor *sorted(Rt *rt, const char *what, Tensor *a, int axis, bool descen
   }
   if (items) rt_free(rt, items, sizeof(SortItem) * 2 * (size_t)n);
   tensor_unref(rt, src);
-  if (st) { tensor_unref(rt, out); return NULL; }
+  if (st) {
+    tensor_unref(rt, out);
+    return NULL;
+  }
   return out;
 }
 

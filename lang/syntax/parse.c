@@ -1,0 +1,86 @@
+/* parse.c: parse_source: scan, layout, then every token to Lemon's push
+ * parser.  After a syntax error the rest of the statement is skipped: up to
+ * the next end of line in the same block, which the layout has made sure
+ * exists, so errors do not cascade.                                          */
+#include "lang/syntax/lex.h"
+#include "grammar.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* The first NL at or behind `at` in the block that encloses `at`. */
+static uint32_t end_of_statement(Parse *p, uint32_t at) {
+  uint32_t level = p->toks.items[at].level;
+  uint32_t i = at;
+  while (i < p->toks.n && !(p->toks.items[i].kind == T_NL && p->toks.items[i].level == level)) i++;
+  return i;
+}
+
+static bool unsupported(Parse *p, void *parser, uint32_t at) {
+  Tok t = p->toks.items[at];
+  bool start = at == 0 || p->toks.items[at - 1].kind == T_NL || p->toks.items[at - 1].kind == T_LBRACE;
+  if (!start) return false;
+  const Tok *next = at + 1 < p->toks.n ? &p->toks.items[at + 1] : NULL;
+  Diag *d;
+  if (t.kind == T_BINARY_WORD) {
+    d = diag_add(p->diags, DIAG_ERROR, p->source, (Span){t.start, t.end},
+                 "this build has no `%s` in attention blocks", t.text);
+    diag_label(d, "weights solved from a Hamiltonian");
+    diag_help(d, "give `score = ...` or `weight = ...`");
+  } else {
+    d = diag_add(p->diags, DIAG_ERROR, p->source, (Span){t.start, t.end},
+                 "this build has no %s blocks", t.text);
+  }
+  t.text = next && next->kind == T_NAME ? next->text : NULL;
+  grammar_(parser, T_UNSUPPORTED, t);
+  return true;
+}
+
+static void drive(Parse *p, void *parser) {
+  while (p->at < p->toks.n && !p->fatal) {
+    Tok t = p->toks.items[p->at];
+    if ((t.kind == T_HAMILTONIAN || t.kind == T_CIRCUIT || t.kind == T_BINARY_WORD) &&
+        unsupported(p, parser, p->at)) {
+      p->at = end_of_statement(p, p->at);
+      continue;
+    }
+    p->syntax_error = false;
+    grammar_(parser, t.kind, t);
+    if (p->syntax_error && t.kind != T_NL) { p->at = end_of_statement(p, p->at); continue; }
+    if (t.kind == T_NL && !p->fatal) grammar_(parser, t.kind, t);   /* see grammar.y */
+    p->at++;
+  }
+  if (p->fatal) return;
+  uint32_t end = (uint32_t)p->source->len;
+  Tok eof = {.start = end, .end = end};
+  if (!toks_push(p, &p->toks, eof)) return;
+  p->at = p->toks.n - 1;
+  p->syntax_error = false;
+  grammar_(parser, 0, eof);
+}
+
+/* The tree when nothing could be read. */
+static Node *empty_module(Parse *p) {
+  Node *n = node_new(p->source, N_BLOCK, NULL);
+  return n;
+}
+
+Node *parse_source(Source *s, Diags *diags, bool *incomplete) {
+  Parse p = {.source = s, .diags = diags};
+  if (incomplete) *incomplete = false;
+  Node *module = empty_module(&p);
+  if (scan_source(&p)) {
+    layout(&p);
+    void *parser = p.fatal ? NULL : grammar_Alloc(malloc, &p);
+    if (parser) {
+      drive(&p, parser);
+      grammar_Free(parser, free);
+    }
+    if (!parser && !p.fatal) diag_add(diags, DIAG_ERROR, s, (Span){0, 0}, "out of memory");
+  }
+  if (p.module && !p.fatal) module = p.module;
+  if (module) module->span = (Span){0, (uint32_t)s->len};
+  if (incomplete) *incomplete = p.incomplete && !p.fatal && diags->errors == 1;
+  free(p.raw.items);
+  free(p.toks.items);
+  return module;
+}
