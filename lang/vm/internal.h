@@ -251,7 +251,8 @@ int input_value(Vm *vm, const char *name, Value fallback, Value *out);
 Value native_value(Vm *vm, const char *name);       /* borrowed; UNSET: none   */
 extern const BoxType module_box;
 /* compile.c */
-Proto *compile_module(Vm *vm, Module *m, Source *s, Node *root, bool main_file, Diags *diags);
+Proto *compile_module(Vm *vm, Module *m, Source *s, Node *root, bool main_file, bool keep,
+                      Diags *diags);
 /* liveness.c */
 int liveness_mark(Vm *vm, Proto *p);
 /* arith.c: operands are borrowed unless the reuse bits say that they may be
