@@ -13,7 +13,7 @@ const CliOption cli_options[OPT_COUNT] = {
 };
 
 #define BIT(id) (1u << OPT_##id)
-enum { COMMON = BIT(COLOR) | BIT(HELP), RUNNING = BIT(SEED) | BIT(THREADS) | BIT(JSON) | BIT(QUIET) };
+enum { COMMON = BIT(COLOR) | BIT(HELP), RUNNING = BIT(SEED) | BIT(THREADS) | BIT(MEMORY) | BIT(JSON) | BIT(QUIET) };
 
 const CliVerb cli_verbs[] = {
     {"run", "FILE [NAME=VALUE ...]", "run a script",

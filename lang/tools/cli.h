@@ -5,12 +5,14 @@
 #ifndef QA_CLI_H
 #define QA_CLI_H
 #include "lang/vm/vm.h"
+#include "runtime/run/options.h"
 
 /* X(id, long name, letter or 0, argument or NULL, help) */
 #define CLI_OPTIONS(X)                                                                        \
   X(EVAL, "eval", 'e', "EXPR", "print the value of an expression")                            \
   X(SEED, "seed", 0, "N", "key of the random numbers (default 0)")                            \
   X(THREADS, "threads", 0, "N", "threads that kernels may use (default: all processors)")     \
+  X(MEMORY, "memory", 0, "SIZE", "most memory for script data: 64MB, 2GB (default: no limit)")    \
   X(JOBS, "jobs", 'j', "N", "processes that share the runs of an experiment")                 \
   X(FRESH, "fresh", 0, NULL, "do every run again, whatever is stored")                        \
   X(WHY, "why", 0, NULL, "say why each run is done again")                                    \
@@ -67,7 +69,7 @@ int cli_print_completion(const char *shell);
 void cli_print_version(void);
 
 /* ---- session.c: an interpreter with the command's settings ----------------- */
-typedef struct { Cli *cli; Rt *rt; Vm *vm; bool terminal; } Session;
+typedef struct { Cli *cli; Rt *rt; Vm *vm; bool terminal; RunOptions run; } Session;   /* stays where it is: the Vm points at `run` */
 int session_open(Session *s, Cli *c);              /* nonzero: exit code, said why */
 void session_close(Session *s);
 /* Reads a script (path "-": stdin); NULL after saying why. */

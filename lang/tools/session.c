@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* A signal handler has no argument: the process's one running interpreter. */
@@ -46,18 +48,49 @@ static int read_number(Cli *c, OptionId id, long long lo, long long hi, long lon
   return 0;
 }
 
+/* "64MB": a number and B, KB, MB, GB or the letter alone; powers of 1024. */
+static int read_size(Cli *c, OptionId id, size_t *out) {
+  const char *text = c->option[id];
+  char *end;
+  if (!text) return 0;
+  double v = strtod(text, &end);
+  const char *units = "BKMG", *unit = *end ? strchr(units, *end & ~0x20) : units;
+  bool good = unit && end > text && v > 0 && (!*end || !end[1] || (!strcasecmp(end + 1, "B") && unit != units));
+  for (const char *u = units; good && u < unit; u++) v *= 1024;
+  if (!good || !(v < 0x1p62))
+    return cli_usage(c, NULL, "--%s needs a size such as 64MB, not \"%.40s\"", cli_options[id].name, text);
+  *out = (size_t)v;
+  return 0;
+}
+
 int session_open(Session *s, Cli *c) {
   long long seed = 0, threads = 0, jobs = 1;
+  size_t memory = 0;
   *s = (Session){.cli = c};
   if (read_number(c, OPT_SEED, INT64_MIN, INT64_MAX, &seed) ||
-      read_number(c, OPT_THREADS, 1, 4096, &threads) || read_number(c, OPT_JOBS, 1, 4096, &jobs))
+      read_number(c, OPT_THREADS, 1, 4096, &threads) || read_number(c, OPT_JOBS, 1, 4096, &jobs) ||
+      read_size(c, OPT_MEMORY, &memory))
     return EXIT_USAGE;
+  struct winsize window;
+  bool sized = ioctl(1, TIOCGWINSZ, &window) == 0 && window.ws_col > 0;
+  s->run = (RunOptions){
+      .dir = c->option[OPT_RUNS],
+      .command = c->command,
+      .jobs = (int)jobs,
+      .fresh = c->option[OPT_FRESH],
+      .why = c->option[OPT_WHY],
+      .json = c->option[OPT_JSON],
+      .quiet = c->option[OPT_QUIET],
+      .dry_run = c->option[OPT_DRY_RUN],
+      .width = sized ? window.ws_col : 0,
+  };
   s->terminal = isatty(2) && !c->option[OPT_QUIET] && !c->option[OPT_JSON];
   s->rt = rt_open();
   if (s->rt) {
+    s->rt->limit = memory;
     if (threads) s->rt->threads = (int)threads;
     s->rt->root_scope.key = (uint64_t)seed;
-    VmHooks hooks = {.user = s, .write = write_out, .log = write_log, .progress = s->terminal};
+    VmHooks hooks = {.user = s, .write = write_out, .log = write_log, .progress = s->terminal, .run = &s->run};
     s->vm = vm_open(s->rt, &hooks);
   }
   if (!s->vm) {

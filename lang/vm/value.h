@@ -54,6 +54,7 @@ typedef struct BoxType {
   bool (*equal)(Vm *vm, Box *a, Box *b);              /* NULL: identity       */
   void (*hash)(Vm *vm, Box *self, Sha256 *h);         /* for run keys         */
   int (*explain)(Vm *vm, Box *self, Buf *out);        /* explain(b); may be NULL */
+  void (*names)(Vm *vm, Box *self, void (*each)(const char *name, void *data), void *data); /* b.<Tab>; may be NULL */
 } BoxType;
 struct Box { Obj obj; const BoxType *type; void *data; };
 
