@@ -197,9 +197,10 @@ struct Vm {
   Record *natives;                 /* name -> NativeObj                       */
   Record *inputs;                  /* name -> text, from the command line     */
   Record *defined;                 /* host values: vm_define                  */
+  Record *exports;                 /* module -> record of the names it defines */
+  Diags *diags;                    /* of the run under way; may be NULL       */
   Value *kept; uint32_t n_kept, cap_kept;
   const Native *current;           /* the native function that runs           */
-  Str *str_message, *str_line, *str_forward, *str_empty;
   bool progress_open;
   Obj **dead; uint32_t n_dead, cap_dead;   /* containers waiting to be freed   */
   bool freeing;
@@ -249,6 +250,9 @@ int module_import(Vm *vm, Source *from, const char *path, bool file, Value *out)
 int module_init(Vm *vm, Module *m, uint32_t slot);
 int input_value(Vm *vm, const char *name, Value fallback, Value *out);
 Value native_value(Vm *vm, const char *name);       /* borrowed; UNSET: none   */
+int module_run(Vm *vm, Module *m, Source *s);       /* run.c: an imported module */
+void module_clear(Vm *vm, Module *m);
+int signature_parse(Vm *vm, NativeObj *f);
 extern const BoxType module_box;
 /* compile.c */
 Proto *compile_module(Vm *vm, Module *m, Source *s, Node *root, bool main_file, bool keep,

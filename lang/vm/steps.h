@@ -276,7 +276,7 @@ static int make_from_range(Vm *vm, Instr w, Value *R) {
 
 static int push_item(Vm *vm, Instr w, Value *R) {
   Value *b = &R[B_OF(w)], item = *b;
-  if (FLAGS_OF(w) & M1) *b = NIL_VALUE;
+  if (FLAGS_OF(w) & M2) *b = NIL_VALUE;
   else value_ref(item);
   return list_push(vm, AS_LIST(R[A_OF(w)]), item);
 }

@@ -329,8 +329,10 @@ static void declaration(Fn *f, Node *n, bool top) {
   }
   if (n->kind == N_EXPERIMENT && !c->main_file) return;
   int slot = module_find(c->module, n->name);
-  Node *value = n->kind == N_ATTENTION ? lower_attention(&c->lower, n)
-                : n->kind == N_MODEL ? lower_model(&c->lower, n) : lower_experiment(&c->lower, n);
+  Node *(*lower)(Lower *, Node *) = n->kind == N_ATTENTION ? lower_attention
+                                    : n->kind == N_MODEL ? lower_model : lower_experiment;
+  Node *value = lower ? lower(&c->lower, n) : NULL;
+  if (!lower) compile_error(f, n->span, "this build has no %s blocks", node_kind_name(n->kind));
   if (!value || slot < 0) return;
   Node *body = node_new(c->source, N_BLOCK, n);
   Pending *pending = grow(c->vm, c->pending, &c->cap_pending, c->n_pending + 1, sizeof *pending);
