@@ -30,7 +30,9 @@ static const char *npy_value(const char *head, const char *end, const char *key)
   for (const char *p = head; p + n + 2 < end; p++)
     if ((*p == '\'' || *p == '"') && !memcmp(p + 1, key, n) && p[n + 1] == *p) {
       p = skip(p + n + 2, end);
-      return p < end && *p == ':' ? skip(p + 1, end) : NULL;
+      if (p == end || *p != ':') return NULL;
+      p = skip(p + 1, end);
+      return p < end ? p : NULL;
     }
   return NULL;
 }
@@ -40,9 +42,11 @@ static RtStatus npy_descr(Rt *rt, const char *p, const char *end, const char *na
     return npy_fail(rt, name, "it has no plain element type (records are not supported)");
   char order = p[1];
   h->kind = p[2];
-  char *stop;
-  long bytes = strtol(p + 3, &stop, 10);
-  bool ok = stop > p + 3 && stop < end && *stop == *p && strchr("<>|=", order) && order;
+  int bytes = 0;
+  const char *stop = p + 3;
+  for (; stop < end && *stop >= '0' && *stop <= '9' && bytes < 100; stop++)
+    bytes = 10 * bytes + (*stop - '0');
+  bool ok = stop < end && *stop == *p && order && strchr("<>|=", order);
   switch (h->kind) {
   case 'b': ok = ok && bytes == 1; break;
   case 'i':
@@ -52,9 +56,9 @@ static RtStatus npy_descr(Rt *rt, const char *p, const char *end, const char *na
   default: ok = false;
   }
   if (!ok)
-    return rt_fail(rt, RT_ERROR, "\"%s\" has elements of type %.8s, which no dtype can hold", name,
-                   p);
-  h->bytes = (int)bytes;
+    return rt_fail(rt, RT_ERROR, "\"%s\" has elements of type %.*s, which no dtype can hold", name,
+                   (int)(end - p < 8 ? end - p : 8), p);
+  h->bytes = bytes;
   h->swap = order == '>' && bytes > 1;
   return RT_OK;
 }
