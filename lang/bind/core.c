@@ -412,7 +412,7 @@ static int want_record(Vm *vm, Value v, const char *fn, Record **out) {
 }
 
 static int core_keys(Vm *vm, Value *args, int n, Value *out) {
-  Record *r;
+  Record *r = NULL;
   if (want_record(vm, args[0], "keys", &r)) return 1;
   List *l = list_new(vm, false, r->n);
   for (uint32_t i = 0; l && i < r->n; i++)
@@ -426,7 +426,7 @@ static int core_keys(Vm *vm, Value *args, int n, Value *out) {
 }
 
 static int core_values(Vm *vm, Value *args, int n, Value *out) {
-  Record *r;
+  Record *r = NULL;
   if (want_record(vm, args[0], "values", &r)) return 1;
   List *l = list_new(vm, false, r->n);
   for (uint32_t i = 0; l && i < r->n; i++)
@@ -440,7 +440,7 @@ static int core_values(Vm *vm, Value *args, int n, Value *out) {
 }
 
 static int core_has(Vm *vm, Value *args, int n, Value *out) {
-  Record *r;
+  Record *r = NULL;
   const char *key;
   if (want_record(vm, args[0], "has", &r) || arg_str(vm, args[1], "key", &key)) return 1;
   *out = value_bool(record_get(r, key) != NULL);
@@ -503,7 +503,7 @@ static int core_remove(Vm *vm, Value *args, int n, Value *out) {
 
 static int core_merge(Vm *vm, Value *args, int n, Value *out) {
   const List *rs = AS_LIST(args[0]);
-  Record *to = record_new(vm, 8), *from;
+  Record *to = record_new(vm, 8), *from = NULL;
   for (uint32_t i = 0; to && i < rs->n; i++)
     if (want_record(vm, rs->items[i], "merge", &from) || record_copy(vm, from, to)) {
       value_unref(vm, value_obj(to));

@@ -176,20 +176,6 @@ static int text_find(Vm *vm, Value *args, int n, Value *out) {
   return 0;
 }
 
-static int text_count(Vm *vm, Value *args, int n, Value *out) {
-  const Str *s, *t;
-  if (want_str(vm, args[0], "text", &s) || want_str(vm, args[1], "what", &t)) return 1;
-  if (t->len == 0) return vm_error(vm, "`count` needs at least one character to look for");
-  int64_t count = 0;
-  const char *p = s->data, *end = p + s->len;
-  while ((p = memmem(p, (size_t)(end - p), t->data, t->len))) {
-    count++;
-    p += t->len;
-  }
-  *out = value_int(count);
-  return 0;
-}
-
 /* ---- characters ------------------------------------------------------------------------ */
 
 /* The strings of the language are valid UTF-8, so decoding cannot fail. */
@@ -272,7 +258,6 @@ const Native natives_text[] = {
     {"ends_with", "text, suffix", "Does text end with suffix?", text_ends_with, NF_CONST},
     {"find", "text, what", "Position of the first `what` in a str or list; -1 when there is none.",
      text_find, NF_CONST},
-    {"count", "text, what", "How often `what` occurs in text, without overlaps.", text_count, NF_CONST},
-    {"ord", "c", "The code point of a character.", text_ord, NF_CONST},
+      {"ord", "c", "The code point of a character.", text_ord, NF_CONST},
     {"chr", "code", "The character of a code point.", text_chr, NF_CONST},
     {0}};

@@ -47,7 +47,7 @@ typedef enum {
   /* -- statements -- */
   N_LET, N_VAR,  /* a = pattern (N_NAME, N_TUPLE, N_RECORD of N_PAIR name:N_NAME), b = value; doc */
   N_ARRAYDEF,    /* let name[items = N_NAMEs] = b; op 1 when `var`            */
-  N_ASSIGN,      /* a = place, b = value, op OP_NONE or the operator of op=   */
+  N_ASSIGN,      /* a = place (or N_TUPLE of places), b = value, op OP_NONE or the operator of op= */
   N_FN,          /* name, items = N_PARAM, b = body, doc                      */
   N_PARAM,       /* name, a = default or NULL, items = declared shape (hamiltonians) */
   N_RETURN, N_BREAK, N_CONTINUE,  /* a or NULL                                */
@@ -95,7 +95,7 @@ struct Node {
 };
 
 /* No tree is deeper than this: recursive walkers need no guard of their own. */
-enum { AST_MAX_DEPTH = 2000, AST_MAX_BRACKETS = 200 };
+enum { AST_MAX_DEPTH = 1000, AST_MAX_BRACKETS = 200 };
 
 enum {
   NODE_PAREN = 1,         /* was written in round brackets                    */

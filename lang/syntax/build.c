@@ -199,15 +199,24 @@ static bool is_place(const Node *n) {
   return n->kind == N_NAME;
 }
 
+/* (m, s) = opt.step(m, g, s): every element is a place of its own. */
+static bool is_place_tuple(const Node *n) {
+  if (n->kind != N_TUPLE || n->n == 0) return false;
+  for (uint32_t i = 0; i < n->n; i++)
+    if (!is_place(n->items[i]) || (n->items[i]->flags & NODE_PAREN)) return false;
+  return true;
+}
+
 Node *mk_assign(Parse *p, Node *place, Tok op, AstOp kind, Node *value) {
-  if ((!is_place(place) || (place->flags & NODE_PAREN)) && place->kind != N_ERROR) {
+  bool several = kind == OP_NONE && is_place_tuple(place);
+  if (!several && (!is_place(place) || (place->flags & NODE_PAREN)) && place->kind != N_ERROR) {
     Diag *d;
     if (place->kind == N_CALL && place->a->kind == N_NAME && kind == OP_NONE) {
       d = wrong(p, place->span, "a call cannot be assigned to");
       diag_help(d, "a function is defined by `fn %s(...) = ...`", place->a->name);
     } else if (place->kind == N_TUPLE || place->kind == N_RECORD) {
-      d = wrong(p, place->span, "several names are not assigned at once");
-      diag_help(d, "bind new names with `let (a, b) = ...`, or assign them one by one");
+      d = wrong(p, place->span, "this pattern cannot be assigned to");
+      diag_help(d, "assign to a tuple of places, `(a, b) = ...`, or bind new names with `let`");
     } else if (place->kind == N_COMPARE || place->kind == N_AND || place->kind == N_OR) {
       d = wrong(p, (Span){op.start, op.end}, "`=` assigns, it does not compare");
       diag_help(d, "did you mean `==`?");

@@ -71,10 +71,11 @@ static bool other_languages(Case *c) {
   static const char *const decl[] = {"const", "auto", "local", "mut", "val", "int", "float", "double",
                                      "Dim", "set", NULL};
   const Tok *f = c->first, *second = tok(c, c->start + 1);
-  if (c->at <= c->start) return false;
+  if (c->at <= c->start) return false;   /* the first word itself is wrong */
   if (one_of(f, def) && second->kind == T_NAME)
     return mend(c, f, "functions are declared with `fn`", "write `fn f(x) { ... }` or `fn f(x) = ...`");
-  if (one_of(f, elif)) return mend(c, f, "there is no such word here", "write `else if`");
+  if (one_of(f, elif) || one_of(c->found, elif))
+    return mend(c, one_of(f, elif) ? f : c->found, "there is no such word here", "write `else if`");
   if (one_of(f, decl) && second->kind == T_NAME)
     return mend(c, f, "names are bound with `let` or `var`", "write `let x = ...`, or `var x = ...` to reassign it");
   if (is(f, "class") || is(f, "struct"))
@@ -193,6 +194,7 @@ static bool blocks(Case *c) {
     return mend(c, c->first, "`try` needs what to do on failure", "write `try x else 0` or `try { ... } catch e { ... }`");
   if (f->kind == T_NL && accepts(c, T_LBRACE) && !accepts(c, T_INT))  {
     const Tok *next = tok(c, c->at + 1);
+    if (next->kind == T_LREC) c->p->toks.items[c->at + 1].flags |= TOK_BAD;
     if (next->kind == T_LREC)
       return mend(c, next, "this brace stands on a line of its own", "the brace of a block stands on the line of its head");
     if (k == T_FN) return mend(c, c->prev, "this function has no body", "write `fn f(x) = ...` or `fn f(x) { ... }`");
@@ -222,7 +224,7 @@ static bool operators(Case *c) {
       return mend(c, f, "functions are declared with `fn`", "write `fn f(x) = ...`");
     return mend(c, f, "before `=>` stand the parameters of a lambda", "write `x => x^2` or `(x, y) => x * y`; as an operand it takes brackets");
   }
-  if (f->kind == T_NL && !(f->flags & TOK_SYNTH) && open_bracket(c))
+  if (f->kind == T_SEMICOLON)
     return mend(c, f, "`;` cannot stand inside brackets", "separate items by `,`");
   if (f->kind == T_ASSIGN && (c->prev->kind == T_ASSIGN))
     return mend(c, f, "two `=` in a row", "compare with `==`, without a space");
@@ -317,6 +319,7 @@ void explain_syntax_error(Parse *p, void *parser) {
   }
   c.start = i;
   c.first = &p->toks.items[i];
+  p->error_start = c.first->start;
   c.prev = p->at ? &p->toks.items[p->at - 1] : c.found;
   for (uint32_t k = i; k <= p->at + 1 && k < p->toks.n; k++)
     if (p->toks.items[k].flags & TOK_BAD) return;

@@ -41,7 +41,9 @@ stmts(A) ::= . { A = mk(p, N_BLOCK, p->toks.items[p->at].start, p->toks.items[p-
 stmts(A) ::= stmts(B) NL. { A = B; }
 stmts(A) ::= stmts(B) stmt(C) NL. { A = push(p, B, C); }
 stmts(A) ::= stmts(B) error NL(T). {
-  A = push(p, B, mk_tok(p, N_ERROR, T));
+  Node *n = mk(p, N_ERROR, p->error_start, T.end);   /* the text that was skipped */
+  if (n->span.start > T.start) n->span.start = T.start;
+  A = push(p, B, n);
   yypParser->yyerrcnt = -1;   /* Lemon's missing yyerrok: report the next line too */
 }
 
@@ -108,7 +110,6 @@ stmt(A) ::= FOR(T) clauses(L) guard(G) block(B). {
 stmt(A) ::= WHILE(T) oper(C) block(B). {
   A = mk(p, N_WHILE, T.start, NE(B)); A->a = own(p, A, C); A->b = own(p, A, B);
 }
-stmt(A) ::= WITH(T) NAME(N) LPAREN expr(S) RPAREN block(B). { A = mk_with(p, T, N, S, B); }
 stmt(A) ::= IMPORT(T) NAME(N). { A = mk_named(p, N_IMPORT, T, N, name_node(p, N)); }
 stmt(A) ::= IMPORT(T) NAME(N) AS NAME(M). { A = mk_named(p, N_IMPORT, T, M, name_node(p, N)); }
 stmt(A) ::= IMPORT(T) STR(S) AS NAME(M). { A = mk_named(p, N_IMPORT, T, M, str_node(p, S)); }
@@ -164,6 +165,7 @@ stmt(A) ::= CLAIM(T) expr(B). { A = mk_unary(p, N_CLAIM, OP_NONE, T, B); }
 expr(A) ::= oper(B). { A = B; }
 expr(A) ::= block(B). { A = B; }
 expr(A) ::= ifexpr(B). { A = B; }
+expr(A) ::= WITH(T) NAME(N) LPAREN expr(S) RPAREN block(B). { A = mk_with(p, T, N, S, B); }
 expr(A) ::= NAME(T) ARROW expr(B). {
   A = mk_list(p, N_LAMBDA, mk_named(p, N_PARAM, T, T, NULL)); A->b = own(p, A, B);
 }
@@ -310,7 +312,7 @@ pair(A) ::= NAME(T) COLON expr(B). { A = mk_named(p, N_PAIR, T, T, B); }
 pair(A) ::= STR(T) COLON expr(B). { A = mk_named(p, N_PAIR, T, T, B); }
 
 // Tokens that no rule uses: the driver takes them out of the stream.
-%token HAMILTONIAN CIRCUIT BINARY_WORD.
+%token HAMILTONIAN CIRCUIT BINARY_WORD SEMICOLON.
 
 %code {
 /* Replays the moves that `token` would cause on a copy of the state stack,

@@ -183,6 +183,18 @@ static bool follows(char rule, const Tok *t) {
   return k != T_ASSIGN && k != T_DOT && k != T_LPAREN && k != T_LBRACKET && k != T_NL;
 }
 
+/* `attention`, `model` ... declare at the start of a statement, before a name;
+ * elsewhere they are ordinary names: `let model = fit(...)`.                 */
+static void declaration_word(Layout *l, Tok *t) {
+  switch (t->kind) {
+  case T_ATTENTION: case T_HAMILTONIAN: case T_CIRCUIT: case T_MODEL: case T_EXPERIMENT: break;
+  default: return;
+  }
+  const Tok *next = raw(l, l->i);
+  bool first = at_start(l) || (t->flags & TOK_FIRST);
+  if (!first || !next || next->kind != T_NAME) t->kind = T_NAME;
+}
+
 static void block_word(Layout *l, Tok *t) {
   Open *o = top(l);
   if (t->kind == T_ATTENTION) o->pending = BLOCK_ATTENTION;
@@ -365,6 +377,7 @@ static BlockKind block_kind(Layout *l) {
 }
 
 static void token(Layout *l, Tok *t) {
+  declaration_word(l, t);
   if (statement_line(l, t)) close_forgotten(l, t);
   if (at_start(l)) block_word(l, t);
   switch (t->kind) {
@@ -415,7 +428,7 @@ static void finish(Layout *l) {
     if (last(l)) last(l)->flags |= TOK_BAD;
   }
   const Tok *t = last(l);
-  if (t && !continues_after(t->kind) && t->kind != T_ELSE && t->kind != T_TRY) synth(l, T_NL, end, TOK_END);
+  if (t && !continues_after(t->kind) && t->kind != T_ELSE && t->kind != T_TRY) synth(l, T_NL, end, TOK_END | (p->bad_end ? TOK_BAD : 0));
 }
 
 void layout(Parse *p) {
@@ -427,6 +440,7 @@ void layout(Parse *p) {
     if (t.kind == T_NL && p->source->text[t.start] != ';') { raw_newline(&l, &t); continue; }
     if (t.flags & TOK_FIRST) l.indent = indent_of(&l, &t);
     if (t.kind == T_NL && (l.depth == 0 || is_block(top(&l)))) { newline(&l, t, 0); continue; }
+    if (t.kind == T_NL) t.kind = T_SEMICOLON;
     token(&l, &t);
   }
   if (!p->fatal) finish(&l);

@@ -42,6 +42,8 @@ typedef struct Parse {
   Node *module;
   Node spare;            /* what mk returns when memory is out              */
   bool fatal;            /* stop: nothing sensible can follow                 */
+  uint32_t error_start;  /* offset of the statement with the last syntax error */
+  bool bad_end;          /* something at the end has been reported            */
   bool incomplete;       /* the text ends inside a bracket or a string        */
   bool syntax_error;     /* set by the grammar for the token just fed         */
 } Parse;

@@ -139,7 +139,8 @@ bool scan_source(Parse *p) {
   }
   if (p->source->len >= 3 && memcmp(s.base, "\xef\xbb\xbf", 3) == 0) s.cur += 3;
   run(&s);
-  if (s.nholes) scan_hole_broken(&s, s.lim);
+  if (s.nholes && !p->fatal) scan_hole_broken(&s, s.lim);
+  p->bad_end = (s.flags & TOK_BAD) != 0;
   buf_free(&s.doc);
   return !p->fatal;
 }

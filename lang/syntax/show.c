@@ -41,16 +41,49 @@ static void put_line(Buf *o, Source *s, uint32_t from, uint32_t to) {
   }
 }
 
-static void put_marks(Buf *o, Source *s, uint32_t from, uint32_t to, Span span, char mark, const char *label) {
-  for (uint32_t i = from; i < span.start && i < to; i++)
-    if ((s->text[i] & 0xc0) != 0x80) buf_text(o, s->text[i] == '\t' ? "\t" : " ");
-  if (span.start > to) for (uint32_t i = to; i < span.start; i++) { buf_text(o, " "); break; }
-  uint32_t end = span.end < to ? span.end : to;
-  int n = 0;
-  for (uint32_t i = span.start; i < end; i++)
-    if ((s->text[i] & 0xc0) != 0x80 || i == span.start) { buf_bytes(o, &mark, 1); n++; }
-  if (!n) buf_bytes(o, &mark, 1);
-  if (label && *label) buf_format(o, " %s", label);
+typedef struct { Span span; char mark; const char *label, *colour; } Mark;
+
+/* Columns (code points from `from`) of a span on its line; at least one wide. */
+static void columns(Source *s, uint32_t from, uint32_t to, Span span, uint32_t *a, uint32_t *b) {
+  uint32_t start = span.start < to ? span.start : to, end = span.end < to ? span.end : to;
+  if (start < from) start = from;
+  *a = (uint32_t)utf8_columns(s->text + from, start - from);
+  *b = end > start ? (uint32_t)utf8_columns(s->text + from, end - from) : *a + 1;
+}
+
+/* Spaces under the line up to column `to`; tabs stay tabs so that marks align. */
+static void put_gap(Buf *o, Source *s, uint32_t from, uint32_t *at, uint32_t to) {
+  uint32_t column = 0;
+  for (uint32_t i = from; column < to; i++) {
+    bool inside = i < s->len;
+    if (inside && (s->text[i] & 0xc0) == 0x80) continue;
+    if (column++ >= *at) buf_text(o, inside && s->text[i] == '\t' ? "\t" : " ");
+  }
+  if (to > *at) *at = to;
+}
+
+/* The underlines of one line, in order; the last one's label stands beside
+ * it, the others' below.                                                     */
+static void put_marks(Buf *o, Source *s, uint32_t from, uint32_t to, const Mark *m, int n,
+                      int width, const Colours *c) {
+  uint32_t at = 0, a, b;
+  for (int i = 0; i < n; i++) {
+    columns(s, from, to, m[i].span, &a, &b);
+    put_gap(o, s, from, &at, a);
+    buf_text(o, m[i].colour);
+    for (; at < b; at++) buf_bytes(o, &m[i].mark, 1);
+    if (i == n - 1 && m[i].label && *m[i].label) buf_format(o, " %s", m[i].label);
+    buf_text(o, c->off);
+  }
+  buf_text(o, "\n");
+  for (int i = n - 2; i >= 0; i--) {
+    if (!m[i].label || !*m[i].label) continue;
+    columns(s, from, to, m[i].span, &a, &b);
+    at = 0;
+    buf_format(o, "%s%*s |%s ", c->blue, width, "", c->off);
+    put_gap(o, s, from, &at, a);
+    buf_format(o, "%s%s%s\n", m[i].colour, m[i].label, c->off);
+  }
 }
 
 static int digits(uint32_t n) {
@@ -59,45 +92,60 @@ static int digits(uint32_t n) {
   return d;
 }
 
-static void put_place(Buf *o, Source *s, Span span, const char *label, char mark, int width,
-                      const char *mark_colour, const Colours *c) {
+static void put_place(Buf *o, Source *s, const Mark *m, int n, int width, const Colours *c) {
   uint32_t line, column, from, to;
-  source_locate(s, span.start, &line, &column);
+  source_locate(s, m[0].span.start, &line, &column);
   if (!s->line_start) return;
-  line_window(s, line, span.start, &from, &to);
+  line_window(s, line, m[0].span.start, &from, &to);
   buf_format(o, "%s%*u |%s ", c->blue, width, line, c->off);
   put_line(o, s, from, to);
   buf_format(o, "\n%s%*s |%s ", c->blue, width, "", c->off);
-  buf_text(o, mark_colour);
-  put_marks(o, s, from, to, span, mark, label);
-  buf_format(o, "%s\n", c->off);
+  put_marks(o, s, from, to, m, n, width, c);
+}
+
+static void put_gap_line(Buf *o, uint32_t upper, uint32_t lower, int width, const Colours *c) {
+  if (lower > upper + 1) buf_format(o, "%s%*s...%s\n", c->blue, width > 2 ? width - 2 : 0, "", c->off);
+}
+
+/* Both places, the upper one first; one line when they share it. */
+static void put_places(Buf *o, const Diag *g, uint32_t line, uint32_t line2, int width, const Colours *c) {
+  Mark first = {g->span, '^', g->label, g->level == DIAG_ERROR ? c->red : c->yellow};
+  Mark second = {g->span2, '-', g->label2, c->blue};
+  if (!g->label2 || !g->source2) { put_place(o, g->source, &first, 1, width, c); return; }
+  if (g->source2 != g->source) {
+    uint32_t l, column;
+    put_place(o, g->source, &first, 1, width, c);
+    source_locate(g->source2, g->span2.start, &l, &column);
+    buf_format(o, "%s%*s:::%s %s:%u:%u\n", c->blue, width, "", c->off, g->source2->name, l, column);
+    put_place(o, g->source2, &second, 1, width, c);
+  } else if (line == line2) {
+    bool ordered = g->span.start <= g->span2.start;
+    Mark both[2] = {ordered ? first : second, ordered ? second : first};
+    put_place(o, g->source, both, 2, width, c);
+  } else {
+    bool before = line2 < line;
+    put_place(o, g->source, before ? &second : &first, 1, width, c);
+    put_gap_line(o, before ? line2 : line, before ? line : line2, width, c);
+    put_place(o, g->source, before ? &first : &second, 1, width, c);
+  }
 }
 
 static void show(const Diag *g, Buf *o, const Colours *c) {
-  const char *colour = g->level == DIAG_ERROR ? c->red : c->yellow;
-  buf_format(o, "%s%s%s: %s%s%s\n", colour, g->level == DIAG_ERROR ? "error" : "warning", c->off,
-             c->bold, g->message ? g->message : "out of memory", c->off);
+  buf_format(o, "%s%s%s: %s%s%s\n", g->level == DIAG_ERROR ? c->red : c->yellow,
+             g->level == DIAG_ERROR ? "error" : "warning", c->off, c->bold,
+             g->message ? g->message : "out of memory", c->off);
+  int width = 1;
   if (g->source) {
     uint32_t line, column, line2 = 0, column2 = 0;
     source_locate(g->source, g->span.start, &line, &column);
-    bool second = g->label2 && g->source2;
-    if (second) source_locate(g->source2, g->span2.start, &line2, &column2);
-    int width = digits(line > line2 ? line : line2);
+    if (g->label2 && g->source2) source_locate(g->source2, g->span2.start, &line2, &column2);
+    width = digits(line > line2 ? line : line2);
     buf_format(o, "%s%*s-->%s %s:%u:%u\n", c->blue, width, "", c->off, g->source->name, line, column);
     buf_format(o, "%s%*s |%s\n", c->blue, width, "", c->off);
-    bool same_file = second && g->source2 == g->source;
-    bool before = same_file && line2 < line;
-    if (before) put_place(o, g->source2, g->span2, g->label2, '-', width, c->blue, c);
-    if (before && line2 + 1 < line) buf_format(o, "%s%*s...%s\n", c->blue, width > 2 ? width - 2 : 0, "", c->off);
-    put_place(o, g->source, g->span, g->label, '^', width, colour, c);
-    if (second && !before) {
-      if (!same_file) buf_format(o, "%s%*s:::%s %s:%u:%u\n", c->blue, width, "", c->off,
-                                 g->source2->name, line2, column2);
-      else if (line2 > line + 1) buf_format(o, "%s%*s...%s\n", c->blue, width > 2 ? width - 2 : 0, "", c->off);
-      put_place(o, g->source2, g->span2, g->label2, '-', width, c->blue, c);
-    }
-    if (g->help) buf_format(o, "%s%*s =%s %shelp:%s %s\n", c->blue, width, "", c->off, c->bold, c->off, g->help);
-  } else if (g->help) buf_format(o, "  = %shelp:%s %s\n", c->bold, c->off, g->help);
+    put_places(o, g, line, line2, width, c);
+  }
+  if (g->help)
+    buf_format(o, "%s%*s =%s %shelp:%s %s\n", c->blue, width, "", c->off, c->bold, c->off, g->help);
 }
 
 typedef struct { const Diag *g; int index; } Entry;

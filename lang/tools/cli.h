@@ -5,6 +5,7 @@
 #ifndef QA_CLI_H
 #define QA_CLI_H
 #include "lang/vm/vm.h"
+#include "runtime/run/options.h"
 
 /* X(id, long name, letter or 0, argument or NULL, help) */
 #define CLI_OPTIONS(X)                                                                        \
@@ -68,7 +69,7 @@ int cli_print_completion(const char *shell);
 void cli_print_version(void);
 
 /* ---- session.c: an interpreter with the command's settings ----------------- */
-typedef struct { Cli *cli; Rt *rt; Vm *vm; bool terminal; } Session;
+typedef struct { Cli *cli; Rt *rt; Vm *vm; bool terminal; RunOptions run; } Session;   /* stays where it is: the Vm points at `run` */
 int session_open(Session *s, Cli *c);              /* nonzero: exit code, said why */
 void session_close(Session *s);
 /* Reads a script (path "-": stdin); NULL after saying why. */

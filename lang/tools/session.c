@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* A signal handler has no argument: the process's one running interpreter. */
@@ -70,13 +71,26 @@ int session_open(Session *s, Cli *c) {
       read_number(c, OPT_THREADS, 1, 4096, &threads) || read_number(c, OPT_JOBS, 1, 4096, &jobs) ||
       read_size(c, OPT_MEMORY, &memory))
     return EXIT_USAGE;
+  struct winsize window;
+  bool sized = ioctl(1, TIOCGWINSZ, &window) == 0 && window.ws_col > 0;
+  s->run = (RunOptions){
+      .dir = c->option[OPT_RUNS],
+      .command = c->command,
+      .jobs = (int)jobs,
+      .fresh = c->option[OPT_FRESH],
+      .why = c->option[OPT_WHY],
+      .json = c->option[OPT_JSON],
+      .quiet = c->option[OPT_QUIET],
+      .dry_run = c->option[OPT_DRY_RUN],
+      .width = sized ? window.ws_col : 0,
+  };
   s->terminal = isatty(2) && !c->option[OPT_QUIET] && !c->option[OPT_JSON];
   s->rt = rt_open();
   if (s->rt) {
     s->rt->limit = memory;
     if (threads) s->rt->threads = (int)threads;
     s->rt->root_scope.key = (uint64_t)seed;
-    VmHooks hooks = {.user = s, .write = write_out, .log = write_log, .progress = s->terminal};
+    VmHooks hooks = {.user = s, .write = write_out, .log = write_log, .progress = s->terminal, .run = &s->run};
     s->vm = vm_open(s->rt, &hooks);
   }
   if (!s->vm) {

@@ -20,6 +20,8 @@ Rt *vm_rt(Vm *vm);
  * order.  The args are the callee's to use: it may take one over by copying
  * it and setting args[i] = NIL_VALUE; what is left is released by the VM.  A
  * tensor argument with refs == 1 may be changed in place.
+ * A row without a signature (NULL) is a value, such as `pi`: fn is called once
+ * with no arguments and the name means its result.
  * Doc: first line a summary with shapes; then details, errors, source.       */
 typedef int (*NativeFn)(Vm *vm, Value *args, int n, Value *out);
 enum {
@@ -41,6 +43,8 @@ int vm_call(Vm *vm, Value fn, const Value *args, int n, Value *out);
 int vm_call_named(Vm *vm, Value fn, const Value *args, int n, const char *const *names, Value *out);
 int vm_call_method(Vm *vm, Value model, const char *method, const Value *args, int n, Value *out);
 bool value_callable(Value v);
+/* Name of parameter i of a function written in qa; NULL: there is none.      */
+const char *vm_param_name(Value fn, uint32_t i);
 /* Does the function (a closure; others: false) have a parameter of this name? */
 bool callable_has_param(Value fn, const char *name);
 /* A global by name: top-level binding, native, or name autoloaded from a

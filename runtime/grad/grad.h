@@ -27,6 +27,8 @@ RtStatus tape_open(Rt *rt, uint64_t *mark);
 void tape_close(Rt *rt, uint64_t mark);
 /* A leaf of this level: same data, new node.  New reference. */
 Tensor *tape_leaf(Rt *rt, Tensor *t);
+/* A leaf of level `depth` (1: the outermost) while deeper ones are open. */
+Tensor *tape_leaf_at(Rt *rt, Tensor *t, int depth);
 static inline bool rt_taped(const Rt *rt, const Tensor *t);  /* below */
 /* Gradients of `out` (weighted by `seed`, NULL: ones; out must then be one
  * real number) with respect to n leaves made since `mark`.  grads[i] is a

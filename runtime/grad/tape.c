@@ -165,7 +165,7 @@ static Tensor *same_data(Rt *rt, Tensor *t) {
   return tensor_view(rt, t, t->rank, t->shape, t->stride, 0);
 }
 
-Tensor *tape_leaf(Rt *rt, Tensor *t) {
+Tensor *tape_leaf_at(Rt *rt, Tensor *t, int depth) {
   Tensor *out = same_data(rt, t);
   if (!out) return NULL;
   TapeNode *n = tape_push(rt, out, TN_LEAF, 0, t, NULL);
@@ -173,10 +173,11 @@ Tensor *tape_leaf(Rt *rt, Tensor *t) {
     tensor_unref(rt, out);
     return NULL;
   }
-  uint8_t level = (uint8_t)tape_of(rt)->pub.depth;
-  if (level < n->level) n->level = level;
+  if (depth < n->level) n->level = (uint8_t)depth;
   return out;
 }
+
+Tensor *tape_leaf(Rt *rt, Tensor *t) { return tape_leaf_at(rt, t, rt->tape->depth); }
 
 Tensor *tape_detach(Rt *rt, Tensor *t) {
   return rt_taped(rt, t) ? same_data(rt, t) : tensor_ref(t);
