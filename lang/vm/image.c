@@ -292,6 +292,16 @@ static int find_proto(Reader *r, const char *module, const char *name, const uin
                   *name ? name : "<lambda>", *module ? module : "the script");
 }
 
+static Closure *bare_closure(Vm *vm, Proto *p) {
+  Closure *c = rt_alloc0(vm->rt, sizeof *c + p->n_captures * sizeof(Value));
+  if (!c) return NULL;
+  c->obj = (Obj){.refs = 1, .kind = OBJ_CLOSURE};
+  c->proto = p;
+  c->n = p->n_captures;
+  p->refs++;
+  return c;
+}
+
 static int read_closure(Reader *r, Value *out, int depth) {
   char *module = take_name(r), *name = take_name(r);
   uint8_t hash[32];
@@ -302,8 +312,8 @@ static int read_closure(Reader *r, Value *out, int depth) {
   free(module);
   free(name);
   if (rc) return 1;
-  Closure *c;
-  if (closure_new(r->vm, p, &c)) return 1;
+  Closure *c = bare_closure(r->vm, p);
+  if (!c) return 1;
   *out = value_obj(c);
   for (uint32_t i = 0; i < n; i++) {
     Value v;
