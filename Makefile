@@ -15,7 +15,7 @@ OPT_release := -O2 -g
 OPT_debug   := -O0 -g
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g -fsanitize=thread
-FLAGS  := -std=c11 -D_GNU_SOURCE $(OPT_$(MODE)) -fPIC -fvisibility=hidden -fopenmp-simd -pthread -I. -Ilang -I$(B)/gen
+FLAGS  := -std=c11 -D_GNU_SOURCE $(OPT_$(MODE)) -fPIC -fvisibility=hidden -fopenmp-simd -fno-math-errno -fno-trapping-math -pthread -I. -Ilang -I$(B)/gen
 ifneq ($(MODE),tsan)
 FLAGS  += -fopenmp
 endif

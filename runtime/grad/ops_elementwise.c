@@ -184,8 +184,10 @@ Tensor *op_binary_scalar(Rt *rt, BinOp op, Tensor *a, double s, bool s_is_int,
   bool need_a = op >= BIN_POW || (op == BIN_DIV && scalar_left) ||
                 (op == BIN_MOD && scalar_left);
   bool need_out = (op == BIN_DIV && scalar_left) || (op == BIN_POW && scalar_left);
+  uint64_t node = a->node;
   Tensor *out = tensor_binary_scalar(rt, op, a, s, s_is_int, scalar_left, need_a ? 0 : reuse);
   if (!out) return NULL;
+  a->node = node;
   TapeNode *n = tape_push(rt, out, TN_SCALAR, op, a, NULL);
   if (!n) return drop_out(rt, out);
   n->s = s;

@@ -106,24 +106,37 @@ static int run_flat(Rt *rt, BinRun run, int64_t n, const char *a, int64_t sa, co
   return bad;
 }
 
-static int run_loop(Rt *rt, BinRun run, const Loop *walk, const char *a, const char *b, char *o,
-                    size_t in_size, size_t out_size) {
+typedef struct {
+  BinRun run;
+  const char *a, *b;
+  char *o;
+  size_t in_size, out_size;
+} BinJob;
+
+/* Inner runs [first, end) of a walk over (a, b). */
+static int run_range(const BinJob *j, const Loop *walk, int64_t first, int64_t end) {
+  Loop l = *walk;
+  int64_t n = loop_inner(&l), sa = loop_step(&l, 0), sb = loop_step(&l, 1);
+  int bad = 0;
+  loop_seek(&l, first);
+  for (int64_t r = first; r < end; r++, loop_next(&l))
+    bad |= j->run(n, j->a + l.off[0] * (int64_t)j->in_size, sa,
+                  j->b + l.off[1] * (int64_t)j->in_size, sb, j->o + (size_t)(r * n) * j->out_size);
+  return bad;
+}
+
+static int run_loop(Rt *rt, const BinJob *j, const Loop *walk) {
   int64_t runs = loop_runs(walk), n = loop_inner(walk);
-  int64_t sa = loop_step(walk, 0), sb = loop_step(walk, 1);
   if (runs == 0) return 0;
-  if (runs == 1) return run_flat(rt, run, n, a, sa, b, sb, o, in_size, out_size);
+  if (runs == 1)
+    return run_flat(rt, j->run, n, j->a, loop_step(walk, 0), j->b, loop_step(walk, 1), j->o,
+                    j->in_size, j->out_size);
+  if (rt->threads < 2 || runs * n < KERNEL_PARALLEL) return run_range(j, walk, 0, runs);
   int64_t per = KERNEL_BLOCK / n + 1, blocks = (runs + per - 1) / per;
   int bad = 0;
-  bool wide = runs * n >= KERNEL_PARALLEL && rt->threads > 1;
-#pragma omp parallel for if (wide) num_threads(rt->threads) reduction(| : bad) schedule(static)
-  for (int64_t k = 0; k < blocks; k++) {
-    Loop l = *walk;
-    int64_t end = (k + 1) * per < runs ? (k + 1) * per : runs;
-    loop_seek(&l, k * per);
-    for (int64_t r = k * per; r < end; r++, loop_next(&l))
-      bad |= run(n, a + l.off[0] * (int64_t)in_size, sa, b + l.off[1] * (int64_t)in_size, sb,
-                 o + (size_t)(r * n) * out_size);
-  }
+#pragma omp parallel for num_threads(rt->threads) reduction(| : bad) schedule(static)
+  for (int64_t k = 0; k < blocks; k++)
+    bad |= run_range(j, walk, k * per, (k + 1) * per < runs ? (k + 1) * per : runs);
   return bad;
 }
 
@@ -156,8 +169,9 @@ static Tensor *binary_typed(Rt *rt, BinOp op, Tensor *a, Tensor *b, unsigned reu
   const int64_t *strides[] = {sa, sb};
   Loop walk;
   loop_init(&walk, rank, shape, 2, strides);
-  bad = run_loop(rt, kernel_binary(op, compute), &walk, a->data, b->data, out->data,
-                 dtype_size[compute], dtype_size[dt]);
+  BinJob job = {kernel_binary(op, compute), a->data, b->data, out->data, dtype_size[compute],
+                dtype_size[dt]};
+  bad = run_loop(rt, &job, &walk);
   return bad ? kernel_failed(rt, bin_names[op], bad, out) : out;
 }
 

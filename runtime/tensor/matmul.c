@@ -106,9 +106,12 @@ int matmul_raw(Rt *rt, DType d, int64_t m, int64_t n, int64_t k, const void *a, 
   Operand A = {a, lda, ta}, B = {b, ldb, tb};
   blas_ready();
   int64_t blocks = (m + ROW_BLOCK - 1) / ROW_BLOCK;
-  bool wide = blocks > 1 && rt->threads > 1 && (double)m * (double)n * (double)k >= PARALLEL_WORK;
   int bad = 0;
-#pragma omp parallel for if (wide) num_threads(rt->threads) reduction(| : bad) schedule(static)
+  if (blocks < 2 || rt->threads < 2 || (double)m * (double)n * (double)k < PARALLEL_WORK) {
+    for (int64_t i = 0; i < blocks; i++) bad |= row_block(s, A, B, c, ldc, i * ROW_BLOCK);
+    return bad;
+  }
+#pragma omp parallel for num_threads(rt->threads) reduction(| : bad) schedule(static)
   for (int64_t i = 0; i < blocks; i++) bad |= row_block(s, A, B, c, ldc, i * ROW_BLOCK);
   return bad;
 }
@@ -198,34 +201,52 @@ static RtStatus product_shape(Rt *rt, Tensor *a, Tensor *b, Tensor *x, bool tx, 
   return RT_OK;
 }
 
+typedef struct {
+  Size s;
+  Operand A, B;
+  int batch;
+  const int64_t *shape;
+  int64_t sa[TENSOR_MAX_RANK], sb[TENSOR_MAX_RANK];
+  int64_t blocks;   /* row blocks of one product */
+  char *c;
+} Batch;
+
+static int batch_task(const Batch *b, int64_t t) {
+  int64_t i = t / b->blocks, rest = i, oa = 0, ob = 0;
+  for (int axis = b->batch - 1; axis >= 0; axis--) {
+    int64_t at = rest % b->shape[axis];
+    rest /= b->shape[axis];
+    oa += at * b->sa[axis];
+    ob += at * b->sb[axis];
+  }
+  int64_t size = (int64_t)dtype_size[b->s.d];
+  Operand p = b->A, q = b->B;
+  p.p += oa * size;
+  q.p += ob * size;
+  return row_block(b->s, p, q, b->c + i * b->s.m * b->s.n * size, b->s.n,
+                   t % b->blocks * ROW_BLOCK);
+}
+
 /* All products of the batch, in parallel over (product, row block). */
 static int run_batch(Rt *rt, Size s, Tensor *x, Operand A, Tensor *y, Operand B, int batch,
                      const int64_t *shape, char *c) {
-  int64_t sa[TENSOR_MAX_RANK], sb[TENSOR_MAX_RANK], total = 1;
+  Batch job = {.s = s, .A = A, .B = B, .batch = batch, .shape = shape, .c = c};
+  int64_t total = 1;
   Tensor lead_a = {.rank = (uint8_t)(x->rank - 2), .shape = x->shape, .stride = x->stride};
   Tensor lead_b = {.rank = (uint8_t)(y->rank - 2), .shape = y->shape, .stride = y->stride};
-  broadcast_strides(&lead_a, batch, shape, sa);
-  broadcast_strides(&lead_b, batch, shape, sb);
+  broadcast_strides(&lead_a, batch, shape, job.sa);
+  broadcast_strides(&lead_b, batch, shape, job.sb);
   for (int i = 0; i < batch; i++) total *= shape[i];
-  int64_t blocks = (s.m + ROW_BLOCK - 1) / ROW_BLOCK, tasks = total * blocks;
-  size_t size = dtype_size[s.d];
+  job.blocks = (s.m + ROW_BLOCK - 1) / ROW_BLOCK;
+  int64_t tasks = total * job.blocks;
   double work = (double)total * (double)s.m * (double)s.n * (double)s.k;
-  bool wide = rt->threads > 1 && tasks > 1 && work >= PARALLEL_WORK;
   int bad = 0;
-#pragma omp parallel for if (wide) num_threads(rt->threads) reduction(| : bad) schedule(static)
-  for (int64_t t = 0; t < tasks; t++) {
-    int64_t i = t / blocks, rest = i, oa = 0, ob = 0;
-    for (int axis = batch - 1; axis >= 0; axis--) {
-      int64_t at = rest % shape[axis];
-      rest /= shape[axis];
-      oa += at * sa[axis];
-      ob += at * sb[axis];
-    }
-    Operand p = A, q = B;
-    p.p += oa * (int64_t)size;
-    q.p += ob * (int64_t)size;
-    bad |= row_block(s, p, q, c + (size_t)(i * s.m * s.n) * size, s.n, t % blocks * ROW_BLOCK);
+  if (rt->threads < 2 || tasks < 2 || work < PARALLEL_WORK) {
+    for (int64_t t = 0; t < tasks; t++) bad |= batch_task(&job, t);
+    return bad;
   }
+#pragma omp parallel for num_threads(rt->threads) reduction(| : bad) schedule(static)
+  for (int64_t t = 0; t < tasks; t++) bad |= batch_task(&job, t);
   return bad;
 }
 

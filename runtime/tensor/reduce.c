@@ -128,32 +128,46 @@ static int row_op(RedOp op, DType d) {
   }
 }
 
-static int one_chunk(RedOp op, DType d, BinRun run, Rows r, int64_t m, char *o) {
+static int one_chunk(RedOp op, DType d, Rows r, int64_t m, char *o) {
   double scale = op == RED_MEAN ? 1.0 / (double)r.rows : 1.0;
   if ((op == RED_SUM || op == RED_MEAN) && d == DT_F64) sum_rows_f64(r, m, scale, o);
   else if ((op == RED_SUM || op == RED_MEAN) && d == DT_F32) sum_rows_f32(r, m, scale, o);
-  else return combine_rows(run, r, m, dtype_size[d], o);
+  else return combine_rows(kernel_binary((BinOp)row_op(op, d), d), r, m, dtype_size[d], o);
   return 0;
 }
 
-/* keep: loop over the kept axes, innermost stride 1; rows: the single reduced
- * axis.                                                                       */
+typedef struct {
+  RedOp op;
+  DType d;
+  const Loop *keep;   /* the kept axes, innermost stride 1        */
+  Rows rows;          /* the reduced axis at their first position */
+  int64_t chunks;     /* column chunks of one inner run of keep   */
+  char *o;
+} RowJob;
+
+static int row_task(const RowJob *job, int64_t t) {
+  Loop l = *job->keep;
+  int64_t n = loop_inner(&l);
+  size_t size = dtype_size[job->d];
+  loop_seek(&l, t / job->chunks);
+  int64_t j = t % job->chunks * COLUMNS, m = n - j < COLUMNS ? n - j : COLUMNS;
+  Rows r = job->rows;
+  r.x += (l.off[0] + j) * (int64_t)size;
+  char *o = job->o + (size_t)(t / job->chunks * n + j) * size;
+  return one_chunk(job->op, job->d, r, m, o);
+}
+
 static int reduce_rows(Rt *rt, RedOp op, DType d, const Loop *keep, Rows rows, char *o) {
   int64_t runs = loop_runs(keep), n = loop_inner(keep);
-  int64_t chunks = (n + COLUMNS - 1) / COLUMNS, tasks = runs * chunks;
-  size_t size = dtype_size[d];
-  BinRun run = kernel_binary((BinOp)row_op(op, d), d);
-  bool wide = rt->threads > 1 && tasks > 1 && runs * n * rows.rows >= KERNEL_PARALLEL;
+  RowJob job = {op, d, keep, rows, (n + COLUMNS - 1) / COLUMNS, o};
+  int64_t tasks = runs * job.chunks;
   int bad = 0;
-#pragma omp parallel for if (wide) num_threads(rt->threads) reduction(| : bad) schedule(static)
-  for (int64_t t = 0; t < tasks; t++) {
-    Loop l = *keep;
-    loop_seek(&l, t / chunks);
-    int64_t j = t % chunks * COLUMNS, m = n - j < COLUMNS ? n - j : COLUMNS;
-    Rows r = rows;
-    r.x += (size_t)(l.off[0] + j) * size;
-    bad |= one_chunk(op, d, run, r, m, o + (size_t)(t / chunks * n + j) * size);
+  if (rt->threads < 2 || tasks < 2 || runs * n * rows.rows < KERNEL_PARALLEL) {
+    for (int64_t t = 0; t < tasks; t++) bad |= row_task(&job, t);
+    return bad;
   }
+#pragma omp parallel for num_threads(rt->threads) reduction(| : bad) schedule(static)
+  for (int64_t t = 0; t < tasks; t++) bad |= row_task(&job, t);
   return bad;
 }
 
