@@ -34,7 +34,8 @@ static int slope(Derive *d, ProgOp op, int a, int y) {
   switch (op) {
   case PO_NEG: return k_(d, -1);
   case PO_ABS: return un(d, PO_SIGN, a);
-  case PO_SQRT: return divi(d, k_(d, 0.5), y);
+  case PO_SQRT: /* 0 at 0: the distance of two equal vectors has no direction */
+    return mul(d, k_(d, 0.5), un(d, PO_RECIP0, y));
   case PO_EXP: return y;
   case PO_LOG: return divi(d, one, a);
   case PO_LOG2: return divi(d, k_(d, M_LOG2E), a);

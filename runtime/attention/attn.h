@@ -1,0 +1,104 @@
+/* attn.h: what the files of runtime/attention share (private). */
+#ifndef QA_ATTN_PRIVATE_H
+#define QA_ATTN_PRIVATE_H
+#include "runtime/attention/attention.h"
+
+/* A derivative program: adjoints of vector products and of captured values. */
+typedef struct { int slot, out, ix_out, n_ix; } AttnLoad;
+typedef struct {
+  ProgPlan *plan;
+  AttnLoad *load;
+  int n_load;
+  int leaf_out[ATTN_MAX_LEAF];   /* output of each product's adjoint, or -1   */
+  int stat_out[3];               /* of sum, max, l2 (normaliser only), or -1  */
+} AttnGrad;
+
+struct AttnCode {
+  uint8_t *slot_dtype;
+  ProgPlan *mask, *out, *norm;
+  ProgPlan *once;                /* outputs: alpha, top, dropout              */
+  bool uses_max, uses_l2, uses_count, uses_stats;   /* of the normaliser   */
+  bool has_grad;
+  AttnGrad out_grad, norm_grad, alpha_grad;
+};
+
+/* Plans for these dtypes, made anew when they change.  grad: derivatives too. */
+AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, const uint8_t *slot_dtype, bool grad);
+void attn_code_free(Rt *rt, AttnCode *c);
+
+typedef enum { ATTN_ATTEND, ATTN_WEIGHTS, ATTN_ENERGIES } AttnMode;
+
+/* A matrix per batch and head: rows of contiguous numbers. */
+typedef struct { void *data; int64_t batch, head, row; } AttnView;   /* strides in elements */
+
+typedef struct {
+  AttnMode mode;
+  AttnSpec *spec;
+  AttnCode *code;
+  DType real;
+  int64_t B, Hq, Hk, nq, nk, d, e;
+  int rank;
+  AttnView q, k, v, out;         /* out: attend or matrix result, (B, Hq, nq, e or nk) */
+  ProgTensor *slot;
+  RngCall rng;
+  bool dropout;                  /* is there any? */
+  int threads;
+  const atomic_int *interrupted;
+  int64_t rows, cols;            /* block of query rows, width of a key block */
+  int n_full;                    /* products of q with k */
+  /* made by prepare */
+  void *kt, *vt;                 /* transposed key blocks per (b, hk) */
+  void *col;                     /* [leaf][B Hq][nk] real */
+  double *row;                   /* [leaf][B Hq][nq] */
+  /* backward: incoming gradient and results (NULL: not wanted) */
+  AttnView grad;                 /* of out */
+  void *dq, *dk, *dv;            /* contiguous (B, H, n, d) */
+  double **dslot;                /* per slot, row-major */
+  int64_t *slot_size;
+  /* first index out of range */
+  int bad_slot, bad_axis;
+  int64_t bad_index;
+} AttnJob;
+
+static inline int64_t attn_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline size_t attn_round(size_t n) { return (n + 63) & ~(size_t)63; }
+
+typedef enum { TILE_EMPTY, TILE_FULL, TILE_PARTIAL } AttnTile;
+/* Class of the tile of query rows [r0, r1) and keys [j0, j1) under the mask.
+ * scratch: prog.n + prog.n_var intervals.                                    */
+AttnTile attn_tile(const AttnJob *job, int64_t b, int64_t h, int64_t r0, int64_t r1,
+                   int64_t j0, int64_t j1, Interval *scratch);
+
+/* Scalar variables of (b, h), and of a query row. */
+void attn_vars(const AttnJob *job, int64_t b, int64_t h, double *var);
+
+/* Values and gradients of products that involve one of the vectors only or a
+ * captured vector; x, y contiguous vectors of d numbers read as doubles.     */
+const void *attn_vec(const AttnJob *job, int slot, int64_t h, int64_t *stride, uint8_t *dtype);
+
+RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a, bool grad);
+RtStatus attn_forward_f32(Rt *rt, AttnJob *job);
+RtStatus attn_forward_f64(Rt *rt, AttnJob *job);
+RtStatus attn_backward_f32(Rt *rt, AttnJob *job);
+RtStatus attn_backward_f64(Rt *rt, AttnJob *job);
+
+/* prep.c: y = map(x) for every row, and dx from dy (x the unmapped rows). */
+Tensor *attn_prep(Rt *rt, AttnPrep prep, double base, Tensor *x, int64_t first);
+Tensor *attn_prep_back(Rt *rt, AttnPrep prep, double base, Tensor *x, int64_t first, Tensor *dy);
+
+/* ---- row functions (row.c) --------------------------------------------------- */
+typedef struct {
+  double shift;       /* largest u of the row (log weights), else 0           */
+  double sum, max, l2;/* of the weights relative to exp(shift)                 */
+  int64_t best, count;/* position of the largest, number of unmasked           */
+  double scale;       /* p = weight relative to exp(shift), times scale        */
+  double inverse;     /* 1 / phi, or 0                                         */
+  double tau, power;  /* sparsemax, entmax: p = max(z - tau, 0)^power          */
+} AttnRow;
+
+/* Keep the m largest of the n numbers whose keep flag is set; ties to the first. */
+void attn_keep_top(int64_t n, const double *x, uint8_t *keep, int64_t m, double *scratch);
+/* Thresholds of the kept x; x is shifted by its largest value inside.        */
+double attn_sparsemax_tau(int64_t n, const double *x, double *scratch);
+double attn_entmax_tau(int64_t n, const double *x, double alpha, double *scratch);
+#endif

@@ -1,0 +1,450 @@
+/* backward.h: the backward pass; included after forward.h.
+ *
+ * One item is a key head of one batch entry and a fixed share of the row
+ * blocks.  It owns its rows of dq; dk, dv and the gradients of captured
+ * tensors go to buffers of its own that are added in item order.            */
+
+typedef struct {
+  T *dk, *dv;          /* of this item's key head; NULL: not wanted */
+  double **dslot;      /* per slot; NULL entries: not wanted */
+} Sinks;
+
+/* ---- gradients of captured tensors ------------------------------------------------ */
+
+static int64_t wrap(double x, int64_t n) {
+  int64_t i = (int64_t)(x < 0 ? x + (double)n : x);
+  return i < 0 || i >= n ? -1 : i;
+}
+
+/* Position in a row-major gradient of the tensor's shape; -1: outside. */
+static int64_t load_at(const Work *w, const ProgRun *run, const AttnLoad *l, int64_t j) {
+  const ProgTensor *t = &w->job->slot[l->slot];
+  int64_t at = 0;
+  for (int q = 0; q < l->n_ix; q++) {
+    double s;
+    const double *x = prog_out(run, l->ix_out + q, &s);
+    int64_t i = wrap(x ? x[j] : s, t->shape[q]);
+    if (i < 0) return -1;
+    at = at * t->shape[q] + i;
+  }
+  return at;
+}
+
+/* Adds factor times the adjoints of all loads of a finished run. */
+static void add_loads(Work *w, const ProgRun *run, const AttnGrad *g, double factor, int64_t n,
+                      const uint8_t *open, const Sinks *to) {
+  for (int k = 0; k < g->n_load; k++) {
+    const AttnLoad *l = &g->load[k];
+    double *sink = to->dslot[l->slot], s;
+    if (!sink) continue;
+    const T *x = prog_out(run, l->out, &s);
+    if (!x) {
+      int64_t at = load_at(w, run, l, 0);
+      if (at >= 0) sink[at] += factor * s;
+      continue;
+    }
+    for (int64_t j = 0; j < n; j++) {
+      int64_t at = open[j] ? load_at(w, run, l, j) : -1;
+      if (at >= 0) sink[at] += factor * x[j];
+    }
+  }
+}
+
+/* ---- adjoints of one-vector products ------------------------------------------------- */
+
+/* Where the gradient of one side goes: numbers of type T or doubles. */
+typedef struct { T *real; double *wide; } SideGrad;
+static void side_add(SideGrad g, int64_t c, double v) {
+  if (g.real) g.real[c] += (T)v;
+  else if (g.wide) g.wide[c] += v;
+}
+
+static SideGrad side_grad(const Work *w, int side, int slot, T *dq, T *dk, const Sinks *to) {
+  if (side == ATTN_Q) return (SideGrad){dq, NULL};
+  if (side == ATTN_K) return (SideGrad){dk, NULL};
+  double *base = to->dslot[slot];
+  if (base && w->job->slot[slot].rank == 2) base += w->h * w->job->d;
+  return (SideGrad){NULL, base};
+}
+
+/* g times the derivative of the product at row r (of its vector) to both sides. */
+static void product_back(const Work *w, const AttnLeaf *l, int64_t r, double g, T *dq, T *dk,
+                         const Sinks *to) {
+  const AttnJob *job = w->job;
+  if (g == 0) return;
+  Side x = side_of(job, l->left, l->left_slot, w->b, w->h, r);
+  Side y = side_of(job, l->right, l->right_slot, w->b, w->h, r);
+  SideGrad gx = side_grad(w, l->left, l->left_slot, dq, dk, to);
+  SideGrad gy = side_grad(w, l->right, l->right_slot, dq, dk, to);
+  double norm = l->product == ATTN_NORM ? product(l, x, y, job->d) : 0;
+  for (int64_t c = 0; c < job->d; c++) {
+    double a = side_at(x, c), b = side_at(y, c), diff = a - b;
+    switch (l->product) {
+    case ATTN_NORM2: side_add(gx, c, 2 * g * a); break;
+    case ATTN_NORM: side_add(gx, c, norm > 0 ? g * a / norm : 0); break;
+    case ATTN_DOT: side_add(gx, c, g * b); side_add(gy, c, g * a); break;
+    case ATTN_DIST2: side_add(gx, c, 2 * g * diff); side_add(gy, c, -2 * g * diff); break;
+    default: {
+      double s = (diff > 0) - (diff < 0);
+      side_add(gx, c, g * s);
+      side_add(gy, c, -g * s);
+    }
+    }
+  }
+}
+
+/* ---- adjoints of products of q with k -------------------------------------------------- */
+
+static void dist2_sums(const Work *w, const Block *bl, const T *g, T *dq, T *dk) {
+  const AttnJob *job = w->job;
+  for (int64_t r = 0; r < w->m && dq; r++) {
+    double s = 0;
+    for (int64_t j = 0; j < bl->w; j++) s += g[r * job->cols + j];
+    const T *q = row_of(&job->q, w->b, w->h, w->r0 + r);
+    for (int64_t c = 0; c < job->d; c++) dq[r * job->d + c] += (T)(2 * s) * q[c];
+  }
+  for (int64_t j = 0; j < bl->w && dk; j++) {
+    double s = 0;
+    for (int64_t r = 0; r < w->m; r++) s += g[r * job->cols + j];
+    const T *k = row_of(&job->k, w->b, key_head(job, w->h), bl->j0 + j);
+    for (int64_t c = 0; c < job->d; c++) dk[j * job->d + c] += (T)(2 * s) * k[c];
+  }
+}
+
+static void l1_back(const Work *w, const Block *bl, const T *g, T *dq, T *dk) {
+  const AttnJob *job = w->job;
+  for (int64_t r = 0; r < w->m; r++) {
+    const T *q = row_of(&job->q, w->b, w->h, w->r0 + r);
+    for (int64_t j = 0; j < bl->w; j++) {
+      const T *k = row_of(&job->k, w->b, key_head(job, w->h), bl->j0 + j);
+      T x = g[r * job->cols + j];
+      for (int64_t c = 0; c < job->d; c++) {
+        T s = q[c] > k[c] ? x : q[c] < k[c] ? -x : 0;
+        if (dq) dq[r * job->d + c] += s;
+        if (dk) dk[j * job->d + c] -= s;
+      }
+    }
+  }
+}
+
+static void pair_back(Work *w, const Block *bl, int l, T *dq, T *dk) {
+  const AttnJob *job = w->job;
+  const T *g = w->gleaf[l];
+  int d = (int)job->d, m = (int)w->m, n = (int)bl->w;
+  if (dk) dk += bl->j0 * job->d;
+  if (job->spec->leaf[l].product == ATTN_L1) {
+    l1_back(w, bl, g, dq, dk);
+    return;
+  }
+  T f = job->spec->leaf[l].product == ATTN_DIST2 ? -2 : 1;
+  if (f != 1) dist2_sums(w, bl, g, dq, dk);
+  if (dq)
+    GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, d, n, f, g, (int)job->cols,
+         row_of(&job->k, w->b, key_head(job, w->h), bl->j0), (int)job->k.row, 1, dq, d);
+  if (dk)
+    GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, n, d, m, f, g, (int)job->cols,
+         row_of(&job->q, w->b, w->h, w->r0), (int)job->q.row, 1, dk, d);
+}
+
+/* ---- from the output's gradient to that of p, then of the weight ------------------------- */
+
+static void load_dp(Work *w) {
+  const AttnJob *job = w->job;
+  for (int k = 0; k < w->n_block; k++) {
+    const Block *bl = &w->block[k];
+    if (job->mode == ATTN_ATTEND) {
+      GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)w->m, (int)bl->w, (int)job->e, 1,
+           row_of(&job->grad, w->b, w->h, w->r0), (int)job->grad.row,
+           values_t(job, w->b, w->h, bl->j0), (int)bl->w, 0, w->dp + bl->off, (int)w->n_col);
+      continue;
+    }
+    for (int64_t r = 0; r < w->m; r++)
+      memcpy(w->dp + r * w->n_col + bl->off, row_of(&job->grad, w->b, w->h, w->r0 + r) + bl->j0,
+             (size_t)bl->w * sizeof(T));
+  }
+}
+
+/* p as it multiplied the values (after dropout or sampling), and dropout on dp. */
+static const T *used_weights(Work *w) {
+  const AttnJob *job = w->job;
+  if (!w->used) return w->w;
+  for (int64_t r = 0; r < w->m; r++) {
+    T *used = w->used + r * w->n_col, *keep = w->keep + r * w->n_col;
+    const T *p = w->w + r * w->n_col;
+    if (job->spec->select == ATTN_SAMPLE) {
+      memset(used, 0, (size_t)w->n_col * sizeof(T));
+      if (w->row[r].scale > 0 && w->row[r].best >= 0) used[w->row[r].best] = 1;
+    } else {
+      memcpy(used, p, (size_t)w->n_col * sizeof(T));
+    }
+    if (!job->dropout) continue;
+    dropout_factors(w, r, keep);
+    for (int64_t j = 0; j < w->n_col; j++) {
+      used[j] *= keep[j];
+      w->dp[r * w->n_col + j] *= keep[j];
+    }
+  }
+  return w->used;
+}
+
+static void values_back(Work *w, const T *used, T *dv) {
+  const AttnJob *job = w->job;
+  for (int k = 0; k < w->n_block && dv && job->e > 0; k++) {
+    const Block *bl = &w->block[k];
+    GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, (int)bl->w, (int)job->e, (int)w->m, 1,
+         used + bl->off, (int)w->n_col, row_of(&job->grad, w->b, w->h, w->r0), (int)job->grad.row, 1,
+         dv + bl->j0 * job->e, (int)job->e);
+  }
+}
+
+static double stat_slope(const Work *w, int k) {
+  double s = 0;
+  int out = w->job->code->norm_grad.stat_out[k];
+  if (out >= 0) prog_out(&w->norm_grad, out, &s);
+  return s;
+}
+
+/* dL/dw = (dp - D (phi_sum + phi_max [best] + phi_l2 w / l2)) / phi with
+ * D = sum p dp; for log weights times w. */
+static void phi_back(Work *w, int64_t r, const Sinks *to) {
+  const AttnRow *row = &w->row[r];
+  const T *p = w->w + r * w->n_col;
+  const uint8_t *open = w->open + r * w->n_col;
+  T *dp = w->dp + r * w->n_col;
+  if (row->scale == 0) {
+    memset(dp, 0, (size_t)w->n_col * sizeof(T));
+    return;
+  }
+  double D = ROW_DOT(w->n_col, p, dp);
+  set_row(w, NULL, r, true);
+  set_stats(w, row);
+  if (w->norm_grad.plan) {
+    prog_run_row(&w->norm_grad);
+    add_loads(w, &w->norm_grad, &w->job->code->norm_grad, -D * row->inverse, 1, open, to);
+  }
+  double a = D * stat_slope(w, 0), top = D * stat_slope(w, 1), b = D * stat_slope(w, 2);
+  b = row->l2 > 0 ? b / (row->scale * row->l2) : 0;
+  for (int64_t j = 0; j < w->n_col; j++) {
+    double x = dp[j] - a - b * p[j] - (j == row->best ? top : 0);
+    x *= w->job->spec->log ? (double)p[j] : row->inverse;
+    dp[j] = open[j] ? (T)x : 0;
+  }
+}
+
+/* With s = p^(2 - alpha): du = s (dp - sum s dp / sum s). */
+static void threshold_back(Work *w, int64_t r, const Sinks *to) {
+  const AttnJob *job = w->job;
+  double alpha = job->spec->norm == ATTN_NORM_SPARSEMAX ? 2 : w->alpha;
+  const T *p = w->w + r * w->n_col;
+  T *dp = w->dp + r * w->n_col;
+  double sum = 0, dot = 0, entropy = 0;
+  for (int64_t j = 0; j < w->n_col; j++) {
+    if (!(p[j] > 0)) { w->x[j] = 0; continue; }
+    w->x[j] = alpha == 2 ? 1 : pow(p[j], 2 - alpha);
+    sum += w->x[j];
+    dot += w->x[j] * dp[j];
+    entropy -= p[j] * log((double)p[j]);
+  }
+  if (w->alpha_grad.plan && alpha != 1 && sum > 0) { /* Correia et al. 2019 */
+    double a1 = alpha - 1, g = 0;
+    for (int64_t j = 0; j < w->n_col; j++) {
+      if (!(p[j] > 0)) continue;
+      double s = w->x[j] / sum, h = -p[j] * log((double)p[j]);
+      g += dp[j] * ((p[j] - s) / (a1 * a1) + (h - s * entropy) / a1);
+    }
+    add_loads(w, &w->alpha_grad, &job->code->alpha_grad, g, 1, w->open, to);
+  }
+  double mean = sum > 0 ? dot / sum : 0;
+  for (int64_t j = 0; j < w->n_col; j++) dp[j] = (T)(w->x[j] * (dp[j] - mean));
+}
+
+static void energies_back(Work *w, int64_t r) {
+  const T *x = w->w + r * w->n_col;
+  const uint8_t *open = w->open + r * w->n_col;
+  T *dp = w->dp + r * w->n_col;
+  for (int64_t j = 0; j < w->n_col; j++)
+    dp[j] = !open[j] ? 0 : w->job->spec->log ? -dp[j] : -dp[j] / x[j];
+}
+
+/* ---- from the weight to products and captured values --------------------------------------- */
+
+static void program_back(Work *w, const Block *bl, T *dq, const Sinks *to) {
+  const AttnJob *job = w->job;
+  const AttnSpec *s = job->spec;
+  const AttnGrad *g = &job->code->out_grad;
+  set_columns(w, bl);
+  prog_run_col(&w->grad, (int)bl->w);
+  for (int64_t r = 0; r < w->m; r++) {
+    const uint8_t *open = w->open + r * w->n_col + bl->off;
+    set_row(w, bl, r, true);
+    w->strip[AV_SEED] = w->dp + r * w->n_col + bl->off;
+    for (int64_t j = 0; j < bl->w; j++) w->mask_strip[j] = open[j];
+    w->grad.mask = w->mask_strip;
+    prog_run_row(&w->grad);
+    prog_run_both(&w->grad, (int)bl->w);
+    for (int l = 0; l < s->n_leaf; l++) {
+      int out = g->leaf_out[l];
+      if (out < 0) continue;
+      double v;
+      const T *x = prog_out(&w->grad, out, &v);
+      if (s->leaf[l].stage == PS_BOTH) {
+        T *to_g = w->gleaf[l] + r * job->cols;
+        for (int64_t j = 0; j < bl->w; j++) to_g[j] = open[j] ? (x ? x[j] : (T)v) : 0;
+      } else if (s->leaf[l].stage == PS_COL) {
+        double *col = w->col_grad + l * job->nk + bl->j0;
+        for (int64_t j = 0; j < bl->w; j++) col[j] += open[j] ? (x ? (double)x[j] : v) : 0;
+      } else {
+        w->row_grad[l * job->rows + r] += v;
+      }
+    }
+    add_loads(w, &w->grad, g, 1, bl->w, open, to);
+  }
+  for (int l = 0; l < s->n_leaf; l++)
+    if (g->leaf_out[l] >= 0 && s->leaf[l].stage == PS_BOTH) pair_back(w, bl, l, dq, to->dk);
+}
+
+static void backward_block(Work *w, int64_t r0, int64_t m, const Sinks *to) {
+  AttnJob *job = w->job;
+  const AttnSpec *s = job->spec;
+  T *dq = job->dq ? (T *)job->dq + ((w->b * job->Hq + w->h) * job->nq + r0) * job->d : NULL;
+  find_blocks(w, r0, m);
+  if (w->n_block == 0) return;
+  memset(w->row_grad, 0, (size_t)(s->n_leaf * job->rows) * sizeof(double));
+  scores(w, true);
+  load_dp(w);
+  if (job->mode == ATTN_ENERGIES) {
+    for (int64_t r = 0; r < m; r++) energies_back(w, r);
+  } else {
+    for (int64_t r = 0; r < m; r++) {
+      set_row(w, NULL, r, true);
+      normalise_row(w, r, true);
+    }
+    const T *used = used_weights(w);
+    if (job->mode == ATTN_ATTEND) values_back(w, used, to->dv);
+    for (int64_t r = 0; r < m; r++) {
+      if (s->norm == ATTN_NORM_PHI) phi_back(w, r, to);
+      else threshold_back(w, r, to);
+    }
+  }
+  for (int k = 0; k < w->n_block; k++) program_back(w, &w->block[k], dq, to);
+  for (int l = 0; l < s->n_leaf; l++)
+    if (s->leaf[l].stage == PS_ROW || s->leaf[l].stage == PS_ONCE)
+      for (int64_t r = 0; r < m; r++)
+        product_back(w, &s->leaf[l], r0 + r, w->row_grad[l * job->rows + r],
+                     dq ? dq + r * job->d : NULL, NULL, to);
+}
+
+/* The item's share of row blocks for every query head of the key head. */
+static void backward_item(Work *w, int64_t b, int64_t hk, int64_t first, int64_t last, const Sinks *to) {
+  AttnJob *job = w->job;
+  const AttnSpec *s = job->spec;
+  int64_t group = job->Hq / job->Hk;
+  for (int64_t h = hk * group; h < (hk + 1) * group; h++) {
+    start_head(w, b, h, true);
+    memset(w->col_grad, 0, (size_t)(s->n_leaf * job->nk) * sizeof(double));
+    for (int64_t k = first; k < last; k++) {
+      if (atomic_load_explicit(job->interrupted, memory_order_relaxed)) return;
+      backward_block(w, k * job->rows, attn_min(job->rows, job->nq - k * job->rows), to);
+    }
+    for (int l = 0; l < s->n_leaf; l++)
+      if (s->leaf[l].stage == PS_COL)
+        for (int64_t j = 0; j < job->nk; j++)
+          product_back(w, &s->leaf[l], j, w->col_grad[l * job->nk + j], NULL,
+                       to->dk ? to->dk + j * job->d : NULL, to);
+  }
+}
+
+/* ---- the whole pass -------------------------------------------------------------------------- */
+
+typedef struct {
+  int64_t blocks, chunks, items, groups;
+  int64_t slots;          /* doubles of one set of slot gradients */
+  T *dk, *dv;             /* partial sums [item] when chunks > 1 */
+  double *slot;           /* [group][slots] */
+} Partials;
+
+enum { WANT_ITEMS = 8, SLOT_BUDGET = 1 << 22 };
+
+/* Shapes alone decide how work is cut, so that sums are always the same. */
+static void cut(const AttnJob *job, Partials *p) {
+  int64_t heads = job->B * job->Hk;
+  memset(p, 0, sizeof *p);
+  p->blocks = (job->nq + job->rows - 1) / (job->rows ? job->rows : 1);
+  p->chunks = heads >= WANT_ITEMS || heads == 0 ? 1 : attn_min(p->blocks, (WANT_ITEMS + heads - 1) / heads);
+  if (p->chunks < 1) p->chunks = 1;
+  p->items = heads * p->chunks;
+  for (int s = 0; s < job->spec->prog.n_slot; s++)
+    if (job->dslot[s]) p->slots += job->slot_size[s];
+  p->groups = p->slots ? SLOT_BUDGET / p->slots : p->items;
+  if (p->groups > p->items) p->groups = p->items;
+  if (p->groups < 1) p->groups = 1;
+}
+
+static void run_group(Work *w, const Partials *p, int64_t g, double **dslot) {
+  AttnJob *job = w->job;
+  double *at = p->slot + g * p->slots;
+  for (int s = 0; s < job->spec->prog.n_slot; s++) {
+    dslot[s] = job->dslot[s] ? at : NULL;
+    if (job->dslot[s]) at += job->slot_size[s];
+  }
+  for (int64_t k = g * p->items / p->groups; k < (g + 1) * p->items / p->groups; k++) {
+    int64_t bh = k / p->chunks, c = k % p->chunks, own = p->chunks > 1 ? k : bh;
+    T *dk = p->chunks > 1 ? p->dk : job->dk, *dv = p->chunks > 1 ? p->dv : job->dv;
+    Sinks to = {dk ? dk + own * job->nk * job->d : NULL, dv ? dv + own * job->nk * job->e : NULL, dslot};
+    backward_item(w, bh / job->Hk, bh % job->Hk, c * p->blocks / p->chunks,
+                  (c + 1) * p->blocks / p->chunks, &to);
+  }
+}
+
+static void add_up(AttnJob *job, const Partials *p) {
+  for (int64_t g = 0; g < p->groups && p->slots; g++) {
+    const double *from = p->slot + g * p->slots;
+    for (int s = 0; s < job->spec->prog.n_slot; s++) {
+      if (!job->dslot[s]) continue;
+      for (int64_t i = 0; i < job->slot_size[s]; i++) job->dslot[s][i] += from[i];
+      from += job->slot_size[s];
+    }
+  }
+  if (p->chunks == 1) return;
+  int64_t nk = job->nk * job->d, nv = job->nk * job->e;
+  for (int64_t k = 0; k < p->items; k++) {
+    int64_t bh = k / p->chunks;
+    for (int64_t i = 0; i < nk && job->dk; i++) ((T *)job->dk)[bh * nk + i] += p->dk[k * nk + i];
+    for (int64_t i = 0; i < nv && job->dv; i++) ((T *)job->dv)[bh * nv + i] += p->dv[k * nv + i];
+  }
+}
+
+RtStatus FN(attn_backward)(Rt *rt, AttnJob *job) {
+  Partials p;
+  size_t each, n_slot = (size_t)job->spec->prog.n_slot + 1;
+  cut(job, &p);
+  size_t dk = p.chunks > 1 && job->dk ? (size_t)(p.items * job->nk * job->d) * sizeof(T) : 0;
+  size_t dv = p.chunks > 1 && job->dv ? (size_t)(p.items * job->nk * job->e) * sizeof(T) : 0;
+  size_t slots = (size_t)(p.groups * p.slots) * sizeof(double);
+  size_t lists = n_slot * (size_t)job->threads * sizeof(double *);
+  char *scratch = scratch_new(rt, job, true, job->threads, &each);
+  p.dk = dk ? rt_alloc0(rt, dk) : NULL;
+  p.dv = dv ? rt_alloc0(rt, dv) : NULL;
+  p.slot = rt_alloc0(rt, slots + 8);
+  double **list = rt_alloc0(rt, lists);
+  bool ready = scratch && (p.dk || !dk) && (p.dv || !dv) && p.slot && list;
+  if (ready) {
+    prepare_all(job, true);
+#pragma omp parallel num_threads(job->threads)
+    {
+      Work w;
+      Carve c = {scratch + each * (size_t)THREAD(), 0};
+      carve_work(&w, job, true, &c);
+#pragma omp for schedule(dynamic, 1)
+      for (int64_t g = 0; g < p.groups; g++) run_group(&w, &p, g, list + n_slot * (size_t)THREAD());
+      note_errors(&w);
+    }
+    add_up(job, &p);
+  }
+  if (scratch) rt_free(rt, scratch, each * (size_t)job->threads);
+  if (p.dk) rt_free(rt, p.dk, dk);
+  if (p.dv) rt_free(rt, p.dv, dv);
+  if (p.slot) rt_free(rt, p.slot, slots + 8);
+  if (list) rt_free(rt, list, lists);
+  return ready ? RT_OK : rt->error.status;
+}

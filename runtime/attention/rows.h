@@ -1,0 +1,187 @@
+/* rows.h: from a row's log-weights or weights to what multiplies the values:
+ * selection, normaliser, dropout; included after tile.h.                     */
+
+/* Element number of the pair in the random stream. */
+static uint64_t pair_number(const Work *w, int64_t r, int64_t j) {
+  const AttnJob *job = w->job;
+  return (uint64_t)(((w->b * job->Hq + w->h) * job->nq + w->r0 + r) * job->nk + j);
+}
+
+static void select_row(Work *w, int64_t r) {
+  const AttnSpec *s = w->job->spec;
+  T *x = w->w + r * w->n_col;
+  uint8_t *open = w->open + r * w->n_col;
+  if (s->select == ATTN_TOP) {
+    for (int64_t j = 0; j < w->n_col; j++) w->x[j] = x[j];
+    attn_keep_top(w->n_col, w->x, open, w->top, w->scratch);
+    for (int64_t j = 0; j < w->n_col; j++)
+      if (!open[j]) x[j] = s->log ? (T)-INFINITY : 0;
+  }
+  if (s->select == ATTN_SAMPLE)
+    for (int k = 0; k < w->n_block; k++) {
+      const Block *bl = &w->block[k];
+      for (int64_t j = 0; j < bl->w; j++) {
+        RngCall call = w->job->rng;
+        double u = rng_uniform(call, pair_number(w, r, bl->j0 + j));
+        x[bl->off + j] -= (T)log(-log(u > 0 ? u : 0x1p-54));
+      }
+    }
+}
+
+/* Position of the first open entry with this value. */
+static int64_t find_value(const T *x, const uint8_t *open, int64_t n, double value) {
+  for (int64_t j = 0; j < n; j++)
+    if (open[j] && x[j] == value) return j;
+  return -1;
+}
+
+static double open_max(const T *x, const uint8_t *open, int64_t n) {
+  double top = -INFINITY;
+  for (int64_t j = 0; j < n; j++)
+    if (open[j] && x[j] > top) top = x[j];
+  return top;
+}
+
+/* The row's statistics, as far as the normaliser wants them; log-weights
+ * become weights relative to exp(shift).  false: nothing takes part.         */
+static bool row_stats(Work *w, int64_t r, AttnRow *row) {
+  const AttnSpec *s = w->job->spec;
+  const AttnCode *code = w->job->code;
+  T *x = w->w + r * w->n_col;
+  const uint8_t *open = w->open + r * w->n_col;
+  bool best = code->uses_max || s->select == ATTN_SAMPLE;
+  *row = (AttnRow){.best = -1};
+  if (w->n_col == 0) return false;
+  if (s->log) {
+    double top = ROW_MAX(w->n_col, x); /* masked entries are -inf */
+    if (top == -INFINITY) return false;
+    if (best) row->best = find_value(x, open, w->n_col, top);
+    row->shift = top;
+    row->max = 1;
+    row->sum = ROW_EXPSUM(w->n_col, x, (T)top, x);
+  } else {
+    row->sum = ROW_SUM(w->n_col, x); /* masked entries are 0 */
+    if (best) {
+      row->max = open_max(x, open, w->n_col);
+      row->best = find_value(x, open, w->n_col, row->max);
+      if (row->best < 0) return false;
+    }
+  }
+  if (code->uses_l2) row->l2 = sqrt(ROW_SUMSQ(w->n_col, x));
+  if (code->uses_count)
+    for (int64_t j = 0; j < w->n_col; j++) row->count += open[j];
+  return true;
+}
+
+/* The statistics as the normaliser's variables.  Log weights are seen through
+ * exp(shift); where the normaliser uses the statistics, the shift is held in
+ * the range of a double: constants beside the sum have no weight out there.  */
+static double set_stats(Work *w, const AttnRow *row) {
+  double shift = row->shift;
+  if (w->job->code->uses_stats) shift = fmax(-600, fmin(600, shift));
+  double e = exp(shift);
+  w->var[AV_SUM] = e * row->sum;
+  w->var[AV_MAX] = e * row->max;
+  w->var[AV_L2] = e * row->l2;
+  w->var[AV_COUNT] = (double)row->count;
+  return e;
+}
+
+static void clear_row(Work *w, int64_t r, AttnRow *row) {
+  memset(w->w + r * w->n_col, 0, (size_t)w->n_col * sizeof(T));
+  row->scale = row->inverse = 0;
+}
+
+static void phi_row(Work *w, int64_t r, AttnRow *row) {
+  T *x = w->w + r * w->n_col;
+  if (!row_stats(w, r, row)) {
+    clear_row(w, r, row);
+    return;
+  }
+  double e = set_stats(w, row), phi;
+  prog_run_row(&w->norm);
+  prog_out(&w->norm, 0, &phi);
+  if (phi == 0) {
+    clear_row(w, r, row);
+    return;
+  }
+  row->inverse = 1 / phi;
+  row->scale = e / phi;
+  T scale = (T)row->scale;
+  for (int64_t j = 0; j < w->n_col; j++) x[j] *= scale;
+}
+
+/* sparsemax (Martins & Astudillo 2016) and entmax (Peters et al. 2019). */
+static void threshold_row(Work *w, int64_t r, AttnRow *row) {
+  T *x = w->w + r * w->n_col;
+  double alpha = w->job->spec->norm == ATTN_NORM_SPARSEMAX ? 2 : w->alpha;
+  double top = -INFINITY;
+  int64_t n = 0;
+  for (int64_t j = 0; j < w->n_col; j++) top = fmax(top, (double)x[j]);
+  *row = (AttnRow){.shift = top, .power = 1 / (alpha - 1)};
+  if (!(top > -INFINITY)) {
+    clear_row(w, r, row);
+    return;
+  }
+  if (alpha == 1) { /* the limit: softmax */
+    double sum = ROW_EXPSUM(w->n_col, x, (T)top, x);
+    for (int64_t j = 0; j < w->n_col; j++) x[j] = (T)(x[j] / sum);
+    return;
+  }
+  for (int64_t j = 0; j < w->n_col; j++)
+    if (x[j] > -INFINITY) w->x[n++] = x[j] - top;
+  row->tau = alpha == 2 ? attn_sparsemax_tau(n, w->x, w->scratch)
+                        : attn_entmax_tau(n, w->x, alpha, w->scratch);
+  for (int64_t j = 0; j < w->n_col; j++) {
+    double z = (alpha - 1) * ((double)x[j] - top) - row->tau;
+    x[j] = z > 0 ? (T)(alpha == 2 ? z : pow(z, row->power)) : 0;
+  }
+}
+
+/* Turns row r into p; `soft` keeps the Gumbel softmax instead of its winner. */
+static void normalise_row(Work *w, int64_t r, bool soft) {
+  AttnRow *row = &w->row[r];
+  select_row(w, r);
+  if (w->job->spec->norm == ATTN_NORM_PHI) phi_row(w, r, row);
+  else threshold_row(w, r, row);
+  if (w->job->spec->select == ATTN_SAMPLE && !soft) {
+    T *x = w->w + r * w->n_col;
+    bool any = row->scale > 0 && row->best >= 0;
+    memset(x, 0, (size_t)w->n_col * sizeof(T));
+    if (any) x[row->best] = 1;
+  }
+}
+
+/* A stream apart from the Gumbel noise of the same call. */
+static RngCall dropout_call(const AttnJob *job) {
+  RngCall call = job->rng;
+  call.key ^= 0x9e3779b97f4a7c15u;
+  return call;
+}
+static T dropout_up(const Work *w) { return (T)(w->rate < 1 ? 1 / (1 - w->rate) : 0); }
+static bool dropped(const Work *w, RngCall call, int64_t r, int64_t j) {
+  return rng_uniform(call, pair_number(w, r, j)) < w->rate;
+}
+
+/* Factors of dropout: 0, or 1 / (1 - rate). */
+static void dropout_factors(Work *w, int64_t r, T *keep) {
+  RngCall call = dropout_call(w->job);
+  T up = dropout_up(w);
+  for (int k = 0; k < w->n_block; k++) {
+    const Block *bl = &w->block[k];
+    for (int64_t j = 0; j < bl->w; j++)
+      keep[bl->off + j] = dropped(w, call, r, bl->j0 + j) ? 0 : up;
+  }
+}
+
+static void dropout_apply(Work *w, int64_t r) {
+  T *x = w->w + r * w->n_col;
+  const AttnJob *job = w->job;
+  RngCall call = dropout_call(job);
+  T up = dropout_up(w);
+  for (int k = 0; k < w->n_block; k++) {
+    const Block *bl = &w->block[k];
+    for (int64_t j = 0; j < bl->w; j++)
+      x[bl->off + j] *= dropped(w, call, r, bl->j0 + j) ? 0 : up;
+  }
+}

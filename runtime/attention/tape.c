@@ -1,0 +1,372 @@
+/* tape.c: attention as one operation of the tape.  The node keeps q, k, v and
+ * the captured tensors; everything else is computed again going back.       */
+#include "runtime/attention/attn.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+  AttnSpec *spec;
+  AttnMode mode;
+  RngCall rng;
+  bool train;
+} Node;
+
+static void node_drop(Rt *rt, void *data) {
+  Node *n = data;
+  attn_spec_unref(rt, n->spec);
+  rt_free(rt, n, sizeof *n);
+}
+
+/* BLAS wants rows of contiguous numbers that do not overlap. */
+static Tensor *rows_ready(Rt *rt, Tensor *t) {
+  int r = t->rank;
+  if (r >= 2 && (t->shape[r - 1] == 1 || t->stride[r - 1] == 1) && t->stride[r - 1] != 0 &&
+      t->stride[r - 2] >= t->shape[r - 1] && t->stride[r - 2] < INT32_MAX) return tensor_ref(t);
+  return tensor_contiguous(rt, t);
+}
+
+static RtStatus job_status(Rt *rt, const AttnJob *job) {
+  RT_TRY(rt_poll(rt));
+  if (job->bad_slot < 0) return RT_OK;
+  const ProgTensor *t = &job->slot[job->bad_slot];
+  char text[128];
+  rt_fail(rt, RT_ERROR, "attention `%s`: index %lld of `%s` is out of range; axis %d of %s has %lld",
+          job->spec->name, (long long)job->bad_index, job->spec->prog.slot[job->bad_slot].name,
+          job->bad_axis, shape_text(t->rank, t->shape, text), (long long)t->shape[job->bad_axis]);
+  rt_help(rt, "clip(index, 0, %lld) keeps it inside, or let the mask leave such pairs out",
+          (long long)t->shape[job->bad_axis] - 1);
+  return RT_ERROR;
+}
+
+/* Value of a scalar expression of the variant (iterate, rope base). */
+static RtStatus spec_scalar(Rt *rt, const AttnSpec *s, int node, const AttnArgs *a, double *out) {
+  const Prog *p = &s->prog;
+  ProgTensor *slot = calloc((size_t)p->n_slot + 1, sizeof *slot);
+  double *value = calloc((size_t)p->n + (size_t)p->n_var, sizeof *value);
+  RtStatus status = slot && value ? RT_OK : rt_fail(rt, RT_MEMORY, "out of memory");
+  if (!status) {
+    double *var = value + p->n;
+    int bad;
+    var[AV_NQ] = a->q->rank >= 2 ? (double)a->q->shape[a->q->rank - 2] : 1;
+    var[AV_NK] = a->k->rank >= 2 ? (double)a->k->shape[a->k->rank - 2] : 1;
+    var[AV_D] = a->q->rank ? (double)a->q->shape[a->q->rank - 1] : 1;
+    var[AV_HEADS] = a->q->rank > 2 ? (double)a->q->shape[a->q->rank - 3] : 1;
+    for (int k = 0; k < p->n_slot; k++) {
+      const Tensor *t = a->slot[k];
+      if (t->rank > PROG_MAX_INDEX) continue;
+      slot[k] = (ProgTensor){.data = t->data, .dtype = t->dtype, .rank = t->rank};
+      for (int q = 0; q < t->rank; q++) { slot[k].shape[q] = t->shape[q]; slot[k].stride[q] = t->stride[q]; }
+    }
+    if (prog_eval(p, node, var, slot, value, &bad)) *out = value[node];
+    else status = rt_fail(rt, RT_ERROR, "attention `%s`: `%s` does not have the shape its use needs",
+                          s->name, p->slot[p->node[bad].slot].name);
+  }
+  free(slot);
+  free(value);
+  return status;
+}
+
+static bool noisy(const AttnSpec *s, bool train) {
+  return s->select == ATTN_SAMPLE || (train && s->dropout >= 0);
+}
+
+static void job_free(Rt *rt, AttnJob *job, size_t kt, size_t vt, size_t col, size_t row) {
+  if (job->kt) rt_free(rt, job->kt, kt);
+  if (job->vt) rt_free(rt, job->vt, vt);
+  if (job->col) rt_free(rt, job->col, col);
+  if (job->row) rt_free(rt, job->row, row);
+  if (job->slot) rt_free(rt, job->slot, ((size_t)job->spec->prog.n_slot + 1) * sizeof *job->slot);
+}
+
+/* Buffers around a pass, and the pass. */
+static RtStatus run_pass(Rt *rt, AttnJob *job, bool back) {
+  size_t size = job->real == DT_F32 ? 4 : 8, leaves = (size_t)job->spec->n_leaf;
+  size_t heads = (size_t)(job->B * job->Hq), keys = (size_t)(job->B * job->Hk * job->nk);
+  size_t kt = keys * (size_t)job->d * size + 64, vt = keys * (size_t)job->e * size + 64;
+  size_t col = leaves * heads * (size_t)job->nk * size + 64;
+  size_t row = leaves * heads * (size_t)job->nq * sizeof(double) + 64;
+  job->kt = rt_alloc(rt, kt);
+  job->vt = back && job->e ? rt_alloc(rt, vt) : NULL;
+  job->col = rt_alloc(rt, col);
+  job->row = rt_alloc(rt, row);
+  RtStatus status = RT_OK;
+  if (!job->kt || !job->col || !job->row || (back && job->e && !job->vt)) status = rt->error.status;
+  if (!status && openblas_get_num_threads() != 1) openblas_set_num_threads(1);
+  if (!status && job->B * job->Hq * job->nq > 0 && job->nk > 0) {
+    if (job->real == DT_F32) status = back ? attn_backward_f32(rt, job) : attn_forward_f32(rt, job);
+    else status = back ? attn_backward_f64(rt, job) : attn_forward_f64(rt, job);
+  }
+  if (!status) status = job_status(rt, job);
+  job_free(rt, job, kt, vt, col, row);
+  return status;
+}
+
+static AttnView contiguous_view(const Tensor *t, const AttnJob *job) {
+  int64_t w = t->shape[t->rank - 1], n = job->nq * w;
+  return (AttnView){t->data, n * job->Hq, n, w};
+}
+
+/* ---- forward --------------------------------------------------------------------------- */
+
+static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, RngCall rng) {
+  AttnArgs in = *a;
+  AttnJob job = {0};
+  Tensor *out = NULL;
+  in.q = rows_ready(rt, a->q);
+  in.k = rows_ready(rt, a->k);
+  in.v = a->v ? rows_ready(rt, a->v) : NULL;
+  if (!in.q || !in.k || (a->v && !in.v)) goto done;
+  if (attn_job_init(rt, &job, mode, s, &in, false)) {
+    job_free(rt, &job, 0, 0, 0, 0);
+    goto done;
+  }
+  job.rng = rng;
+  job.dropout = a->train && s->dropout >= 0 && mode != ATTN_ENERGIES;
+  int64_t shape[4];
+  memcpy(shape, in.q->shape, (size_t)in.q->rank * sizeof *shape);
+  shape[in.q->rank - 1] = mode == ATTN_ATTEND ? job.e : job.nk;
+  out = job.nk > 0 ? tensor_new(rt, job.real, in.q->rank, shape)
+                   : tensor_zeros(rt, job.real, in.q->rank, shape);
+  if (!out) {
+    job_free(rt, &job, 0, 0, 0, 0);
+    goto done;
+  }
+  job.out = contiguous_view(out, &job);
+  if (run_pass(rt, &job, false)) {
+    tensor_unref(rt, out);
+    out = NULL;
+  }
+done:
+  tensor_unref(rt, in.q);
+  tensor_unref(rt, in.k);
+  tensor_unref(rt, in.v);
+  return out;
+}
+
+/* ---- backward --------------------------------------------------------------------------- */
+
+/* A gradient that has the operand's shape, or NULL when it is not wanted. */
+static Tensor *gradient(Rt *rt, const TapeNode *node, int k, const Tensor *like, RtStatus *status) {
+  if (*status || !tape_wants(node, k)) return NULL;
+  Tensor *g = tensor_zeros(rt, like->dtype, like->rank, like->shape);
+  if (!g) *status = rt->error.status;
+  return g;
+}
+
+/* Captured tensors: sums are kept in doubles and stored in the tensor's dtype. */
+static RtStatus store_slots(Rt *rt, TapeNode *node, int first, AttnJob *job, AttnArgs *a) {
+  for (int s = 0; s < job->spec->prog.n_slot; s++) {
+    if (!job->dslot[s]) continue;
+    const Tensor *like = a->slot[s];
+    Tensor *g = tensor_new(rt, like->dtype, like->rank, like->shape);
+    if (!g) return rt->error.status;
+    for (int64_t i = 0; i < g->size; i++) {
+      if (g->dtype == DT_F32) ((float *)g->data)[i] = (float)job->dslot[s][i];
+      else ((double *)g->data)[i] = job->dslot[s][i];
+    }
+    RT_TRY(tape_add(rt, node, first + s, g));
+  }
+  return RT_OK;
+}
+
+static RtStatus slots_alloc(Rt *rt, TapeNode *node, int first, AttnJob *job, AttnArgs *a) {
+  size_t n = (size_t)job->spec->prog.n_slot + 1;
+  job->dslot = rt_alloc0(rt, n * sizeof *job->dslot);
+  job->slot_size = rt_alloc0(rt, n * sizeof *job->slot_size);
+  if (!job->dslot || !job->slot_size) return rt->error.status;
+  for (int s = 0; s < job->spec->prog.n_slot; s++) {
+    if (!tape_wants(node, first + s) || !dtype_float(a->slot[s]->dtype)) continue;
+    job->slot_size[s] = a->slot[s]->size;
+    job->dslot[s] = rt_alloc0(rt, (size_t)a->slot[s]->size * sizeof(double) + 8);
+    if (!job->dslot[s]) return rt->error.status;
+  }
+  return RT_OK;
+}
+
+static void slots_free(Rt *rt, AttnJob *job) {
+  size_t n = (size_t)job->spec->prog.n_slot + 1;
+  for (int s = 0; job->dslot && s < job->spec->prog.n_slot; s++)
+    if (job->dslot[s]) rt_free(rt, job->dslot[s], (size_t)job->slot_size[s] * sizeof(double) + 8);
+  if (job->dslot) rt_free(rt, job->dslot, n * sizeof *job->dslot);
+  if (job->slot_size) rt_free(rt, job->slot_size, n * sizeof *job->slot_size);
+}
+
+static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
+  const Node *n = tape_data(node);
+  AttnSpec *s = n->spec;
+  int slots = s->prog.n_slot, has_v = n->mode == ATTN_ATTEND, first = 2 + has_v;
+  AttnArgs a = {.train = n->train};
+  AttnJob job = {.spec = s};
+  RtStatus status = RT_OK;
+  if (!g[0]) return RT_OK;
+  Tensor **slot = rt_alloc0(rt, ((size_t)slots + 1) * sizeof *slot);
+  if (!slot) return rt->error.status;
+  for (int k = 0; k < slots; k++) slot[k] = tape_saved(node, first + k);
+  a.slot = slot;
+  a.q = rows_ready(rt, tape_saved(node, 0));
+  a.k = rows_ready(rt, tape_saved(node, 1));
+  a.v = has_v ? rows_ready(rt, tape_saved(node, 2)) : NULL;
+  Tensor *dout = tensor_contiguous(rt, g[0]), *dq = NULL, *dk = NULL, *dv = NULL;
+  if (!a.q || !a.k || (has_v && !a.v) || !dout) status = rt->error.status;
+  if (!status) status = attn_job_init(rt, &job, n->mode, s, &a, true);
+  if (!status) status = slots_alloc(rt, node, first, &job, &a);
+  if (!status) {
+    dq = gradient(rt, node, 0, a.q, &status);
+    dk = gradient(rt, node, 1, a.k, &status);
+    dv = has_v ? gradient(rt, node, 2, a.v, &status) : NULL;
+  }
+  if (!status) {
+    job.rng = n->rng;
+    job.dropout = n->train && s->dropout >= 0 && n->mode != ATTN_ENERGIES;
+    job.grad = contiguous_view(dout, &job);
+    job.dq = dq ? dq->data : NULL;
+    job.dk = dk ? dk->data : NULL;
+    job.dv = dv ? dv->data : NULL;
+    status = run_pass(rt, &job, true);
+  } else {
+    job_free(rt, &job, 0, 0, 0, 0);
+  }
+  if (!status && dq) { status = tape_add(rt, node, 0, dq); dq = NULL; }
+  if (!status && dk) { status = tape_add(rt, node, 1, dk); dk = NULL; }
+  if (!status && dv) { status = tape_add(rt, node, 2, dv); dv = NULL; }
+  if (!status) status = store_slots(rt, node, first, &job, &a);
+  slots_free(rt, &job);
+  Tensor *mine[] = {a.q, a.k, a.v, dout, dq, dk, dv};
+  for (size_t k = 0; k < sizeof mine / sizeof *mine; k++) tensor_unref(rt, mine[k]);
+  rt_free(rt, slot, ((size_t)slots + 1) * sizeof *slot);
+  return status;
+}
+
+static const TapeRule attend_rule = {"attend", backward, node_drop, true};
+static const TapeRule weights_rule = {"weights", backward, node_drop, true};
+static const TapeRule energies_rule = {"energies", backward, node_drop, true};
+
+static Tensor *one_round(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
+  static const TapeRule *const rules[] = {&attend_rule, &weights_rule, &energies_rule};
+  RngCall rng = {0};
+  if (noisy(s, a->train) && mode != ATTN_ENERGIES) rng = rng_next(rt);
+  Tensor *out = forward(rt, mode, s, a, rng);
+  if (!out || !rt->tape || !rt->tape->recording) return out;
+  int n = 0, slots = s->prog.n_slot;
+  Tensor **in = rt_alloc(rt, ((size_t)slots + 3) * sizeof *in);
+  Node *node = in ? rt_alloc(rt, sizeof *node) : NULL;
+  if (node) {
+    in[n++] = a->q;
+    in[n++] = a->k;
+    if (mode == ATTN_ATTEND) in[n++] = a->v;
+    bool taped = false;
+    for (int k = 0; k < slots; k++) in[n++] = a->slot[k];
+    for (int k = 0; k < n; k++) taped |= rt_taped(rt, in[k]);
+    *node = (Node){attn_spec_ref(s), mode, rng, a->train};
+    if (!taped) node_drop(rt, node);
+    else if (tape_record(rt, rules[mode], 1, &out, n, in, n, in, node)) {
+      tensor_unref(rt, out);
+      out = NULL;
+    }
+  } else {
+    tensor_unref(rt, out);
+    out = NULL;
+  }
+  if (in) rt_free(rt, in, ((size_t)slots + 3) * sizeof *in);
+  return out;
+}
+
+/* ---- prep as an operation ------------------------------------------------------------------ */
+
+typedef struct { AttnPrep prep; double base; int64_t first; } PrepData;
+
+static void prep_drop(Rt *rt, void *data) { rt_free(rt, data, sizeof(PrepData)); }
+static RtStatus prep_backward(Rt *rt, TapeNode *node, Tensor **g) {
+  const PrepData *d = tape_data(node);
+  if (!g[0]) return RT_OK;
+  return tape_add(rt, node, 0, attn_prep_back(rt, d->prep, d->base, tape_saved(node, 0), d->first, g[0]));
+}
+static const TapeRule prep_rule = {"prep", prep_backward, prep_drop, true};
+
+static Tensor *op_prep(Rt *rt, const PrepData *data, Tensor *x) {
+  Tensor *y = attn_prep(rt, data->prep, data->base, x, data->first);
+  if (!y || !rt_taped(rt, x)) return y;
+  PrepData *own = rt_alloc(rt, sizeof *own);
+  if (own) *own = *data;
+  if (!own || tape_record(rt, &prep_rule, 1, &y, 1, &x, 1, &x, own)) {
+    tensor_unref(rt, y);
+    return NULL;
+  }
+  return y;
+}
+
+static RtStatus prep_both(Rt *rt, AttnSpec *s, AttnArgs *a) {
+  PrepData d = {.prep = s->prep, .base = 10000};
+  for (int k = 0; k < 2; k++) {
+    Tensor *t = k ? a->k : a->q;
+    char text[128];
+    if (t->rank < 2 || !dtype_float(t->dtype))
+      return rt_fail(rt, RT_ERROR, "attend: %s is %s %s; it needs f32 or f64 rows", k ? "K" : "Q",
+                     dtype_name[t->dtype], tensor_shape_text(t, text));
+  }
+  if (s->rope_base >= 0) RT_TRY(spec_scalar(rt, s, s->rope_base, a, &d.base));
+  Tensor *k = op_prep(rt, &d, a->k);
+  d.first = a->k->shape[a->k->rank - 2] - a->q->shape[a->q->rank - 2];
+  Tensor *q = k ? op_prep(rt, &d, a->q) : NULL;
+  if (!q) {
+    tensor_unref(rt, k);
+    return rt->error.status;
+  }
+  a->q = q;
+  a->k = k;
+  return RT_OK;
+}
+
+static Tensor *prepared(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
+  if (s->prep == ATTN_PREP_NONE) return one_round(rt, mode, s, a);
+  AttnArgs in = *a;
+  if (prep_both(rt, s, &in)) return NULL;
+  Tensor *out = one_round(rt, mode, s, &in);
+  tensor_unref(rt, in.q);
+  tensor_unref(rt, in.k);
+  return out;
+}
+
+/* Modern Hopfield retrieval: the query becomes sum_j p_j k_j before the last round. */
+static Tensor *rounds(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
+  double n = 1;
+  if (s->iterate >= 0 && spec_scalar(rt, s, s->iterate, a, &n)) return NULL;
+  if (!(n >= 1 && n <= 10000 && n == floor(n))) {
+    rt_fail(rt, RT_ERROR, "attention `%s`: iterate is %g; it needs a whole number from 1", s->name, n);
+    return NULL;
+  }
+  AttnArgs in = *a;
+  in.q = tensor_ref(a->q);
+  for (int t = 1; t < (int)n; t++) {
+    AttnArgs inner = in;
+    inner.v = a->k;
+    Tensor *next = prepared(rt, ATTN_ATTEND, s, &inner);
+    tensor_unref(rt, in.q);
+    if (!next) return NULL;
+    in.q = next;
+  }
+  Tensor *out = prepared(rt, mode, s, &in);
+  tensor_unref(rt, in.q);
+  return out;
+}
+
+Tensor *op_attend(Rt *rt, AttnSpec *s, const AttnArgs *a) {
+  if (a->q->rank && a->q->shape[a->q->rank - 1] == 0) {
+    rt_fail(rt, RT_ERROR, "attend: Q has vectors without numbers");
+    return NULL;
+  }
+  return rounds(rt, ATTN_ATTEND, s, a);
+}
+Tensor *op_attn_weights(Rt *rt, AttnSpec *s, const AttnArgs *a) {
+  AttnArgs in = *a;
+  in.v = NULL;
+  return rounds(rt, ATTN_WEIGHTS, s, &in);
+}
+Tensor *op_attn_energies(Rt *rt, AttnSpec *s, const AttnArgs *a) {
+  AttnArgs in = *a;
+  in.v = NULL;
+  return rounds(rt, ATTN_ENERGIES, s, &in);
+}
