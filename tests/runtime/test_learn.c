@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/grad/grad.h"
@@ -218,9 +219,10 @@ static void norms(void **s) {
     for (int i = 0; i < 5; i++) tensor_unref(rt, all[i]);
   }
   Tensor *x = filled(DT_F64, SHAPE(400, 300), 1), *g = filled(DT_F64, SHAPE(300), 2);   /* many blocks */
-  Tensor *in[] = {x, g, g};
+  Tensor *b = filled(DT_F64, SHAPE(300), 3), *in[] = {x, g, b};
   check_gradients("layer_norm, 400 rows", f_layer, 3, in);
   assert_null(learn_rms_norm(rt, g, x, 1e-3));
+  tensor_unref(rt, b);
   tensor_unref(rt, x);
   tensor_unref(rt, g);
 }
