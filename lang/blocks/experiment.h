@@ -34,6 +34,7 @@ typedef struct {
   const char **texts; int n_texts;     /* string literals: may name data files */
 } ExpCode;
 
+void node_hash_hex(const Node *n, char out[RUN_KEY_SIZE]);
 /* Collects and hashes; NULL nodes are skipped.  false: out of memory. */
 bool code_describe(Lower *lo, uint32_t n, Node *const *nodes, ExpCode *out);
 /* Appends a name to a growing list in the source's arena unless it is there. */
@@ -55,10 +56,12 @@ typedef struct {
   int fn;                    /* function of all slots below n_params          */
   int n_params;
   int *defs; int n_defs;     /* slots set by its result                       */
+  bool eager;                /* a range below reads its value                 */
   bool *uses;                /* [n_params]                                    */
   bool *slice;               /* [statements]: what its value depends on       */
-  bool *slice_slots;         /* [n_params]: settings its value depends on     */
+  bool *slice_slots;         /* [slots]: settings its value depends on        */
   ExpCode code;
+  char own_hash[RUN_KEY_SIZE]; /* of its own tree, for --why                  */
 } ExpStatement;
 
 typedef struct {
@@ -74,7 +77,7 @@ typedef struct {
   bool repeat;
   ExpBinder *binders; int n_binders;
   int guard, guard_params;   /* function or -1                                */
-  bool *uses;                /* slots that the ranges and the guard read      */
+  bool *uses; int n_uses;    /* slots that the ranges and the guard read      */
 } ExpLevel;
 
 typedef struct ExpPlan {
@@ -96,75 +99,111 @@ extern const BoxType experiment_plan_box;
 
 /* ---- running ------------------------------------------------------------------ */
 
-typedef struct { const char *name; Value value; int level; } ExpColumn;
-
-/* The run that is being computed: what `record` and `curve` add to. */
+/* What `record`, `curve` and `artifact` have said so far in the settings that
+ * enclose the present one; entries of a level go when its setting is left.   */
 typedef struct {
-  struct Experiment *x;
-  ExpColumn *columns; int n_columns, cap_columns;
-  ExpColumn *curves; int n_curves, cap_curves;         /* value: list of points */
-  ExpColumn *artifacts; int n_artifacts, cap_artifacts; /* value: path        */
+  ExpKind kind;
+  const char *name;
   int level;
-  const char *artifact_key;
+  Value value;               /* EXP_RECORD                                    */
+  double *points; int64_t n, cap;  /* EXP_CURVE                               */
+  char *path;                /* EXP_ARTIFACT                                  */
+} ExpEntry;
+
+typedef struct RunContext {
+  struct Experiment *x;
+  ExpEntry *entries; int n, cap;
+  int level;
+  const ExpStatement *statement; /* that runs now                             */
+  char artifact_key[RUN_KEY_SIZE];
 } RunContext;
 
 /* One setting of all levels. */
 typedef struct {
   RunSetting *settings;      /* one a bound name, in the experiment's arena   */
-  char key[RUN_KEY_SIZE];
-  char settings_hash[RUN_KEY_SIZE], repeat_hash[RUN_KEY_SIZE];
-  int unit;                  /* what workers deal out                         */
-  bool missing;
+  char key[RUN_KEY_SIZE], settings_hash[RUN_KEY_SIZE], repeat_hash[RUN_KEY_SIZE];
+  bool missing, was_missing;
 } ExpRun;
+
+/* One setting of the levels down to `level`, in the order of the walk. */
+typedef struct { int level, first_run, n_runs, size; /* of the subtree */ } ExpFrame;
 
 typedef struct Experiment {
   Vm *vm;
   const ExpPlan *plan;
-  const RunOptions *options;
-  Value *fns;                /* borrowed                                      */
+  RunOptions options;
+  const Value *fns;          /* borrowed                                      */
   Store *store;
   Arena arena;
   ExpRun *runs; int n_runs, cap_runs;
+  ExpFrame *frames; int n_frames, cap_frames;
+  RunSetting *settings;      /* of the present position                       */
   int n_settings;            /* bound names of all levels                     */
-  int unit_level, n_units;   /* settings of this level are dealt out          */
-  char (*unit_key)[RUN_KEY_SIZE];
+  int unit_level;            /* settings of this level are dealt out          */
+  int cursor;                /* next frame of the walk                        */
+  Value *root; bool *root_done;  /* slots above all levels                    */
+  Names file_names; char (*file_hash)[RUN_KEY_SIZE]; int cap_files;
   char data_hash[RUN_KEY_SIZE];
-  char version[128];
+  const char *version;
+  int64_t seed;
   RunMachine machine;
   RunContext run;
-  Box *run_box;
-  int missing, finished;     /* at the start; done since                      */
-  int64_t computed;
+  Value run_value;           /* the context as a box                          */
+  int mark;                  /* store_mark at the start                       */
+  double since;              /* --fresh: kept values from before do not count */
+  int missing;               /* at the start                                  */
+  int computed;              /* by this process                               */
   double started;
   bool worker;
 } Experiment;
 
 /* experiment_run.c */
-int experiment_run(Vm *vm, const ExpPlan *plan, Value *fns, Value *out);
-/* One pass over all settings: computes what is missing and can be claimed;
- * `wait`: waits for claims of others.                                         */
+int experiment_run(Vm *vm, const ExpPlan *plan, const Value *fns, Value *out);
+/* Statements above all levels. */
+int experiment_root(Experiment *x);
+/* One walk over all settings: computes what is missing and not claimed by
+ * another process; `wait`: waits for the others' claims.                     */
 int experiment_pass(Experiment *x, bool wait);
-int experiment_interrupted(Experiment *x);
-void experiment_progress(Experiment *x, bool end);
-/* experiment_jobs.c */
+int experiment_missing(Experiment *x);     /* after reading what others wrote  */
+void experiment_progress(Experiment *x, int left);
+/* experiment_enter.c: settings and calls */
+int experiment_enumerate(Experiment *x);
+int statement_run(Experiment *x, const ExpStatement *s, Value *slots);
+/* Calls each(x, slots, user) for every setting of level `level` + 1. */
+int level_each(Experiment *x, int level, const Value *slots,
+               int (*each)(Experiment *x, Value *slots, void *user), void *user);
+Value *slots_copy(Experiment *x, const Value *slots);
+void slots_free(Experiment *x, Value *slots);
+/* experiment_jobs.c: worker processes; 0 also when some failed (the caller
+ * computes what is still missing).                                           */
 int experiment_jobs(Experiment *x);
 /* experiment_keep.c */
-int experiment_keep(Experiment *x, const ExpStatement *s, const char *key, const Value *args,
-                    Value *out);
+int experiment_keep(Experiment *x, const ExpStatement *s, int (*compute)(Experiment *x, void *user),
+                    void *user, Value *value);
+/* experiment_key.c */
+bool experiment_version(Experiment *x);
+int data_hash(Experiment *x, int n, const ExpCode *const *code, char out[RUN_KEY_SIZE]);
+void setting_hash(Experiment *x, const ExpBinder *b, int64_t item, Value v, char out[RUN_KEY_SIZE]);
+int statement_key(Experiment *x, const ExpStatement *s, char out[RUN_KEY_SIZE]);
+uint64_t experiment_scope(Experiment *x, const char *label, int level);
+void run_key(Experiment *x, ExpRun *r);
+void parts_describe(Experiment *x, const ExpRun *r, RunKeyParts *out);
+int settings_before(const ExpPlan *p, int level);   /* bound names of levels 1..level */
+bool value_plain(Value v);                 /* numbers, text, tensors and containers of them */
+/* experiment_record.c: lines of the log */
+int experiment_log(Experiment *x, RunEvent event, const ExpRun *r, double wall, double cpu);
+int experiment_log_keep(Experiment *x, const char *key, const char *name, double wall, size_t bytes);
+int run_add(Vm *vm, RunContext *r, ExpKind kind, const char *name, Value v);  /* v borrowed */
+int run_add_path(Vm *vm, RunContext *r, const char *name, const char *path);
+/* A line on stderr. */
+int experiment_warn(Vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void run_truncate(Vm *vm, RunContext *r, int n);
 /* experiment_why.c */
 int experiment_why(Experiment *x);
-/* experiment_key.c */
-int data_hash(Experiment *x, const ExpCode *code, char out[RUN_KEY_SIZE]);
-int setting_hash(Experiment *x, const ExpBinder *b, int64_t item, Value v, char out[RUN_KEY_SIZE]);
-void statement_key(Experiment *x, const ExpStatement *s, const RunSetting *settings,
-                   char out[RUN_KEY_SIZE], int *rc);
-uint64_t statement_scope(Experiment *x, const char *label, int level, const RunSetting *settings);
 /* experiment_columns.c: the stored runs as values, in run order */
-int experiment_columns(Experiment *x, Value *record);
-/* lang/bind/run.c */
-int report_run(Experiment *x, Value fn, Value columns);
+int experiment_columns(Experiment *x, Value **values, int *n);
+/* lang/bind/report.c: runs the report; files go to runs/NAME */
+int report_run(Experiment *x, Value fn, const Value *columns, int n);
 extern const BoxType run_context_box;
-/* Adds to the current run; takes over v. */
-int run_record(Vm *vm, RunContext *r, ExpKind kind, const char *name, Value v);
 
 #endif

@@ -25,14 +25,15 @@ static bool is_vector(Checker *c, const Node *n) {
   return is_given(c, base, "q") || is_given(c, base, "k");
 }
 
-typedef struct { Checker *c; bool allowed; } Vectors;
+typedef struct { Checker *c; bool allowed; bool *told; } Vectors;   /* one error an equation */
 
 static void vectors(Node *n, void *user) {
   static const char *const two[] = {"dot", "dist2", "cos", "l1", "overlap", NULL};
   static const char *const one[] = {"norm2", NULL};
-  Vectors *v = user, inner = {v->c, false};
+  Vectors *v = user, inner = {v->c, false, v->told};
   if (is_vector(v->c, n)) {
-    if (!v->allowed) {
+    if (!v->allowed && !*v->told) {
+      *v->told = true;
       const char *x = n->kind == N_INDEX ? n->a->name : n->name;
       Diag *d = check_error(v->c, n->span, "`%s` is a vector", x);
       diag_label(d, "a scalar is due here");
@@ -44,7 +45,7 @@ static void vectors(Node *n, void *user) {
   }
   bool call = n->kind == N_CALL && n->a->kind == N_NAME;
   if (call && ((one_of(n->a->name, two) && n->n == 2) || (one_of(n->a->name, one) && n->n == 1))) {
-    Vectors direct = {v->c, true};
+    Vectors direct = {v->c, true, v->told};
     for (uint32_t i = 0; i < n->n; i++) {
       bool vector = is_vector(v->c, n->items[i]) || n->items[i]->kind == N_NAME || n->items[i]->kind == N_INDEX;
       vectors(n->items[i], vector ? &direct : &inner);
@@ -55,7 +56,8 @@ static void vectors(Node *n, void *user) {
 }
 
 static void no_vectors(Checker *c, Node *n) {
-  Vectors v = {c, false};
+  bool told = false;
+  Vectors v = {c, false, &told};
   if (n) vectors(n, &v);
 }
 
@@ -207,7 +209,7 @@ static void leaf(Checker *c, Node *n) {
 static void stranger(Checker *c, Node *s) {
   Diag *d = check_error(c, s->span, "this cannot stand in an attention block");
   diag_label(d, "expected `param`, `let` or an equation");
-  if (s->kind == N_VAR) diag_help(d, "write `let`");
+  if (s->kind == N_VAR) { diag_help(d, "write `let`"); bind_pattern(c, B_LET, s->a, known(K_ANY), s); }
   else diag_help(d, "equations are `score = ...` or `weight = ...`, `mask`, `norm`, `prep`, `select`, `dropout`, `iterate`");
 }
 

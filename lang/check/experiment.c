@@ -117,7 +117,7 @@ static void statement(Checker *c, Node *decl, Node *s, Seen *seen) {
 }
 
 static void find_curve(Node *n, void *user) {
-  if (n->kind == N_CURVE || n->kind == N_ERROR) *(bool *)user = true;
+  if (n->kind == N_CURVE || n->kind == N_COLUMN || n->kind == N_ERROR) *(bool *)user = true;
   node_children(n, find_curve, user);
 }
 

@@ -99,7 +99,7 @@ static void assign(Checker *c, Node *n) {
 /* ---- statements ---------------------------------------------------------------------- */
 
 static void loop_word(Checker *c, Node *n, const char *word) {
-  if (c->loop) return;
+  if (c->loop || c->nerrors) return;   /* its loop may be what did not parse */
   Diag *d = check_error(c, n->span, "`%s` outside a loop", word);
   if (c->fn) diag_help(d, "to leave a function write `return`");
 }
@@ -147,7 +147,7 @@ void walk_statement(Checker *c, Node *n, bool last) {
   case N_ASSIGN: assign(c, n); return;
   case N_FN: fn_statement(c, n); return;
   case N_RETURN:
-    if (!c->fn || (c->in_experiment && c->fn == 1)) check_error(c, n->span, "`return` outside a function");
+    if (!c->nerrors && (!c->fn || (c->in_experiment && c->fn == 1))) check_error(c, n->span, "`return` outside a function");
     if (n->a) walk(c, n->a);
     return;
   case N_BREAK: loop_word(c, n, "break"); return;

@@ -93,7 +93,14 @@ Bind *find(Checker *c, const char *name) {
   return NULL;
 }
 
+/* Functions of the vectors q and k, known in attention blocks only. */
+static const struct { const char *name, *signature; } pair_functions[] = {
+  {"dot", "a, b"}, {"dist2", "a, b"}, {"cos", "a, b = nil"}, {"l1", "a, b"}, {"overlap", "a, b"}, {"norm2", "a"},
+};
+
 const char *library(Checker *c, const char *name) {
+  for (size_t i = 0; c->in_attention && i < sizeof pair_functions / sizeof *pair_functions; i++)
+    if (strcmp(pair_functions[i].name, name) == 0) return pair_functions[i].signature;
   return c->env && c->env->signature ? c->env->signature(c->env->user, name) : NULL;
 }
 

@@ -208,6 +208,7 @@ static bool is_place_tuple(const Node *n) {
 }
 
 Node *mk_assign(Parse *p, Node *place, Tok op, AstOp kind, Node *value) {
+  int before = p->diags->errors;
   bool several = kind == OP_NONE && is_place_tuple(place);
   if (!several && (!is_place(place) || (place->flags & NODE_PAREN)) && place->kind != N_ERROR) {
     Diag *d;
@@ -226,6 +227,10 @@ Node *mk_assign(Parse *p, Node *place, Tok op, AstOp kind, Node *value) {
     }
   }
   Node *n = mk_binary(p, N_ASSIGN, kind, place, op, value);
+  if (p->diags->errors > before) {             /* `f(x) = ...` meant to declare f */
+    n->kind = N_ERROR;
+    n->name = place->kind == N_CALL && place->a->kind == N_NAME ? place->a->name : NULL;
+  }
   return n;
 }
 

@@ -186,12 +186,13 @@ static bool blocks(Case *c) {
   if (c->prev->kind == T_LREC && c->at >= 2 && tok(c, c->at - 2)->kind == T_NL)
     return mend(c, c->prev, "this brace has no head", "the brace of a block stands on the line of its head: `if c {`");
   if (f->kind == T_ELSE) {
-    if (c->at == c->start) return mend(c, f, "`else` without an `if`", "`else` follows the `}` of its `if`");
-    return mend(c, f, "this `else` belongs to no `if`", "write `if c { a } else { b }`");
+    return mend(c, f, "this `else` belongs to no `if`", "`else` follows the `}` of its `if`");
   }
   if (f->kind == T_CATCH) return mend(c, f, "`catch` without a `try`", "write `try { ... } catch e { ... }`");
-  if (f->kind == T_NL && k == T_TRY && accepts(c, T_ELSE))
-    return mend(c, c->first, "`try` needs what to do on failure", "write `try x else 0` or `try { ... } catch e { ... }`");
+  const Tok *attempt = NULL;
+  for (uint32_t i = c->start; i < c->at; i++) if (tok(c, i)->kind == T_TRY) attempt = tok(c, i);
+  if (f->kind == T_NL && attempt && accepts(c, T_ELSE))
+    return mend(c, attempt, "`try` needs what to do on failure", "write `try x else 0` or `try { ... } catch e { ... }`");
   if (f->kind == T_NL && accepts(c, T_LBRACE) && !accepts(c, T_INT))  {
     const Tok *next = tok(c, c->at + 1);
     if (next->kind == T_LREC) c->p->toks.items[c->at + 1].flags |= TOK_BAD;
@@ -301,6 +302,8 @@ static void general(Case *c) {
     source_locate(c->p->source, c->found->start, &line2, &column);
     if (line != line2) diag_second(d, c->p->source, span(open), "in the bracket opened here");
   }
+  if (open && (c->found->flags & TOK_FIRST) && starts_operand(c->found->kind) && accepts(c, T_COMMA))
+    diag_help(d, "is a `,` missing at the end of the line above?");
   bool word = c->found->text && accepts(c, T_NAME) && c->found->kind != T_NAME && c->found->kind != T_STR;
   if (word) diag_help(d, "`%s` is a word of the language; choose another name", c->found->text);
   buf_free(&b);

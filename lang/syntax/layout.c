@@ -151,6 +151,8 @@ static void raw_newline(Layout *l, const Tok *nl) {
     bool sign = next->kind == T_MINUS || next->kind == T_PLUS;
     if (is_binary_operator(next->kind) && !(sign && top(l)->block == BLOCK_TERMS)) {
       operator_line(l, next);
+      if (next->kind == T_FLOORDIV)            /* a comment of another language */
+        while (raw(l, l->i) && (raw(l, l->i)->kind != T_NL || raw(l, l->i)->start < next->end)) l->i++;
       return;
     }
   }

@@ -109,6 +109,17 @@ static const struct { uint32_t cp; const char *what; int kind; const char *help;
   {0x200b, "a zero-width space", 0, "remove it"}, {0xfeff, "a byte-order mark", 0, "remove it"},
 };
 
+/* What stands between curly quotes was meant as a string: read it as one. */
+static void curly_string(Scan *s, const char *from) {
+  const char *c = s->cur;
+  while (c < s->lim && *c != '\n' && *c != '\r') {
+    if (s->lim - c >= 3 && c[0] == '\xe2' && c[1] == '\x80' && (c[2] & 0xfe) == (from[2] & 0xfe)) { c += 3; break; }
+    c++;
+  }
+  Tok *t = scan_emit(s, T_STR, from, c);
+  if (t) t->text = "";
+}
+
 void scan_odd(Scan *s, const char *from) {
   uint32_t cp;
   const char *end = decode(from, &cp);
@@ -135,9 +146,7 @@ void scan_odd(Scan *s, const char *from) {
   else if (what) d = scan_error(s, from, end, "`%.*s` is %s (U+%04X)", (int)(end - from), from, what, (unsigned)cp);
   else d = scan_error(s, from, end, "`%.*s` means nothing here", (int)(end - from), from);
   if (help) diag_help(d, "%s", help);
-  /* A curly string would be a cascade of odd words: leave the line. */
-  if (cp == 0x201c || cp == 0x201d || cp == 0x2018 || cp == 0x2019)
-    while (s->cur < s->lim && *s->cur != '\n' && *s->cur != '\r') s->cur++;
+  if (cp == 0x201c || cp == 0x201d || cp == 0x2018 || cp == 0x2019) { curly_string(s, from); return; }
   if (kind) scan_emit(s, kind, from, end);
 }
 

@@ -82,6 +82,21 @@ static void emit_piece(Scan *s, int kind, const char *from, const char *to, cons
   if (!t->text || b->failed) s->p->fatal = true;
 }
 
+/* `"acc = {acc"`: the quote in the hole was meant to end the outer string. */
+static void hole_unclosed(Scan *s, uint32_t quote) {
+  const char *at = s->base + quote;
+  uint32_t opener = s->holes[--s->nholes].start;
+  Diag *d = scan_error(s, s->base + opener, s->base + opener + 1, "a hole in this string has no end on its line");
+  diag_help(d, "a hole is closed by `}`; a literal brace is written `\\{`");
+  Buf none = {0};
+  s->flags |= TOK_BAD;
+  emit_piece(s, T_HOLE_END, at, at, &none);
+  emit_piece(s, T_STR_END, at, at + 1, &none);
+  Toks *raw = &s->p->raw;
+  if (raw->n >= 2) raw->items[raw->n - 2].text = NULL;     /* no format */
+  s->cur = at + 1;
+}
+
 /* Reads text from s->cur to a hole or the end of the string.  `first`: at the
  * opening quote, which is at `opener`.                                       */
 static void piece(Scan *s, const char *from, uint32_t opener, bool triple, bool first) {
@@ -90,6 +105,10 @@ static void piece(Scan *s, const char *from, uint32_t opener, bool triple, bool 
   int last = first ? T_STR : T_STR_END;
   for (;;) {
     bool over = c >= s->lim || (!triple && (*c == '\n' || *c == '\r'));
+    if (over && first && !triple && s->nholes && !s->holes[s->nholes - 1].triple) {
+      hole_unclosed(s, opener);
+      break;
+    }
     if (over) {
       Span open = {opener, opener + (triple ? 3 : 1)};
       Diag *d = scan_error(s, s->base + opener, first ? c : s->base + open.end, "this string has no end");

@@ -53,6 +53,9 @@ typedef struct BoxType {
   Box *(*clone)(Vm *vm, Box *self);                   /* copy-on-write        */
   bool (*equal)(Vm *vm, Box *a, Box *b);              /* NULL: identity       */
   void (*hash)(Vm *vm, Box *self, Sha256 *h);         /* for run keys         */
+  /* What the box can be made from again by the hidden native `__load_NAME(saved)`,
+   * for kept values (lang/vm/image.h); NULL: it cannot be kept.              */
+  int (*save)(Vm *vm, Box *self, Value *out);
   int (*explain)(Vm *vm, Box *self, Buf *out);        /* explain(b); may be NULL */
   void (*names)(Vm *vm, Box *self, void (*each)(const char *name, void *data), void *data); /* b.<Tab>; may be NULL */
 } BoxType;

@@ -173,7 +173,7 @@ static const T *used_weights(Work *w) {
     const T *p = w->w + r * w->n_col;
     if (job->spec->select == ATTN_SAMPLE) {
       memset(used, 0, (size_t)w->n_col * sizeof(T));
-      if (w->row[r].count > 0) used[w->row[r].best] = 1;
+      if (w->row[r].scale > 0 && w->row[r].best >= 0) used[w->row[r].best] = 1;
     } else {
       memcpy(used, p, (size_t)w->n_col * sizeof(T));
     }
@@ -215,8 +215,7 @@ static void phi_back(Work *w, int64_t r, const Sinks *to) {
     memset(dp, 0, (size_t)w->n_col * sizeof(T));
     return;
   }
-  double D = 0;
-  for (int64_t j = 0; j < w->n_col; j++) D += (double)p[j] * dp[j];
+  double D = ROW_DOT(w->n_col, p, dp);
   set_row(w, NULL, r, true);
   set_stats(w, row);
   if (w->norm_grad.plan) {

@@ -105,10 +105,14 @@ static RtStatus plan_forward(Rt *rt, AttnCode *c, AttnSpec *s, DType real) {
   if (!(c->out = prog_plan(rt, p, real, c->slot_dtype, 1, &s->out))) return rt->error.status;
   if (s->norm == ATTN_NORM_PHI) {
     if (!(c->norm = prog_plan(rt, p, DT_F64, c->slot_dtype, 1, &s->phi))) return rt->error.status;
-    for (int v = AV_SUM; v <= AV_L2; v++)
-      for (int i = 0; i < p->n; i++)
-        if (p->node[i].op == PO_VAR && p->node[i].slot == v)
-          c->norm_uses_stats |= prog_uses(p, s->phi, i);
+    for (int i = 0; i < p->n; i++) {
+      const ProgNode *n = &p->node[i];
+      if (n->op != PO_VAR || n->slot < AV_SUM || n->slot > AV_COUNT || !prog_uses(p, s->phi, i)) continue;
+      c->uses_max |= n->slot == AV_MAX;
+      c->uses_l2 |= n->slot == AV_L2;
+      c->uses_count |= n->slot == AV_COUNT;
+      c->uses_stats |= n->slot != AV_COUNT;
+    }
   }
   int once[3] = {s->alpha, s->top, s->dropout};
   if (!(c->once = prog_plan(rt, p, DT_F64, c->slot_dtype, 3, once))) return rt->error.status;

@@ -2,6 +2,7 @@
 #pragma GCC optimize("O3", "no-math-errno", "no-trapping-math")
 #include "runtime/attention/attn.h"
 #include "runtime/attention/thread.h"
+#include "runtime/tensor/kernels.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -10,7 +11,11 @@
 #define T double
 #define FN(name) name##_f64
 #define GEMM cblas_dgemm
-#define KERNEL prog_kernel_f64
+#define ROW_MAX(n, x) kernels()->max_f64(n, x)
+#define ROW_SUM(n, x) kernels()->sum_f64(n, x)
+#define ROW_SUMSQ(n, x) kernels()->sumsq_f64(n, x)
+#define ROW_DOT(n, x, y) kernels()->dot_f64(n, x, y)
+#define ROW_EXPSUM(n, x, m, o) kernels()->expsum_f64(n, x, m, o)
 #include "runtime/attention/tile.h"
 #include "runtime/attention/rows.h"
 #include "runtime/attention/forward.h"

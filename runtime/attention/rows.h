@@ -28,42 +28,49 @@ static void select_row(Work *w, int64_t r) {
     }
 }
 
-/* exp(x - shift) in place, by strips. */
-static void exponentials(Work *w, T *x, int64_t n, T shift) {
-  for (int64_t at = 0; at < n; at += PROG_STRIP) {
-    int64_t m = attn_min(PROG_STRIP, n - at);
-    for (int64_t j = 0; j < m; j++) w->tmp[j] = x[at + j] - shift;
-    KERNEL(PO_EXP, (int)m, w->tmp, NULL, NULL, 0, 0, 0, x + at);
-  }
+/* Position of the first open entry with this value. */
+static int64_t find_value(const T *x, const uint8_t *open, int64_t n, double value) {
+  for (int64_t j = 0; j < n; j++)
+    if (open[j] && x[j] == value) return j;
+  return -1;
 }
 
-/* Largest entry, sum, length and number of the open weights. */
-static void row_stats(Work *w, int64_t r, AttnRow *row) {
-  bool log_form = w->job->spec->log;
+static double open_max(const T *x, const uint8_t *open, int64_t n) {
+  double top = -INFINITY;
+  for (int64_t j = 0; j < n; j++)
+    if (open[j] && x[j] > top) top = x[j];
+  return top;
+}
+
+/* The row's statistics, as far as the normaliser wants them; log-weights
+ * become weights relative to exp(shift).  false: nothing takes part.         */
+static bool row_stats(Work *w, int64_t r, AttnRow *row) {
+  const AttnSpec *s = w->job->spec;
+  const AttnCode *code = w->job->code;
   T *x = w->w + r * w->n_col;
   const uint8_t *open = w->open + r * w->n_col;
-  double top = -INFINITY, sum = 0, l2 = 0;
-  int64_t best = -1, count = 0;
-  for (int64_t j = 0; j < w->n_col; j++) {
-    count += open[j];
-    if (open[j] && (best < 0 || x[j] > top)) { top = x[j]; best = j; }
-  }
-  *row = (AttnRow){.best = best, .count = count};
-  if (count == 0 || (log_form && top == -INFINITY)) {
-    row->count = 0;
-    return;
-  }
-  if (log_form) {
+  bool best = code->uses_max || s->select == ATTN_SAMPLE;
+  *row = (AttnRow){.best = -1};
+  if (w->n_col == 0) return false;
+  if (s->log) {
+    double top = ROW_MAX(w->n_col, x); /* masked entries are -inf */
+    if (top == -INFINITY) return false;
+    if (best) row->best = find_value(x, open, w->n_col, top);
     row->shift = top;
-    exponentials(w, x, w->n_col, (T)top);
+    row->max = 1;
+    row->sum = ROW_EXPSUM(w->n_col, x, (T)top, x);
+  } else {
+    row->sum = ROW_SUM(w->n_col, x); /* masked entries are 0 */
+    if (best) {
+      row->max = open_max(x, open, w->n_col);
+      row->best = find_value(x, open, w->n_col, row->max);
+      if (row->best < 0) return false;
+    }
   }
-  for (int64_t j = 0; j < w->n_col; j++) {
-    sum += x[j];
-    l2 += (double)x[j] * x[j];
-  }
-  row->sum = sum;
-  row->l2 = sqrt(l2);
-  row->max = log_form ? 1 : top;
+  if (code->uses_l2) row->l2 = sqrt(ROW_SUMSQ(w->n_col, x));
+  if (code->uses_count)
+    for (int64_t j = 0; j < w->n_col; j++) row->count += open[j];
+  return true;
 }
 
 /* The statistics as the normaliser's variables.  Log weights are seen through
@@ -71,7 +78,7 @@ static void row_stats(Work *w, int64_t r, AttnRow *row) {
  * the range of a double: constants beside the sum have no weight out there.  */
 static double set_stats(Work *w, const AttnRow *row) {
   double shift = row->shift;
-  if (w->job->code->norm_uses_stats) shift = fmax(-600, fmin(600, shift));
+  if (w->job->code->uses_stats) shift = fmax(-600, fmin(600, shift));
   double e = exp(shift);
   w->var[AV_SUM] = e * row->sum;
   w->var[AV_MAX] = e * row->max;
@@ -87,8 +94,7 @@ static void clear_row(Work *w, int64_t r, AttnRow *row) {
 
 static void phi_row(Work *w, int64_t r, AttnRow *row) {
   T *x = w->w + r * w->n_col;
-  row_stats(w, r, row);
-  if (row->count == 0) {
+  if (!row_stats(w, r, row)) {
     clear_row(w, r, row);
     return;
   }
@@ -118,9 +124,7 @@ static void threshold_row(Work *w, int64_t r, AttnRow *row) {
     return;
   }
   if (alpha == 1) { /* the limit: softmax */
-    exponentials(w, x, w->n_col, (T)top);
-    double sum = 0;
-    for (int64_t j = 0; j < w->n_col; j++) sum += x[j];
+    double sum = ROW_EXPSUM(w->n_col, x, (T)top, x);
     for (int64_t j = 0; j < w->n_col; j++) x[j] = (T)(x[j] / sum);
     return;
   }
@@ -142,7 +146,7 @@ static void normalise_row(Work *w, int64_t r, bool soft) {
   else threshold_row(w, r, row);
   if (w->job->spec->select == ATTN_SAMPLE && !soft) {
     T *x = w->w + r * w->n_col;
-    bool any = row->count > 0;
+    bool any = row->scale > 0 && row->best >= 0;
     memset(x, 0, (size_t)w->n_col * sizeof(T));
     if (any) x[row->best] = 1;
   }

@@ -1,5 +1,5 @@
 /* tile.h: blocks of query rows against all keys they may see; included once
- * per number type with T, FN(name), GEMM and KERNEL (see pass_f32.c).
+ * per number type with T, FN(name), GEMM and ROW_... (see pass_f32.c).
  *
  * The columns a block can see are packed side by side: empty tiles take
  * neither time nor room.                                                     */
@@ -15,7 +15,7 @@ typedef struct {
   T *dp, *used, *keep;         /* backward; `used`: p as it multiplied v       */
   T *leaf[ATTN_MAX_LEAF];      /* products of q and k                          */
   T *gleaf[ATTN_MAX_LEAF];     /* their adjoints, one block                    */
-  T *mask_strip, *tmp;
+  T *mask_strip;
   uint8_t *open;               /* rows x n_col: 1 where the pair takes part    */
   double *x, *scratch, *ramp;
   Block *block;
@@ -59,7 +59,6 @@ static void carve_work(Work *w, AttnJob *job, bool back, Carve *c) {
   w->w = carve(c, strips * sizeof(T));
   w->open = carve(c, strips);
   w->mask_strip = carve(c, PROG_STRIP * sizeof(T));
-  w->tmp = carve(c, PROG_STRIP * sizeof(T));
   w->ramp = carve(c, PROG_STRIP * sizeof(double));
   w->x = carve(c, nk * sizeof(double));
   w->scratch = carve(c, nk * sizeof(double));

@@ -1,6 +1,6 @@
-/* kernel.h: the vector operations of programs, included once per number type
+/* kernel.h: arithmetic and comparisons of strips, included once per number type
  * with T (the type), FN (the function's name) and M(f) (libm's f for T).
- * A NULL operand pointer means the scalar beside it.                        */
+ * Elementary functions are the tensor kernels'.  A NULL operand pointer means the scalar beside it.                        */
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define CLONES __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
@@ -19,12 +19,6 @@
     else { const T x = (T)sa; for (int i = 0; i < n; i++) { T y = b[i]; o[i] = (E); } }   \
     break;
 
-static inline T SIGMOID(T x) {
-  T e = M(exp)(x < 0 ? x : -x);
-  return x >= 0 ? 1 / (1 + e) : e / (1 + e);
-}
-static inline T SOFTPLUS(T x) { return (x > 0 ? x : 0) + M(log1p)(M(exp)(x > 0 ? -x : x)); }
-
 static void select_kernel(int n, const T *a, const T *b, const T *c, T sa, T sb, T sc, T *o) {
   for (int i = 0; i < n; i++) {
     T x = b ? b[i] : sb, y = c ? c[i] : sc;
@@ -38,32 +32,11 @@ CLONES void FN(ProgOp op, int n, const T *restrict a, const T *restrict b, const
   UNARY(PO_NEG, -x)
   UNARY(PO_ABS, M(fabs)(x))
   UNARY(PO_SIGN, (T)((x > 0) - (x < 0)))
-  UNARY(PO_SQRT, M(sqrt)(x))
-  UNARY(PO_EXP, M(exp)(x))
-  UNARY(PO_LOG, M(log)(x))
-  UNARY(PO_LOG2, M(log2)(x))
-  UNARY(PO_LOG1P, M(log1p)(x))
-  UNARY(PO_EXPM1, M(expm1)(x))
-  UNARY(PO_SIN, M(sin)(x))
-  UNARY(PO_COS, M(cos)(x))
-  UNARY(PO_TAN, M(tan)(x))
-  UNARY(PO_ASIN, M(asin)(x))
-  UNARY(PO_ACOS, M(acos)(x))
-  UNARY(PO_ATAN, M(atan)(x))
-  UNARY(PO_SINH, M(sinh)(x))
-  UNARY(PO_COSH, M(cosh)(x))
-  UNARY(PO_TANH, M(tanh)(x))
-  UNARY(PO_ERF, M(erf)(x))
-  UNARY(PO_GAMMA_LN, (T)lgamma((double)x))
-  UNARY(PO_DIGAMMA, (T)prog_digamma((double)x))
   UNARY(PO_FLOOR, M(floor)(x))
   UNARY(PO_CEIL, M(ceil)(x))
   UNARY(PO_ROUND, M(rint)(x))
   UNARY(PO_TRUNC, M(trunc)(x))
   UNARY(PO_RELU, x > 0 ? x : 0)
-  UNARY(PO_GELU, (T)0.5 * x * (1 + M(erf)(x * (T)M_SQRT1_2)))
-  UNARY(PO_SIGMOID, SIGMOID(x))
-  UNARY(PO_SOFTPLUS, SOFTPLUS(x))
   UNARY(PO_RECIP0, x != 0 ? 1 / x : 0)
   UNARY(PO_NOT, (T)(x == 0))
   BINARY(PO_ADD, x + y)

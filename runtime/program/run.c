@@ -1,5 +1,6 @@
 /* run.c: the interpreter of planned programs. */
 #include "runtime/program/plan.h"
+#include "runtime/tensor/kernels.h"
 
 #include <string.h>
 
@@ -148,10 +149,27 @@ static void cast_strip(const ProgRun *run, const Instr *in, int n) {
   else for (int i = 0; i < n; i++) ((float *)to)[i] = (float)((const double *)from)[i];
 }
 
+/* Elementary functions come from the tensor kernels; -1: from kernel.h. */
+static int unary_kernel(ProgOp op) {
+  static const int8_t table[PO_COUNT] = {
+    [PO_SQRT] = UN_SQRT, [PO_EXP] = UN_EXP, [PO_LOG] = UN_LOG, [PO_LOG2] = UN_LOG2,
+    [PO_LOG1P] = UN_LOG1P, [PO_EXPM1] = UN_EXPM1, [PO_SIN] = UN_SIN, [PO_COS] = UN_COS,
+    [PO_TAN] = UN_TAN, [PO_ASIN] = UN_ASIN, [PO_ACOS] = UN_ACOS, [PO_ATAN] = UN_ATAN,
+    [PO_SINH] = UN_SINH, [PO_COSH] = UN_COSH, [PO_TANH] = UN_TANH, [PO_ERF] = UN_ERF,
+    [PO_GAMMA_LN] = UN_GAMMA_LN, [PO_DIGAMMA] = UN_DIGAMMA, [PO_GELU] = UN_GELU,
+    [PO_SIGMOID] = UN_SIGMOID, [PO_SOFTPLUS] = UN_SOFTPLUS,
+  };
+  return table[op] ? table[op] : -1;
+}
+
 static void vector_op(const ProgRun *run, const Instr *in, int n) {
   const void *a = strip_of(run, in->a), *b = strip_of(run, in->b), *c = strip_of(run, in->c);
   double sa = scalar_of(run, in->a), sb = scalar_of(run, in->b), sc = scalar_of(run, in->c);
-  if (run->plan->real == DT_F32 && !in->wide)
+  int un = unary_kernel(in->op);
+  if (un >= 0) {
+    DType dt = run->plan->real == DT_F32 && !in->wide ? DT_F32 : DT_F64;
+    kernel_unary((UnOp)un, dt)(n, a, strip_of(run, in->dst));
+  } else if (run->plan->real == DT_F32 && !in->wide)
     prog_kernel_f32(in->op, n, a, b, c, sa, sb, sc, strip_of(run, in->dst));
   else
     prog_kernel_f64(in->op, n, a, b, c, sa, sb, sc, strip_of(run, in->dst));

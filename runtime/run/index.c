@@ -65,7 +65,7 @@ static bool outranked(Index *x, const RunRecord *r) {
     const char *event = (const char *)sqlite3_column_text(x->find, 0);
     bool done = event && strcmp(event, "done") == 0;
     bool fail = event && strcmp(event, "fail") == 0;
-    keep_old = done || (fail && r->event == RUN_START);
+    keep_old = (done && r->event != RUN_DONE) || (fail && r->event == RUN_START);
   }
   sqlite3_reset(x->find);
   return keep_old;

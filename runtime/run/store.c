@@ -105,7 +105,6 @@ static bool note_line(Store *s, int file, int64_t offset, const char *line, size
   StoreEntry *e;
   if (*slot) {
     e = &s->entries[*slot - 1];
-    if (e->event == RUN_DONE && event == RUN_DONE) return true; /* the first one counts */
     if (rank_of(event) < rank_of(e->event)) return true;
     s->count[e->event]--;
   } else {
@@ -309,6 +308,13 @@ bool store_done(const Store *s, const char *key) {
   return e && e->event == RUN_DONE;
 }
 
+int store_mark(const Store *s) { return s->n_files; }
+
+bool store_done_since(const Store *s, const char *key, int mark) {
+  StoreEntry *e = find(s, key);
+  return e && e->event == RUN_DONE && e->file >= mark;
+}
+
 int64_t store_count(const Store *s, RunEvent event) { return s->count[event]; }
 
 static RtStatus load_entry(Store *s, const StoreEntry *e, RunRecord *out) {
@@ -402,16 +408,17 @@ void store_release(Store *s, const char *key) {
 static const char keep_magic[8] = "QAKEEP1\n";
 enum { KEEP_HEAD = 8 + 32 };
 
-bool store_kept(const Store *s, const char *key) {
+double store_kept(const Store *s, const char *key) {
   char *path = store_file(s, "keep/%s.qav", key);
-  bool there = path && access(path, R_OK) == 0;
+  struct stat st;
+  bool there = path && stat(path, &st) == 0;
   free(path);
-  return there;
+  return there ? (double)st.st_mtim.tv_sec + 1e-9 * (double)st.st_mtim.tv_nsec : -1;
 }
 
 RtStatus store_keep_read(Store *s, const char *key, Buf *out, bool *found) {
   *found = false;
-  if (!store_kept(s, key)) return RT_OK;
+  if (store_kept(s, key) < 0) return RT_OK;
   char *path = store_file(s, "keep/%s.qav", key);
   if (!path) return RT_MEMORY;
   Buf b = {0};

@@ -32,6 +32,10 @@ RtStatus store_refresh(Store *s);
 /* ---- runs ---------------------------------------------------------------- */
 RtStatus store_append(Store *s, const RunRecord *r);
 bool store_done(const Store *s, const char *key);
+/* Done in a log that appeared after store_mark() was taken? The last line of
+ * a key counts, so `--fresh` replaces what was there.                        */
+int store_mark(const Store *s);
+bool store_done_since(const Store *s, const char *key, int mark);
 /* Nonzero + error when the key has no `done` line. record_free afterwards. */
 RtStatus store_load(Store *s, const char *key, RunRecord *out);
 int64_t store_count(const Store *s, RunEvent event); /* keys whose best event is this */
@@ -47,7 +51,8 @@ RtStatus store_claim_wait(Store *s, const char *key);
 void store_release(Store *s, const char *key);
 
 /* ---- kept values --------------------------------------------------------- */
-bool store_kept(const Store *s, const char *key);
+/* When the value was stored (seconds since 1970), -1: not there. */
+double store_kept(const Store *s, const char *key);
 /* *found false when there is none, or when the file is damaged (it is then
  * computed again). The bytes are those given to store_keep.                  */
 RtStatus store_keep_read(Store *s, const char *key, Buf *out, bool *found);
