@@ -145,7 +145,7 @@ int num_order(Vm *vm, const char *what, Value a, Value b, int *order) {
     *order = (c > 0) - (c < 0);
     return 0;
   } else if (!num_double(a, &x) || !num_double(b, &y)) {
-    return vm_error(vm, "`%s` cannot compare a %s with a %s", what, value_type_name(a),
+    return vm_error(vm, "`%s` cannot order %s and %s", what, value_type_name(a),
                     value_type_name(b));
   }
   *order = isnan(x) || isnan(y) ? 2 : (x > y) - (x < y);

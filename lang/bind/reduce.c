@@ -17,7 +17,7 @@ typedef struct {
 static int over_axes(Vm *vm, RedOp op, Value v, Value axis, Value keep, Value *out) {
   bool kept;
   unsigned mask;
-  if (arg_bool(vm, keep, "keep", &kept)) return 1;
+  if (arg_bool(vm, keep, "keepdims", &kept)) return 1;
   Tensor *t = value_to_tensor(vm, v);
   if (!t) return 1;
   Tensor *r = NULL;
@@ -311,24 +311,24 @@ static int reduce_count(Vm *vm, Value *args, int n, Value *out) {
 }
 
 const Native natives_reduce[] = {
-  {"sum", "x, axis = nil, keep = false",
+  {"sum", "x, axis = nil, keepdims = false",
    "Sum of a tensor, over all or some axes, of a list or a range.\n"
-   "axis is an int or a tuple; keep leaves the summed axes with extent 1.", reduce_sum, NF_DIFF},
-  {"prod", "x, axis = nil, keep = false", "Product of all elements or along axes.", reduce_prod,
+   "axis is an int or a tuple; keepdims leaves the summed axes with extent 1.", reduce_sum, NF_DIFF},
+  {"prod", "x, axis = nil, keepdims = false", "Product of all elements or along axes.", reduce_prod,
    NF_DIFF},
-  {"mean", "x, axis = nil, keep = false", "Mean of all elements or along axes.", reduce_mean,
+  {"mean", "x, axis = nil, keepdims = false", "Mean of all elements or along axes.", reduce_mean,
    NF_DIFF},
-  {"min", "*xs, axis = nil, keep = false",
+  {"min", "*xs, axis = nil, keepdims = false",
    "Smallest element of a tensor, list or range; of several arguments the smallest, elementwise.\n"
    "nan wins. Derivative: to the winners, in equal parts on ties.", reduce_min, NF_DIFF},
-  {"max", "*xs, axis = nil, keep = false",
+  {"max", "*xs, axis = nil, keepdims = false",
    "Largest element of a tensor, list or range; of several arguments the largest, elementwise.\n"
    "nan wins. Derivative: to the winners, in equal parts on ties.", reduce_max, NF_DIFF},
-  {"logsumexp", "x, axis = nil, keep = false", "log(sum(exp(x))) without overflow.",
+  {"logsumexp", "x, axis = nil, keepdims = false", "log(sum(exp(x))) without overflow.",
    reduce_logsumexp, NF_DIFF},
-  {"any", "x, axis = nil, keep = false", "Is any element true?", reduce_any, NF_CONST},
-  {"all", "x, axis = nil, keep = false", "Are all elements true?", reduce_all, NF_CONST},
-  {"count", "x, what = nil, axis = nil, keep = false",
+  {"any", "x, axis = nil, keepdims = false", "Is any element true?", reduce_any, NF_CONST},
+  {"all", "x, axis = nil, keepdims = false", "Are all elements true?", reduce_all, NF_CONST},
+  {"count", "x, what = nil, axis = nil, keepdims = false",
    "How many elements are true, or equal to `what`; in a text how often `what` occurs.",
    reduce_count, NF_CONST},
   {0},
