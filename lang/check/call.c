@@ -9,7 +9,7 @@ enum { MAX_PARAMS = 32 };
 typedef struct {
   char name[MAX_PARAMS][40];
   bool optional[MAX_PARAMS];
-  int n;
+  int n, positional;               /* all; those before *xs                   */
   bool rest, named_rest;           /* *xs, **opts                             */
   bool attention;                  /* params of the block may be named too    */
   const Node *decl;                /* NULL: library                           */
@@ -36,12 +36,13 @@ static bool parse_signature(const char *s, Header *h) {
       else if (!quoted && strchr("([{", *s)) depth++;
       else if (!quoted && strchr(")]}", *s)) depth--;
     }
-    if (stars == 1) { h->rest = true; continue; }
+    if (stars == 1) { h->rest = true; h->positional = h->n; continue; }
     if (stars == 2) { h->named_rest = true; continue; }
     memcpy(h->name[h->n], from, len);
     h->name[h->n][len] = 0;
     h->optional[h->n++] = optional || h->rest;
   }
+  if (!h->rest) h->positional = h->n;
   return true;
 }
 
@@ -54,6 +55,7 @@ static bool declared(const Node *decl, Header *h) {
     strcpy(h->name[h->n], p->name);
     h->optional[h->n++] = p->a != NULL;
   }
+  h->positional = h->n;
   h->attention = decl->kind == N_ATTENTION;
   return true;
 }
@@ -135,7 +137,7 @@ void check_call(Checker *c, Node *call, const Node *callee, int extra) {
   if (!header_of(c, callee, &h)) return;
   bool set[MAX_PARAMS] = {0};
   int given = extra;
-  for (int i = 0; i < extra && i < h.n; i++) set[i] = true;
+  for (int i = 0; i < extra && i < h.positional; i++) set[i] = true;
   const Node *named = NULL;
   for (uint32_t i = 0; i < call->n; i++) {
     const Node *a = call->items[i];
@@ -146,7 +148,7 @@ void check_call(Checker *c, Node *call, const Node *callee, int extra) {
         diag_help(d, "name it too, or put it first");
         return;
       }
-      if (given < h.n) set[given] = true;
+      if (given < h.positional) set[given] = true;
       given++;
       continue;
     }

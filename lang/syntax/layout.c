@@ -11,6 +11,7 @@
  * The text of an unclosed bracket is judged by indentation.                  */
 #include "lang/syntax/lex.h"
 #include "grammar.h"
+#include <stdio.h>
 #include <string.h>
 
 typedef enum {
@@ -251,6 +252,12 @@ static void close_synth(Layout *l, uint32_t at) {
 
 static const Tok *opener(Layout *l, int depth) { return &l->p->toks.items[l->stack[depth].tok]; }
 
+static void unclosed(Layout *l, Span at, int open, Span second, const char *why) {
+  Diag *d = diag_add(l->p->diags, DIAG_ERROR, l->p->source, at, "this `%s` is not closed", glyph(open));
+  diag_second(d, l->p->source, second, "%s", why);
+  diag_help(d, "close it with `%s`", glyph(closer_of(open)));
+}
+
 /* Does a bracket closed by `closer` lie open, without a block in between? */
 static int find_open(Layout *l, int closer, bool through_blocks) {
   for (int d = l->depth; d > 0; d--) {
@@ -279,10 +286,9 @@ static void close_bracket(Layout *l, Tok t) {
     return;
   }
   if (d < l->depth) {
-    Diag *g = diag_add(l->p->diags, DIAG_ERROR, l->p->source, span_of(opener(l, l->depth)),
-                       "this `%s` is not closed", glyph(top(l)->open));
-    diag_second(g, l->p->source, span_of(&t), "`%s` comes first", glyph(t.kind));
-    diag_help(g, "close it with `%s`", glyph(closer_of(top(l)->open)));
+    char why[32];
+    snprintf(why, sizeof why, "`%s` comes first", glyph(t.kind));
+    unclosed(l, span_of(opener(l, l->depth)), top(l)->open, span_of(&t), why);
     while (d < l->depth) close_synth(l, t.start);
     t.flags |= TOK_BAD;
   }
@@ -314,10 +320,7 @@ static bool statement_line(Layout *l, const Tok *t) {
 }
 
 static void close_forgotten(Layout *l, Tok *t) {
-  Diag *d = diag_add(l->p->diags, DIAG_ERROR, l->p->source, span_of(opener(l, l->depth)),
-                     "this `%s` is not closed", glyph(top(l)->open));
-  diag_second(d, l->p->source, span_of(t), "a new statement begins here");
-  diag_help(d, "close it with `%s`", glyph(closer_of(top(l)->open)));
+  unclosed(l, span_of(opener(l, l->depth)), top(l)->open, span_of(t), "a new statement begins here");
   uint32_t at = last(l)->end;
   while (l->depth && !is_block(top(l)) && closer_of(top(l)->open)) close_synth(l, at);
   last(l)->flags |= TOK_BAD;
@@ -391,9 +394,7 @@ static void token(Layout *l, Tok *t) {
   case T_STR_BEGIN: open_bracket(l, *t, T_STR_BEGIN, BLOCK_PLAIN); return;
   case T_HOLE_END:
     while (l->depth && top(l)->open != T_STR_BEGIN) {
-      Diag *d = diag_add(l->p->diags, DIAG_ERROR, l->p->source, span_of(opener(l, l->depth)),
-                         "this `%s` is not closed", glyph(top(l)->open));
-      diag_second(d, l->p->source, span_of(t), "the hole ends here");
+      unclosed(l, span_of(opener(l, l->depth)), top(l)->open, span_of(t), "the hole ends here");
       close_synth(l, t->start);
       t->flags |= TOK_BAD;
     }
@@ -422,10 +423,7 @@ static void finish(Layout *l) {
     if (p->diags->errors == 0) p->incomplete = true;
     const Tok *o = opener(l, l->depth);
     Span at = l->suspect ? l->suspect_span : span_of(o);
-    const char *g = l->suspect ? "{" : glyph(o->kind);
-    Diag *d = diag_add(p->diags, DIAG_ERROR, p->source, at, "this `%s` is not closed", g);
-    diag_second(d, p->source, (Span){end, end}, "the text ends here");
-    diag_help(d, "close it with `%s`", l->suspect ? "}" : glyph(closer_of(o->kind)));
+    unclosed(l, at, l->suspect ? T_LBRACE : top(l)->open, (Span){end, end}, "the text ends here");
     while (l->depth) close_synth(l, end);
     if (last(l)) last(l)->flags |= TOK_BAD;
   }
