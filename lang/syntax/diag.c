@@ -80,6 +80,7 @@ static void diag_clear(Diag *g) {
   free(g->label);
   free(g->label2);
   free(g->help);
+  free(g->trace);
   memset(g, 0, sizeof *g);
 }
 
@@ -165,4 +166,9 @@ void diag_help(Diag *d, const char *fmt, ...) {
   free(d->help);
   d->help = format(fmt, ap);
   va_end(ap);
+}
+
+void diag_trace(Diag *d, const char *lines) {
+  free(d->trace);
+  d->trace = strdup(lines);
 }

@@ -33,6 +33,7 @@ typedef struct {
   char *label;           /* under the carets; may be NULL                     */
   Source *source2; Span span2; char *label2;   /* second place; label2 NULL: none */
   char *help;            /* the mend; may be NULL                             */
+  char *trace;           /* calls that led here, one a line, innermost first; may be NULL */
 } Diag;
 
 /* A list of diagnostics, printed in source order, duplicates dropped. */
@@ -50,6 +51,7 @@ Diag *diag_add(Diags *d, DiagLevel level, Source *s, Span span, const char *fmt,
 void diag_label(Diag *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void diag_second(Diag *d, Source *s, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void diag_help(Diag *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void diag_trace(Diag *d, const char *lines);      /* copied */
 /* As in language.md section 10; colour only when asked. */
 void diags_print(const Diags *d, Buf *out, bool colour);
 void diags_json(const Diags *d, Buf *out);        /* one object a line */

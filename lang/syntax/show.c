@@ -146,6 +146,11 @@ static void show(const Diag *g, Buf *o, const Colours *c) {
   }
   if (g->help)
     buf_format(o, "%s%*s =%s %shelp:%s %s\n", c->blue, width, "", c->off, c->bold, c->off, g->help);
+  for (const char *line = g->trace; line && *line;) {
+    int n = (int)strcspn(line, "\n");
+    buf_format(o, "%s%*s =%s %.*s\n", c->blue, width, "", c->off, n, line);
+    line += n + (line[n] == '\n');
+  }
 }
 
 typedef struct { const Diag *g; int index; } Entry;
@@ -211,6 +216,7 @@ void diags_json(const Diags *d, Buf *o) {
     if (g->source) put_json_place(o, g->source, g->span);
     if (g->label) put_json(o, "label", g->label);
     if (g->help) put_json(o, "help", g->help);
+    if (g->trace) put_json(o, "trace", g->trace);
     if (g->label2 && g->source2) {
       put_json(o, "second", g->label2);
       buf_text(o, ",\"second_place\":{\"type\":\"place\"");

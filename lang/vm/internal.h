@@ -64,7 +64,7 @@ enum {
   X(NEWLIST, WA) X(PUSH, RA | RB) X(FINISH, WA | RA | KEEPS)                  \
   X(UNPACK, RB) X(DIM, WA | RB) X(SAMEDIM, RA | RB | KEEPS)                   \
   X(TRY, JUMP) X(ENDTRY, 0) X(SCOPE, RA) X(ENDSCOPE, 0)                       \
-  X(IMPORT, WA) X(INPUT, WA | RB) X(NEEDBOOL, RA | KEEPS) X(EXT, 0)
+  X(IMPORT, WA) X(INPUT, WA | RB) X(EXT, 0)
 
 typedef enum {
 #define X(name, use) I_##name,
@@ -132,7 +132,7 @@ typedef struct { Obj obj; Proto *proto; uint32_t n; Value up[]; } Closure;
 
 /* A parsed signature of a native function. */
 typedef struct {
-  uint32_t n;                /* parameters, `*xs` and `**opts` included        */
+  uint32_t n, cap;           /* parameters, `*xs` and `**opts` included        */
   uint32_t n_required;
   int star, dstar;           /* their positions; -1: none                     */
   Str **names;
@@ -166,7 +166,7 @@ struct Module {
 
 /* ---- running ---------------------------------------------------------------- */
 
-typedef struct { Closure *closure; const Instr *pc; size_t base; uint32_t scopes, tries; bool entry; } Frame;
+typedef struct { Closure *closure; const Instr *pc; Value *base; } Frame;
 typedef struct { uint32_t frame; const Instr *pc; unsigned reg; uint32_t scopes; } Handler;
 typedef struct { Source *source; Span span; Str *function; } TraceEntry;
 
@@ -179,26 +179,28 @@ typedef struct { Source *source; Span span; Str *function; } TraceEntry;
 struct Vm {
   Rt *rt;
   VmHooks hooks;
-  Value *stack;
-  size_t stack_cap, top;           /* top: first free slot, set at calls to C */
+  /* Both are reserved once and never move: natives hold pointers into them.
+   * Pages are taken as they are touched and charged in steps (stack_end).    */
+  Value *stack, *stack_end;
+  Value *top;                      /* first free slot while C code runs        */
   Frame *frames;
-  uint32_t n_frames, cap_frames;
+  uint32_t n_frames;
   Handler *tries;
   uint32_t n_tries, cap_tries;
   RtScope **scopes;                /* with seed(..); rt->scope is the innermost */
   uint32_t n_scopes, cap_scopes;
   int c_depth;
-  int budget;                      /* calls and jumps until the next look at limits */
-  int slice;
+  int budget, slice;               /* calls and jumps until the next look at limits */
 
   Module *modules;
   Module *session;                 /* the main file or the REPL               */
   Record *natives;                 /* name -> NativeObj                       */
   Record *inputs;                  /* name -> text, from the command line     */
   Record *defined;                 /* host values: vm_define                  */
+  Record *exports;                 /* module -> record of the names it defines */
+  Diags *diags;                    /* of the run under way; may be NULL       */
   Value *kept; uint32_t n_kept, cap_kept;
   const Native *current;           /* the native function that runs           */
-  Str *str_message, *str_line, *str_forward, *str_empty;
   bool progress_open;
   Obj **dead; uint32_t n_dead, cap_dead;   /* containers waiting to be freed   */
   bool freeing;
@@ -215,20 +217,24 @@ struct Vm {
 /* interp.c */
 int vm_execute(Vm *vm, Value *result);            /* runs the frame on top   */
 /* call.c */
-int vm_push_frame(Vm *vm, Closure *cl, size_t base);
-int vm_stack_reserve(Vm *vm, size_t top);
-int call_prepare(Vm *vm, Closure *cl, size_t base, int n, const Value *names);
-int call_object(Vm *vm, size_t base, int n, const Value *names, Value *out);
-int native_call(Vm *vm, NativeObj *f, Value *args, int n, Value *out);
+int vm_push_frame(Vm *vm, Closure *cl, Value *base);
+int vm_reserve(Vm *vm, Value *end);               /* the stack up to `end` may be used */
+/* Puts n arguments at `args` (the last n_names of them named) into the order
+ * of the parameters; *full: none is left to its default.                    */
+int call_bind(Vm *vm, Closure *cl, Value *args, uint32_t n, const Value *names, uint32_t n_names,
+              bool *full);
+/* Calls what is not a closure; consumes the arguments. */
+int call_object(Vm *vm, Value fn, Value *args, uint32_t n, const Value *names, uint32_t n_names,
+                Value *out);
 NativeObj *native_new(Vm *vm, const Native *def);
 void native_free(Vm *vm, NativeObj *f);
 void vm_pop_scopes(Vm *vm, uint32_t n);
 int vm_push_scope(Vm *vm, uint64_t key);
-void vm_slice(Vm *vm);
-int vm_tick(Vm *vm);                              /* limits, interrupts       */
-int vm_bad_count(Vm *vm, const char *name, uint32_t required, uint32_t most, uint32_t got);
+int vm_tick(Vm *vm, int *budget);                 /* limits, interrupts       */
+int closure_new(Vm *vm, Proto *p, Closure **out);  /* upvalues still nil       */
 /* errors.c */
-void error_locate(Vm *vm, const Proto *p, const Instr *pc);
+/* Notes where the error was found, then the callers down to frame `floor`. */
+void error_trace(Vm *vm, uint32_t floor);
 void error_clear(Vm *vm);
 void error_report(Vm *vm, Diags *diags);
 Value error_value(Vm *vm);                         /* the record a catch sees  */
@@ -242,10 +248,15 @@ int module_resolve(Vm *vm, Module *m, const char *name);    /* slot; -1: unknown
 int module_read(Vm *vm, Module *m, uint32_t slot, Value *out);   /* slow path: new reference */
 int module_import(Vm *vm, Source *from, const char *path, bool file, Value *out);
 int module_init(Vm *vm, Module *m, uint32_t slot);
+int input_value(Vm *vm, const char *name, Value fallback, Value *out);
 Value native_value(Vm *vm, const char *name);       /* borrowed; UNSET: none   */
+int module_run(Vm *vm, Module *m, Source *s);       /* run.c: an imported module */
+void module_clear(Vm *vm, Module *m);
+int signature_parse(Vm *vm, NativeObj *f);
 extern const BoxType module_box;
 /* compile.c */
-Proto *compile_module(Vm *vm, Module *m, Source *s, Node *root, bool main_file, Diags *diags);
+Proto *compile_module(Vm *vm, Module *m, Source *s, Node *root, bool main_file, bool keep,
+                      Diags *diags);
 /* liveness.c */
 int liveness_mark(Vm *vm, Proto *p);
 /* arith.c: operands are borrowed unless the reuse bits say that they may be
@@ -265,7 +276,7 @@ int index_get(Vm *vm, Value v, const Value *ix, int n, Value *out);
 int index_set(Vm *vm, Value *v, const Value *ix, int n, Value x);  /* x borrowed */
 int field_get(Vm *vm, Value v, Str *name, Value *out);
 int place_set(Vm *vm, Value *root, const Place *p, const Value *ix, Value x);
-int iterate_begin(Vm *vm, Value *v);
+int iterate_begin(Vm *vm, Value *v, bool pairs);
 int iterate_next(Vm *vm, Value seq, int64_t k, Value *out, bool *more);
 int value_unpack(Vm *vm, Value v, int n, Value *out);
 int dimension(Vm *vm, Value v, int axis, int64_t *out);
@@ -274,7 +285,6 @@ int build_bracket(Vm *vm, Value *items, uint32_t n, bool nested, bool mixed, Val
 int build_finish(Vm *vm, Value *v, bool nested);
 int build_concat(Vm *vm, Value *items, uint32_t n, Value *out);
 int value_format(Vm *vm, Value v, const char *spec, Value *out);
-int quantity_print(Value v, Buf *out);
 /* value.c */
 int str_append(Vm *vm, Str **s, const char *text, size_t n);
 Value object_own(Vm *vm, Value v);                  /* container unshared; UNSET + error */

@@ -85,6 +85,7 @@ typedef struct VmHooks {
 /* hooks may be NULL; NULL result: out of memory.  rt stays the caller's. */
 Vm *vm_open(Rt *rt, const VmHooks *hooks);
 void vm_close(Vm *vm);
+const VmHooks *vm_hooks(Vm *vm);
 
 typedef enum {
   VM_OK,

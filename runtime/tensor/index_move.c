@@ -173,6 +173,7 @@ bool index_move(const IndexPlan *p, IndexMove move, DType dt, char *base, char *
       move == MOVE_READ && (double)outer * (double)p->b_count * (double)inner * (double)es > 1e6
           ? threads
           : 1;
+  (void)team;      /* without OpenMP nobody else reads it */
 #pragma omp parallel for schedule(static) num_threads(team) if (team > 1) reduction(&& : ok)
   for (int64_t job = 0; job < jobs; job++) {
     int64_t oa, ov, lo = job % chunks * chunk,
