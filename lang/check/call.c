@@ -9,7 +9,7 @@ enum { MAX_PARAMS = 32 };
 typedef struct {
   char name[MAX_PARAMS][40];
   bool optional[MAX_PARAMS];
-  int n;
+  int n, positional;               /* all; those before *xs                   */
   bool rest, named_rest;           /* *xs, **opts                             */
   bool attention;                  /* params of the block may be named too    */
   const Node *decl;                /* NULL: library                           */
@@ -36,12 +36,13 @@ static bool parse_signature(const char *s, Header *h) {
       else if (!quoted && strchr("([{", *s)) depth++;
       else if (!quoted && strchr(")]}", *s)) depth--;
     }
-    if (stars == 1) { h->rest = true; continue; }
+    if (stars == 1) { h->rest = true; h->positional = h->n; continue; }
     if (stars == 2) { h->named_rest = true; continue; }
     memcpy(h->name[h->n], from, len);
     h->name[h->n][len] = 0;
     h->optional[h->n++] = optional || h->rest;
   }
+  if (!h->rest) h->positional = h->n;
   return true;
 }
 
@@ -54,6 +55,7 @@ static bool declared(const Node *decl, Header *h) {
     strcpy(h->name[h->n], p->name);
     h->optional[h->n++] = p->a != NULL;
   }
+  h->positional = h->n;
   h->attention = decl->kind == N_ATTENTION;
   return true;
 }
@@ -69,19 +71,23 @@ static bool header_of(Checker *c, const Node *callee, Header *h) {
   }
   const Node *def = b->def;
   if (b->kind == B_FN && def && def->kind == N_FN) return declared(def, h);
-  if (b->kind == B_DECL && def && (def->kind == N_MODEL || def->kind == N_ATTENTION)) return declared(def, h);
+  if (b->kind == B_DECL && def && (def->kind == N_MODEL || def->kind == N_ATTENTION))
+    return declared(def, h);
   if (b->kind == B_LET && b->known.kind == K_FN && b->known.node && b->known.node->kind == N_LAMBDA)
     return declared(b->known.node, h);
   return false;
 }
 
-static const char *callee_name(const Node *callee) { return callee->kind == N_NAME ? callee->name : "this function"; }
+static const char *callee_name(const Node *callee) {
+  return callee->kind == N_NAME ? callee->name : "this function";
+}
 
 static void show_header(Checker *c, Diag *d, const Node *callee, const Header *h) {
   if (h->decl) {
     const Node *last = h->decl->n ? h->decl->items[h->decl->n - 1] : NULL;
-    Span s = h->decl->kind == N_LAMBDA ? (Span){h->decl->span.start, last ? last->span.end : h->decl->span.start + 1}
-                                       : h->decl->span2;
+    Span s = h->decl->kind == N_LAMBDA
+                 ? (Span){h->decl->span.start, last ? last->span.end : h->decl->span.start + 1}
+                 : h->decl->span2;
     diag_second(d, c->source, s, "declared here");
   } else if (h->text) diag_label(d, "the call is `%s(%s)`", callee_name(callee), h->text);
 }
@@ -121,7 +127,8 @@ static void wrong_name(Checker *c, const Node *callee, const Node *arg, const He
 
 static const char *plural(int n) { return n == 1 ? "" : "s"; }
 
-static void too_many(Checker *c, Node *call, const Node *callee, const Header *h, int given, int extra) {
+static void too_many(Checker *c, Node *call, const Node *callee, const Header *h, int given,
+                     int extra) {
   int at = h->n - extra;
   Span s = at >= 0 && at < (int)call->n ? call->items[at]->span : call->span2;
   Diag *d = check_error(c, s, "`%s` takes %s%d argument%s, %d %s given", callee_name(callee),
@@ -135,18 +142,19 @@ void check_call(Checker *c, Node *call, const Node *callee, int extra) {
   if (!header_of(c, callee, &h)) return;
   bool set[MAX_PARAMS] = {0};
   int given = extra;
-  for (int i = 0; i < extra && i < h.n; i++) set[i] = true;
+  for (int i = 0; i < extra && i < h.positional; i++) set[i] = true;
   const Node *named = NULL;
   for (uint32_t i = 0; i < call->n; i++) {
     const Node *a = call->items[i];
     if (a->kind != N_ARG) {
       if (named) {
-        Diag *d = check_error(c, a->span, "an argument without a name stands behind one with a name");
+        Diag *d =
+            check_error(c, a->span, "an argument without a name stands behind one with a name");
         diag_second(d, c->source, named->span, "this one is named");
         diag_help(d, "name it too, or put it first");
         return;
       }
-      if (given < h.n) set[given] = true;
+      if (given < h.positional) set[given] = true;
       given++;
       continue;
     }
@@ -163,7 +171,8 @@ void check_call(Checker *c, Node *call, const Node *callee, int extra) {
   if (given > h.n && !h.rest) { too_many(c, call, callee, &h, given, extra); return; }
   for (int i = 0; i < h.n; i++) {
     if (set[i] || h.optional[i]) continue;
-    Diag *d = check_error(c, call->span, "`%s` misses its argument `%s`", callee_name(callee), h.name[i]);
+    Diag *d =
+        check_error(c, call->span, "`%s` misses its argument `%s`", callee_name(callee), h.name[i]);
     show_header(c, d, callee, &h);
     return;
   }
