@@ -8,8 +8,9 @@
  * over (and clears the register when it holds an object).  They are set by
  * liveness.c after a function is compiled.
  *
- * Everything on the value stack above the running frame holds no object, so
- * a call needs no clearing; a return releases what its frame still owns.
+ * A register that is dead may still hold an object: whoever writes to a slot
+ * of the stack releases what was in it, and a return releases what is left in
+ * its frame, so that beyond the innermost frame nothing is held.
  */
 #ifndef QA_VM_INTERNAL_H
 #define QA_VM_INTERNAL_H
