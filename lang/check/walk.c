@@ -49,8 +49,10 @@ static Known field(Checker *c, Node *n) {
     Diag *d = check_error(c, n->span2, "this record has no field `%s`", n->name);
     diag_second(d, c->source, base.node->span, "made here");
     if (near.best) diag_help(d, "did you mean `%s`?", near.best);
-  } else if (base.kind == K_INT || base.kind == K_FLOAT || base.kind == K_NIL || base.kind == K_BOOL) {
-    diag_label(check_error(c, n->span2, "%s has no fields", kind_name(&base)), "`.%s` of %s", n->name, kind_name(&base));
+  } else if (base.kind == K_INT || base.kind == K_FLOAT || base.kind == K_NIL ||
+             base.kind == K_BOOL) {
+    diag_label(check_error(c, n->span2, "%s has no fields", kind_name(&base)), "`.%s` of %s",
+               n->name, kind_name(&base));
   }
   return known(K_ANY);
 }
@@ -148,10 +150,12 @@ static void bind_clause(Checker *c, Node *b) {
   }
   Known k = known(K_ANY), element = known(K_ANY);
   if (b->a) k = walk(c, b->a);
-  if (k.kind == K_INT || k.kind == K_FLOAT || k.kind == K_BOOL || k.kind == K_NIL || k.kind == K_FN) {
+  if (k.kind == K_INT || k.kind == K_FLOAT || k.kind == K_BOOL || k.kind == K_NIL ||
+      k.kind == K_FN) {
     Diag *d = check_error(c, b->a->span, "a loop cannot run over %s", kind_name(&k));
-    if (k.kind == K_INT) diag_help(d, "write a range: `0..%.*s`", (int)(b->a->span.end - b->a->span.start),
-                                   c->source->text + b->a->span.start);
+    if (k.kind == K_INT)
+      diag_help(d, "write a range: `0..%.*s`", (int)(b->a->span.end - b->a->span.start),
+                c->source->text + b->a->span.start);
   }
   if (k.kind == K_RANGE) element = known(K_INT);
   for (uint32_t i = 0; i < b->n; i++) bind_pattern(c, B_LOOP, b->items[i], element, b);
