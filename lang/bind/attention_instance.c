@@ -140,8 +140,10 @@ static double unconstrained(const AttnParam *p, double x) {
   return x;
 }
 
-/* Replaces constrained numbers by the unconstrained ones, in place. */
+/* Checks the numbers and replaces them by the unconstrained ones, in place.  A
+ * number that is being differentiated stays as it is: it is its own leaf.     */
 static int check_interval(Vm *vm, const char *name, AttnParam *p, Tensor *t) {
+  if (rt_taped(vm_rt(vm), t)) p->fixed = true;
   for (int64_t i = 0; i < t->size; i++) {
     double x = tensor_get_f64(t, i);
     if (!(x > p->lo && x < p->hi) || isnan(x)) {
@@ -170,9 +172,9 @@ static Tensor *spread(Vm *vm, const char *name, Value v, DType dt, int rank, con
   if (!fits)
     vm_error(vm, "param `%s` is declared %s but its start value is %s %s", name,
              shape_text(rank, shape, want), dtype_name[t->dtype], tensor_shape_text(t, have));
-  else wide = tensor_expand(rt, t, rank, shape);
-  if (wide) cast = tensor_astype(rt, wide, dt);
-  if (cast) own = tensor_copy(rt, cast);
+  else wide = op_expand(rt, t, rank, shape);
+  if (wide) cast = op_astype(rt, wide, dt);
+  if (cast) own = rt_taped(rt, cast) ? tensor_ref(cast) : tensor_copy(rt, cast);
   tensor_unref(rt, t);
   tensor_unref(rt, wide);
   tensor_unref(rt, cast);

@@ -171,7 +171,7 @@ static void check_sign(Build *b, const Node *weight) {
   Interval bounds;
   if (!weight || s->log || s->norm != ATTN_NORM_PHI || s->phi < 0) return;
   if (!prog_uses(b->p, s->phi, attn_norm_sum(s))) return;
-  AttnSign sign = attn_weight_sign(s, &bounds);
+  AttnSign sign = attn_weight_sign(s, b->n_param, &bounds);
   if (sign == ATTN_SIGN_OK) return;
   char lo[32], hi[32];
   show_range(bounds.lo, lo, sizeof lo);

@@ -26,7 +26,7 @@ static void describe(const AttnSpec *s, Buf *out) {
   const Prog *p = &s->prog;
   Interval b;
   static const char *const preps[] = {"none", "unit", "rms", "rope"};
-  AttnSign sign = attn_weight_sign(s, &b);
+  AttnSign sign = attn_weight_sign(s, 0, &b);
   buf_format(out, "attention %s: row strips, %s\n", s->name,
              s->log ? "exponential weight relative to the row maximum" : "weight used as it is");
   if (s->prep != ATTN_PREP_NONE) buf_format(out, "  prep      %s\n", preps[s->prep]);
