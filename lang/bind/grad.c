@@ -280,14 +280,14 @@ static const BoxType derivative_type = {
 static int make_derivative(Vm *vm, const char *name, Value f, Value wrt, bool value, bool aux,
                            Value *out) {
   if (!value_callable(f)) {
-    vm_error(vm, "%s needs a function, found %s", name, value_type_name(f));
+    vm_error(vm, "`%s` needs a function, found %s", name, value_type_name(f));
     vm_help(vm, "%s(f)(x) is the gradient of f at x", name);
     return 1;
   }
   bool fits = wrt.tag == V_INT || value_is(wrt, OBJ_STR) || value_is(wrt, OBJ_TUPLE) ||
               value_is(wrt, OBJ_LIST) || value_is(wrt, OBJ_TENSOR);
   if (!fits)
-    return vm_error(vm, "%s: wrt is a position, a name or a tuple of them, found %s", name,
+    return vm_error(vm, "`%s`: wrt is a position, a name or a tuple of them, found %s", name,
                     value_type_name(wrt));
   Derivative *d = rt_alloc(vm_rt(vm), sizeof *d);
   if (!d) return 1;
@@ -460,7 +460,7 @@ static Tensor *all_rows(Vm *vm, uint64_t mark, Tensor *y, Tensor *leaf) {
 static int need_array(Vm *vm, const char *name, const char *what, Value v) {
   if (v.tag == V_FLOAT || v.tag == V_INT || value_is(v, OBJ_COMPLEX) || value_is(v, OBJ_TENSOR))
     return 0;
-  return vm_error(vm, "%s needs %s that is a number or a tensor, found %s", name, what,
+  return vm_error(vm, "`%s` needs %s that is a number or a tensor, found %s", name, what,
                   value_type_name(v));
 }
 
@@ -471,10 +471,10 @@ static int jacobian_inside(Vm *vm, Value f, const Trace *t, uint64_t mark, Value
   int failed = need_array(vm, "jacobian", "a result", y);
   Tensor *w = failed ? NULL : value_to_tensor(vm, y);
   if (w && dtype_complex(w->dtype)) {
-    vm_error(vm, "jacobian needs a real result, found a complex one");
+    vm_error(vm, "`jacobian` needs a real result, found a complex one");
     vm_help(vm, "take real(...) and imag(...) apart");
   } else if (w && w->dtype < DT_F32) {
-    vm_error(vm, "jacobian needs a float result, found %s", dtype_name[w->dtype]);
+    vm_error(vm, "`jacobian` needs a float result, found %s", dtype_name[w->dtype]);
   } else if (w) {
     r = all_rows(vm, mark, w, t->leaf[0]);
   }
@@ -501,7 +501,7 @@ static int grad_hessian(Vm *vm, Value *args, int n, Value *out) {
   if (need_array(vm, "hessian", "an argument", args[1])) return 1;
   if (value_is(args[1], OBJ_COMPLEX) ||
       (value_is(args[1], OBJ_TENSOR) && dtype_complex(AS_TENSOR(args[1])->dtype)))
-    return vm_error(vm, "hessian needs a real argument, found a complex one");
+    return vm_error(vm, "`hessian` needs a real argument, found a complex one");
   if (tape_open(rt, &mark)) return 1;
   Trace t = {.value = NIL_VALUE};
   Value g = NIL_VALUE;

@@ -26,7 +26,7 @@ static int out_complex(Vm *vm, cplx z, Value *out) {
 }
 
 static int wrong_type(Vm *vm, const char *name, Value v) {
-  vm_error(vm, "%s needs a number or a tensor, found %s", name, value_type_name(v));
+  vm_error(vm, "`%s` needs a number or a tensor, found %s", name, value_type_name(v));
   if (value_is(v, OBJ_LIST)) vm_help(vm, "lists have no arithmetic: map(%s, xs) or stack(xs)", name);
   if (v.tag == V_QUANTITY) vm_help(vm, "divide by a unit to get a number, for example t / 1us");
   return 1;
@@ -53,7 +53,7 @@ static int unary(Vm *vm, const Unary *u, Value *args, Value *out) {
   if (value_is(args[0], OBJ_COMPLEX)) {
     c128 z = AS_COMPLEX(args[0]);
     if (u->on_complex) return out_complex(vm, u->on_complex(CMPLX(z.re, z.im)), out);
-    return vm_error(vm, "%s does not work on complex numbers", u->name);
+    return vm_error(vm, "`%s` does not work on complex numbers", u->name);
   }
   return wrong_type(vm, u->name, args[0]);
 }
@@ -109,7 +109,7 @@ static int math_abs(Vm *vm, Value *args, int n, Value *out) {
   switch (v.tag) {
   case V_BOOL: *out = value_int(v.b); return 0;
   case V_INT:
-    if (v.i == INT64_MIN) return vm_error(vm, "int overflow in abs");
+    if (v.i == INT64_MIN) return vm_error(vm, "int overflow in `abs`");
     *out = value_int(v.i < 0 ? -v.i : v.i);
     return 0;
   case V_FLOAT: *out = value_float(fabs(v.f)); return 0;
@@ -169,7 +169,7 @@ static int math_round(Vm *vm, Value *args, int n, Value *out) {
   if (arg_int(vm, args[1], "digits", &digits)) return 1;
   if (digits == 0) return to_whole(vm, "round", UN_ROUND, rint, args, out);
   if (digits < -300 || digits > 300)
-    return vm_error(vm, "round: digits must lie between -300 and 300, found %lld",
+    return vm_error(vm, "`round`: digits must lie between -300 and 300, found %lld",
                     (long long)digits);
   double scale = pow(10, (double)(digits < 0 ? -digits : digits)), x;
   if (num_double(args[0], &x)) {
@@ -275,7 +275,7 @@ static int math_clip(Vm *vm, Value *args, int n, Value *out) {
   bool plain_lo = args[1].tag == V_NIL || num_double(args[1], &lo);
   bool plain_hi = args[2].tag == V_NIL || num_double(args[2], &hi);
   if (plain_lo && plain_hi && lo > hi)
-    return vm_error(vm, "clip: the lower bound %g is above the upper bound %g", lo, hi);
+    return vm_error(vm, "`clip`: the lower bound %g is above the upper bound %g", lo, hi);
   if (v.tag == V_FLOAT && plain_lo && plain_hi) {
     *out = value_float(v.f < lo ? lo : v.f > hi ? hi : v.f);
     return 0;

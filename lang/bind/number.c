@@ -26,7 +26,7 @@ int num_give(Vm *vm, Tensor *t, Value *out) {
 }
 
 static int overflow(Vm *vm, const char *what) {
-  vm_error(vm, "int overflow in %s", what);
+  vm_error(vm, "int overflow in `%s`", what);
   vm_help(vm, "make one of the numbers a float");
   return 1;
 }
@@ -63,7 +63,7 @@ static int float_pair(BinOp op, double a, double b, double *r) {
 static int no_such(Vm *vm, const char *what, Value a, Value b) {
   bool list = value_is(a, OBJ_LIST) || value_is(b, OBJ_LIST);
   Value bad = num_is_scalar(a) || num_has_tensor(a) ? b : a;
-  vm_error(vm, "%s needs numbers or tensors, found %s", what, value_type_name(bad));
+  vm_error(vm, "`%s` needs numbers or tensors, found %s", what, value_type_name(bad));
   if (list) vm_help(vm, "stack(xs) makes a tensor of a list of equal shapes");
   return 1;
 }
@@ -75,7 +75,7 @@ static int complex_pair(Vm *vm, const char *what, BinOp op, Value va, Value vb, 
   if (op == BIN_ADD) r = a + b;
   else if (op == BIN_MUL) r = a * b;
   else if (op == BIN_DIV) r = a / b;
-  else return vm_error(vm, "%s does not work on complex numbers", what);
+  else return vm_error(vm, "`%s` does not work on complex numbers", what);
   *out = complex_new(vm, (c128){creal(r), cimag(r)});
   return out->tag == V_NIL;
 }
@@ -125,7 +125,7 @@ int num_pair(Vm *vm, const char *what, BinOp op, Value a, Value b, Value *out) {
     return 0;
   }
   if (a.tag == V_QUANTITY || b.tag == V_QUANTITY)
-    return vm_error(vm, "%s needs quantities of one dimension", what);
+    return vm_error(vm, "`%s` needs quantities of one dimension", what);
   return no_such(vm, what, a, b);
 }
 
@@ -145,7 +145,7 @@ int num_order(Vm *vm, const char *what, Value a, Value b, int *order) {
     *order = (c > 0) - (c < 0);
     return 0;
   } else if (!num_double(a, &x) || !num_double(b, &y)) {
-    return vm_error(vm, "%s cannot compare a %s with a %s", what, value_type_name(a),
+    return vm_error(vm, "`%s` cannot order %s and %s", what, value_type_name(a),
                     value_type_name(b));
   }
   *order = isnan(x) || isnan(y) ? 2 : (x > y) - (x < y);

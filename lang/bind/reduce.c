@@ -17,7 +17,7 @@ typedef struct {
 static int over_axes(Vm *vm, RedOp op, Value v, Value axis, Value keep, Value *out) {
   bool kept;
   unsigned mask;
-  if (arg_bool(vm, keep, "keep", &kept)) return 1;
+  if (arg_bool(vm, keep, "keepdims", &kept)) return 1;
   Tensor *t = value_to_tensor(vm, v);
   if (!t) return 1;
   Tensor *r = NULL;
@@ -29,13 +29,13 @@ static int over_axes(Vm *vm, RedOp op, Value v, Value axis, Value keep, Value *o
 static bool is_sequence(Value v) { return value_is(v, OBJ_LIST) || value_is(v, OBJ_TUPLE); }
 
 static int wrong_type(Vm *vm, const char *name, Value v) {
-  return vm_error(vm, "%s needs a tensor, a list of numbers or a range, found %s", name,
+  return vm_error(vm, "`%s` needs a tensor, a list of numbers or a range, found %s", name,
                   value_type_name(v));
 }
 
 static int no_axis(Vm *vm, const char *name, Value axis) {
   if (axis.tag == V_NIL) return 0;
-  vm_error(vm, "%s: `axis` needs a tensor", name);
+  vm_error(vm, "`%s`: `axis` needs a tensor", name);
   vm_help(vm, "stack(xs) makes a tensor of a list of equal shapes");
   return 1;
 }
@@ -64,7 +64,7 @@ static bool all_ints(const List *l) {
 
 static int fold(Vm *vm, const Reduction *r, const List *l, Value *out) {
   if (l->n == 0) {
-    if (r->op == RED_MEAN) return vm_error(vm, "mean of an empty list");
+    if (r->op == RED_MEAN) return vm_error(vm, "`mean` of an empty list");
     *out = value_int(r->op == RED_PROD);
     return 0;
   }
@@ -87,7 +87,7 @@ static int fold(Vm *vm, const Reduction *r, const List *l, Value *out) {
 static int range_sum(Vm *vm, const Range *r, Value *out) {
   int64_t n = r->stop > r->start ? r->stop - r->start : 0;
   __int128 s = n ? ((__int128)r->start + (r->stop - 1)) * n / 2 : 0;
-  if (s > INT64_MAX || s < INT64_MIN) return vm_error(vm, "int overflow in sum");
+  if (s > INT64_MAX || s < INT64_MIN) return vm_error(vm, "int overflow in `sum`");
   *out = value_int((int64_t)s);
   return 0;
 }
@@ -160,7 +160,7 @@ static int reduce_logsumexp(Vm *vm, Value *args, int n, Value *out) {
     if (ok) ok = (items[i] = value_to_tensor(vm, l->items[i])) != NULL;
     else wrong_type(vm, "logsumexp", l->items[i]);
   }
-  if (l->n == 0) vm_error(vm, "logsumexp of an empty list");
+  if (l->n == 0) vm_error(vm, "`logsumexp` of an empty list");
   if (ok) t = op_stack(rt, (int)l->n, items, 0);
   for (uint32_t i = 0; i < l->n; i++) tensor_unref(rt, items[i]);
   rt_free(rt, items, (l->n + 1) * sizeof *items);
@@ -183,7 +183,7 @@ static int better(Vm *vm, const Reduction *r, Value a, Value b, Value *out) {
 }
 
 static int best_of(Vm *vm, const Reduction *r, const Value *items, uint32_t n, Value *out) {
-  if (n == 0) return vm_error(vm, "%s of nothing has no value", r->name);
+  if (n == 0) return vm_error(vm, "`%s` of nothing has no value", r->name);
   Value best = value_ref(items[0]);
   for (uint32_t i = 1; i < n; i++) {
     Value next;
@@ -200,13 +200,13 @@ static int extreme(Vm *vm, const Reduction *r, Value *args, Value *out) {
   const List *xs = AS_LIST(args[0]);
   if (xs->n != 1) {
     if (no_axis(vm, r->name, args[1])) return 1;
-    if (xs->n == 0) return vm_error(vm, "%s needs at least one argument", r->name);
+    if (xs->n == 0) return vm_error(vm, "`%s` needs at least one argument", r->name);
     return best_of(vm, r, xs->items, xs->n, out);
   }
   Value v = xs->items[0];
   if (value_is(v, OBJ_RANGE) && args[1].tag == V_NIL) {
     const Range *g = AS_RANGE(v);
-    if (g->stop <= g->start) return vm_error(vm, "%s of an empty range", r->name);
+    if (g->stop <= g->start) return vm_error(vm, "`%s` of an empty range", r->name);
     *out = value_int(r->op == RED_MIN ? g->start : g->stop - 1);
     return 0;
   }
@@ -233,7 +233,7 @@ static int reduce_max(Vm *vm, Value *args, int n, Value *out) {
 /* ---- bools ------------------------------------------------------------------------- */
 
 static int need_bools(Vm *vm, const char *name, Value v) {
-  vm_error(vm, "%s needs bools, found %s", name,
+  vm_error(vm, "`%s` needs bools, found %s", name,
            value_is(v, OBJ_TENSOR) ? dtype_name[AS_TENSOR(v)->dtype] : value_type_name(v));
   vm_help(vm, "compare first, for example %s(x > 0)", name);
   return 1;
@@ -276,7 +276,7 @@ static int reduce_count(Vm *vm, Value *args, int n, Value *out) {
     const char *part;
     if (arg_str(vm, what, "what", &part)) return 1;
     size_t len = AS_STR(what)->len;
-    if (!len) return vm_error(vm, "count: the text to look for is empty");
+    if (!len) return vm_error(vm, "`count`: the text to look for is empty");
     const char *p = AS_STR(v)->data, *end = p + AS_STR(v)->len;
     while ((p = memmem(p, (size_t)(end - p), part, len))) {
       total++;
@@ -311,24 +311,24 @@ static int reduce_count(Vm *vm, Value *args, int n, Value *out) {
 }
 
 const Native natives_reduce[] = {
-  {"sum", "x, axis = nil, keep = false",
+  {"sum", "x, axis = nil, keepdims = false",
    "Sum of a tensor, over all or some axes, of a list or a range.\n"
-   "axis is an int or a tuple; keep leaves the summed axes with extent 1.", reduce_sum, NF_DIFF},
-  {"prod", "x, axis = nil, keep = false", "Product of all elements or along axes.", reduce_prod,
+   "axis is an int or a tuple; keepdims leaves the summed axes with extent 1.", reduce_sum, NF_DIFF},
+  {"prod", "x, axis = nil, keepdims = false", "Product of all elements or along axes.", reduce_prod,
    NF_DIFF},
-  {"mean", "x, axis = nil, keep = false", "Mean of all elements or along axes.", reduce_mean,
+  {"mean", "x, axis = nil, keepdims = false", "Mean of all elements or along axes.", reduce_mean,
    NF_DIFF},
-  {"min", "*xs, axis = nil, keep = false",
+  {"min", "*xs, axis = nil, keepdims = false",
    "Smallest element of a tensor, list or range; of several arguments the smallest, elementwise.\n"
    "nan wins. Derivative: to the winners, in equal parts on ties.", reduce_min, NF_DIFF},
-  {"max", "*xs, axis = nil, keep = false",
+  {"max", "*xs, axis = nil, keepdims = false",
    "Largest element of a tensor, list or range; of several arguments the largest, elementwise.\n"
    "nan wins. Derivative: to the winners, in equal parts on ties.", reduce_max, NF_DIFF},
-  {"logsumexp", "x, axis = nil, keep = false", "log(sum(exp(x))) without overflow.",
+  {"logsumexp", "x, axis = nil, keepdims = false", "log(sum(exp(x))) without overflow.",
    reduce_logsumexp, NF_DIFF},
-  {"any", "x, axis = nil, keep = false", "Is any element true?", reduce_any, NF_CONST},
-  {"all", "x, axis = nil, keep = false", "Are all elements true?", reduce_all, NF_CONST},
-  {"count", "x, what = nil, axis = nil, keep = false",
+  {"any", "x, axis = nil, keepdims = false", "Is any element true?", reduce_any, NF_CONST},
+  {"all", "x, axis = nil, keepdims = false", "Are all elements true?", reduce_all, NF_CONST},
+  {"count", "x, what = nil, axis = nil, keepdims = false",
    "How many elements are true, or equal to `what`; in a text how often `what` occurs.",
    reduce_count, NF_CONST},
   {0},

@@ -383,7 +383,7 @@ static int spread(Vm *vm, Value *args, bool root, Value *out) {
   unsigned mask;
   bool keep;
   int64_t ddof;
-  if (arg_bool(vm, args[2], "keep", &keep) || arg_int(vm, args[3], "ddof", &ddof) ||
+  if (arg_bool(vm, args[2], "keepdims", &keep) || arg_int(vm, args[3], "ddof", &ddof) ||
       arg_tensor(vm, args[0], "x", &t))
     return 1;
   if (ddof < 0 || ddof > 1)
@@ -409,7 +409,7 @@ static int bind_norm(Vm *vm, Value *args, int n, Value *out) {
   Tensor *t, *r = NULL;
   unsigned mask;
   bool keep;
-  if (arg_bool(vm, args[2], "keep", &keep) || arg_tensor(vm, args[0], "x", &t)) return 1;
+  if (arg_bool(vm, args[2], "keepdims", &keep) || arg_tensor(vm, args[0], "x", &t)) return 1;
   if (!arg_axis_mask(vm, args[1], t->rank, &mask)) r = op_norm(vm_rt(vm), t, mask, keep);
   tensor_unref(vm_rt(vm), t);
   return give(vm, r, out);
@@ -557,13 +557,13 @@ const Native natives_tensor[] = {
      "Position of the smallest element, the first if several; of all or along an axis.",
      bind_argmin, NF_CONST},
     {"cumsum", "x, axis = 0", "Running sum along an axis, of x's shape.", bind_cumsum, NF_DIFF},
-    {"variance", "x, axis = nil, keep = false, ddof = 0",
+    {"variance", "x, axis = nil, keepdims = false, ddof = 0",
      "Mean squared distance from the mean, of all or along axes; ddof = 1 divides by n - 1.\n"
-     "keep = true keeps the reduced axes with extent 1.",
+     "keepdims = true leaves the reduced axes with extent 1.",
      bind_variance, NF_DIFF},
-    {"std", "x, axis = nil, keep = false, ddof = 0", "Square root of the variance.", bind_std,
+    {"std", "x, axis = nil, keepdims = false, ddof = 0", "Square root of the variance.", bind_std,
      NF_DIFF},
-    {"norm", "x, axis = nil, keep = false", "Euclidean length, of all elements or along axes.",
+    {"norm", "x, axis = nil, keepdims = false", "Euclidean length, of all elements or along axes.",
      bind_norm, NF_DIFF},
     {"median", "x, axis = nil", "The middle value, of all elements or along an axis.", bind_median,
      NF_DIFF},

@@ -235,14 +235,14 @@ Tensor *trace_dot(Vm *vm, Value a, Value b, const char *what) {
   Tensor *sum = NULL;
   if (collect_leaves(vm, a, &x) || collect_leaves(vm, b, &y)) goto done;
   if (x.n != y.n || x.n == 0) {
-    vm_error(vm, "%s: the direction has %u float leaves, %u are needed", what, x.n, y.n);
+    vm_error(vm, "`%s`: the direction has %u float leaves, %u are needed", what, x.n, y.n);
     goto done;
   }
   for (uint32_t i = 0; i < x.n; i++) {
     Tensor *v = x.leaf[i], *w = y.leaf[i];
     if (!same_shape(v, w)) {
       char s[128], r[128];
-      vm_error(vm, "%s: the direction has shape %s, %s is needed", what, tensor_shape_text(v, s),
+      vm_error(vm, "`%s`: the direction has shape %s, %s is needed", what, tensor_shape_text(v, s),
                tensor_shape_text(w, r));
       tensor_unref(rt, sum);
       sum = NULL;

@@ -96,8 +96,10 @@ int module_slot(Vm *vm, Module *m, const char *name) {
 /* ---- library names --------------------------------------------------------------------- */
 
 Value native_value(Vm *vm, const char *name) {
-  Value *v = record_get(vm->natives, name);
-  return v ? *v : UNSET_VALUE;
+  Value *v = record_get(vm->natives, name), constant;
+  if (!v) return UNSET_VALUE;
+  const Native *def = AS_NATIVE(*v)->def;
+  return !def->signature && !def->fn(vm, NULL, 0, &constant) ? constant : *v;   /* `pi` */
 }
 
 static const char *prelude_of(const char *name) {

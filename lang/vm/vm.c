@@ -247,6 +247,8 @@ bool vm_describe(Vm *vm, const char *name, const char **signature, const char **
   }
   if (!*doc) *doc = callable_doc(v);
   if (!*doc && vm->session->info[slot].kind == G_LIBRARY) *doc = prelude_doc(vm, name);
+  Value *row = *doc ? NULL : record_get(vm->natives, name);
+  if (row && vm->session->info[slot].kind == G_LIBRARY) *doc = AS_NATIVE(*row)->def->doc;
   if (value_is(v, OBJ_NATIVE)) {
     *signature = AS_NATIVE(v)->def->signature;
   } else if (value_is(v, OBJ_CLOSURE)) {
