@@ -197,24 +197,30 @@ static const char *some_sweep(const Experiment *x, const char *other, bool last)
   return found;
 }
 
-/* report, text, x, over, by, file, title, xlog, ylog, over_name, by_name */
+/* report, text, y, x, over, by, file, title, xlabel, ylabel, xlog, ylog, over_name, by_name */
 int bind_report_plot(Vm *vm, Value *args, int n, Value *out) {
   Report *r = box_data(args[0], &report_box);
-  const char *text = optional_text(args[1]), *title = optional_text(args[6]);
-  const char *over_name = optional_text(args[9]), *by_name = optional_text(args[10]);
+  const char *text = optional_text(args[1]), *title = optional_text(args[7]);
+  const char *over_name = optional_text(args[12]), *by_name = optional_text(args[13]);
   Groups over, by;
   (void)n;
   *out = NIL_VALUE;
   if (!r || !text) return vm_error(vm, "plot: no report runs");
   Plot plot = {.title = title ? title : text, .ylabel = text};
-  if (arg_bool(vm, args[7], "xlog", &plot.xlog) || arg_bool(vm, args[8], "ylog", &plot.ylog)) return 1;
+  if (args[3].tag != V_NIL) { /* plot(y, x) of other values than columns */
+    Value plain[10];
+    memcpy(plain, args + 2, sizeof plain);
+    return bind_plot(vm, plain, 10, out);
+  }
+  if (arg_bool(vm, args[10], "xlog", &plot.xlog) || arg_bool(vm, args[11], "ylog", &plot.ylog)) return 1;
   bool curve = value_is(args[2], OBJ_TENSOR) && AS_TENSOR(args[2])->rank == 2 &&
                AS_TENSOR(args[2])->shape[0] == r->x->n_runs;
-  if (!curve && args[3].tag == V_NIL) over_name = some_sweep(r->x, by_name, true);
-  if (args[4].tag == V_NIL) by_name = some_sweep(r->x, curve ? NULL : over_name, false);
-  if (report_groups(vm, r, args[3], over_name, "over", &over) ||
-      report_groups(vm, r, args[4], by_name, "by", &by))
+  if (!curve && args[4].tag == V_NIL) over_name = some_sweep(r->x, by_name, true);
+  if (args[5].tag == V_NIL) by_name = some_sweep(r->x, curve ? NULL : over_name, false);
+  if (report_groups(vm, r, args[4], over_name, "over", &over) ||
+      report_groups(vm, r, args[5], by_name, "by", &by))
     return 1;
+  const char *xlabel = optional_text(args[8]), *ylabel = optional_text(args[9]);
   plot.xlabel = over_name;
   if (curve) {
     if (plot_curves(vm, r, AS_TENSOR(args[2]), &by, &plot)) return 1;
@@ -223,5 +229,7 @@ int bind_report_plot(Vm *vm, Value *args, int n, Value *out) {
     if (report_numbers(vm, r, args[2], text, &v)) return 1;
     if (plot_values(vm, r, v, &over, &by, &plot)) return 1;
   }
-  return finish_plot(vm, r, &plot, text, optional_text(args[5]));
+  if (xlabel) plot.xlabel = xlabel;
+  if (ylabel) plot.ylabel = ylabel;
+  return finish_plot(vm, r, &plot, text, optional_text(args[6]));
 }

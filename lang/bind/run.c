@@ -275,6 +275,26 @@ int bind_table(Vm *vm, Value *args, int n, Value *out) {
   return rc;
 }
 
+/* Grouping needs runs. */
+static int refuse_groups(Vm *vm, const char *name, Value a, Value b, const char *words) {
+  if (a.tag == V_NIL && b.tag == V_NIL) return 0;
+  vm_error(vm, "%s: %s group the runs of an experiment, in its `report`", name, words);
+  return 1;
+}
+
+/* x, rows, cols, title */
+static int bind_plain_table(Vm *vm, Value *args, int n, Value *out) {
+  (void)n;
+  *out = NIL_VALUE;
+  if (refuse_groups(vm, "table", args[1], args[2], "`rows` and `cols`")) return 1;
+  const char *title = optional_text(args[3]);
+  if (title) {
+    vm_write(vm, title, strlen(title));
+    vm_write(vm, "\n", 1);
+  }
+  return bind_table(vm, args, 1, out);
+}
+
 /* ---- plot(y, x) ------------------------------------------------------------------------------ */
 
 typedef struct { Arena arena; PlotSeries *series; int n; double *x; int64_t nx; } Lines;
@@ -345,16 +365,17 @@ static int write_file(Vm *vm, const Plot *p, const char *file) {
   return rc;
 }
 
-/* y, x, title, file, xlabel, ylabel, xlog, ylog */
+/* y, x, over, by, file, title, xlabel, ylabel, xlog, ylog */
 int bind_plot(Vm *vm, Value *args, int n, Value *out) {
   Lines l = {0};
   const char *file = NULL;
-  Plot p = {.title = optional_text(args[2]), .xlabel = optional_text(args[4]),
-            .ylabel = optional_text(args[5])};
+  Plot p = {.title = optional_text(args[5]), .xlabel = optional_text(args[6]),
+            .ylabel = optional_text(args[7])};
   (void)n;
   *out = NIL_VALUE;
-  if (args[3].tag != V_NIL && arg_str(vm, args[3], "plot: file", &file)) return 1;
-  if (arg_bool(vm, args[6], "plot: xlog", &p.xlog) || arg_bool(vm, args[7], "plot: ylog", &p.ylog)) return 1;
+  if (refuse_groups(vm, "plot", args[2], args[3], "`over` and `by`")) return 1;
+  if (args[4].tag != V_NIL && arg_str(vm, args[4], "plot: file", &file)) return 1;
+  if (arg_bool(vm, args[8], "plot: xlog", &p.xlog) || arg_bool(vm, args[9], "plot: ylog", &p.ylog)) return 1;
   arena_init(&l.arena, NULL);
   int rc = args[1].tag == V_NIL ? 0 : copy_vector(vm, &l, args[1], "plot: x", &l.x, &l.nx);
   if (!rc) rc = gather(vm, args[0], &l);
@@ -376,10 +397,11 @@ int bind_plot(Vm *vm, Value *args, int n, Value *out) {
 }
 
 const Native natives_run[] = {
-  {"table", "x", "Prints a table: a record of columns, a list of records, a vector or a matrix.\n"
+  {"table", "x, rows = nil, cols = nil, title = nil", "Prints a table: a record of columns, a list of records, a vector or a matrix.\n"
    "In a report, table(column, rows = setting, cols = setting) shows means with 95 % intervals,\n"
-   "n, and differences to the first row paired on shared repetitions.", bind_table, NF_CONST},
-  {"plot", "y, x = nil, title = nil, file = nil, xlabel = nil, ylabel = nil, xlog = false, ylog = false",
+   "n, and differences to the first row paired on shared repetitions.", bind_plain_table, NF_CONST},
+  {"plot", "y, x = nil, over = nil, by = nil, file = nil, title = nil, xlabel = nil, ylabel = nil, "
+   "xlog = false, ylog = false",
    "Draws lines with characters, or into an SVG file with `file`: y is a vector, a matrix (one line\n"
    "a row) or a record of vectors (one labelled line each); x gives the positions.\n"
    "In a report, plot(column, over = setting, by = setting, file = nil) shows means with 95 %\n"
@@ -401,8 +423,8 @@ const Native natives_run[] = {
   {"__artifact", "run, name, value", "", bind_artifact, NF_HIDDEN | NF_CONST},
   {"__table", "report, text, x, rows = nil, cols = nil, title = nil, rows_name = nil, cols_name = nil",
    "", bind_report_table, NF_HIDDEN},
-  {"__plot", "report, text, x, over = nil, by = nil, file = nil, title = nil, xlog = false, "
-   "ylog = false, over_name = nil, by_name = nil", "", bind_report_plot, NF_HIDDEN},
+  {"__plot", "report, text, y, x = nil, over = nil, by = nil, file = nil, title = nil, xlabel = nil, "
+   "ylabel = nil, xlog = false, ylog = false, over_name = nil, by_name = nil", "", bind_report_plot, NF_HIDDEN},
   {"__paired", "report, text, x, y = nil, by = nil, by_name = nil", "", bind_report_paired, NF_HIDDEN},
   {"__claim", "report, text, holds, *operands", "", bind_report_claim, NF_HIDDEN},
   {"__label_is", "labels, text, equal", "", bind_report_label, NF_HIDDEN},

@@ -554,7 +554,6 @@ static void find_columns(Node *n, void *user) {
 
 static void finish_report(Build *b) {
   ExpPlan *p = b->plan;
-  node_children(b->decl->b, find_columns, b);
   for (int i = 0; i < p->slots.n && !b->failed; i++)
     if (p->slot_level[i] && !names_add(b->arena, &p->columns, p->slots.items[i])) b->failed = true;
   p->report = -1;
@@ -629,6 +628,7 @@ Node *lower_experiment(Lower *lo, Node *decl) {
   if (decl->n)
     bad_sweep(&b, decl->items[0], "an experiment takes no arguments",
               "declare `input size = 64` at the top of the file and set it on the command line");
+  if (!b.failed && decl->b) node_children(decl->b, find_columns, &b); /* before they become calls */
   for (uint32_t i = 0; decl->b && i < decl->b->n && !b.failed; i++) add_any(&b, decl->b->items[i]);
   Node *call = b.failed ? NULL : finish(&b);
   if (!call && !lo->diags->errors)

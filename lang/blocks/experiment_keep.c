@@ -73,11 +73,17 @@ static int find(Experiment *x, const char *key, Value *value, bool *found) {
   if (store_keep_read(x->store, key, &b, found)) return 1;
   if (!*found) return 0;
   Value packed = NIL_VALUE;
-  int rc = image_read(x->vm, b.data, b.len, x->fns, x->plan->n_functions, &packed);
+  int mark = x->run.n, rc = image_read(x->vm, b.data, b.len, x->fns, x->plan->n_functions, &packed);
   buf_free(&b);
   if (!rc) rc = unpack(x, packed, value);
   value_unref(x->vm, packed);
-  return rc;
+  Rt *rt = vm_rt(x->vm);
+  if (!rc || rt->error.status != RT_ERROR) return rc;
+  /* Its functions have moved, or the file was written by another program. */
+  run_truncate(x->vm, &x->run, mark);
+  *found = false;
+  return experiment_warn(x->vm, "the kept value %.10s cannot be read: %s; it is computed again", key,
+                         rt->error.message);
 }
 
 static int save(Experiment *x, const ExpStatement *s, const char *key, Value v, int mark,

@@ -4,8 +4,8 @@
 #include "lang/check/checker.h"
 #include <string.h>
 
-static const char *const equations[] = {"score", "weight", "mask", "norm", "prep", "select", "dropout",
-                                        "iterate", "sampler", "grad", NULL};
+static const char *const equations[] = {"score",   "weight",  "mask",    "norm", "prep", "select",
+                                        "dropout", "iterate", "sampler", "grad", NULL};
 
 static bool one_of(const char *name, const char *const *list) {
   for (; *list; list++) if (strcmp(*list, name) == 0) return true;
@@ -37,7 +37,10 @@ static void vectors(Node *n, void *user) {
       const char *x = n->kind == N_INDEX ? n->a->name : n->name;
       Diag *d = check_error(v->c, n->span, "`%s` is a vector", x);
       diag_label(d, "a scalar is due here");
-      diag_help(d, "use it through `dot(q, k)`, `dist2(q, k)`, `cos(q, k)`, `l1(q, k)`, `overlap(q, k)` or `norm2(%s)`", x);
+      diag_help(d,
+                "use it through `dot(q, k)`, `dist2(q, k)`, `cos(q, k)`, `l1(q, k)`, `overlap(q, "
+                "k)` or `norm2(%s)`",
+                x);
     }
     if (n->kind == N_INDEX)
       for (uint32_t i = 0; i < n->n; i++) vectors(n->items[i], &inner);
@@ -47,7 +50,8 @@ static void vectors(Node *n, void *user) {
   if (call && ((one_of(n->a->name, two) && n->n == 2) || (one_of(n->a->name, one) && n->n == 1))) {
     Vectors direct = {v->c, true, v->told};
     for (uint32_t i = 0; i < n->n; i++) {
-      bool vector = is_vector(v->c, n->items[i]) || n->items[i]->kind == N_NAME || n->items[i]->kind == N_INDEX;
+      bool vector = is_vector(v->c, n->items[i]) || n->items[i]->kind == N_NAME ||
+                    n->items[i]->kind == N_INDEX;
       vectors(n->items[i], vector ? &direct : &inner);
     }
     return;
@@ -91,7 +95,8 @@ static void row_names(Node *n, void *user) {
 }
 
 static void norm(Checker *c, Node *e) {
-  static const char *const words[] = {"sum", "none", "length", "max", "l2", "sparsemax", "entmax", NULL};
+  static const char *const words[] = {"sum", "none",      "length", "max",
+                                      "l2",  "sparsemax", "entmax", NULL};
   Row r = {c, true};
   row_names(e->a, &r);
   if (!r.ok) return;
@@ -101,11 +106,13 @@ static void norm(Checker *c, Node *e) {
     for (int i = 0; words[i]; i++) nearest_try(&near, words[i]);
     diag_label(d, "expected sum, none, length, max, l2, sparsemax, entmax(alpha) or an expression");
     if (near.best) diag_help(d, "did you mean `norm = %s`?", near.best);
-    else if (strcmp(e->a->name, "softmax") == 0) diag_help(d, "softmax is `score = ...` with `norm = sum`");
+    else if (strcmp(e->a->name, "softmax") == 0)
+      diag_help(d, "softmax is `score = ...` with `norm = sum`");
     return;
   }
   if (e->a->kind == N_STR) {
-    diag_help(check_error(c, e->a->span, "a normalisation is a name, not a text"), "write `norm = %s`", e->a->name);
+    diag_help(check_error(c, e->a->span, "a normalisation is a name, not a text"),
+              "write `norm = %s`", e->a->name);
     return;
   }
   if (e->a->kind == N_NAME && strcmp(e->a->name, "entmax") == 0) {
@@ -114,12 +121,14 @@ static void norm(Checker *c, Node *e) {
   }
   int mark = scope_open(c);
   for (int i = 0; words[i]; i++) bind(c, B_GIVEN, words[i], first_of(e), NULL);
-  if (!(e->a->kind == N_CALL && e->a->a->kind == N_NAME && one_of(e->a->a->name, words))) walk(c, e->a);
+  if (!(e->a->kind == N_CALL && e->a->a->kind == N_NAME && one_of(e->a->a->name, words)))
+    walk(c, e->a);
   else for (uint32_t i = 0; i < e->a->n; i++) walk(c, e->a->items[i]);
   scope_close(c, mark);
 }
 
-static void choice(Checker *c, Node *e, const char *const *words, const char *call, const char *help) {
+static void choice(Checker *c, Node *e, const char *const *words, const char *call,
+                   const char *help) {
   Node *v = e->a;
   bool ok = v->kind == N_NAME && one_of(v->name, words);
   if (v->kind == N_CALL && v->a->kind == N_NAME && strcmp(v->a->name, call) == 0 && v->n == 1) {
@@ -141,16 +150,19 @@ static void prep(Checker *c, Node *e) {
   }
   Known k = walk(c, v);
   if (k.kind != K_ANY && k.kind != K_FN)
-    diag_help(check_error(c, v->span, "`prep` wants a map of vectors"), "write `unit`, `rms`, `rope(10000)` or a function `x => ...`");
+    diag_help(check_error(c, v->span, "`prep` wants a map of vectors"),
+              "write `unit`, `rms`, `rope(10000)` or a function `x => ...`");
 }
 
 static void small_number(Checker *c, Node *e) {
   Known k = walk(c, e->a);
   bool dropout = strcmp(e->name, "dropout") == 0;
   if (dropout && e->a->kind == N_FLOAT && (e->a->f < 0 || e->a->f >= 1))
-    diag_help(check_error(c, e->a->span, "`dropout` is a probability below 1"), "write `dropout = 0.1`");
+    diag_help(check_error(c, e->a->span, "`dropout` is a probability below 1"),
+              "write `dropout = 0.1`");
   if (dropout && k.kind == K_INT && k.constant && k.value != 0)
-    diag_help(check_error(c, e->a->span, "`dropout` is a probability below 1"), "write `dropout = 0.1`");
+    diag_help(check_error(c, e->a->span, "`dropout` is a probability below 1"),
+              "write `dropout = 0.1`");
   if (!dropout && (k.kind == K_FLOAT || (k.constant && k.value < 1)))
     diag_help(check_error(c, e->a->span, "`iterate` counts rounds"), "write `iterate = 3`");
 }
@@ -176,7 +188,8 @@ static void equation(Checker *c, Node *e) {
   if (strcmp(n, "score") == 0 || strcmp(n, "weight") == 0 || strcmp(n, "mask") == 0) scalar(c, e);
   else if (strcmp(n, "norm") == 0) norm(c, e);
   else if (strcmp(n, "prep") == 0) prep(c, e);
-  else if (strcmp(n, "select") == 0) choice(c, e, selects, "top", "write `select = top(m)` or `select = sample`");
+  else if (strcmp(n, "select") == 0)
+    choice(c, e, selects, "top", "write `select = top(m)` or `select = sample`");
   else if (strcmp(n, "dropout") == 0 || strcmp(n, "iterate") == 0) small_number(c, e);
   else {
     Diag *d = check_error(c, e->span2, "`%s` goes with `binary` variables", n);
@@ -193,11 +206,16 @@ static void leaf(Checker *c, Node *n) {
   walk(c, n->a);
   walk(c, n->b);
   walk(c, n->c);
-  double lo = n->b && n->b->kind == N_INT ? (double)n->b->i : n->b && n->b->kind == N_FLOAT ? n->b->f : -1e308;
-  double hi = n->c && n->c->kind == N_INT ? (double)n->c->i : n->c && n->c->kind == N_FLOAT ? n->c->f : 1e308;
+  double lo = n->b && n->b->kind == N_INT     ? (double)n->b->i
+              : n->b && n->b->kind == N_FLOAT ? n->b->f
+                                              : -1e308;
+  double hi = n->c && n->c->kind == N_INT     ? (double)n->c->i
+              : n->c && n->c->kind == N_FLOAT ? n->c->f
+                                              : 1e308;
   bool literal = n->a && (n->a->kind == N_INT || n->a->kind == N_FLOAT);
   double v = !literal ? 0 : n->a->kind == N_INT ? (double)n->a->i : n->a->f;
-  if (lo >= hi) diag_label(check_error(c, n->b->span, "this interval is empty"), "the lower end comes first");
+  if (lo >= hi)
+    diag_label(check_error(c, n->b->span, "this interval is empty"), "the lower end comes first");
   else if (literal && n->b && (v <= lo || v >= hi)) {
     Diag *d = check_error(c, n->a->span, "the initial value lies outside the open interval");
     diag_second(d, c->source, (Span){n->b->span.start, n->c->span.end}, "the interval");
@@ -209,8 +227,12 @@ static void leaf(Checker *c, Node *n) {
 static void stranger(Checker *c, Node *s) {
   Diag *d = check_error(c, s->span, "this cannot stand in an attention block");
   diag_label(d, "expected `param`, `let` or an equation");
-  if (s->kind == N_VAR) { diag_help(d, "write `let`"); bind_pattern(c, B_LET, s->a, known(K_ANY), s); }
-  else diag_help(d, "equations are `score = ...` or `weight = ...`, `mask`, `norm`, `prep`, `select`, `dropout`, `iterate`");
+  if (s->kind == N_VAR) {
+    diag_help(d, "write `let`");
+    bind_pattern(c, B_LET, s->a, known(K_ANY), s);
+  } else
+    diag_help(d, "equations are `score = ...` or `weight = ...`, `mask`, `norm`, `prep`, `select`, "
+                 "`dropout`, `iterate`");
 }
 
 static void required(Checker *c, Node *decl, const Node *score, const Node *weight, bool broken) {
@@ -219,7 +241,8 @@ static void required(Checker *c, Node *decl, const Node *score, const Node *weig
     diag_second(d, c->source, score->span2, "`score` is here");
     diag_help(d, "`score = s` is the same as `weight = exp(s)`");
   } else if (!score && !weight && !broken) {
-    Diag *d = check_error(c, decl->span2, "attention `%s` has neither `score` nor `weight`", decl->name);
+    Diag *d =
+        check_error(c, decl->span2, "attention `%s` has neither `score` nor `weight`", decl->name);
     diag_help(d, "add `score = dot(q, k) / sqrt(d)`");
   }
 }
@@ -235,8 +258,14 @@ void check_attention(Checker *c, Node *decl) {
   c->fn++;
   c->in_attention = true;
   c->block = body;
-  for (int i = 0; vector[i]; i++) { Bind *b = bind(c, B_GIVEN, vector[i], decl->span2, NULL); if (b) b->known = known(K_VECTOR); }
-  for (int i = 0; ints[i]; i++) { Bind *b = bind(c, B_GIVEN, ints[i], decl->span2, NULL); if (b) b->known = known(K_INT); }
+  for (int i = 0; vector[i]; i++) {
+    Bind *b = bind(c, B_GIVEN, vector[i], decl->span2, NULL);
+    if (b) b->known = known(K_VECTOR);
+  }
+  for (int i = 0; ints[i]; i++) {
+    Bind *b = bind(c, B_GIVEN, ints[i], decl->span2, NULL);
+    if (b) b->known = known(K_INT);
+  }
   walk_params(c, decl);
   for (uint32_t i = 0; i < body->n; i++) {
     Node *s = body->items[i];

@@ -71,19 +71,23 @@ static bool header_of(Checker *c, const Node *callee, Header *h) {
   }
   const Node *def = b->def;
   if (b->kind == B_FN && def && def->kind == N_FN) return declared(def, h);
-  if (b->kind == B_DECL && def && (def->kind == N_MODEL || def->kind == N_ATTENTION)) return declared(def, h);
+  if (b->kind == B_DECL && def && (def->kind == N_MODEL || def->kind == N_ATTENTION))
+    return declared(def, h);
   if (b->kind == B_LET && b->known.kind == K_FN && b->known.node && b->known.node->kind == N_LAMBDA)
     return declared(b->known.node, h);
   return false;
 }
 
-static const char *callee_name(const Node *callee) { return callee->kind == N_NAME ? callee->name : "this function"; }
+static const char *callee_name(const Node *callee) {
+  return callee->kind == N_NAME ? callee->name : "this function";
+}
 
 static void show_header(Checker *c, Diag *d, const Node *callee, const Header *h) {
   if (h->decl) {
     const Node *last = h->decl->n ? h->decl->items[h->decl->n - 1] : NULL;
-    Span s = h->decl->kind == N_LAMBDA ? (Span){h->decl->span.start, last ? last->span.end : h->decl->span.start + 1}
-                                       : h->decl->span2;
+    Span s = h->decl->kind == N_LAMBDA
+                 ? (Span){h->decl->span.start, last ? last->span.end : h->decl->span.start + 1}
+                 : h->decl->span2;
     diag_second(d, c->source, s, "declared here");
   } else if (h->text) diag_label(d, "the call is `%s(%s)`", callee_name(callee), h->text);
 }
@@ -107,7 +111,7 @@ static bool extra_name(const Header *h, const char *name) {
 }
 
 static void wrong_name(Checker *c, const Node *callee, const Node *arg, const Header *h) {
-  Diag *d = check_error(c, arg->span2, "`%s` has no argument `%s`", callee_name(callee), arg->name);
+  Diag *d = value_error(c, arg->span2, "`%s` has no argument `%s`", callee_name(callee), arg->name);
   show_header(c, d, callee, h);
   Nearest near = nearest_of(arg->name);
   for (int i = 0; i < h->n; i++) nearest_try(&near, h->name[i]);
@@ -123,10 +127,11 @@ static void wrong_name(Checker *c, const Node *callee, const Node *arg, const He
 
 static const char *plural(int n) { return n == 1 ? "" : "s"; }
 
-static void too_many(Checker *c, Node *call, const Node *callee, const Header *h, int given, int extra) {
+static void too_many(Checker *c, Node *call, const Node *callee, const Header *h, int given,
+                     int extra) {
   int at = h->n - extra;
   Span s = at >= 0 && at < (int)call->n ? call->items[at]->span : call->span2;
-  Diag *d = check_error(c, s, "`%s` takes %s%d argument%s, %d %s given", callee_name(callee),
+  Diag *d = value_error(c, s, "`%s` takes %s%d argument%s, %d %s given", callee_name(callee),
                         h->n && h->optional[h->n - 1] ? "at most " : "", h->n, plural(h->n), given,
                         given == 1 ? "is" : "are");
   show_header(c, d, callee, h);
@@ -143,7 +148,8 @@ void check_call(Checker *c, Node *call, const Node *callee, int extra) {
     const Node *a = call->items[i];
     if (a->kind != N_ARG) {
       if (named) {
-        Diag *d = check_error(c, a->span, "an argument without a name stands behind one with a name");
+        Diag *d =
+            value_error(c, a->span, "an argument without a name stands behind one with a name");
         diag_second(d, c->source, named->span, "this one is named");
         diag_help(d, "name it too, or put it first");
         return;
@@ -156,7 +162,7 @@ void check_call(Checker *c, Node *call, const Node *callee, int extra) {
     int k = index_of(&h, a->name);
     if (k < 0) { if (!extra_name(&h, a->name)) { wrong_name(c, callee, a, &h); return; } continue; }
     if (set[k]) {
-      Diag *d = check_error(c, a->span2, "argument `%s` is given twice", a->name);
+      Diag *d = value_error(c, a->span2, "argument `%s` is given twice", a->name);
       show_header(c, d, callee, &h);
       return;
     }
@@ -165,7 +171,8 @@ void check_call(Checker *c, Node *call, const Node *callee, int extra) {
   if (given > h.n && !h.rest) { too_many(c, call, callee, &h, given, extra); return; }
   for (int i = 0; i < h.n; i++) {
     if (set[i] || h.optional[i]) continue;
-    Diag *d = check_error(c, call->span, "`%s` misses its argument `%s`", callee_name(callee), h.name[i]);
+    Diag *d =
+        value_error(c, call->span, "`%s` misses its argument `%s`", callee_name(callee), h.name[i]);
     show_header(c, d, callee, &h);
     return;
   }

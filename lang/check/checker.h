@@ -49,15 +49,23 @@ typedef struct Checker {
   const char *reported[64]; int nreported;   /* unknown names already told    */
   const Node *errors[64]; int nerrors;       /* texts that did not parse      */
   const Node *block;       /* innermost block, for "used before its let"      */
+  int trying;              /* guarded parts of `try` around                   */
+  Diags ignored;           /* what would be caught there                      */
   bool failed;             /* out of memory                                   */
 } Checker;
 
 /* ---- scope.c ---- */
-Diag *check_error(Checker *c, Span span, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-Diag *check_warning(Checker *c, Span span, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+Diag *check_error(Checker *c, Span span, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* What would be an error of the running script: silent inside a `try`. */
+Diag *value_error(Checker *c, Span span, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+Diag *check_warning(Checker *c, Span span, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 int scope_open(Checker *c);                     /* returns what scope_close wants */
 void scope_close(Checker *c, int mark);
-Bind *bind(Checker *c, BindKind k, const char *name, Span span, const Node *def);  /* reports duplicates */
+Bind *bind(Checker *c, BindKind k, const char *name, Span span,
+           const Node *def); /* reports duplicates */
 Bind *find(Checker *c, const char *name);
 void unknown_name(Checker *c, const Node *n);
 /* The nearest of what is in scope and of the library, or NULL. */

@@ -36,7 +36,9 @@ static void level(Checker *c, Node *s) {
 
 static void repeat(Checker *c, Node *s) {
   Known k = walk(c, s->a);
-  if (k.constant && k.value < 1) diag_help(check_error(c, s->a->span, "`repeat` wants at least one"), "write `repeat %s 5`", s->name);
+  if (k.constant && k.value < 1)
+    diag_help(check_error(c, s->a->span, "`repeat` wants at least one"), "write `repeat %s 5`",
+              s->name);
   else if (k.kind == K_FLOAT || k.kind == K_STR || k.kind == K_TENSOR || k.kind == K_RANGE) {
     Diag *d = check_error(c, s->a->span, "`repeat` wants a count");
     diag_label(d, "this is %s", kind_name(&k));
@@ -90,7 +92,8 @@ static void budget(Checker *c, Node *s) {
     Node *p = s->items[i];
     Known k = walk(c, p->a);
     bool time = strcmp(p->name, "qpu_time") == 0;
-    if (!time || k.kind == K_ANY || (k.kind == K_QUANTITY && k.dims[0] == 1 && k.dims[1] == 0)) continue;
+    if (!time || k.kind == K_ANY || (k.kind == K_QUANTITY && k.dims[0] == 1 && k.dims[1] == 0))
+      continue;
     Diag *d = check_error(c, p->a->span, "`qpu_time` is a time");
     diag_label(d, "this is %s", kind_name(&k));
     diag_help(d, "give it a unit: `2s`");

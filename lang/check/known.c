@@ -7,11 +7,14 @@ Known known(Kind k) { return (Known){.kind = (uint8_t)k, .rank = -1}; }
 Known known_int(int64_t v) { return (Known){.kind = K_INT, .constant = true, .value = v}; }
 
 const char *kind_name(const Known *k) {
-  static const char *const names[] = {
-    [K_ANY] = "a value", [K_NIL] = "nil", [K_BOOL] = "a bool", [K_INT] = "an int",
-    [K_FLOAT] = "a float", [K_COMPLEX] = "a complex", [K_STR] = "a str", [K_QUANTITY] = "a quantity",
-    [K_TENSOR] = "a tensor", [K_LIST] = "a list", [K_TUPLE] = "a tuple", [K_RECORD] = "a record",
-    [K_RANGE] = "a range", [K_FN] = "a function", [K_MODULE] = "a module", [K_VECTOR] = "a vector"};
+  static const char *const names[] = {[K_ANY] = "a value",     [K_NIL] = "nil",
+                                      [K_BOOL] = "a bool",     [K_INT] = "an int",
+                                      [K_FLOAT] = "a float",   [K_COMPLEX] = "a complex",
+                                      [K_STR] = "a str",       [K_QUANTITY] = "a quantity",
+                                      [K_TENSOR] = "a tensor", [K_LIST] = "a list",
+                                      [K_TUPLE] = "a tuple",   [K_RECORD] = "a record",
+                                      [K_RANGE] = "a range",   [K_FN] = "a function",
+                                      [K_MODULE] = "a module", [K_VECTOR] = "a vector"};
   if (k->kind == K_QUANTITY) {
     if (k->dims[0] == 1 && k->dims[1] == 0) return "a time";
     if (k->dims[0] == -1 && k->dims[1] == 0) return "a frequency";
@@ -27,7 +30,7 @@ bool is_number(const Known *k) {
 void condition(Checker *c, Node *n, Known k, const char *what) {
   if (k.kind == K_ANY || k.kind == K_BOOL || (k.kind == K_TENSOR && k.rank <= 0)) return;
   if (k.kind == K_VECTOR || k.kind == K_MODULE) return;
-  Diag *d = check_error(c, n->span, "%s wants one bool", what);
+  Diag *d = value_error(c, n->span, "%s wants one bool", what);
   diag_label(d, "this is %s", kind_name(&k));
   if (k.kind == K_TENSOR) diag_help(d, "use `all(...)` or `any(...)`");
   else if (k.kind == K_INT || k.kind == K_FLOAT) diag_help(d, "compare it: `... != 0`");
@@ -38,7 +41,8 @@ void condition(Checker *c, Node *n, Known k, const char *what) {
 
 static bool same_dims(const Known *a, const Known *b) {
   int8_t zero[4] = {0};
-  const int8_t *x = a->kind == K_QUANTITY ? a->dims : zero, *y = b->kind == K_QUANTITY ? b->dims : zero;
+  const int8_t *x = a->kind == K_QUANTITY ? a->dims : zero,
+               *y = b->kind == K_QUANTITY ? b->dims : zero;
   return memcmp(x, y, 4) == 0;
 }
 
@@ -56,12 +60,17 @@ static Known quantity(Checker *c, Node *n, const Known *a, const Known *b) {
   switch (n->op) {
   case OP_ADD: case OP_SUB: case OP_MOD:
     if (!same_dims(a, b)) {
-      Diag *d = check_error(c, n->b->span, "%s and %s cannot be %s", a->kind == K_QUANTITY ? kind_name(a) : "a number",
+      Diag *d = value_error(c, n->b->span, "%s and %s cannot be %s",
+                            a->kind == K_QUANTITY ? kind_name(a) : "a number",
                             b->kind == K_QUANTITY ? kind_name(b) : "a number",
-                            n->op == OP_ADD ? "added" : n->op == OP_SUB ? "subtracted" : "divided with a rest");
-      diag_second(d, c->source, n->a->span, "this is %s", a->kind == K_QUANTITY ? kind_name(a) : "a number");
+                            n->op == OP_ADD   ? "added"
+                            : n->op == OP_SUB ? "subtracted"
+                                              : "divided with a rest");
+      diag_second(d, c->source, n->a->span, "this is %s",
+                  a->kind == K_QUANTITY ? kind_name(a) : "a number");
       diag_label(d, "this is %s", b->kind == K_QUANTITY ? kind_name(b) : "a number");
-      if (b->kind != K_QUANTITY || a->kind != K_QUANTITY) diag_help(d, "give the number a unit (`5ns`), or divide by one: `t / 1us`");
+      if (b->kind != K_QUANTITY || a->kind != K_QUANTITY)
+        diag_help(d, "give the number a unit (`5ns`), or divide by one: `t / 1us`");
       return known(K_ANY);
     }
     return *a;
@@ -87,21 +96,23 @@ static bool bad_operands(Checker *c, Node *n, const Known *a, const Known *b) {
   bool list = a->kind == K_LIST || b->kind == K_LIST;
   bool text = a->kind == K_STR || b->kind == K_STR;
   if (list) {
-    Diag *d = check_error(c, n->span2, "lists have no arithmetic");
+    Diag *d = value_error(c, n->span2, "lists have no arithmetic");
     diag_second(d, c->source, a->kind == K_LIST ? n->a->span : n->b->span, "this is a list");
     diag_help(d, "write `append(xs, x)`, `concat(xs, ys)`, or `stack(xs)` for a tensor");
     return true;
   }
   if (text && a->kind != b->kind && a->kind != K_ANY && b->kind != K_ANY &&
       !(n->op == OP_MUL && (a->kind == K_INT || b->kind == K_INT))) {
-    Diag *d = check_error(c, n->span2, "`%s` does not take %s and %s", op, kind_name(a), kind_name(b));
+    Diag *d =
+        value_error(c, n->span2, "`%s` does not take %s and %s", op, kind_name(a), kind_name(b));
     operand_labels(c, d, n, a, b);
     if (n->op == OP_ADD) diag_help(d, "put the value into the text: \"... {x}\"");
     return true;
   }
   if (is_thing(a) || is_thing(b)) {
     bool left = is_thing(a);
-    Diag *d = check_error(c, (left ? n->a : n->b)->span, "`%s` does not take %s", op, kind_name(left ? a : b));
+    Diag *d = value_error(c, (left ? n->a : n->b)->span, "`%s` does not take %s", op,
+                          kind_name(left ? a : b));
     if ((left ? a : b)->kind == K_FN) diag_help(d, "call it: `f(...)`");
     return true;
   }
@@ -114,7 +125,8 @@ Known known_unary(Checker *c, Node *n, Known a) {
     return a.kind == K_TENSOR ? a : known(a.kind == K_ANY ? K_ANY : K_BOOL);
   }
   if (a.kind == K_STR || a.kind == K_LIST || is_thing(&a)) {
-    diag_label(check_error(c, n->a->span, "`-` does not take %s", kind_name(&a)), "this is %s", kind_name(&a));
+    diag_label(value_error(c, n->a->span, "`-` does not take %s", kind_name(&a)), "this is %s",
+               kind_name(&a));
     return known(K_ANY);
   }
   if (a.kind == K_INT && a.constant) return known_int(a.value == INT64_MIN ? 0 : -a.value);
@@ -131,7 +143,7 @@ Known known_scalar_binary(Checker *c, Node *n, Known a, Known b) {
   if (n->op == OP_DIV || a.kind == K_FLOAT || b.kind == K_FLOAT) return known(K_FLOAT);
   if (n->op == OP_POW) return known(K_ANY);
   if ((n->op == OP_FLOORDIV || n->op == OP_MOD) && b.constant && b.value == 0) {
-    check_error(c, n->b->span, "an integer cannot be divided by zero");
+    value_error(c, n->b->span, "an integer cannot be divided by zero");
     return known(K_INT);
   }
   int64_t v;
@@ -153,11 +165,17 @@ Known known_compare(Checker *c, Node *n, const Known *k) {
   for (uint32_t i = 0; i + 1 < n->n; i++) {
     AstOp op = (AstOp)n->ops[i];
     const Known *a = &k[i], *b = &k[i + 1];
-    if (op == OP_IN || op == OP_NOT_IN || op == OP_EQ || op == OP_NE) { any |= op == OP_IN && tensor; continue; }
-    bool scalars = (scalar_or_quantity(a) || a->kind == K_STR) && (scalar_or_quantity(b) || b->kind == K_STR);
-    bool mixed = scalars && ((a->kind == K_STR) != (b->kind == K_STR) || (a->kind != K_STR && !same_dims(a, b)));
+    if (op == OP_IN || op == OP_NOT_IN || op == OP_EQ || op == OP_NE) {
+      any |= op == OP_IN && tensor;
+      continue;
+    }
+    bool scalars =
+        (scalar_or_quantity(a) || a->kind == K_STR) && (scalar_or_quantity(b) || b->kind == K_STR);
+    bool mixed = scalars && ((a->kind == K_STR) != (b->kind == K_STR) ||
+                             (a->kind != K_STR && !same_dims(a, b)));
     if (!mixed) continue;
-    Diag *d = check_error(c, n->items[i + 1]->span, "%s and %s cannot be ordered", kind_name(a), kind_name(b));
+    Diag *d = value_error(c, n->items[i + 1]->span, "%s and %s cannot be ordered", kind_name(a),
+                          kind_name(b));
     diag_label(d, "this is %s", kind_name(b));
     diag_second(d, c->source, n->items[i]->span, "this is %s", kind_name(a));
   }

@@ -35,7 +35,8 @@ void check_model(Checker *c, Node *decl) {
   int inner = scope_open(c);         /* a field may be called like a parameter */
   Node *body = decl->b;
   for (uint32_t i = 0; i < body->n; i++)      /* methods see each other */
-    if (body->items[i]->kind == N_FN) bind(c, B_FN, body->items[i]->name, body->items[i]->span2, body->items[i]);
+    if (body->items[i]->kind == N_FN)
+      bind(c, B_FN, body->items[i]->name, body->items[i]->span2, body->items[i]);
   for (uint32_t i = 0; i < body->n; i++) {
     Node *s = body->items[i];
     switch (s->kind) {

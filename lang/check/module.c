@@ -29,7 +29,10 @@ static void let(Checker *c, Node *n) {
     Diag *d = check_error(c, n->b->span, "%u values for %u names", n->b->n, n->a->n);
     diag_second(d, c->source, n->a->span, "the names are here");
   }
-  if (!at_file(c)) { bind_pattern(c, n->kind == N_VAR ? B_VAR : B_LET, n->a, n->kind == N_VAR ? known(K_ANY) : k, n); return; }
+  if (!at_file(c)) {
+    bind_pattern(c, n->kind == N_VAR ? B_VAR : B_LET, n->a, n->kind == N_VAR ? known(K_ANY) : k, n);
+    return;
+  }
   for (int i = 0; i < c->top; i++) {          /* bound already, by the first pass */
     Bind *b = &c->binds[i];
     if (b->def != n) continue;
@@ -87,7 +90,8 @@ static void place(Checker *c, Node *at, bool plain) {
   unknown_name(c, root);
   Diag *d = c->diags->n > before ? &c->diags->items[c->diags->n - 1] : NULL;
   if (d && !d->help && plain && at == root)
-    diag_help(d, "bind a new name with `let %s = ...`, or `var %s = ...` to reassign it", root->name, root->name);
+    diag_help(d, "bind a new name with `let %s = ...`, or `var %s = ...` to reassign it",
+              root->name, root->name);
 }
 
 static void assign(Checker *c, Node *n) {
@@ -127,7 +131,8 @@ static void experiment_only(Checker *c, Node *n, const char *word) {
 
 static void declaration(Checker *c, Node *n) {
   if (!at_file(c)) {
-    diag_help(check_error(c, n->span2, "declarations stand at the top of a file"), "move it out of the block");
+    diag_help(check_error(c, n->span2, "declarations stand at the top of a file"),
+              "move it out of the block");
     return;
   }
   if (n->kind == N_ATTENTION) check_attention(c, n);
@@ -147,7 +152,8 @@ void walk_statement(Checker *c, Node *n, bool last) {
   case N_ASSIGN: assign(c, n); return;
   case N_FN: fn_statement(c, n); return;
   case N_RETURN:
-    if (!c->nerrors && (!c->fn || (c->in_experiment && c->fn == 1))) check_error(c, n->span, "`return` outside a function");
+    if (!c->nerrors && (!c->fn || (c->in_experiment && c->fn == 1)))
+      check_error(c, n->span, "`return` outside a function");
     if (n->a) walk(c, n->a);
     return;
   case N_BREAK: loop_word(c, n, "break"); return;
@@ -155,7 +161,9 @@ void walk_statement(Checker *c, Node *n, bool last) {
   case N_FOR: for_statement(c, n); return;
   case N_WHILE: while_statement(c, n); return;
   case N_IMPORT:
-    if (!at_file(c)) diag_help(check_error(c, n->span, "`import` stands at the top of a file"), "move it out of the block");
+    if (!at_file(c))
+      diag_help(check_error(c, n->span, "`import` stands at the top of a file"),
+                "move it out of the block");
     return;
   case N_INPUT: walk(c, n->a); return;
   case N_ATTENTION: case N_MODEL: case N_EXPERIMENT: declaration(c, n); return;
@@ -221,10 +229,10 @@ static void bind_top(Checker *c, Node *s) {
 static void collect_errors(Node *n, void *user) {
   Checker *c = user;
   if (n->kind == N_ERROR && c->nerrors < 64) c->errors[c->nerrors++] = n;
-  if (n->kind == N_BLOCK || n->kind == N_FN || n->kind == N_FOR || n->kind == N_WHILE || n->kind == N_IF ||
-      n->kind == N_EXPERIMENT || n->kind == N_MODEL || n->kind == N_ATTENTION || n->kind == N_REPORT ||
-      n->kind == N_TRY || n->kind == N_WITH || n->kind == N_LET || n->kind == N_CALL || n->kind == N_LAMBDA ||
-      n->kind == N_ARG)
+  if (n->kind == N_BLOCK || n->kind == N_FN || n->kind == N_FOR || n->kind == N_WHILE ||
+      n->kind == N_IF || n->kind == N_EXPERIMENT || n->kind == N_MODEL || n->kind == N_ATTENTION ||
+      n->kind == N_REPORT || n->kind == N_TRY || n->kind == N_WITH || n->kind == N_LET ||
+      n->kind == N_CALL || n->kind == N_LAMBDA || n->kind == N_ARG)
     node_children(n, collect_errors, user);
 }
 
@@ -235,6 +243,7 @@ static bool later(const Node *s) {
 bool check_module(Source *s, Node *module, const CheckEnv *env, Diags *diags) {
   Checker c = {.source = s, .diags = diags, .env = env};
   int before = diags->errors;
+  diags_init(&c.ignored);
   if (!module) return false;
   bind(&c, B_BROKEN, " ", (Span){0, 0}, NULL);   /* so that only the file's scope starts at 0 */
   collect_errors(module, &c);
@@ -249,5 +258,6 @@ bool check_module(Source *s, Node *module, const CheckEnv *env, Diags *diags) {
     if (later(module->items[i])) walk_statement(&c, module->items[i], false);
   if (c.failed) diag_add(diags, DIAG_ERROR, s, (Span){0, 0}, "out of memory");
   free(c.binds);
+  diags_free(&c.ignored);
   return diags->errors == before;
 }

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <strings.h>
 
-static Diag *add(Checker *c, DiagLevel level, Span span, const char *fmt, va_list ap) {
+static Diag *add(Checker *c, Diags *to, DiagLevel level, Span span, const char *fmt, va_list ap) {
   Buf b = {0};
   buf_vformat(&b, fmt, ap);
-  Diag *d = diag_add(c->diags, level, c->source, span, "%s", b.data ? b.data : "out of memory");
+  Diag *d = diag_add(to, level, c->source, span, "%s", b.data ? b.data : "out of memory");
   buf_free(&b);
   return d;
 }
@@ -15,7 +15,15 @@ static Diag *add(Checker *c, DiagLevel level, Span span, const char *fmt, va_lis
 Diag *check_error(Checker *c, Span span, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  Diag *d = add(c, DIAG_ERROR, span, fmt, ap);
+  Diag *d = add(c, c->diags, DIAG_ERROR, span, fmt, ap);
+  va_end(ap);
+  return d;
+}
+
+Diag *value_error(Checker *c, Span span, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  Diag *d = add(c, c->trying ? &c->ignored : c->diags, DIAG_ERROR, span, fmt, ap);
   va_end(ap);
   return d;
 }
@@ -23,7 +31,7 @@ Diag *check_error(Checker *c, Span span, const char *fmt, ...) {
 Diag *check_warning(Checker *c, Span span, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  Diag *d = add(c, DIAG_WARNING, span, fmt, ap);
+  Diag *d = add(c, c->diags, DIAG_WARNING, span, fmt, ap);
   va_end(ap);
   return d;
 }
@@ -67,10 +75,13 @@ Bind *bind(Checker *c, BindKind k, const char *name, Span span, const Node *def)
     if (b->hash != h || strcmp(b->name, name) != 0 || b->kind == B_BROKEN || b->kind == B_GIVEN ||
         k == B_BROKEN) continue;
     bool param = k == B_PARAM && b->kind == B_PARAM;
-    Diag *d = check_error(c, span, param ? "parameter `%s` is there twice" : "`%s` is bound twice in this scope", name);
+    Diag *d = check_error(
+        c, span, param ? "parameter `%s` is there twice" : "`%s` is bound twice in this scope",
+        name);
     diag_second(d, c->source, b->span, "the first %s is here", what_it_is(b));
     if (k == B_LET && b->kind == B_VAR) diag_help(d, "to reassign it, write `%s = ...`", name);
-    else if (k == B_LET && b->kind == B_LET) diag_help(d, "declare the first with `var` and reassign it, or choose another name");
+    else if (k == B_LET && b->kind == B_LET)
+      diag_help(d, "declare the first with `var` and reassign it, or choose another name");
     else diag_help(d, "choose another name");
     return b;
   }
@@ -94,8 +105,10 @@ Bind *find(Checker *c, const char *name) {
 }
 
 /* Functions of the vectors q and k, known in attention blocks only. */
-static const struct { const char *name, *signature; } pair_functions[] = {
-  {"dot", "a, b"}, {"dist2", "a, b"}, {"cos", "a, b = nil"}, {"l1", "a, b"}, {"overlap", "a, b"}, {"norm2", "a"},
+static const struct { const char *name, *signature;
+} pair_functions[] = {
+    {"dot", "a, b"}, {"dist2", "a, b"},   {"cos", "a, b = nil"},
+    {"l1", "a, b"},  {"overlap", "a, b"}, {"norm2", "a"},
 };
 
 const char *library(Checker *c, const char *name) {
@@ -129,21 +142,38 @@ const char *nearest_name(Checker *c, const char *name) {
   return n.best;
 }
 
-static const struct { const char *name, *mend; } foreign[] = {
-  {"None", "write `nil`"}, {"null", "write `nil`"}, {"NULL", "write `nil`"}, {"undefined", "write `nil`"},
-  {"True", "write `true`"}, {"False", "write `false`"}, {"TRUE", "write `true`"}, {"FALSE", "write `false`"},
-  {"println", "write `print(...)`"}, {"printf", "write `print(\"x = {x:.3f}\")`"}, {"echo", "write `print(...)`"},
-  {"length", "write `len(x)`"}, {"size", "write `len(x)` or `shape(x)`"},
-  {"np", "the functions of NumPy need no module: `zeros(3)`, `exp(x)`"},
-  {"numpy", "the functions of NumPy need no module: `zeros(3)`, `exp(x)`"},
-  {"torch", "the functions of torch need no module: `randn(3)`, `softmax`"},
-  {"math", "the functions of mathematics need no module: `sqrt(x)`, `pi`"},
-  {"self", "inside a model its params and fields are plain names"},
-  {"matmul", "the matrix product is written `a @ b`"}, {"pow", "powers are written `x^2`"},
-  {"elif", "write `else if`"}, {"pass", "an empty block is `{ }`"}, {"lambda", "write `x => x + 1`"},
-  {"raise", "write `error(\"...\")`"}, {"throw", "write `error(\"...\")`"},
-  {"array", "write `[1, 2, 3]`"}, {"list", "write `[a, b]`"}, {"dict", "write `{a: 1}`"},
-  {"push", "write `append(xs, x)`"}, {"isinstance", "types are not asked for; `dtype(x)` and `shape(x)` are"},
+static const struct { const char *name, *mend;
+} foreign[] = {
+    {"None", "write `nil`"},
+    {"null", "write `nil`"},
+    {"NULL", "write `nil`"},
+    {"undefined", "write `nil`"},
+    {"True", "write `true`"},
+    {"False", "write `false`"},
+    {"TRUE", "write `true`"},
+    {"FALSE", "write `false`"},
+    {"println", "write `print(...)`"},
+    {"printf", "write `print(\"x = {x:.3f}\")`"},
+    {"echo", "write `print(...)`"},
+    {"length", "write `len(x)`"},
+    {"size", "write `len(x)` or `shape(x)`"},
+    {"np", "the functions of NumPy need no module: `zeros(3)`, `exp(x)`"},
+    {"numpy", "the functions of NumPy need no module: `zeros(3)`, `exp(x)`"},
+    {"torch", "the functions of torch need no module: `randn(3)`, `softmax`"},
+    {"math", "the functions of mathematics need no module: `sqrt(x)`, `pi`"},
+    {"self", "inside a model its params and fields are plain names"},
+    {"matmul", "the matrix product is written `a @ b`"},
+    {"pow", "powers are written `x^2`"},
+    {"elif", "write `else if`"},
+    {"pass", "an empty block is `{ }`"},
+    {"lambda", "write `x => x + 1`"},
+    {"raise", "write `error(\"...\")`"},
+    {"throw", "write `error(\"...\")`"},
+    {"array", "write `[1, 2, 3]`"},
+    {"list", "write `[a, b]`"},
+    {"dict", "write `{a: 1}`"},
+    {"push", "write `append(xs, x)`"},
+    {"isinstance", "types are not asked for; `dtype(x)` and `shape(x)` are"},
 };
 
 const char *foreign_name(const char *name) {
@@ -155,7 +185,8 @@ const char *foreign_name(const char *name) {
 /* ---- unknown names --------------------------------------------------------------- */
 
 static bool word_char(char ch) {
-  return ch == '_' || (ch & 0x80) || (ch >= '0' && ch <= '9') || ((ch | 32) >= 'a' && (ch | 32) <= 'z');
+  return ch == '_' || (ch & 0x80) || (ch >= '0' && ch <= '9') ||
+         ((ch | 32) >= 'a' && (ch | 32) <= 'z');
 }
 
 /* Does text that failed to parse mention the name?  Then it may declare it. */
@@ -165,7 +196,8 @@ static bool in_broken_text(Checker *c, const char *name) {
     const Node *e = c->errors[i];
     const char *t = c->source->text;
     for (uint32_t k = e->span.start; k + n <= e->span.end; k++)
-      if (memcmp(t + k, name, n) == 0 && (k == 0 || !word_char(t[k - 1])) && !word_char(t[k + n])) return true;
+      if (memcmp(t + k, name, n) == 0 && (k == 0 || !word_char(t[k - 1])) && !word_char(t[k + n]))
+        return true;
   }
   return false;
 }
@@ -176,7 +208,9 @@ static const Node *later_in(const Node *block, const char *name, uint32_t after)
     if (s->kind == N_KEEP) s = s->a;
     bool binds = (s->kind == N_LET || s->kind == N_VAR) && s->a && s->a->kind == N_NAME;
     if (binds && s->span.start > after && strcmp(s->a->name, name) == 0) return s->a;
-    if ((s->kind == N_FN || s->kind == N_LEAF) && s->span.start > after && strcmp(s->name, name) == 0) return s;
+    if ((s->kind == N_FN || s->kind == N_LEAF) && s->span.start > after &&
+        strcmp(s->name, name) == 0)
+      return s;
   }
   return NULL;
 }

@@ -30,7 +30,8 @@ static void labels(Checker *c, Diag *d, Node *n, const Known *a, const Known *b)
   shape_text(b, y, sizeof y);
   operand_text(c, n->a, tx, sizeof tx);
   operand_text(c, n->b, ty, sizeof ty);
-  diag_label(d, "%s is %s, %s is %s", *tx ? tx : "the left side", x, *ty ? ty : "the right side", y);
+  diag_label(d, "%s is %s, %s is %s", *tx ? tx : "the left side", x, *ty ? ty : "the right side",
+             y);
 }
 
 static bool fits(int64_t a, int64_t b) { return a < 0 || b < 0 || a == b; }
@@ -45,9 +46,10 @@ Known known_transpose(Known a) {
 }
 
 static Known product(Checker *c, Node *n, Known a, Known b) {
-  bool scalar = is_number(&a) || is_number(&b) || (has_shape(&a) && !a.rank) || (has_shape(&b) && !b.rank);
+  bool scalar =
+      is_number(&a) || is_number(&b) || (has_shape(&a) && !a.rank) || (has_shape(&b) && !b.rank);
   if (scalar && (a.kind == K_TENSOR || b.kind == K_TENSOR || (is_number(&a) && is_number(&b)))) {
-    Diag *d = check_error(c, n->span2, "`@` wants tensors on both sides");
+    Diag *d = value_error(c, n->span2, "`@` wants tensors on both sides");
     diag_second(d, c->source, (is_number(&a) || !a.rank ? n->a : n->b)->span, "this is a number");
     diag_help(d, "scale with `*`");
     return known(K_ANY);
@@ -55,15 +57,19 @@ static Known product(Checker *c, Node *n, Known a, Known b) {
   if (!has_shape(&a) || !has_shape(&b)) return known(K_ANY);
   int64_t inner = a.shape[a.rank - 1], other = b.shape[b.rank > 1 ? b.rank - 2 : 0];
   if (!fits(inner, other)) {
-    Diag *d = check_error(c, n->span, "shapes do not match in `@`");
+    Diag *d = value_error(c, n->span, "shapes do not match in `@`");
     labels(c, d, n, &a, &b);
     char tx[32], ty[32];
     operand_text(c, n->a, tx, sizeof tx);
     operand_text(c, n->b, ty, sizeof ty);
     bool named = *tx && *ty;
-    if (named && b.rank > 1 && inner == b.shape[b.rank - 1]) diag_help(d, "did you mean `%s @ %s'`?", tx, ty);
-    else if (named && a.rank > 1 && a.shape[a.rank - 2] == other) diag_help(d, "did you mean `%s' @ %s`?", tx, ty);
-    else diag_help(d, "the last axis on the left must be as long as the %s on the right", b.rank > 1 ? "last but one" : "only one");
+    if (named && b.rank > 1 && inner == b.shape[b.rank - 1])
+      diag_help(d, "did you mean `%s @ %s'`?", tx, ty);
+    else if (named && a.rank > 1 && a.shape[a.rank - 2] == other)
+      diag_help(d, "did you mean `%s' @ %s`?", tx, ty);
+    else
+      diag_help(d, "the last axis on the left must be as long as the %s on the right",
+                b.rank > 1 ? "last but one" : "only one");
     return known(K_ANY);
   }
   if (a.rank > 2 || b.rank > 2) return known(K_TENSOR);
@@ -80,13 +86,15 @@ static Known broadcast(Checker *c, Node *n, Known a, Known b, const char *op) {
   for (int i = 1; i <= r.rank; i++) {
     int64_t x = i <= a.rank ? a.shape[a.rank - i] : 1, y = i <= b.rank ? b.shape[b.rank - i] : 1;
     if (!fits(x, y) && x != 1 && y != 1) {
-      Diag *d = check_error(c, n->span, "shapes do not match in `%s`", op);
+      Diag *d = value_error(c, n->span, "shapes do not match in `%s`", op);
       labels(c, d, n, &a, &b);
-      bool flipped = a.rank == 2 && b.rank == 2 && fits(a.shape[0], b.shape[1]) && fits(a.shape[1], b.shape[0]);
+      bool flipped = a.rank == 2 && b.rank == 2 && fits(a.shape[0], b.shape[1]) &&
+                     fits(a.shape[1], b.shape[0]);
       char ty[32];
       operand_text(c, n->b, ty, sizeof ty);
       if (flipped && *ty) diag_help(d, "did you mean `%s'`?", ty);
-      else if (n->op == OP_MUL && a.rank && b.rank && fits(a.shape[a.rank - 1], b.shape[b.rank > 1 ? b.rank - 2 : 0]))
+      else if (n->op == OP_MUL && a.rank && b.rank &&
+               fits(a.shape[a.rank - 1], b.shape[b.rank > 1 ? b.rank - 2 : 0]))
         diag_help(d, "the matrix product is written `@`");
       return known(K_ANY);
     }
@@ -99,10 +107,12 @@ Known known_binary(Checker *c, Node *n, Known a, Known b) {
   if (n->op == OP_MATMUL) return product(c, n, a, b);
   if (a.kind != K_TENSOR && b.kind != K_TENSOR) return known_scalar_binary(c, n, a, b);
   const Known *other = a.kind == K_TENSOR ? &b : &a;
-  if (other->kind == K_STR || other->kind == K_NIL || other->kind == K_LIST || other->kind == K_FN ||
-      other->kind == K_RECORD) return known_scalar_binary(c, n, a, b);
+  if (other->kind == K_STR || other->kind == K_NIL || other->kind == K_LIST ||
+      other->kind == K_FN || other->kind == K_RECORD)
+    return known_scalar_binary(c, n, a, b);
   if (is_number(other)) return a.kind == K_TENSOR ? a : b;
-  if (a.kind == K_TENSOR && b.kind == K_TENSOR) return broadcast(c, n, a, b, ast_op_text((AstOp)n->op));
+  if (a.kind == K_TENSOR && b.kind == K_TENSOR)
+    return broadcast(c, n, a, b, ast_op_text((AstOp)n->op));
   return known(K_ANY);
 }
 
@@ -117,20 +127,24 @@ Known known_bracket(Checker *c, Node *n, const Known *items) {
   for (uint32_t i = 0; i < n->n; i++) {
     const Known *k = &items[i];
     bool bracket = n->items[i]->kind == N_BRACKET && !(n->items[i]->flags & NODE_PAREN);
-    if (k->kind == K_STR || k->kind == K_FN || k->kind == K_RECORD || k->kind == K_LIST || k->kind == K_TUPLE ||
-        (k->kind == K_TENSOR && !bracket)) return known(K_LIST);
-    if (k->kind == K_ANY || k->kind == K_QUANTITY || k->kind == K_VECTOR || k->kind == K_RANGE) return known(K_ANY);
+    if (k->kind == K_STR || k->kind == K_FN || k->kind == K_RECORD || k->kind == K_LIST ||
+        k->kind == K_TUPLE || (k->kind == K_TENSOR && !bracket))
+      return known(K_LIST);
+    if (k->kind == K_ANY || k->kind == K_QUANTITY || k->kind == K_VECTOR || k->kind == K_RANGE)
+      return known(K_ANY);
     if (bracket != nested) {
-      Diag *d = check_error(c, n->items[i]->span, "this row does not have the form of the first");
-      diag_second(d, c->source, n->items[0]->span, nested ? "the first is a bracket" : "the first is a number");
+      Diag *d = value_error(c, n->items[i]->span, "this row does not have the form of the first");
+      diag_second(d, c->source, n->items[0]->span,
+                  nested ? "the first is a bracket" : "the first is a number");
       return known(K_ANY);
     }
     if (!nested) continue;
     if (!has_shape(k)) return known(K_ANY);
     if (k->rank != items[0].rank || k->shape[0] != items[0].shape[0]) {
-      Diag *d = check_error(c, n->items[i]->span, "the rows of a tensor have the same length");
+      Diag *d = value_error(c, n->items[i]->span, "the rows of a tensor have the same length");
       diag_label(d, "%lld here", (long long)k->shape[0]);
-      diag_second(d, c->source, n->items[0]->span, "%lld in the first row", (long long)items[0].shape[0]);
+      diag_second(d, c->source, n->items[0]->span, "%lld in the first row",
+                  (long long)items[0].shape[0]);
       return known(K_ANY);
     }
   }
@@ -143,24 +157,25 @@ Known known_bracket(Checker *c, Node *n, const Known *items) {
 
 static bool out_of_range(Checker *c, Node *at, int64_t i, int64_t extent, int axis) {
   if (extent < 0 || (i < extent && i >= -extent)) return false;
-  Diag *d = check_error(c, at->span, "index %lld is out of range", (long long)i);
+  Diag *d = value_error(c, at->span, "index %lld is out of range", (long long)i);
   diag_label(d, "axis %d has length %lld", axis, (long long)extent);
-  if (extent > 0 && i == extent) diag_help(d, "indices start at 0: the last is %lld, or -1", (long long)extent - 1);
+  if (extent > 0 && i == extent)
+    diag_help(d, "indices start at 0: the last is %lld, or -1", (long long)extent - 1);
   return true;
 }
 
 Known known_index(Checker *c, Node *n, Known base, const Known *items) {
-  bool number = base.kind == K_INT || base.kind == K_FLOAT || base.kind == K_BOOL || base.kind == K_FN ||
-                base.kind == K_NIL || base.kind == K_QUANTITY;
+  bool number = base.kind == K_INT || base.kind == K_FLOAT || base.kind == K_BOOL ||
+                base.kind == K_FN || base.kind == K_NIL || base.kind == K_QUANTITY;
   if (number) {
-    Diag *d = check_error(c, n->a->span, "%s has no elements", kind_name(&base));
+    Diag *d = value_error(c, n->a->span, "%s has no elements", kind_name(&base));
     diag_label(d, "this is %s", kind_name(&base));
     if (base.kind == K_FN) diag_help(d, "a function is called with round brackets: `f(x)`");
     return known(K_ANY);
   }
   if (!has_shape(&base)) return known(K_ANY);
   if ((int)n->n > base.rank && base.rank > 0) {
-    Diag *d = check_error(c, n->span2, "too many indices");
+    Diag *d = value_error(c, n->span2, "too many indices");
     diag_label(d, "%u here, the tensor has %d ax%s", n->n, base.rank, base.rank == 1 ? "is" : "es");
     return known(K_ANY);
   }
@@ -172,7 +187,9 @@ Known known_index(Checker *c, Node *n, Known base, const Known *items) {
     if (item->kind == N_ALL) r.shape[r.rank++] = base.shape[axis];
     else if (item->kind == N_RANGE) r.shape[r.rank++] = -1;
     else if (items[axis].kind == K_INT) {
-      if (items[axis].constant && out_of_range(c, n->items[axis], items[axis].value, base.shape[axis], axis)) return known(K_ANY);
+      if (items[axis].constant &&
+          out_of_range(c, n->items[axis], items[axis].value, base.shape[axis], axis))
+        return known(K_ANY);
     } else return known(K_ANY);
   }
   return r.rank ? r : known(K_ANY);
@@ -199,7 +216,8 @@ static Known made(Node *call, const Known *args) {
     int64_t v = tuple ? (items[i]->kind == N_INT ? items[i]->i : -1)
                       : args[i].kind == K_INT && args[i].constant ? args[i].value : -1;
     bool shape_like = tuple || args[i].kind == K_INT || args[i].kind == K_ANY;
-    if (!shape_like || (!tuple && args[i].kind == K_ANY && n == 1)) return known(K_TENSOR);  /* may be a tuple */
+    if (!shape_like || (!tuple && args[i].kind == K_ANY && n == 1))
+      return known(K_TENSOR); /* may be a tuple */
     r.shape[r.rank++] = v < 0 ? -1 : v;
   }
   return r.rank ? r : known(K_ANY);
@@ -208,7 +226,10 @@ static Known made(Node *call, const Known *args) {
 static Known reshape(Checker *c, Node *n, const Known *args) {
   if (n->n < 2 || !has_shape(&args[0])) return known(K_ANY);
   int64_t have = 1, want = 1;
-  for (int i = 0; i < args[0].rank; i++) { if (args[0].shape[i] < 0) return known(K_ANY); have *= args[0].shape[i]; }
+  for (int i = 0; i < args[0].rank; i++) {
+    if (args[0].shape[i] < 0) return known(K_ANY);
+    have *= args[0].shape[i];
+  }
   Node *t = n->items[1];
   bool tuple = t->kind == N_TUPLE;
   uint32_t count = tuple ? t->n : n->n - 1;
@@ -222,7 +243,8 @@ static Known reshape(Checker *c, Node *n, const Known *args) {
     if (__builtin_mul_overflow(want, e->i, &want)) return known(K_ANY);
   }
   if (want == have) return r;
-  Diag *d = check_error(c, n->span, "this reshape keeps %lld elements of %lld", (long long)want, (long long)have);
+  Diag *d = value_error(c, n->span, "this reshape keeps %lld elements of %lld", (long long)want,
+                        (long long)have);
   char x[96], y[96];
   shape_text(&args[0], x, sizeof x);
   shape_text(&r, y, sizeof y);
@@ -232,13 +254,14 @@ static Known reshape(Checker *c, Node *n, const Known *args) {
 
 Known known_library_call(Checker *c, Node *n, const char *name, const Known *args) {
   static const char *const makers[] = {"zeros", "ones", "randn", "rand", NULL};
-  static const char *const elementwise[] = {
-    "exp", "log", "log2", "log1p", "sin", "cos", "tan", "tanh", "sinh", "cosh", "sigmoid", "relu", "gelu", "softplus",
-    "erf", "sqrt", NULL};
+  static const char *const elementwise[] = {"exp",  "log",      "log2", "log1p", "sin",     "cos",
+                                            "tan",  "tanh",     "sinh", "cosh",  "sigmoid", "relu",
+                                            "gelu", "softplus", "erf",  "sqrt",  NULL};
   if (one_of(name, makers)) return made(n, args);
   if (n->n == 1 && one_of(name, elementwise)) {
-    if (args[0].kind == K_STR || args[0].kind == K_NIL || args[0].kind == K_RECORD || args[0].kind == K_FN) {
-      Diag *d = check_error(c, n->items[0]->span, "`%s` wants a number or a tensor", name);
+    if (args[0].kind == K_STR || args[0].kind == K_NIL || args[0].kind == K_RECORD ||
+        args[0].kind == K_FN) {
+      Diag *d = value_error(c, n->items[0]->span, "`%s` wants a number or a tensor", name);
       diag_label(d, "this is %s", kind_name(&args[0]));
       return known(K_ANY);
     }

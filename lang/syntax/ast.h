@@ -10,67 +10,78 @@
 
 typedef enum {
   /* -- literals and names -- */
-  N_NIL, N_BOOL /* i */, N_INT /* i */, N_FLOAT /* f */, N_IMAG /* f */,
-  N_QUANTITY,    /* f in base units (s, Hz as 1/s, K); dims[] exponents       */
-  N_STR,         /* name = text, i = byte length                              */
-  N_INTERP,      /* items: N_STR and N_HOLE                                   */
-  N_HOLE,        /* a = expression, name = format text or NULL                */
-  N_NAME,        /* name                                                      */
-  N_CONST,       /* value of the compiler: `ptr` is a Value* (lowering only)  */
+  N_NIL,
+  N_BOOL /* i */,
+  N_INT /* i */,
+  N_FLOAT /* f */,
+  N_IMAG /* f */,
+  N_QUANTITY, /* f in base units (s, Hz as 1/s, K); dims[] exponents       */
+  N_STR,      /* name = text, i = byte length                              */
+  N_INTERP,   /* items: N_STR and N_HOLE                                   */
+  N_HOLE,     /* a = expression, name = format text or NULL                */
+  N_NAME,     /* name                                                      */
+  N_CONST,    /* value of the compiler: `ptr` is a Value* (lowering only)  */
   /* -- operators -- */
-  N_UNARY,       /* op OP_NEG | OP_NOT, a                                     */
-  N_BINARY,      /* op, a, b; span2 = the operator's span                     */
-  N_COMPARE,     /* items = n operands, ops = n-1 operators (chained)         */
-  N_AND, N_OR,   /* a, b; elementwise on tensors, short-circuit on bools      */
-  N_TRANSPOSE,   /* a'                                                        */
-  N_RANGE,       /* a..b (op 0) or a..=b (op 1); in an index a or b may be NULL */
-  N_ALL,         /* ':' in an index                                           */
-  N_INDEX,       /* a[items]                                                  */
-  N_FIELD,       /* a.name                                                    */
-  N_CALL,        /* a(items): expressions, N_ARG, last may be N_GEN           */
-  N_ARG,         /* name = a                                                  */
-  N_PIPE,        /* a |> b, b a name, call or lambda                          */
-  N_LAMBDA,      /* items = N_PARAM, b = body (expression or N_BLOCK)         */
-  N_IF,          /* a cond, b then, c else or NULL                            */
-  N_TRY,         /* a guarded, b handler, name = the error's name or NULL     */
-  N_BLOCK,       /* items = statements; value is the last one's               */
-  N_BRACKET,     /* [items]: a tensor or a list                               */
+  N_UNARY,   /* op OP_NEG | OP_NOT, a                                     */
+  N_BINARY,  /* op, a, b; span2 = the operator's span                     */
+  N_COMPARE, /* items = n operands, ops = n-1 operators (chained)         */
+  N_AND,
+  N_OR,            /* a, b; elementwise on tensors, short-circuit on bools      */
+  N_TRANSPOSE,     /* a'                                                        */
+  N_RANGE,         /* a..b (op 0) or a..=b (op 1); in an index a or b may be NULL */
+  N_ALL,           /* ':' in an index                                           */
+  N_INDEX,         /* a[items]                                                  */
+  N_FIELD,         /* a.name                                                    */
+  N_CALL,          /* a(items): expressions, N_ARG, last may be N_GEN           */
+  N_ARG,           /* name = a                                                  */
+  N_PIPE,          /* a |> b, b a name, call or lambda                          */
+  N_LAMBDA,        /* items = N_PARAM, b = body (expression or N_BLOCK)         */
+  N_IF,            /* a cond, b then, c else or NULL                            */
+  N_TRY,           /* a guarded, b handler, name = the error's name or NULL     */
+  N_BLOCK,         /* items = statements; value is the last one's               */
+  N_BRACKET,       /* [items]: a tensor or a list                               */
   N_COMPREHENSION, /* [a for clauses]: items = clauses, b = guard or NULL     */
-  N_GEN,         /* a for clauses: only as a call's last argument; as above   */
-  N_RECORD,      /* {items = N_PAIR}                                          */
-  N_PAIR,        /* name : a                                                  */
-  N_TUPLE,       /* (items)                                                   */
+  N_GEN,           /* a for clauses: only as a call's last argument; as above   */
+  N_RECORD,        /* {items = N_PAIR}                                          */
+  N_PAIR,          /* name : a                                                  */
+  N_TUPLE,         /* (items)                                                   */
   /* -- clauses of for, comprehensions, generators, sweep -- */
-  N_BIND,        /* items = patterns (N_NAME or N_TUPLE of N_NAMEs) that share the range a: `i, j in 0..n`
-                    is one N_BIND with two items; a is NULL when no range was written (inferred)  */
-  N_ORDER,       /* j < l < m: items = N_NAMEs, ops                           */
+  N_BIND,  /* items = patterns (N_NAME or N_TUPLE of N_NAMEs) that share the range a: `i, j in 0..n`
+              is one N_BIND with two items; a is NULL when no range was written (inferred)  */
+  N_ORDER, /* j < l < m: items = N_NAMEs, ops                           */
   /* -- statements -- */
-  N_LET, N_VAR,  /* a = pattern (N_NAME, N_TUPLE, N_RECORD of N_PAIR name:N_NAME), b = value; doc */
-  N_ARRAYDEF,    /* let name[items = N_NAMEs] = b; op 1 when `var`            */
-  N_ASSIGN,      /* a = place (or N_TUPLE of places), b = value, op OP_NONE or the operator of op= */
-  N_FN,          /* name, items = N_PARAM, b = body, doc                      */
-  N_PARAM,       /* name, a = default or NULL, items = declared shape (hamiltonians) */
-  N_RETURN, N_BREAK, N_CONTINUE,  /* a or NULL                                */
-  N_FOR,         /* items = clauses, c = guard or NULL, b = body              */
-  N_WHILE,       /* a, b                                                      */
-  N_IMPORT,      /* name = alias, text in a (N_STR: a file; N_NAME: a module) */
-  N_INPUT,       /* name, a = default                                         */
-  N_WITH,        /* with seed(a) b                                            */
+  N_LET,
+  N_VAR,      /* a = pattern (N_NAME, N_TUPLE, N_RECORD of N_PAIR name:N_NAME), b = value; doc */
+  N_ARRAYDEF, /* let name[items = N_NAMEs] = b; op 1 when `var`            */
+  N_ASSIGN,   /* a = place (or N_TUPLE of places), b = value, op OP_NONE or the operator of op= */
+  N_FN,       /* name, items = N_PARAM, b = body, doc                      */
+  N_PARAM,    /* name, a = default or NULL, items = declared shape (hamiltonians) */
+  N_RETURN,
+  N_BREAK,
+  N_CONTINUE, /* a or NULL                                */
+  N_FOR,      /* items = clauses, c = guard or NULL, b = body              */
+  N_WHILE,    /* a, b                                                      */
+  N_IMPORT,   /* name = alias, text in a (N_STR: a file; N_NAME: a module) */
+  N_INPUT,    /* name, a = default                                         */
+  N_WITH,     /* with seed(a) b                                            */
   /* -- declarations: name, items = N_PARAM, body = N_BLOCK in b, doc -- */
-  N_ATTENTION, N_MODEL, N_EXPERIMENT,
+  N_ATTENTION,
+  N_MODEL,
+  N_EXPERIMENT,
   /* -- statements of declarations -- */
-  N_LEAF,        /* param name[items = shape] = a in (b, c); b, c or NULL      */
-  N_EQUATION,    /* name = a : score weight mask norm prep select dropout iterate ..., model fields */
-  N_SWEEP,       /* items = clauses, c = guard: opens a level                 */
-  N_REPEAT,      /* name, a = count: opens a level                            */
-  N_KEEP,        /* a = N_LET                                                 */
-  N_COLUMN,      /* record name = a                                           */
-  N_CURVE,       /* curve name = a                                            */
-  N_ARTIFACT,    /* artifact name = a                                         */
-  N_REPORT,      /* b = block                                                 */
-  N_CLAIM,       /* a                                                         */
-  N_BUDGET,      /* items = N_PAIR                                            */
-  N_ERROR,       /* a place where parsing failed; already reported; name: what it would have declared, or NULL */
+  N_LEAF,     /* param name[items = shape] = a in (b, c); b, c or NULL      */
+  N_EQUATION, /* name = a : score weight mask norm prep select dropout iterate ..., model fields */
+  N_SWEEP,    /* items = clauses, c = guard: opens a level                 */
+  N_REPEAT,   /* name, a = count: opens a level                            */
+  N_KEEP,     /* a = N_LET                                                 */
+  N_COLUMN,   /* record name = a                                           */
+  N_CURVE,    /* curve name = a                                            */
+  N_ARTIFACT, /* artifact name = a                                         */
+  N_REPORT,   /* b = block                                                 */
+  N_CLAIM,    /* a                                                         */
+  N_BUDGET,   /* items = N_PAIR                                            */
+  N_ERROR, /* a place where parsing failed; already reported; name: what it would have declared, or
+              NULL */
   N_KIND_COUNT
 } NodeKind;
 

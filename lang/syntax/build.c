@@ -130,7 +130,8 @@ Node *mk_order(Parse *p, Node *order, Tok op, Tok name) {
 Node *mk_clause(Parse *p, Node *clauses, Node *clause) {
   if (clause->kind != N_BIND || !clause->a) return push(p, clauses, clause);
   uint32_t first = clauses->n;
-  while (first > 0 && clauses->items[first - 1]->kind == N_BIND && !clauses->items[first - 1]->a) first--;
+  while (first > 0 && clauses->items[first - 1]->kind == N_BIND && !clauses->items[first - 1]->a)
+    first--;
   if (first == clauses->n) return push(p, clauses, clause);
   Node *shared = clauses->items[first];
   for (uint32_t i = first + 1; i < clauses->n; i++) push(p, shared, clauses->items[i]->items[0]);

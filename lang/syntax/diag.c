@@ -109,7 +109,8 @@ static bool grow(Diags *d) {
   return true;
 }
 
-static bool same_place(const Diag *g, DiagLevel level, const Source *s, Span span, const char *msg) {
+static bool same_place(const Diag *g, DiagLevel level, const Source *s, Span span,
+                       const char *msg) {
   return g->level == level && g->source == s && g->span.start == span.start &&
          g->message && msg && strcmp(g->message, msg) == 0;
 }
@@ -120,7 +121,8 @@ Diag *diag_add(Diags *d, DiagLevel level, Source *s, Span span, const char *fmt,
   char *message = format(fmt, ap);
   va_end(ap);
   bool twice = false;
-  for (int i = 0; i < d->n && !twice; i++) twice = same_place(&d->items[i], level, s, span, message);
+  for (int i = 0; i < d->n && !twice; i++)
+    twice = same_place(&d->items[i], level, s, span, message);
   Diag *g;
   bool full = d->limit > 0 && (level == DIAG_ERROR ? d->errors >= d->limit : d->n >= 2 * d->limit);
   if (twice || full || !grow(d)) {

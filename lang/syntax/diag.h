@@ -20,7 +20,8 @@ typedef struct Source {
 Source *source_new(const char *name, const char *path, const char *text, size_t len); /* copies */
 Source *source_ref(Source *s);
 void source_unref(Source *s);
-void source_locate(Source *s, uint32_t offset, uint32_t *line, uint32_t *column); /* from 1; columns are code points */
+void source_locate(Source *s, uint32_t offset, uint32_t *line,
+                   uint32_t *column); /* from 1; columns are code points */
 
 typedef struct { uint32_t start, end; } Span;      /* byte offsets, end excluded */
 
@@ -49,7 +50,8 @@ void diags_free(Diags *d);
 Diag *diag_add(Diags *d, DiagLevel level, Source *s, Span span, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 void diag_label(Diag *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void diag_second(Diag *d, Source *s, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void diag_second(Diag *d, Source *s, Span span, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 void diag_help(Diag *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void diag_trace(Diag *d, const char *lines);      /* copied */
 /* As in language.md section 10; colour only when asked. */

@@ -54,7 +54,12 @@ static const Tok *open_bracket(const Case *c) {
       if (!depth) return NULL;
       depth--;
       break;
-    case T_LPAREN: case T_LPAREN_LAMBDA: case T_LBRACKET: case T_LREC: case T_STR_BEGIN: case T_STR_MID:
+    case T_LPAREN:
+    case T_LPAREN_LAMBDA:
+    case T_LBRACKET:
+    case T_LREC:
+    case T_STR_BEGIN:
+    case T_STR_MID:
       if (!depth) return tok(c, i);
       depth--;
       break;
@@ -68,20 +73,24 @@ static const Tok *open_bracket(const Case *c) {
 static bool other_languages(Case *c) {
   static const char *const def[] = {"def", "function", "func", "fun", "define", "proc", NULL};
   static const char *const elif[] = {"elif", "elseif", "elsif", NULL};
-  static const char *const decl[] = {"const", "auto", "local", "mut", "val", "int", "float", "double",
-                                     "Dim", "set", NULL};
+  static const char *const decl[] = {"const", "auto",   "local", "mut", "val", "int",
+                                     "float", "double", "Dim",   "set", NULL};
   const Tok *f = c->first, *second = tok(c, c->start + 1);
   if (c->at <= c->start) return false;   /* the first word itself is wrong */
   if (one_of(f, def) && second->kind == T_NAME)
-    return mend(c, f, "functions are declared with `fn`", "write `fn f(x) { ... }` or `fn f(x) = ...`");
+    return mend(c, f, "functions are declared with `fn`",
+                "write `fn f(x) { ... }` or `fn f(x) = ...`");
   if (one_of(f, elif) || one_of(c->found, elif))
     return mend(c, one_of(f, elif) ? f : c->found, "there is no such word here", "write `else if`");
   if (one_of(f, decl) && second->kind == T_NAME)
-    return mend(c, f, "names are bound with `let` or `var`", "write `let x = ...`, or `var x = ...` to reassign it");
+    return mend(c, f, "names are bound with `let` or `var`",
+                "write `let x = ...`, or `var x = ...` to reassign it");
   if (is(f, "class") || is(f, "struct"))
-    return mend(c, f, "there are no classes", "use a record `{x: 1}`, or a `model` block for parameters");
+    return mend(c, f, "there are no classes",
+                "use a record `{x: 1}`, or a `model` block for parameters");
   if (is(f, "from") || is(f, "using") || is(f, "include") || is(f, "require"))
-    return mend(c, f, "modules are loaded with `import`", "write `import nn` or `import \"lib.qa\" as lib`");
+    return mend(c, f, "modules are loaded with `import`",
+                "write `import nn` or `import \"lib.qa\" as lib`");
   if (is(f, "unless")) return mend(c, f, "there is no `unless`", "write `if not ...`");
   if (is(f, "print") && second == c->found)
     return mend(c, c->found, "a call needs brackets", "write `print(...)`");
@@ -90,7 +99,8 @@ static bool other_languages(Case *c) {
   if (is(f, "del") || is(f, "global") || is(f, "switch") || is(f, "match") || is(f, "do"))
     return mend(c, f, "there is no such statement", "see `help` for the words of the language");
   if (is(c->prev, "lambda"))
-    return mend(c, c->prev, "a lambda is written with `=>`", "write `x => x + 1`, `(x, y) => x * y`");
+    return mend(c, c->prev, "a lambda is written with `=>`",
+                "write `x => x + 1`, `(x, y) => x * y`");
   if (is(c->found, "then") || is(c->found, "do"))
     return mend(c, c->found, "a block stands in braces", "write `if c { ... }`");
   if (is(c->found, "is"))
@@ -126,14 +136,17 @@ static bool colon(Case *c) {
   const Tok *open = open_bracket(c);
   static const char *const heads[] = {"def", "class", "elif", NULL};
   if (open && open->kind == T_LBRACKET)
-    return mend(c, c->found, "a slice is written with `..`", "write `x[1..3]`, `x[2..]`, `x[..-1]`, or `x[:]` for all");
+    return mend(c, c->found, "a slice is written with `..`",
+                "write `x[1..3]`, `x[2..]`, `x[..-1]`, or `x[:]` for all");
   switch (c->first->kind) {
   case T_IF: case T_FOR: case T_WHILE: case T_TRY: case T_ELSE: case T_WITH:
-    if (!open) return mend(c, c->found, "a block stands in braces", "write `{ ... }` instead of `:`");
+    if (!open)
+      return mend(c, c->found, "a block stands in braces", "write `{ ... }` instead of `:`");
     break;
   case T_FN:
     return mend(c, c->found, open ? "names carry no types" : "a block stands in braces",
-                open ? "write the parameter's name alone" : "write `fn f(x) { ... }` or `fn f(x) = ...`");
+                open ? "write the parameter's name alone"
+                     : "write `fn f(x) { ... }` or `fn f(x) = ...`");
   case T_LET: case T_VAR:
     if (!open) return mend(c, c->found, "names carry no types", "write `let x = ...`");
     break;
@@ -155,7 +168,8 @@ static bool assign(Case *c) {
     if (tok(c, i)->kind == T_FOR && tok(c, i) > open)
       return mend(c, c->prev, "a generator is the last argument of its call",
                   "write the named argument before it, or put the generator into `[ ]`");
-  if (k == T_IF || k == T_WHILE || k == T_CLAIM || k == T_RETURN || (k == T_LET && c->at > c->start + 3) || open)
+  if (k == T_IF || k == T_WHILE || k == T_CLAIM || k == T_RETURN ||
+      (k == T_LET && c->at > c->start + 3) || open)
     return mend(c, c->found, "`=` assigns, it does not compare", "did you mean `==`?");
   return false;
 }
@@ -165,15 +179,18 @@ static bool comma_or_name(Case *c) {
   int k = c->first->kind;
   if (c->found->kind == T_COMMA && !open) {
     if (k == T_LET || k == T_VAR)
-      return mend(c, c->found, "several names are bound by a pattern", "write `let (a, b) = ...`, or one `let` a line");
-    if (k == T_RETURN) return mend(c, c->found, "several values stand in brackets", "write `return (a, b)`");
+      return mend(c, c->found, "several names are bound by a pattern",
+                  "write `let (a, b) = ...`, or one `let` a line");
+    if (k == T_RETURN)
+      return mend(c, c->found, "several values stand in brackets", "write `return (a, b)`");
     if (k == T_FOR || k == T_SWEEP) return false;
     return mend(c, c->found, "several values stand in brackets", "write `(a, b)`");
   }
   if (k == T_FOR || k == T_SWEEP || c->prev->kind == T_FOR) {
     if (starts_operand(c->found->kind) && accepts(c, T_IN) && accepts(c, T_COMMA))
       return mend(c, c->found, "`in` is missing", "write `for i in 0..n`");
-    if (c->found->kind == T_ASSIGN) return mend(c, c->found, "a loop runs over a range", "write `for i in 0..n { ... }`");
+    if (c->found->kind == T_ASSIGN)
+      return mend(c, c->found, "a loop runs over a range", "write `for i in 0..n { ... }`");
     if (c->found->kind == T_LPAREN && c->prev->kind == T_FOR)
       return mend(c, c->found, "a loop names its variable first", "write `for i in 0..n { ... }`");
   }
@@ -184,28 +201,36 @@ static bool blocks(Case *c) {
   const Tok *f = c->found;
   int k = c->first->kind;
   if (c->prev->kind == T_LREC && c->at >= 2 && tok(c, c->at - 2)->kind == T_NL)
-    return mend(c, c->prev, "this brace has no head", "the brace of a block stands on the line of its head: `if c {`");
+    return mend(c, c->prev, "this brace has no head",
+                "the brace of a block stands on the line of its head: `if c {`");
   if (f->kind == T_ELSE) {
     return mend(c, f, "this `else` belongs to no `if`", "`else` follows the `}` of its `if`");
   }
-  if (f->kind == T_CATCH) return mend(c, f, "`catch` without a `try`", "write `try { ... } catch e { ... }`");
+  if (f->kind == T_CATCH)
+    return mend(c, f, "`catch` without a `try`", "write `try { ... } catch e { ... }`");
   const Tok *attempt = NULL;
   for (uint32_t i = c->start; i < c->at; i++) if (tok(c, i)->kind == T_TRY) attempt = tok(c, i);
   if (f->kind == T_NL && attempt && accepts(c, T_ELSE))
-    return mend(c, attempt, "`try` needs what to do on failure", "write `try x else 0` or `try { ... } catch e { ... }`");
+    return mend(c, attempt, "`try` needs what to do on failure",
+                "write `try x else 0` or `try { ... } catch e { ... }`");
   if (f->kind == T_NL && accepts(c, T_LBRACE) && !accepts(c, T_INT))  {
     const Tok *next = tok(c, c->at + 1);
     if (next->kind == T_LREC) c->p->toks.items[c->at + 1].flags |= TOK_BAD;
     if (next->kind == T_LREC)
-      return mend(c, next, "this brace stands on a line of its own", "the brace of a block stands on the line of its head");
-    if (k == T_FN) return mend(c, c->prev, "this function has no body", "write `fn f(x) = ...` or `fn f(x) { ... }`");
+      return mend(c, next, "this brace stands on a line of its own",
+                  "the brace of a block stands on the line of its head");
+    if (k == T_FN)
+      return mend(c, c->prev, "this function has no body",
+                  "write `fn f(x) = ...` or `fn f(x) { ... }`");
   }
   if (c->prev->kind == T_ELSE && starts_operand(f->kind))
     return mend(c, f, "the branches of `if` are blocks", "write `else { ... }`");
-  if (k == T_IF && starts_operand(f->kind) && accepts(c, T_LBRACE) && !accepts(c, T_INT) && c->prev->kind == T_RPAREN)
+  if (k == T_IF && starts_operand(f->kind) && accepts(c, T_LBRACE) && !accepts(c, T_INT) &&
+      c->prev->kind == T_RPAREN)
     return mend(c, f, "a block stands in braces", "write `if c { ... }`");
   if (f->kind == T_LBRACE && (k == T_NAME || k == T_LET) && !accepts(c, T_LBRACE))
-    return mend(c, f, "no block can stand here", "a block follows `if`, `for`, `fn`, `=>` ...; a record is written `{a: 1}`");
+    return mend(c, f, "no block can stand here",
+                "a block follows `if`, `for`, `fn`, `=>` ...; a record is written `{a: 1}`");
   return false;
 }
 
@@ -216,14 +241,18 @@ static bool operators(Case *c) {
   if ((f->kind == T_DOTDOT || f->kind == T_DOTDOTEQ) && accepts(c, T_PLUS))
     return mend(c, f, "ranges do not chain", "put one of them in brackets");
   if ((f->kind == T_IF || f->kind == T_TRY) && accepts(c, T_INT))
-    return mend(c, f, f->kind == T_IF ? "as an operand `if` takes brackets" : "as an operand `try` takes brackets",
-                f->kind == T_IF ? "write `1 + (if c { a } else { b })`" : "write `1 + (try x else 0)`");
+    return mend(c, f,
+                f->kind == T_IF ? "as an operand `if` takes brackets"
+                                : "as an operand `try` takes brackets",
+                f->kind == T_IF ? "write `1 + (if c { a } else { b })`"
+                                : "write `1 + (try x else 0)`");
   if (f->kind == T_NOT && accepts(c, T_INT))
     return mend(c, f, "`not` is looser than this operator", "put `(not x)` in brackets");
   if (f->kind == T_ARROW) {
     if (tok_ends_operand(c->prev->kind) && c->prev->kind == T_RPAREN && c->first->kind == T_NAME)
       return mend(c, f, "functions are declared with `fn`", "write `fn f(x) = ...`");
-    return mend(c, f, "before `=>` stand the parameters of a lambda", "write `x => x^2` or `(x, y) => x * y`; as an operand it takes brackets");
+    return mend(c, f, "before `=>` stand the parameters of a lambda",
+                "write `x => x^2` or `(x, y) => x * y`; as an operand it takes brackets");
   }
   if (f->kind == T_SEMICOLON)
     return mend(c, f, "`;` cannot stand inside brackets", "separate items by `,`");
@@ -234,7 +263,8 @@ static bool operators(Case *c) {
 
 static bool lambda_brackets(Case *c) {
   if (c->found->kind != T_LPAREN_LAMBDA || c->prev->kind != T_NAME) return false;
-  return mend(c, c->prev, "functions are declared with `fn`", "write `fn f(x) = ...`, or a lambda `x => ...`");
+  return mend(c, c->prev, "functions are declared with `fn`",
+              "write `fn f(x) = ...`, or a lambda `x => ...`");
 }
 
 /* ---- the general message ------------------------------------------------------------ */
@@ -282,7 +312,8 @@ static void expected_list(Case *c, Expected *e) {
     if (value && (k == T_COLON || k == T_FOR)) continue;
     expect(e, single[i].text);
   }
-  if (accepts(c, T_NL) && !(value && e->n == 1 && c->prev->kind == T_NL)) expect(e, "the end of the line");
+  if (accepts(c, T_NL) && !(value && e->n == 1 && c->prev->kind == T_NL))
+    expect(e, "the end of the line");
 }
 
 static void general(Case *c) {
@@ -302,9 +333,11 @@ static void general(Case *c) {
     source_locate(c->p->source, c->found->start, &line2, &column);
     if (line != line2) diag_second(d, c->p->source, span(open), "in the bracket opened here");
   }
-  if (open && (c->found->flags & TOK_FIRST) && starts_operand(c->found->kind) && accepts(c, T_COMMA))
+  if (open && (c->found->flags & TOK_FIRST) && starts_operand(c->found->kind) &&
+      accepts(c, T_COMMA))
     diag_help(d, "is a `,` missing at the end of the line above?");
-  bool word = c->found->text && accepts(c, T_NAME) && c->found->kind != T_NAME && c->found->kind != T_STR;
+  bool word =
+      c->found->text && accepts(c, T_NAME) && c->found->kind != T_NAME && c->found->kind != T_STR;
   if (word) diag_help(d, "`%s` is a word of the language; choose another name", c->found->text);
   buf_free(&b);
 }

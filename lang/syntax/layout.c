@@ -54,9 +54,21 @@ bool tok_ends_operand(int k) {
 static bool is_binary_operator(int k) {
   switch (k) {
   case T_PLUS: case T_MINUS: case T_STAR: case T_SLASH: case T_FLOORDIV: case T_PERCENT: case T_AT:
-  case T_CARET: case T_EQ: case T_NE: case T_LT: case T_LE: case T_GT: case T_GE: case T_AND: case T_OR:
+  case T_CARET:
+  case T_EQ:
+  case T_NE:
+  case T_LT:
+  case T_LE:
+  case T_GT:
+  case T_GE:
+  case T_AND:
+  case T_OR:
   case T_IN: case T_DOTDOT: case T_DOTDOTEQ: case T_ASSIGN: case T_ADD_ASSIGN: case T_SUB_ASSIGN:
-  case T_MUL_ASSIGN: case T_DIV_ASSIGN: case T_FLOORDIV_ASSIGN: case T_MOD_ASSIGN: case T_POW_ASSIGN:
+  case T_MUL_ASSIGN:
+  case T_DIV_ASSIGN:
+  case T_FLOORDIV_ASSIGN:
+  case T_MOD_ASSIGN:
+  case T_POW_ASSIGN:
   case T_MATMUL_ASSIGN: case T_ARROW: case T_COMMA: return true;
   }
   return false;
@@ -76,7 +88,9 @@ static Tok *put(Layout *l, Tok t) {
 }
 
 static void synth(Layout *l, int kind, uint32_t at, uint16_t flags) {
-  put(l, (Tok){.kind = (uint16_t)kind, .flags = (uint16_t)(TOK_SYNTH | flags), .start = at, .end = at});
+  put(l,
+      (Tok){
+          .kind = (uint16_t)kind, .flags = (uint16_t)(TOK_SYNTH | flags), .start = at, .end = at});
 }
 
 static bool at_start(Layout *l) {
@@ -135,7 +149,8 @@ static void operator_line(Layout *l, const Tok *t) {
   else if (t->kind == T_ASSIGN || t->kind == T_COMMA || t->kind == T_ARROW)
     diag_help(d, "put it at the end of line %u", line_of(l, before));
   else
-    diag_help(d, "put it in brackets with line %u, or end that line with the operator", line_of(l, before));
+    diag_help(d, "put it in brackets with line %u, or end that line with the operator",
+              line_of(l, before));
 }
 
 /* A raw newline (or several) before token `next`. */
@@ -153,7 +168,8 @@ static void raw_newline(Layout *l, const Tok *nl) {
     if (is_binary_operator(next->kind) && !(sign && top(l)->block == BLOCK_TERMS)) {
       operator_line(l, next);
       if (next->kind == T_FLOORDIV)            /* a comment of another language */
-        while (raw(l, l->i) && (raw(l, l->i)->kind != T_NL || raw(l, l->i)->start < next->end)) l->i++;
+        while (raw(l, l->i) && (raw(l, l->i)->kind != T_NL || raw(l, l->i)->start < next->end))
+          l->i++;
       return;
     }
   }
@@ -162,17 +178,25 @@ static void raw_newline(Layout *l, const Tok *nl) {
 
 /* ---- words of blocks ------------------------------------------------------------- */
 
-static const struct { const char *word; uint8_t block; int kind; char next; } words[] = {
-  /* next: N a name, P a name or a bracket, B a brace, X anything but = . ( [ */
-  {"input", BLOCK_FILE, T_INPUT, 'N'},
-  {"param", BLOCK_ATTENTION, T_PARAM, 'N'}, {"param", BLOCK_MODEL, T_PARAM, 'N'},
-  {"binary", BLOCK_ATTENTION, T_BINARY_WORD, 'N'}, {"spin", BLOCK_ATTENTION, T_BINARY_WORD, 'N'},
-  {"minimize", BLOCK_ATTENTION, T_BINARY_WORD, 'X'}, {"maximize", BLOCK_ATTENTION, T_BINARY_WORD, 'X'},
-  {"subject", BLOCK_ATTENTION, T_BINARY_WORD, 'N'},
-  {"sweep", BLOCK_EXPERIMENT, T_SWEEP, 'P'}, {"repeat", BLOCK_EXPERIMENT, T_REPEAT, 'N'},
-  {"record", BLOCK_EXPERIMENT, T_RECORD, 'N'}, {"curve", BLOCK_EXPERIMENT, T_CURVE, 'N'},
-  {"artifact", BLOCK_EXPERIMENT, T_ARTIFACT, 'N'}, {"report", BLOCK_EXPERIMENT, T_REPORT, 'B'},
-  {"budget", BLOCK_EXPERIMENT, T_BUDGET, 'B'}, {"claim", BLOCK_REPORT, T_CLAIM, 'C'},
+static const struct { const char *word; uint8_t block; int kind; char next;
+} words[] = {
+    /* next: N a name, P a name or a bracket, B a brace, X anything but = . ( [ */
+    {"input", BLOCK_FILE, T_INPUT, 'N'},
+    {"param", BLOCK_ATTENTION, T_PARAM, 'N'},
+    {"param", BLOCK_MODEL, T_PARAM, 'N'},
+    {"binary", BLOCK_ATTENTION, T_BINARY_WORD, 'N'},
+    {"spin", BLOCK_ATTENTION, T_BINARY_WORD, 'N'},
+    {"minimize", BLOCK_ATTENTION, T_BINARY_WORD, 'X'},
+    {"maximize", BLOCK_ATTENTION, T_BINARY_WORD, 'X'},
+    {"subject", BLOCK_ATTENTION, T_BINARY_WORD, 'N'},
+    {"sweep", BLOCK_EXPERIMENT, T_SWEEP, 'P'},
+    {"repeat", BLOCK_EXPERIMENT, T_REPEAT, 'N'},
+    {"record", BLOCK_EXPERIMENT, T_RECORD, 'N'},
+    {"curve", BLOCK_EXPERIMENT, T_CURVE, 'N'},
+    {"artifact", BLOCK_EXPERIMENT, T_ARTIFACT, 'N'},
+    {"report", BLOCK_EXPERIMENT, T_REPORT, 'B'},
+    {"budget", BLOCK_EXPERIMENT, T_BUDGET, 'B'},
+    {"claim", BLOCK_REPORT, T_CLAIM, 'C'},
 };
 
 static bool follows(char rule, const Tok *t) {
@@ -227,8 +251,11 @@ static void open_bracket(Layout *l, Tok t, int kind, BlockKind block) {
   }
   t.kind = (uint16_t)kind;
   if (!put(l, t)) return;
-  l->stack[++l->depth] = (Open){.open = (uint16_t)kind, .block = (uint8_t)block, .pending = BLOCK_PLAIN,
-                                .tok = p->toks.n - 1, .indent = l->indent};
+  l->stack[++l->depth] = (Open){.open = (uint16_t)kind,
+                                .block = (uint8_t)block,
+                                .pending = BLOCK_PLAIN,
+                                .tok = p->toks.n - 1,
+                                .indent = l->indent};
   if (kind == T_LBRACE) l->level++;
 }
 
@@ -253,7 +280,8 @@ static void close_synth(Layout *l, uint32_t at) {
 static const Tok *opener(Layout *l, int depth) { return &l->p->toks.items[l->stack[depth].tok]; }
 
 static void unclosed(Layout *l, Span at, int open, Span second, const char *why) {
-  Diag *d = diag_add(l->p->diags, DIAG_ERROR, l->p->source, at, "this `%s` is not closed", glyph(open));
+  Diag *d =
+      diag_add(l->p->diags, DIAG_ERROR, l->p->source, at, "this `%s` is not closed", glyph(open));
   diag_second(d, l->p->source, second, "%s", why);
   diag_help(d, "close it with `%s`", glyph(closer_of(open)));
 }
@@ -306,7 +334,8 @@ static void close_bracket(Layout *l, Tok t) {
 /* In an open bracket, a line that can only be a statement: the bracket was
  * forgotten on the lines above.                                              */
 static bool statement_line(Layout *l, const Tok *t) {
-  if (!(t->flags & TOK_FIRST) || !l->depth || is_block(top(l)) || !closer_of(top(l)->open)) return false;
+  if (!(t->flags & TOK_FIRST) || !l->depth || is_block(top(l)) || !closer_of(top(l)->open))
+    return false;
   switch (t->kind) {
   case T_LET: case T_VAR: case T_FN: case T_RETURN: case T_WHILE: case T_IMPORT: case T_BREAK:
   case T_CONTINUE: case T_KEEP: case T_WITH: case T_ATTENTION: case T_HAMILTONIAN: case T_CIRCUIT:
@@ -320,7 +349,8 @@ static bool statement_line(Layout *l, const Tok *t) {
 }
 
 static void close_forgotten(Layout *l, Tok *t) {
-  unclosed(l, span_of(opener(l, l->depth)), top(l)->open, span_of(t), "a new statement begins here");
+  unclosed(l, span_of(opener(l, l->depth)), top(l)->open, span_of(t),
+           "a new statement begins here");
   uint32_t at = last(l)->end;
   while (l->depth && !is_block(top(l)) && closer_of(top(l)->open)) close_synth(l, at);
   last(l)->flags |= TOK_BAD;
@@ -428,7 +458,8 @@ static void finish(Layout *l) {
     if (last(l)) last(l)->flags |= TOK_BAD;
   }
   const Tok *t = last(l);
-  if (t && !continues_after(t->kind) && t->kind != T_ELSE && t->kind != T_TRY) synth(l, T_NL, end, TOK_END | (p->bad_end ? TOK_BAD : 0));
+  if (t && !continues_after(t->kind) && t->kind != T_ELSE && t->kind != T_TRY)
+    synth(l, T_NL, end, TOK_END | (p->bad_end ? TOK_BAD : 0));
 }
 
 void layout(Parse *p) {

@@ -113,7 +113,10 @@ static const struct { uint32_t cp; const char *what; int kind; const char *help;
 static void curly_string(Scan *s, const char *from) {
   const char *c = s->cur;
   while (c < s->lim && *c != '\n' && *c != '\r') {
-    if (s->lim - c >= 3 && c[0] == '\xe2' && c[1] == '\x80' && (c[2] & 0xfe) == (from[2] & 0xfe)) { c += 3; break; }
+    if (s->lim - c >= 3 && c[0] == '\xe2' && c[1] == '\x80' && (c[2] & 0xfe) == (from[2] & 0xfe)) {
+      c += 3;
+      break;
+    }
     c++;
   }
   Tok *t = scan_emit(s, T_STR, from, c);
@@ -143,10 +146,15 @@ void scan_odd(Scan *s, const char *from) {
   bool shows = cp != 0xa0 && cp != 0x200b && cp != 0xfeff;
   Diag *d;
   if (!shows) d = scan_error(s, from, end, "%s (U+%04X) in the text", what, (unsigned)cp);
-  else if (what) d = scan_error(s, from, end, "`%.*s` is %s (U+%04X)", (int)(end - from), from, what, (unsigned)cp);
+  else if (what)
+    d = scan_error(s, from, end, "`%.*s` is %s (U+%04X)", (int)(end - from), from, what,
+                   (unsigned)cp);
   else d = scan_error(s, from, end, "`%.*s` means nothing here", (int)(end - from), from);
   if (help) diag_help(d, "%s", help);
-  if (cp == 0x201c || cp == 0x201d || cp == 0x2018 || cp == 0x2019) { curly_string(s, from); return; }
+  if (cp == 0x201c || cp == 0x201d || cp == 0x2018 || cp == 0x2019) {
+    curly_string(s, from);
+    return;
+  }
   if (kind) scan_emit(s, kind, from, end);
 }
 
@@ -205,7 +213,8 @@ static void unknown_unit(Scan *s, const char *number, const char *word, const ch
     if (strcasecmp(units[i].name, text) == 0) best = units[i].name;
   int digits = (int)(word - number);
   if (best) diag_help(d, "did you mean `%.*s%s`?", digits, number, best);
-  else if ((*word == 'e' || *word == 'E') && n == 1) diag_help(d, "an exponent has digits: `%.*se3`", digits, number);
+  else if ((*word == 'e' || *word == 'E') && n == 1)
+    diag_help(d, "an exponent has digits: `%.*se3`", digits, number);
   else diag_help(d, "a product is written `%.*s * %.*s`", digits, number, n, word);
 }
 
@@ -221,7 +230,8 @@ static bool plain_digits(const char *from, const char *to, char *buf, size_t cap
   return true;
 }
 
-static void integer(Scan *s, const char *from, const char *to, const char *digits, int base, Tok *t) {
+static void integer(Scan *s, const char *from, const char *to, const char *digits, int base,
+                    Tok *t) {
   errno = 0;
   char *end;
   long long v = strtoll(digits, &end, base);
@@ -283,13 +293,49 @@ void scan_number(Scan *s, const char *from, int base, bool real) {
   }
 }
 
+/* ---- operators of other languages ------------------------------------------------ */
+
+static const struct { const char *text; int kind; const char *help; } foreign[] = {
+  {"**", T_CARET, "powers are written `x^2`"}, {"**=", T_POW_ASSIGN, "write `x ^= 2`"},
+  {"&&", T_AND, "write `and`"}, {"||", T_OR, "write `or`"}, {"&", T_AND, "write `and`"},
+  {"|", T_OR, "write `or`, or `|>` to pass a value on"}, {"!", T_NOT, "write `not`"},
+  {"===", T_EQ, "write `==`"}, {"!==", T_NE, "write `!=`"}, {"<>", T_NE, "write `!=`"},
+  {"=<", T_LE, "write `<=`"}, {":=", T_ASSIGN, "write `let x = ...`, or `x = ...` for a `var`"},
+  {"->", T_ARROW, "a lambda is written `x => x^2`"}, {"...", T_DOTDOT, "a range is written `0..n`"},
+  {"++", T_PLUS, "there is no unary `+`; to count up write `x += 1`"},
+  {"--", 0, "to count down write `x -= 1`"},
+};
+
+void scan_foreign(Scan *s, const char *from) {
+  size_t n = (size_t)(s->cur - from);
+  s->flags |= TOK_BAD;
+  if (n == 2 && memcmp(from, "/*", 2) == 0) {
+    diag_help(scan_error(s, from, s->cur, "`/*` does not start a comment"),
+              "comments start with `#` and run to the end of the line");
+    const char *c = s->cur;
+    while (c < s->lim && !(c[0] == '*' && c + 1 < s->lim && c[1] == '/')) c++;
+    s->cur = c < s->lim ? c + 2 : s->lim;
+    return;
+  }
+  for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+    if (strlen(foreign[i].text) != n || memcmp(foreign[i].text, from, n) != 0) continue;
+    diag_help(scan_error(s, from, s->cur, "`%s` is not an operator", foreign[i].text), "%s",
+              foreign[i].help);
+    if (foreign[i].kind) scan_emit(s, foreign[i].kind, from, s->cur);
+    return;
+  }
+}
+
 /* ---- quotes ----------------------------------------------------------------- */
 
 void scan_quote(Scan *s, const char *from) {
   Toks *raw = &s->p->raw;
   const Tok *prev = raw->n ? &raw->items[raw->n - 1] : NULL;
   bool closes = prev && (tok_ends_operand(prev->kind) || prev->kind == T_RBRACE);
-  if (closes && !(s->flags & (TOK_SPACE | TOK_FIRST))) { scan_emit(s, T_QUOTE, from, s->cur); return; }
+  if (closes && !(s->flags & (TOK_SPACE | TOK_FIRST))) {
+    scan_emit(s, T_QUOTE, from, s->cur);
+    return;
+  }
   const char *end = s->cur;
   while (end < s->lim && *end != '\'' && *end != '\n' && *end != '\r') end++;
   if (end < s->lim && *end == '\'') {
@@ -299,7 +345,8 @@ void scan_quote(Scan *s, const char *from) {
   } else {
     end = s->cur;
     diag_help(scan_error(s, from, end, "`'` without an operand before it"),
-              "the transpose follows its operand without a space: `x'`; strings stand in \"double quotes\"");
+              "the transpose follows its operand without a space: `x'`; strings stand in \"double "
+              "quotes\"");
   }
   s->flags |= TOK_BAD;
   Tok *t = scan_emit(s, T_STR, from, end);

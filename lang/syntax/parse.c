@@ -17,7 +17,8 @@ static uint32_t end_of_statement(Parse *p, uint32_t at) {
 
 static bool unsupported(Parse *p, void *parser, uint32_t at) {
   Tok t = p->toks.items[at];
-  bool start = at == 0 || p->toks.items[at - 1].kind == T_NL || p->toks.items[at - 1].kind == T_LBRACE;
+  bool start =
+      at == 0 || p->toks.items[at - 1].kind == T_NL || p->toks.items[at - 1].kind == T_LBRACE;
   if (!start) return false;
   const Tok *next = at + 1 < p->toks.n ? &p->toks.items[at + 1] : NULL;
   Diag *d;

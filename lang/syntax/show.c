@@ -104,11 +104,13 @@ static void put_place(Buf *o, Source *s, const Mark *m, int n, int width, const 
 }
 
 static void put_gap_line(Buf *o, uint32_t upper, uint32_t lower, int width, const Colours *c) {
-  if (lower > upper + 1) buf_format(o, "%s%*s...%s\n", c->blue, width > 2 ? width - 2 : 0, "", c->off);
+  if (lower > upper + 1)
+    buf_format(o, "%s%*s...%s\n", c->blue, width > 2 ? width - 2 : 0, "", c->off);
 }
 
 /* Both places, the upper one first; one line when they share it. */
-static void put_places(Buf *o, const Diag *g, uint32_t line, uint32_t line2, int width, const Colours *c) {
+static void put_places(Buf *o, const Diag *g, uint32_t line, uint32_t line2, int width,
+                       const Colours *c) {
   Mark first = {g->span, '^', g->label, g->level == DIAG_ERROR ? c->red : c->yellow};
   Mark second = {g->span2, '-', g->label2, c->blue};
   if (!g->label2 || !g->source2) { put_place(o, g->source, &first, 1, width, c); return; }
@@ -140,7 +142,8 @@ static void show(const Diag *g, Buf *o, const Colours *c) {
     source_locate(g->source, g->span.start, &line, &column);
     if (g->label2 && g->source2) source_locate(g->source2, g->span2.start, &line2, &column2);
     width = digits(line > line2 ? line : line2);
-    buf_format(o, "%s%*s-->%s %s:%u:%u\n", c->blue, width, "", c->off, g->source->name, line, column);
+    buf_format(o, "%s%*s-->%s %s:%u:%u\n", c->blue, width, "", c->off, g->source->name, line,
+               column);
     buf_format(o, "%s%*s |%s\n", c->blue, width, "", c->off);
     put_places(o, g, line, line2, width, c);
   }

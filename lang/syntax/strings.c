@@ -14,7 +14,9 @@ static void add_utf8(Buf *b, uint32_t c) {
   else if (c < 0x800) {
     t[0] = (char)(0xc0 | c >> 6); t[1] = (char)(0x80 | (c & 63)); buf_bytes(b, t, 2);
   } else if (c < 0x10000) {
-    t[0] = (char)(0xe0 | c >> 12); t[1] = (char)(0x80 | (c >> 6 & 63)); t[2] = (char)(0x80 | (c & 63));
+    t[0] = (char)(0xe0 | c >> 12);
+    t[1] = (char)(0x80 | (c >> 6 & 63));
+    t[2] = (char)(0x80 | (c & 63));
     buf_bytes(b, t, 3);
   } else {
     t[0] = (char)(0xf0 | c >> 18); t[1] = (char)(0x80 | (c >> 12 & 63));
@@ -34,7 +36,10 @@ static const char *numeric_escape(Scan *s, const char *from, const char *c, bool
   uint32_t v = 0;
   int n = 0;
   if (braces && (c == s->lim || *c++ != '{')) goto bad;
-  while (c < s->lim && hex_digit(*c) >= 0 && n < (braces ? 6 : 2)) { v = v * 16 + (uint32_t)hex_digit(*c++); n++; }
+  while (c < s->lim && hex_digit(*c) >= 0 && n < (braces ? 6 : 2)) {
+    v = v * 16 + (uint32_t)hex_digit(*c++);
+    n++;
+  }
   if (n == 0 || (!braces && n != 2)) goto bad;
   if (braces && (c == s->lim || *c++ != '}')) goto bad;
   if (v == 0 || v > 0x10ffff || (v >= 0xd800 && v < 0xe000) || (!braces && v > 0x7f)) goto bad;
@@ -86,7 +91,8 @@ static void emit_piece(Scan *s, int kind, const char *from, const char *to, cons
 static void hole_unclosed(Scan *s, uint32_t quote) {
   const char *at = s->base + quote;
   uint32_t opener = s->holes[--s->nholes].start;
-  Diag *d = scan_error(s, s->base + opener, s->base + opener + 1, "a hole in this string has no end on its line");
+  Diag *d = scan_error(s, s->base + opener, s->base + opener + 1,
+                       "a hole in this string has no end on its line");
   diag_help(d, "a hole is closed by `}`; a literal brace is written `\\{`");
   Buf none = {0};
   s->flags |= TOK_BAD;
@@ -111,8 +117,10 @@ static void piece(Scan *s, const char *from, uint32_t opener, bool triple, bool 
     }
     if (over) {
       Span open = {opener, opener + (triple ? 3 : 1)};
-      Diag *d = scan_error(s, s->base + opener, first ? c : s->base + open.end, "this string has no end");
-      diag_help(d, triple ? "close it with `\"\"\"`" : "close it with `\"`; text of several lines stands in `\"\"\"`");
+      Diag *d =
+          scan_error(s, s->base + opener, first ? c : s->base + open.end, "this string has no end");
+      diag_help(d, triple ? "close it with `\"\"\"`"
+                          : "close it with `\"`; text of several lines stands in `\"\"\"`");
       s->flags |= TOK_BAD;
       if (triple && s->p->diags->errors == 1) s->p->incomplete = true;
       emit_piece(s, last, from, c, &b);
@@ -126,7 +134,8 @@ static void piece(Scan *s, const char *from, uint32_t opener, bool triple, bool 
     if (*c == '\0') { scan_odd(s, c); break; }
     if (*c == '{') {
       if (s->nholes == (int)(sizeof s->holes / sizeof *s->holes)) {
-        diag_help(scan_error(s, c, c + 1, "strings are nested too deeply"), "name the inner text with `let`");
+        diag_help(scan_error(s, c, c + 1, "strings are nested too deeply"),
+                  "name the inner text with `let`");
         s->p->fatal = true;
         break;
       }
@@ -154,9 +163,11 @@ static void hole_end(Scan *s, const char *from, const char *format, const char *
   uint32_t opener = s->holes[s->nholes - 1].start;
   bool triple = s->holes[--s->nholes].triple;
   Toks *raw = &s->p->raw;
-  bool empty = raw->n && (raw->items[raw->n - 1].kind == T_STR_BEGIN || raw->items[raw->n - 1].kind == T_STR_MID);
+  bool empty = raw->n && (raw->items[raw->n - 1].kind == T_STR_BEGIN ||
+                          raw->items[raw->n - 1].kind == T_STR_MID);
   if (empty) {
-    diag_help(scan_error(s, from - 1, end, "this hole is empty"), "a literal brace is written `\\{`");
+    diag_help(scan_error(s, from - 1, end, "this hole is empty"),
+              "a literal brace is written `\\{`");
     raw->items[raw->n - 1].flags |= TOK_BAD;
   }
   int holes = s->nholes;
@@ -195,7 +206,8 @@ void scan_hole_broken(Scan *s, const char *from) {
   uint32_t opener = s->holes[s->nholes - 1].start;
   bool triple = s->holes[s->nholes - 1].triple;
   Diag *d = scan_error(s, s->base + opener, s->base + opener + 1,
-                       triple ? "this string has no end" : "a hole in this string has no end on its line");
+                       triple ? "this string has no end"
+                              : "a hole in this string has no end on its line");
   diag_help(d, "a hole is closed by `}`; a literal brace is written `\\{`");
   if (triple && s->p->diags->errors == 1) s->p->incomplete = true;
   Buf none = {0};
@@ -205,7 +217,10 @@ void scan_hole_broken(Scan *s, const char *from) {
     emit_piece(s, T_HOLE_END, from, from, &none);
     emit_piece(s, T_STR_END, from, from, &none);
     Toks *raw = &s->p->raw;
-    if (raw->n >= 2) { raw->items[raw->n - 2].text = NULL; raw->items[raw->n - 1].flags |= TOK_BAD; }
+    if (raw->n >= 2) {
+      raw->items[raw->n - 2].text = NULL;
+      raw->items[raw->n - 1].flags |= TOK_BAD;
+    }
   }
   s->cur = from;         /* the newline is read again, outside the string */
 }

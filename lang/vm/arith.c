@@ -275,7 +275,7 @@ static int tensor_pair(Vm *vm, BinOp op, Value a, Value b, unsigned reuse, Value
     Value s = ta ? b : a;
     Tensor *t = AS_TENSOR(ta ? a : b);
     double x;
-    if (as_double(s, &x)) {
+    if (as_double(s, &x) && op < BIN_AND) {
       r = op_binary_scalar(vm->rt, op, t, x, s.tag != V_FLOAT, !ta, ta ? reuse & 1 : reuse >> 1);
     } else {
       Tensor *z = value_to_tensor(vm, s);

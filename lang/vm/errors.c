@@ -95,9 +95,20 @@ Value error_value(Vm *vm) {
   return value_obj(r);
 }
 
+static bool same_entry(const TraceEntry *a, const TraceEntry *b) {
+  return a->source == b->source && a->span.start == b->span.start && a->function == b->function;
+}
+
+/* Recursion shows its line once. */
 static void trace_text(Vm *vm, Buf *out) {
+  int repeats = 0;
   for (int k = 0; k + 1 < vm->n_trace; k++) {
     const TraceEntry *callee = &vm->trace[k], *caller = &vm->trace[k + 1];
+    if (k && same_entry(callee, callee - 1) && same_entry(caller, caller - 1)) {
+      if (!repeats++) buf_text(out, "... and again\n");
+      continue;
+    }
+    repeats = 0;
     uint32_t line, column;
     source_locate(caller->source, caller->span.start, &line, &column);
     buf_format(out, "in `%s`, called at %s:%u:%u\n", callee->function ? callee->function->data : "a function",

@@ -16,6 +16,8 @@ enum { IMAGE_DEPTH = 200 };
 
 const struct RunOptions *vm_run_options(Vm *vm) { return vm->hooks.run; }
 
+void vm_hide_progress(Vm *vm) { vm->hooks.progress = false; }
+
 /* ---- writing ---------------------------------------------------------------- */
 
 static int write_value(Vm *vm, Value v, Buf *out, int depth);
@@ -192,11 +194,21 @@ static Proto *search(const Reader *r, const char *module, const uint8_t hash[32]
   return NULL;
 }
 
-/* Loads a module that holds functions of a stored value. */
+/* Loads a module that holds functions of a stored value: "prelude/train.qa" by
+ * reading one of its names, "nn.qa" and "/path/lib.qa" by importing them. */
 static int module_require(Vm *vm, const char *key) {
-  (void)vm;
-  (void)key;
-  return 0;
+  size_t n = strlen(key);
+  Value v = NIL_VALUE;
+  for (const EmbeddedName *e = embedded_names; e->name; e++)
+    if (strcmp(e->path, key) == 0) return vm_global(vm, e->name, &v);
+  if (n < 4 || strcmp(key + n - 3, ".qa") != 0) return 0; /* the script itself is loaded */
+  char stem[256];
+  bool file = strchr(key, '/') != NULL;
+  snprintf(stem, sizeof stem, "%.*s", (int)(n - 3 < 255 ? n - 3 : 255), key);
+  Source here = {0};
+  int rc = module_import(vm, &here, file ? key : stem, file, &v);
+  value_unref(vm, v);
+  return rc;
 }
 
 /* ---- reading -------------------------------------------------------------------- */

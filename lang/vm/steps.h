@@ -117,12 +117,11 @@ static int slow_truth(Vm *vm, Instr w, Value *R, bool *hit) {
   return 0;
 }
 
-/* The left side of a non-short-circuiting `and` or `or` must fit. */
+/* The left side of an `and` or `or` that does not decide at once must fit. */
 static int check_logic(Vm *vm, bool is_and, Value v) {
   Value out;
-  if (value_logic(vm, is_and, v, value_bool(is_and), &out)) return 1;
-  value_unref(vm, out);
-  return 0;
+  if (value_is(v, OBJ_TENSOR) && AS_TENSOR(v)->dtype == DT_BOOL) return 0;
+  return value_logic(vm, is_and, v, v, &out);
 }
 
 static __attribute__((noinline)) int slow_global(Vm *vm, const Proto *p, uint32_t slot, Value *r) {

@@ -100,6 +100,15 @@ static int row_block(Size s, Operand A, Operand B, char *c, int64_t ldc, int64_t
   return product(s, A, B, c + (size_t)(i0 * ldc) * size, ldc);
 }
 
+int matmul_serial(DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, bool ta,
+                  const void *b, int64_t ldb, bool tb, void *c, int64_t ldc) {
+  Size s = {m, n, k, d};
+  Operand A = {a, lda, ta}, B = {b, ldb, tb};
+  int bad = 0;
+  for (int64_t i0 = 0; i0 < m; i0 += ROW_BLOCK) bad |= row_block(s, A, B, c, ldc, i0);
+  return bad;
+}
+
 int matmul_raw(Rt *rt, DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                bool ta, const void *b, int64_t ldb, bool tb, void *c, int64_t ldc) {
   Size s = {m, n, k, d};

@@ -9,6 +9,10 @@
 int matmul_raw(Rt *rt, DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                bool ta, const void *b, int64_t ldb, bool tb, void *c, int64_t ldc);
 
+/* The same product on this thread alone: for use inside parallel regions. */
+int matmul_serial(DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, bool ta,
+                  const void *b, int64_t ldb, bool tb, void *c, int64_t ldc);
+
 /* Call once before using cblas or LAPACKE directly: sets one BLAS thread. */
 void blas_ready(void);
 

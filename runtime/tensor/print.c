@@ -14,7 +14,7 @@ typedef struct {
   const Tensor *t;
   Buf *out;
   bool sampled;
-  int width; /* of one element                                         */
+  int left, right; /* widest parts before and from the point, over all elements */
   int column;
   int64_t offset; /* of the current element, in elements                    */
 } Printer;
@@ -119,12 +119,34 @@ static void each_shown(Printer *p, int axis, Visit visit) {
   p->offset = base;
 }
 
+/* Characters before the point; all of them where there is none. */
+static int before_point(const char *s, size_t n) {
+  const char *point = memchr(s, '.', n);
+  return point && !memchr(s, 'i', n) ? (int)(point - s) : (int)n;
+}
+
 static void measure(Printer *p, const char *element) {
   Buf b = {0};
   put_element(&b, p->t->dtype, element);
-  if ((int)b.len > p->width) p->width = (int)b.len;
-  if (b.failed) p->out->failed = true;
+  if (b.failed || !b.data) p->out->failed = true;
+  else {
+    int left = before_point(b.data, b.len), right = (int)b.len - left;
+    if (left > p->left) p->left = left;
+    if (right > p->right) p->right = right;
+  }
   buf_free(&b);
+}
+
+/* Blanks around a cell's text, behind its first `lead` bytes, so that points
+ * stand in a column. */
+static void align(const Printer *p, Buf *cell, size_t lead) {
+  const char *text = cell->data + lead;
+  int left = before_point(text, cell->len - lead), right = (int)(cell->len - lead) - left;
+  Buf wide = {0};
+  buf_format(&wide, "%.*s%*s%s%*s", (int)lead, cell->data, p->left - left, "", text,
+             p->right - right, "");
+  buf_free(cell);
+  *cell = wide;
 }
 
 static void new_line(Printer *p, int depth) {
@@ -155,14 +177,7 @@ static void put_row(Printer *p, int axis) {
       size_t lead = cell.len;
       put_element(&cell, t->dtype,
                   t->data + (base + at * t->stride[axis]) * (int64_t)dtype_size[t->dtype]);
-      size_t len = cell.len - lead;
-      if (t->rank > 1 && len < (size_t)p->width) { /* right-aligned */
-        Buf wide = {0};
-        buf_format(&wide, "%s%*s%s", lead ? " " : "", (int)((size_t)p->width - len), "",
-                   cell.data + lead);
-        buf_free(&cell);
-        cell = wide;
-      }
+      if (t->rank > 1 && cell.data && !cell.failed) align(p, &cell, lead);
     }
     if (cell.failed || !cell.data) p->out->failed = true;
     else {

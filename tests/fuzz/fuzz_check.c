@@ -8,9 +8,19 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const rows[][2] = {
-  {"print", "*xs, sep = nil"}, {"sum", "x, axis = nil"}, {"exp", "x"}, {"zeros", "*shape, dtype = f64"},
-  {"randn", "*shape"}, {"reshape", "x, *shape"}, {"eye", "n"}, {"len", "x"}, {"inf", ""}, {"dot", "a, b"},
-  {"plot", "x, over = [1, (2)], by = \"a,b\", **opts"}, {"odd", "x,, =, *"}, {"map", "f, *xs"},
+    {"print", "*xs, sep = nil"},
+    {"sum", "x, axis = nil"},
+    {"exp", "x"},
+    {"zeros", "*shape, dtype = f64"},
+    {"randn", "*shape"},
+    {"reshape", "x, *shape"},
+    {"eye", "n"},
+    {"len", "x"},
+    {"inf", ""},
+    {"dot", "a, b"},
+    {"plot", "x, over = [1, (2)], by = \"a,b\", **opts"},
+    {"odd", "x,, =, *"},
+    {"map", "f, *xs"},
 };
 
 static const char *signature(void *user, const char *name) {
@@ -21,7 +31,9 @@ static const char *signature(void *user, const char *name) {
 static void names(void *user, void (*each)(const char *, void *), void *data) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) each(rows[i][0], data);
 }
-static int exports(void *user, const char *module, const char *name) { return strcmp(module, "nn") ? -1 : *name == 'l'; }
+static int exports(void *user, const char *module, const char *name) {
+  return strcmp(module, "nn") ? -1 : *name == 'l';
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const CheckEnv env = {NULL, signature, names, exports};

@@ -66,36 +66,74 @@ __attribute__((unused)) static void parses_to(const char *text, const char *want
   if (p.diags.n) diags_print(&p.diags, &b, false);
   else if (p.module->n == 1) tree_text(p.module->items[0], &b);
   else tree_text(p.module, &b);
-  if (!b.data || strcmp(b.data, want) != 0) fail_msg("%s\n  gives  %s\n  wanted %s", text, b.data, want);
+  if (!b.data || strcmp(b.data, want) != 0)
+    fail_msg("%s\n  gives  %s\n  wanted %s", text, b.data, want);
   buf_free(&b);
   parsed_free(&p);
 }
 
 /* A library for the checker: the signatures are those of the real one. */
 static const char *const library_rows[][2] = {
-  {"print", "*xs, sep = nil, end = nil"}, {"len", "x"}, {"sum", "x, axis = nil, keep = false"},
-  {"mean", "x, axis = nil, keep = false"}, {"prod", "x, axis = nil, keep = false"},
-  {"min", "*xs, axis = nil, keep = false"}, {"max", "*xs, axis = nil, keep = false"},
-  {"all", "x, axis = nil, keep = false"}, {"any", "x, axis = nil, keep = false"}, {"exp", "x"}, {"log", "x"},
-  {"cos", "x"}, {"sin", "x"}, {"tanh", "x"}, {"sqrt", "x"}, {"relu", "x"}, {"abs", "x"}, {"zeros", "*shape, dtype = \"f64\""},
-  {"ones", "*shape, dtype = \"f64\""}, {"randn", "*shape, dtype = \"f64\", seed = nil"},
-  {"arange", "start, stop = nil, step = 1, dtype = nil"}, {"linspace", "start, stop, n, endpoint = true"},
-  {"reshape", "x, *shape"}, {"shape", "x"}, {"cumsum", "x, axis = 0"}, {"dot", "a, b"}, {"dist2", "a, b"},
-  {"clip", "x, lo = nil, hi = nil"}, {"append", "xs, x"}, {"concat", "*xs, axis = 0"}, {"error", "message"},
-  {"map", "f, *xs"}, {"read_csv", "path"}, {"read_json", "path"}, {"glorot", "gain = 1.0"}, {"stack", "*xs, axis = 0"},
-  {"table", "x, rows = nil, cols = nil"}, {"plot", "x, over = nil, by = nil"}, {"digits", ""}, {"softmax", ""},
-  {"vit", "data, attn = nil, width = 64, depth = 2, heads = 4"}, {"accuracy", "model, data, batch = 256"},
-  {"fit", "model, data, epochs = nil, lr = 1e-3"}, {"noisy", "data, sigma"}, {"inf", ""}, {"pi", ""}, {"eye", "n, m = nil"},
+    {"print", "*xs, sep = nil, end = nil"},
+    {"len", "x"},
+    {"sum", "x, axis = nil, keep = false"},
+    {"mean", "x, axis = nil, keep = false"},
+    {"prod", "x, axis = nil, keep = false"},
+    {"min", "*xs, axis = nil, keep = false"},
+    {"max", "*xs, axis = nil, keep = false"},
+    {"all", "x, axis = nil, keep = false"},
+    {"any", "x, axis = nil, keep = false"},
+    {"exp", "x"},
+    {"log", "x"},
+    {"cos", "x"},
+    {"sin", "x"},
+    {"tanh", "x"},
+    {"sqrt", "x"},
+    {"relu", "x"},
+    {"abs", "x"},
+    {"zeros", "*shape, dtype = \"f64\""},
+    {"ones", "*shape, dtype = \"f64\""},
+    {"randn", "*shape, dtype = \"f64\", seed = nil"},
+    {"arange", "start, stop = nil, step = 1, dtype = nil"},
+    {"linspace", "start, stop, n, endpoint = true"},
+    {"reshape", "x, *shape"},
+    {"shape", "x"},
+    {"cumsum", "x, axis = 0"},
+    {"dot", "a, b"},
+    {"dist2", "a, b"},
+    {"clip", "x, lo = nil, hi = nil"},
+    {"append", "xs, x"},
+    {"concat", "*xs, axis = 0"},
+    {"error", "message"},
+    {"map", "f, *xs"},
+    {"read_csv", "path"},
+    {"read_json", "path"},
+    {"glorot", "gain = 1.0"},
+    {"stack", "*xs, axis = 0"},
+    {"table", "x, rows = nil, cols = nil"},
+    {"plot", "x, over = nil, by = nil"},
+    {"digits", ""},
+    {"softmax", ""},
+    {"vit", "data, attn = nil, width = 64, depth = 2, heads = 4"},
+    {"accuracy", "model, data, batch = 256"},
+    {"fit", "model, data, epochs = nil, lr = 1e-3"},
+    {"noisy", "data, sigma"},
+    {"inf", ""},
+    {"pi", ""},
+    {"eye", "n, m = nil"},
 };
 __attribute__((unused)) static const char *library_signature(void *user, const char *name) {
   for (size_t i = 0; i < sizeof library_rows / sizeof *library_rows; i++)
     if (strcmp(library_rows[i][0], name) == 0) return library_rows[i][1];
   return NULL;
 }
-__attribute__((unused)) static void library_names(void *user, void (*each)(const char *, void *), void *data) {
-  for (size_t i = 0; i < sizeof library_rows / sizeof *library_rows; i++) each(library_rows[i][0], data);
+__attribute__((unused)) static void library_names(void *user, void (*each)(const char *, void *),
+                                                  void *data) {
+  for (size_t i = 0; i < sizeof library_rows / sizeof *library_rows; i++)
+    each(library_rows[i][0], data);
 }
-__attribute__((unused)) static int library_exports(void *user, const char *module, const char *name) {
+__attribute__((unused)) static int library_exports(void *user, const char *module,
+                                                   const char *name) {
   if (strcmp(module, "nn") != 0) return -1;
   return strcmp(name, "linear") == 0 || strcmp(name, "block") == 0;
 }

@@ -43,7 +43,8 @@ static int one(const char *path, const char *name) {
     uint32_t line = 0, column;
     const Diag *g = p.diags.n ? &p.diags.items[0] : NULL;
     if (g) source_locate(g->source, g->span.start, &line, &column);
-    if (p.diags.n != 1) bad = printf("%s: %d diagnostics\n%s\n", name, p.diags.n, shown.data ? shown.data : "");
+    if (p.diags.n != 1)
+      bad = printf("%s: %d diagnostics\n%s\n", name, p.diags.n, shown.data ? shown.data : "");
     else if (!strstr(g->message, error) || line != want)
       bad = printf("%s: wanted `%s` at %u\n%s\n", name, error, want, shown.data);
     else if (help && (!g->help || !strstr(g->help, help)))

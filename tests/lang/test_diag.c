@@ -66,7 +66,8 @@ static void json(void **state) {
         "{\"type\":\"error\",\"message\":\"`a` was bound with `let` and cannot be assigned to\","
         "\"file\":\"test.qa\",\"line\":2,\"column\":1,\"end_line\":2,\"end_column\":2,"
         "\"help\":\"declare it with `var a = ...`\",\"second\":\"bound here\","
-        "\"second_place\":{\"type\":\"place\",\"file\":\"test.qa\",\"line\":1,\"column\":5,\"end_line\":1,\"end_column\":6}}\n");
+        "\"second_place\":{\"type\":\"place\",\"file\":\"test.qa\",\"line\":1,\"column\":5,\"end_"
+        "line\":1,\"end_column\":6}}\n");
 }
 
 static void order_and_limit(void **state) {
@@ -80,7 +81,8 @@ static void order_and_limit(void **state) {
   Buf b = {0};
   diags_print(&d, &b, false);
   assert_true(strstr(b.data, "first") < strstr(b.data, "second"));
-  for (int i = 0; i < 100; i++) diag_help(diag_add(&d, DIAG_ERROR, s, (Span){1, 2}, "more %d", i), "x");
+  for (int i = 0; i < 100; i++)
+    diag_help(diag_add(&d, DIAG_ERROR, s, (Span){1, 2}, "more %d", i), "x");
   assert_int_equal(d.n, 20);
   assert_int_equal(d.errors, 102);
   b.len = 0;
@@ -94,7 +96,8 @@ static void order_and_limit(void **state) {
 
 static void places(void **state) {
   Source *s = source_new("t", NULL, "a\r\nbé\rc\n", 10);
-  static const uint32_t want[][3] = {{0, 1, 1}, {3, 2, 1}, {6, 2, 3}, {7, 3, 1}, {9, 4, 1}, {99, 4, 1}};
+  static const uint32_t want[][3] = {{0, 1, 1}, {3, 2, 1}, {6, 2, 3},
+                                     {7, 3, 1}, {9, 4, 1}, {99, 4, 1}};
   for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
     uint32_t line, column;
     source_locate(s, want[i][0], &line, &column);

@@ -17,7 +17,8 @@ static void precedence(void **state) {
   parses_to("x not in xs", "(compare x not in xs)");
   parses_to("a + 1..b * 2", "(range (binary + a 1) (binary * b 2))");
   parses_to("i in 0..=n", "(compare i in (range = 0 n))");
-  parses_to("x |> f |> g(2) |> (y => y)", "(pipe (pipe (pipe x f) (call g 2)) (lambda (param y) y))");
+  parses_to("x |> f |> g(2) |> (y => y)",
+            "(pipe (pipe (pipe x f) (call g 2)) (lambda (param y) y))");
   parses_to("a or b |> f", "(pipe (or a b) f)");
   parses_to("m.a[0].b(1)'", "(transpose (call (field b (index (field a m) 0)) 1))");
   parses_to("A @ B' + c", "(binary + (binary @ A (transpose B)) c)");
@@ -73,7 +74,8 @@ static void clauses(void **state) {
   parses_to("for i, j in 0..n { i }", "(for (bind (range 0 n) i j) (block i))");
   parses_to("sum(A[i, k] for i, j in 0..n, k if i != j)",
             "(call sum (gen (index A i k) (bind (range 0 n) i j) (bind k) (compare i != j)))");
-  parses_to("[u + v for (u, v) in edges]", "(comprehension (binary + u v) (bind edges (tuple u v)))");
+  parses_to("[u + v for (u, v) in edges]",
+            "(comprehension (binary + u v) (bind edges (tuple u v)))");
   parses_to("sum(x[j] for j < l <= m)", "(call sum (gen (index x j) (order j < l <= m)))");
   parses_to("f(a, b = 1, x for x in xs)", "(call f a (arg b 1) (gen x (bind xs x)))");
   parses_to("x[1..3, :, ..-1, 2.., ..]",
@@ -115,8 +117,10 @@ static void declarations(void **state) {
             "(fn forward (param x) (binary @ x W))))");
   parses_to("experiment e { repeat s 3; sweep x in xs if x > 1; keep let m = f(x)\n record y = m\n"
             " for i in 0..2 { curve c = i }\n budget { qpu_time = 2s }\n report { claim y > 0 } }",
-            "(experiment e (block (repeat s 3) (sweep (bind xs x) (compare x > 1)) (keep (let m (call f x))) "
-            "(column y m) (for (bind (range 0 2) i) (block (curve c i))) (budget (pair qpu_time (quantity 2[1 0]))) "
+            "(experiment e (block (repeat s 3) (sweep (bind xs x) (compare x > 1)) (keep (let m "
+            "(call f x))) "
+            "(column y m) (for (bind (range 0 2) i) (block (curve c i))) (budget (pair qpu_time "
+            "(quantity 2[1 0]))) "
             "(report (block (claim (compare y > 0))))))");
   /* words of blocks are names elsewhere */
   parses_to("let record = param + sweep", "(let record (binary + param sweep))");
@@ -124,7 +128,8 @@ static void declarations(void **state) {
 }
 
 static void docs(void **state) {
-  const char *text = "## one\n## two\nfn f(x) = x\n\n## lost\n\nlet a = 1\nlet b = 2 ## not this\nlet c = 3\n";
+  const char *text =
+      "## one\n## two\nfn f(x) = x\n\n## lost\n\nlet a = 1\nlet b = 2 ## not this\nlet c = 3\n";
   Parsed p = parse_text(text, strlen(text));
   assert_int_equal(p.module->n, 4);
   assert_string_equal(p.module->items[0]->doc, "one\ntwo");
@@ -145,15 +150,22 @@ static void spans(void **state) {
 }
 
 static void incomplete(void **state) {
-  static const struct { const char *text; bool want; } cases[] = {
-    {"fn f(x) {", true}, {"f(1,", true}, {"let x =", true}, {"a +", true}, {"x |>", true}, {"[1, 2", true},
-    {"\"\"\"abc", true}, {"if a { 1 } else", true}, {"let x = {a:", true}, {"for i in 0..3 {\n  f(i)\n", true},
-    {"let x = 1", false}, {"", false}, {"\"abc", false}, {"x = 3 4", false}, {"f(1))", false}, {"let = 3", false},
-    {"x = 3 4\nf(", false}, {"a b {", false},
+  static const struct { const char *text; bool want;
+  } cases[] = {
+      {"fn f(x) {", true},    {"f(1,", true},
+      {"let x =", true},      {"a +", true},
+      {"x |>", true},         {"[1, 2", true},
+      {"\"\"\"abc", true},    {"if a { 1 } else", true},
+      {"let x = {a:", true},  {"for i in 0..3 {\n  f(i)\n", true},
+      {"let x = 1", false},   {"", false},
+      {"\"abc", false},       {"x = 3 4", false},
+      {"f(1))", false},       {"let = 3", false},
+      {"x = 3 4\nf(", false}, {"a b {", false},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     Parsed p = parse_text(cases[i].text, strlen(cases[i].text));
-    if (p.incomplete != cases[i].want) fail_msg("`%s`: incomplete is %d", cases[i].text, p.incomplete);
+    if (p.incomplete != cases[i].want)
+      fail_msg("`%s`: incomplete is %d", cases[i].text, p.incomplete);
     parsed_free(&p);
   }
 }
@@ -188,17 +200,23 @@ static void limits(void **state) {
 }
 
 static void odd_texts(void **state) {
-  static const struct { const char *text; size_t len; const char *message; uint32_t line; } cases[] = {
-    {"let x = 1\nlet y\0 = 2\n", 21, "a NUL byte in the text", 2},
-    {"let x = 1\nlet y = \"\xff\"\n", 21, "not valid UTF-8", 2},
-    {"a\n\"abc\nb", 8, "this string has no end", 2},
-    {"let x\x01 = 3", 10, "a control character", 1},
-    {"let a = $x", 10, "`$` means nothing here", 1},
+  static const struct {
+    const char *text;
+    size_t len;
+    const char *message;
+    uint32_t line;
+  } cases[] = {
+      {"let x = 1\nlet y\0 = 2\n", 21, "a NUL byte in the text", 2},
+      {"let x = 1\nlet y = \"\xff\"\n", 21, "not valid UTF-8", 2},
+      {"a\n\"abc\nb", 8, "this string has no end", 2},
+      {"let x\x01 = 3", 10, "a control character", 1},
+      {"let a = $x", 10, "`$` means nothing here", 1},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     Parsed p = parse_text(cases[i].text, cases[i].len);
     uint32_t line, column;
-    if (p.diags.errors < 1 || !strstr(p.diags.items[0].message, cases[i].message)) fail_msg("case %zu", i);
+    if (p.diags.errors < 1 || !strstr(p.diags.items[0].message, cases[i].message))
+      fail_msg("case %zu", i);
     source_locate(p.source, p.diags.items[0].span.start, &line, &column);
     assert_int_equal(line, cases[i].line);
     parsed_free(&p);
@@ -214,7 +232,8 @@ static void odd_texts(void **state) {
 
 /* Each bad statement is reported, the good ones between them are kept. */
 static void recovery(void **state) {
-  const char *text = "let a = 1 1\nlet b = 2\nfn f(x) {\n  let = 3\n  let c = 4\n}\nlet d = * 5\nlet e = 6\n";
+  const char *text =
+      "let a = 1 1\nlet b = 2\nfn f(x) {\n  let = 3\n  let c = 4\n}\nlet d = * 5\nlet e = 6\n";
   Parsed p = parse_text(text, strlen(text));
   static const uint32_t want[] = {1, 4, 7};
   assert_int_equal(p.diags.errors, 3);
@@ -231,8 +250,9 @@ static void recovery(void **state) {
 
 /* Equal code has equal hashes whatever its layout; other code has not. */
 static void hashes(void **state) {
-  static const char *const texts[] = {"fn f(x) = x + 1  # doc", "## d\nfn f(x) =\n  x + 1", "fn f(x) = x + 2",
-                                      "fn f(x) { x + 1 }", "fn f(x) = x - 1", "fn f(y) = y + 1"};
+  static const char *const texts[] = {"fn f(x) = x + 1  # doc", "## d\nfn f(x) =\n  x + 1",
+                                      "fn f(x) = x + 2",        "fn f(x) { x + 1 }",
+                                      "fn f(x) = x - 1",        "fn f(y) = y + 1"};
   uint8_t h[6][32];
   for (int i = 0; i < 6; i++) {
     Parsed p = parse_text(texts[i], strlen(texts[i]));

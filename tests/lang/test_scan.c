@@ -10,7 +10,8 @@ static void says(const Case *c) {
   diags_print(&p.diags, &b, false);
   bool ok = p.diags.errors == 1 && strstr(p.diags.items[0].message, c->message) &&
             (!c->help || (p.diags.items[0].help && strstr(p.diags.items[0].help, c->help)));
-  if (!ok) fail_msg("%s\nwanted `%s`, `%s`, got\n%s", c->text, c->message, c->help ? c->help : "", b.data);
+  if (!ok)
+    fail_msg("%s\nwanted `%s`, `%s`, got\n%s", c->text, c->message, c->help ? c->help : "", b.data);
   buf_free(&b);
   parsed_free(&p);
 }

@@ -224,7 +224,7 @@ static void test_print(void **state) {
   Tensor *x = tensor_new(rt, DT_F64, 2, S(2, 2));
   const double v[4] = {1, -0.5, 0.1 + 0.2, 1e-9};
   memcpy(x->data, v, sizeof v);
-  printed(x, 1000, "[[ 1.0, -0.5],\n [ 0.3, 1e-9]]");
+  printed(x, 1000, "[[   1.0,   -0.5],\n [   0.3, 1e-9  ]]");
   Tensor *i = tensor_arange(rt, DT_I64, 0, 1, 12), *b = tensor_zeros(rt, DT_BOOL, 1, S(1));
   printed(i, 10, "[0, 1, 2, ..., 9, 10, 11]  # i64 (12,)");
   printed(i, 12, "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]");
