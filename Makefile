@@ -4,10 +4,13 @@
 #     make bench      prints our speed beside the peers'
 #     make install    PREFIX=/usr/local DESTDIR=
 # MODE=release (default) | asan | tsan | debug: each has its own folder.
+# V=1 shows the commands.
 
 MODE   ?= release
 PREFIX ?= /usr/local
 CC     ?= cc
+Q      := $(if $(V),,@)
+say     = $(if $(V),,@echo '  $(1)  $@')
 B := build$(if $(filter-out release,$(MODE)),/$(MODE))
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
@@ -31,22 +34,27 @@ OBJ  := $(SRC:%.c=$(B)/obj/%.o) $(GEN:%.c=%.o)
 STD  := $(sort $(shell find stdlib -type f ! -name '*.md'))
 
 VERSION := 0.1.0
+COMMA   := ,
+NO_UNDEFINED := $(if $(filter release,$(MODE)),-Wl$(COMMA)-z$(COMMA)defs)
 SONAME  := libqa.so.0
 
 .PHONY: all demo test bench install clean deps tests fuzz
 all: $(B)/qa $(B)/libqa.a $(B)/libqa.so
 
 $(B)/qa: $(CLI:%.c=$(B)/obj/%.o) $(B)/libqa.a
-	$(CC) $(FLAGS) $(CFLAGS) -o $@ $^ -ledit $(LIBS)
+	$(call say,link)
+	$(Q)$(CC) $(FLAGS) $(CFLAGS) -o $@ $^ -ledit $(LIBS)
 
 $(B)/libqa.a: $(OBJ)
-	rm -f $@; ar rcs $@ $(OBJ)
+	$(call say,ar  )
+	$(Q)rm -f $@; ar rcs $@ $(OBJ)
 
 # Only what qa.h declares is exported: everything is compiled hidden, and the
 # version script keeps out what the linker itself would add.
 $(B)/libqa.so.$(VERSION): $(OBJ) lang/tools/libqa.map
-	$(CC) $(FLAGS) $(CFLAGS) -shared -Wl,-soname,$(SONAME) \
-	  -Wl,--version-script=lang/tools/libqa.map -o $@ $(OBJ) $(LIBS)
+	$(call say,link)
+	$(Q)$(CC) $(FLAGS) $(CFLAGS) -shared -Wl,-soname,$(SONAME) \
+	  -Wl,--version-script=lang/tools/libqa.map $(NO_UNDEFINED) -o $@ $(OBJ) $(LIBS)
 $(B)/$(SONAME): $(B)/libqa.so.$(VERSION)
 	@ln -sf $(<F) $@
 $(B)/libqa.so: $(B)/$(SONAME)
@@ -54,24 +62,29 @@ $(B)/libqa.so: $(B)/$(SONAME)
 
 $(B)/obj/%.o: %.c | $(B)/gen/grammar.h
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,cc  )
+	$(Q)$(CC) $(FLAGS) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/gen/%.o: $(B)/gen/%.c $(B)/gen/grammar.h
-	$(CC) $(FLAGS) -Wall -Wno-unused $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,cc  )
+	$(Q)$(CC) $(FLAGS) -Wall -Wno-unused $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/gen/scan.c: lang/syntax/scan.re $(B)/gen/grammar.h
-	re2c -W -Werror -i --no-generation-date --case-ranges -o $@ $<
+	$(call say,re2c)
+	$(Q)re2c -W -Werror -i --no-generation-date --case-ranges -o $@ $<
 
 # lemon writes beside its input; -c keeps the tables uncompressed, which the
 # "expected ..." lists need.
 $(B)/gen/grammar.h: lang/syntax/grammar.y
 	@mkdir -p $(@D)
-	lemon -c -q -d$(@D) $<
+	$(call say,lemon)
+	$(Q)lemon -c -q -d$(@D) $<
 	@touch $@
 $(B)/gen/grammar.c: $(B)/gen/grammar.h ;
 
 $(B)/gen/stdlib.c: $(B)/embed $(STD)
-	$(B)/embed $(STD) > $@.tmp && mv $@.tmp $@
+	$(call say,embed)
+	$(Q)$(B)/embed $(STD) > $@.tmp && mv $@.tmp $@
 # Every `const Native natives_AREA[]` of lang/bind and lang/blocks is a table of
 # library functions: an area is added by adding its file.
 NATIVES := $(sort $(wildcard lang/bind/*.c lang/blocks/*.c))
@@ -84,7 +97,7 @@ $(B)/gen/tables.c: $(NATIVES) Makefile
 	   for n in $$names; do echo "  $$n,"; done; echo '  0};'; } > $@
 $(B)/embed: lang/tools/embed.c
 	@mkdir -p $(@D)
-	$(CC) -O1 -o $@ $<
+	$(Q)$(CC) -O1 -o $@ $<
 
 # ---- what has to be installed ------------------------------------------------
 # Debian's names.  The first list builds and runs qa, the second one its tests.
@@ -106,7 +119,8 @@ UNIT := $(patsubst %.c,$(B)/%,$(sort $(shell find tests -name 'test_*.c')))
 tests: $(UNIT) $(if $(FUZZERS),$(B)/tests/fuzz/replay)
 $(B)/tests/%: tests/%.c $(B)/libqa.a
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(WARN) $(CFLAGS) -MMD -MP -o $@ $< $(B)/libqa.a -lcmocka -lutil $(LIBS)
+	$(call say,link)
+	$(Q)$(CC) $(FLAGS) $(WARN) $(CFLAGS) -MMD -MP -o $@ $< $(B)/libqa.a -lcmocka -lutil $(LIBS)
 
 test: deps
 	@MAKE="$(MAKE)" JOBS=$(JOBS) bash tests/run
@@ -126,24 +140,27 @@ fuzz: $(FUZZ_B)/fuzz_$(TARGET)
 	$< -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=4096 \
 	  -dict=tests/fuzz/qa.dict -artifact_prefix=$(FUZZ_B)/ $(FUZZ_B)/corpus-$(TARGET) tests/fuzz/corpus
 $(FUZZ_B)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_B)/libqa.a
-	clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_B)/libqa.a $(LIBS)
+	$(call say,link)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_B)/libqa.a $(LIBS)
 FUZZ_OBJ := $(SRC:%.c=$(FUZZ_B)/obj/%.o) $(GEN:$(B)/%.c=$(FUZZ_B)/%.o)
 $(FUZZ_B)/libqa.a: $(FUZZ_OBJ)
-	rm -f $@; ar rcs $@ $(FUZZ_OBJ)
+	$(Q)rm -f $@; ar rcs $@ $(FUZZ_OBJ)
 $(FUZZ_B)/obj/%.o: %.c | $(B)/gen/grammar.h
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+	$(call say,clang)
+	$(Q)clang $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
 $(FUZZ_B)/gen/%.o: $(B)/gen/%.c
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) -c -o $@ $<
+	$(Q)clang $(FUZZ_FLAGS) -c -o $@ $<
 # Every target in one program that reads files: the corpus without clang.
 $(B)/tests/fuzz/replay: tests/fuzz/replay.c $(FUZZERS) $(B)/libqa.a
 	@mkdir -p $(@D)
-	for f in $(FUZZERS); do n=$$(basename $$f .c); \
+	$(call say,link)
+	$(Q)for f in $(FUZZERS); do n=$$(basename $$f .c); \
 	  $(CC) $(FLAGS) $(WARN) -Wno-missing-prototypes $(CFLAGS) -DLLVMFuzzerTestOneInput=$$n \
 	    -c -o $(@D)/$$n.o $$f || exit 1; done
-	{ for f in $(FUZZERS:tests/fuzz/%.c=%); do echo "FUZZ($$f)"; done; } > $(@D)/targets.h
-	$(CC) $(FLAGS) $(WARN) $(CFLAGS) -I$(@D) -o $@ $< $(FUZZERS:tests/fuzz/%.c=$(@D)/%.o) \
+	$(Q){ for f in $(FUZZERS:tests/fuzz/%.c=%); do echo "FUZZ($$f)"; done; } > $(@D)/targets.h
+	$(Q)$(CC) $(FLAGS) $(WARN) $(CFLAGS) -I$(@D) -o $@ $< $(FUZZERS:tests/fuzz/%.c=$(@D)/%.o) \
 	  $(B)/libqa.a $(LIBS)
 
 # ---- installing --------------------------------------------------------------

@@ -268,7 +268,7 @@ static int core_map(Vm *vm, Value *args, int n, Value *out) {
 static int call_test(Vm *vm, Value fn, Value x, bool *keep) {
   Value r;
   if (vm_call(vm, fn, &x, 1, &r)) return 1;
-  int failed = arg_bool(vm, r, "the result of the function given to `filter`", keep);
+  int failed = arg_bool(vm, r, "the function's result", keep);
   value_unref(vm, r);
   return failed;
 }

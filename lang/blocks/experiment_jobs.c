@@ -17,22 +17,21 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "lang/vm/image.h"
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
-/* What a worker leaves with; the parent only looks at HARD ones. */
-enum { WORKER_OK = 0, WORKER_FAILED = 1, WORKER_INTERRUPTED = 130 };
-
 static _Noreturn void worker(Experiment *x, pid_t parent, int threads) {
   x->worker = true;
   prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing written can be half a run */
-  if (getppid() != parent) _exit(WORKER_FAILED);
+  if (getppid() != parent) _exit(1);
   vm_rt(x->vm)->threads = threads;
+  vm_hide_progress(x->vm);
   int rc = store_forked(x->store) ? 1 : experiment_pass(x, false);
-  bool stopped = rc && vm_rt(x->vm)->error.status == RT_INTERRUPTED;
   fflush(stdout);
-  _exit(stopped ? WORKER_INTERRUPTED : rc ? WORKER_FAILED : WORKER_OK);
+  _exit(rc ? 1 : 0); /* the parent looks at the store, not at this */
 }
 
 /* Workers must not inherit a pool whose threads do not exist in them. */

@@ -117,8 +117,8 @@ static int add_artifact(Vm *vm, RunContext *r, const char *name, Value v) {
   Str *text = str_new(vm, path, strlen(path));
   int rc = !text || vm_global(vm, "write_npy", &write);
   if (!rc) {
-    args[0] = value_obj(text);
-    args[1] = v;
+    args[0] = v;
+    args[1] = value_obj(text);
     rc = vm_call(vm, write, args, 2, &out);
     value_unref(vm, out);
   }

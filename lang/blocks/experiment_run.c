@@ -230,6 +230,7 @@ static int compute_missing(Experiment *x) {
   if (experiment_missing(x))
     return vm_error(x->vm, "%d runs of `%s` could not be computed", count_missing(x),
                     x->plan->name);
+  experiment_progress(x, 0);
   return 0;
 }
 

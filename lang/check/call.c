@@ -111,7 +111,7 @@ static bool extra_name(const Header *h, const char *name) {
 }
 
 static void wrong_name(Checker *c, const Node *callee, const Node *arg, const Header *h) {
-  Diag *d = check_error(c, arg->span2, "`%s` has no argument `%s`", callee_name(callee), arg->name);
+  Diag *d = value_error(c, arg->span2, "`%s` has no argument `%s`", callee_name(callee), arg->name);
   show_header(c, d, callee, h);
   Nearest near = nearest_of(arg->name);
   for (int i = 0; i < h->n; i++) nearest_try(&near, h->name[i]);
@@ -131,7 +131,7 @@ static void too_many(Checker *c, Node *call, const Node *callee, const Header *h
                      int extra) {
   int at = h->n - extra;
   Span s = at >= 0 && at < (int)call->n ? call->items[at]->span : call->span2;
-  Diag *d = check_error(c, s, "`%s` takes %s%d argument%s, %d %s given", callee_name(callee),
+  Diag *d = value_error(c, s, "`%s` takes %s%d argument%s, %d %s given", callee_name(callee),
                         h->n && h->optional[h->n - 1] ? "at most " : "", h->n, plural(h->n), given,
                         given == 1 ? "is" : "are");
   show_header(c, d, callee, h);
@@ -149,7 +149,7 @@ void check_call(Checker *c, Node *call, const Node *callee, int extra) {
     if (a->kind != N_ARG) {
       if (named) {
         Diag *d =
-            check_error(c, a->span, "an argument without a name stands behind one with a name");
+            value_error(c, a->span, "an argument without a name stands behind one with a name");
         diag_second(d, c->source, named->span, "this one is named");
         diag_help(d, "name it too, or put it first");
         return;
@@ -162,7 +162,7 @@ void check_call(Checker *c, Node *call, const Node *callee, int extra) {
     int k = index_of(&h, a->name);
     if (k < 0) { if (!extra_name(&h, a->name)) { wrong_name(c, callee, a, &h); return; } continue; }
     if (set[k]) {
-      Diag *d = check_error(c, a->span2, "argument `%s` is given twice", a->name);
+      Diag *d = value_error(c, a->span2, "argument `%s` is given twice", a->name);
       show_header(c, d, callee, &h);
       return;
     }
@@ -172,7 +172,7 @@ void check_call(Checker *c, Node *call, const Node *callee, int extra) {
   for (int i = 0; i < h.n; i++) {
     if (set[i] || h.optional[i]) continue;
     Diag *d =
-        check_error(c, call->span, "`%s` misses its argument `%s`", callee_name(callee), h.name[i]);
+        value_error(c, call->span, "`%s` misses its argument `%s`", callee_name(callee), h.name[i]);
     show_header(c, d, callee, &h);
     return;
   }

@@ -49,11 +49,16 @@ typedef struct Checker {
   const char *reported[64]; int nreported;   /* unknown names already told    */
   const Node *errors[64]; int nerrors;       /* texts that did not parse      */
   const Node *block;       /* innermost block, for "used before its let"      */
+  int trying;              /* guarded parts of `try` around                   */
+  Diags ignored;           /* what would be caught there                      */
   bool failed;             /* out of memory                                   */
 } Checker;
 
 /* ---- scope.c ---- */
 Diag *check_error(Checker *c, Span span, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* What would be an error of the running script: silent inside a `try`. */
+Diag *value_error(Checker *c, Span span, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 Diag *check_warning(Checker *c, Span span, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -30,7 +30,7 @@ bool is_number(const Known *k) {
 void condition(Checker *c, Node *n, Known k, const char *what) {
   if (k.kind == K_ANY || k.kind == K_BOOL || (k.kind == K_TENSOR && k.rank <= 0)) return;
   if (k.kind == K_VECTOR || k.kind == K_MODULE) return;
-  Diag *d = check_error(c, n->span, "%s wants one bool", what);
+  Diag *d = value_error(c, n->span, "%s wants one bool", what);
   diag_label(d, "this is %s", kind_name(&k));
   if (k.kind == K_TENSOR) diag_help(d, "use `all(...)` or `any(...)`");
   else if (k.kind == K_INT || k.kind == K_FLOAT) diag_help(d, "compare it: `... != 0`");
@@ -60,7 +60,7 @@ static Known quantity(Checker *c, Node *n, const Known *a, const Known *b) {
   switch (n->op) {
   case OP_ADD: case OP_SUB: case OP_MOD:
     if (!same_dims(a, b)) {
-      Diag *d = check_error(c, n->b->span, "%s and %s cannot be %s",
+      Diag *d = value_error(c, n->b->span, "%s and %s cannot be %s",
                             a->kind == K_QUANTITY ? kind_name(a) : "a number",
                             b->kind == K_QUANTITY ? kind_name(b) : "a number",
                             n->op == OP_ADD   ? "added"
@@ -96,7 +96,7 @@ static bool bad_operands(Checker *c, Node *n, const Known *a, const Known *b) {
   bool list = a->kind == K_LIST || b->kind == K_LIST;
   bool text = a->kind == K_STR || b->kind == K_STR;
   if (list) {
-    Diag *d = check_error(c, n->span2, "lists have no arithmetic");
+    Diag *d = value_error(c, n->span2, "lists have no arithmetic");
     diag_second(d, c->source, a->kind == K_LIST ? n->a->span : n->b->span, "this is a list");
     diag_help(d, "write `append(xs, x)`, `concat(xs, ys)`, or `stack(xs)` for a tensor");
     return true;
@@ -104,14 +104,14 @@ static bool bad_operands(Checker *c, Node *n, const Known *a, const Known *b) {
   if (text && a->kind != b->kind && a->kind != K_ANY && b->kind != K_ANY &&
       !(n->op == OP_MUL && (a->kind == K_INT || b->kind == K_INT))) {
     Diag *d =
-        check_error(c, n->span2, "`%s` does not take %s and %s", op, kind_name(a), kind_name(b));
+        value_error(c, n->span2, "`%s` does not take %s and %s", op, kind_name(a), kind_name(b));
     operand_labels(c, d, n, a, b);
     if (n->op == OP_ADD) diag_help(d, "put the value into the text: \"... {x}\"");
     return true;
   }
   if (is_thing(a) || is_thing(b)) {
     bool left = is_thing(a);
-    Diag *d = check_error(c, (left ? n->a : n->b)->span, "`%s` does not take %s", op,
+    Diag *d = value_error(c, (left ? n->a : n->b)->span, "`%s` does not take %s", op,
                           kind_name(left ? a : b));
     if ((left ? a : b)->kind == K_FN) diag_help(d, "call it: `f(...)`");
     return true;
@@ -125,7 +125,7 @@ Known known_unary(Checker *c, Node *n, Known a) {
     return a.kind == K_TENSOR ? a : known(a.kind == K_ANY ? K_ANY : K_BOOL);
   }
   if (a.kind == K_STR || a.kind == K_LIST || is_thing(&a)) {
-    diag_label(check_error(c, n->a->span, "`-` does not take %s", kind_name(&a)), "this is %s",
+    diag_label(value_error(c, n->a->span, "`-` does not take %s", kind_name(&a)), "this is %s",
                kind_name(&a));
     return known(K_ANY);
   }
@@ -143,7 +143,7 @@ Known known_scalar_binary(Checker *c, Node *n, Known a, Known b) {
   if (n->op == OP_DIV || a.kind == K_FLOAT || b.kind == K_FLOAT) return known(K_FLOAT);
   if (n->op == OP_POW) return known(K_ANY);
   if ((n->op == OP_FLOORDIV || n->op == OP_MOD) && b.constant && b.value == 0) {
-    check_error(c, n->b->span, "an integer cannot be divided by zero");
+    value_error(c, n->b->span, "an integer cannot be divided by zero");
     return known(K_INT);
   }
   int64_t v;
@@ -174,7 +174,7 @@ Known known_compare(Checker *c, Node *n, const Known *k) {
     bool mixed = scalars && ((a->kind == K_STR) != (b->kind == K_STR) ||
                              (a->kind != K_STR && !same_dims(a, b)));
     if (!mixed) continue;
-    Diag *d = check_error(c, n->items[i + 1]->span, "%s and %s cannot be ordered", kind_name(a),
+    Diag *d = value_error(c, n->items[i + 1]->span, "%s and %s cannot be ordered", kind_name(a),
                           kind_name(b));
     diag_label(d, "this is %s", kind_name(b));
     diag_second(d, c->source, n->items[i]->span, "this is %s", kind_name(a));

@@ -243,6 +243,7 @@ static bool later(const Node *s) {
 bool check_module(Source *s, Node *module, const CheckEnv *env, Diags *diags) {
   Checker c = {.source = s, .diags = diags, .env = env};
   int before = diags->errors;
+  diags_init(&c.ignored);
   if (!module) return false;
   bind(&c, B_BROKEN, " ", (Span){0, 0}, NULL);   /* so that only the file's scope starts at 0 */
   collect_errors(module, &c);
@@ -257,5 +258,6 @@ bool check_module(Source *s, Node *module, const CheckEnv *env, Diags *diags) {
     if (later(module->items[i])) walk_statement(&c, module->items[i], false);
   if (c.failed) diag_add(diags, DIAG_ERROR, s, (Span){0, 0}, "out of memory");
   free(c.binds);
+  diags_free(&c.ignored);
   return diags->errors == before;
 }

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <strings.h>
 
-static Diag *add(Checker *c, DiagLevel level, Span span, const char *fmt, va_list ap) {
+static Diag *add(Checker *c, Diags *to, DiagLevel level, Span span, const char *fmt, va_list ap) {
   Buf b = {0};
   buf_vformat(&b, fmt, ap);
-  Diag *d = diag_add(c->diags, level, c->source, span, "%s", b.data ? b.data : "out of memory");
+  Diag *d = diag_add(to, level, c->source, span, "%s", b.data ? b.data : "out of memory");
   buf_free(&b);
   return d;
 }
@@ -15,7 +15,15 @@ static Diag *add(Checker *c, DiagLevel level, Span span, const char *fmt, va_lis
 Diag *check_error(Checker *c, Span span, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  Diag *d = add(c, DIAG_ERROR, span, fmt, ap);
+  Diag *d = add(c, c->diags, DIAG_ERROR, span, fmt, ap);
+  va_end(ap);
+  return d;
+}
+
+Diag *value_error(Checker *c, Span span, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  Diag *d = add(c, c->trying ? &c->ignored : c->diags, DIAG_ERROR, span, fmt, ap);
   va_end(ap);
   return d;
 }
@@ -23,7 +31,7 @@ Diag *check_error(Checker *c, Span span, const char *fmt, ...) {
 Diag *check_warning(Checker *c, Span span, const char *fmt, ...) {
   va_list ap;
   va_start(ap, fmt);
-  Diag *d = add(c, DIAG_WARNING, span, fmt, ap);
+  Diag *d = add(c, c->diags, DIAG_WARNING, span, fmt, ap);
   va_end(ap);
   return d;
 }

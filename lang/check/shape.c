@@ -49,7 +49,7 @@ static Known product(Checker *c, Node *n, Known a, Known b) {
   bool scalar =
       is_number(&a) || is_number(&b) || (has_shape(&a) && !a.rank) || (has_shape(&b) && !b.rank);
   if (scalar && (a.kind == K_TENSOR || b.kind == K_TENSOR || (is_number(&a) && is_number(&b)))) {
-    Diag *d = check_error(c, n->span2, "`@` wants tensors on both sides");
+    Diag *d = value_error(c, n->span2, "`@` wants tensors on both sides");
     diag_second(d, c->source, (is_number(&a) || !a.rank ? n->a : n->b)->span, "this is a number");
     diag_help(d, "scale with `*`");
     return known(K_ANY);
@@ -57,7 +57,7 @@ static Known product(Checker *c, Node *n, Known a, Known b) {
   if (!has_shape(&a) || !has_shape(&b)) return known(K_ANY);
   int64_t inner = a.shape[a.rank - 1], other = b.shape[b.rank > 1 ? b.rank - 2 : 0];
   if (!fits(inner, other)) {
-    Diag *d = check_error(c, n->span, "shapes do not match in `@`");
+    Diag *d = value_error(c, n->span, "shapes do not match in `@`");
     labels(c, d, n, &a, &b);
     char tx[32], ty[32];
     operand_text(c, n->a, tx, sizeof tx);
@@ -86,7 +86,7 @@ static Known broadcast(Checker *c, Node *n, Known a, Known b, const char *op) {
   for (int i = 1; i <= r.rank; i++) {
     int64_t x = i <= a.rank ? a.shape[a.rank - i] : 1, y = i <= b.rank ? b.shape[b.rank - i] : 1;
     if (!fits(x, y) && x != 1 && y != 1) {
-      Diag *d = check_error(c, n->span, "shapes do not match in `%s`", op);
+      Diag *d = value_error(c, n->span, "shapes do not match in `%s`", op);
       labels(c, d, n, &a, &b);
       bool flipped = a.rank == 2 && b.rank == 2 && fits(a.shape[0], b.shape[1]) &&
                      fits(a.shape[1], b.shape[0]);
@@ -133,7 +133,7 @@ Known known_bracket(Checker *c, Node *n, const Known *items) {
     if (k->kind == K_ANY || k->kind == K_QUANTITY || k->kind == K_VECTOR || k->kind == K_RANGE)
       return known(K_ANY);
     if (bracket != nested) {
-      Diag *d = check_error(c, n->items[i]->span, "this row does not have the form of the first");
+      Diag *d = value_error(c, n->items[i]->span, "this row does not have the form of the first");
       diag_second(d, c->source, n->items[0]->span,
                   nested ? "the first is a bracket" : "the first is a number");
       return known(K_ANY);
@@ -141,7 +141,7 @@ Known known_bracket(Checker *c, Node *n, const Known *items) {
     if (!nested) continue;
     if (!has_shape(k)) return known(K_ANY);
     if (k->rank != items[0].rank || k->shape[0] != items[0].shape[0]) {
-      Diag *d = check_error(c, n->items[i]->span, "the rows of a tensor have the same length");
+      Diag *d = value_error(c, n->items[i]->span, "the rows of a tensor have the same length");
       diag_label(d, "%lld here", (long long)k->shape[0]);
       diag_second(d, c->source, n->items[0]->span, "%lld in the first row",
                   (long long)items[0].shape[0]);
@@ -157,7 +157,7 @@ Known known_bracket(Checker *c, Node *n, const Known *items) {
 
 static bool out_of_range(Checker *c, Node *at, int64_t i, int64_t extent, int axis) {
   if (extent < 0 || (i < extent && i >= -extent)) return false;
-  Diag *d = check_error(c, at->span, "index %lld is out of range", (long long)i);
+  Diag *d = value_error(c, at->span, "index %lld is out of range", (long long)i);
   diag_label(d, "axis %d has length %lld", axis, (long long)extent);
   if (extent > 0 && i == extent)
     diag_help(d, "indices start at 0: the last is %lld, or -1", (long long)extent - 1);
@@ -168,14 +168,14 @@ Known known_index(Checker *c, Node *n, Known base, const Known *items) {
   bool number = base.kind == K_INT || base.kind == K_FLOAT || base.kind == K_BOOL ||
                 base.kind == K_FN || base.kind == K_NIL || base.kind == K_QUANTITY;
   if (number) {
-    Diag *d = check_error(c, n->a->span, "%s has no elements", kind_name(&base));
+    Diag *d = value_error(c, n->a->span, "%s has no elements", kind_name(&base));
     diag_label(d, "this is %s", kind_name(&base));
     if (base.kind == K_FN) diag_help(d, "a function is called with round brackets: `f(x)`");
     return known(K_ANY);
   }
   if (!has_shape(&base)) return known(K_ANY);
   if ((int)n->n > base.rank && base.rank > 0) {
-    Diag *d = check_error(c, n->span2, "too many indices");
+    Diag *d = value_error(c, n->span2, "too many indices");
     diag_label(d, "%u here, the tensor has %d ax%s", n->n, base.rank, base.rank == 1 ? "is" : "es");
     return known(K_ANY);
   }
@@ -243,7 +243,7 @@ static Known reshape(Checker *c, Node *n, const Known *args) {
     if (__builtin_mul_overflow(want, e->i, &want)) return known(K_ANY);
   }
   if (want == have) return r;
-  Diag *d = check_error(c, n->span, "this reshape keeps %lld elements of %lld", (long long)want,
+  Diag *d = value_error(c, n->span, "this reshape keeps %lld elements of %lld", (long long)want,
                         (long long)have);
   char x[96], y[96];
   shape_text(&args[0], x, sizeof x);
@@ -261,7 +261,7 @@ Known known_library_call(Checker *c, Node *n, const char *name, const Known *arg
   if (n->n == 1 && one_of(name, elementwise)) {
     if (args[0].kind == K_STR || args[0].kind == K_NIL || args[0].kind == K_RECORD ||
         args[0].kind == K_FN) {
-      Diag *d = check_error(c, n->items[0]->span, "`%s` wants a number or a tensor", name);
+      Diag *d = value_error(c, n->items[0]->span, "`%s` wants a number or a tensor", name);
       diag_label(d, "this is %s", kind_name(&args[0]));
       return known(K_ANY);
     }

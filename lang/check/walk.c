@@ -46,12 +46,12 @@ static Known field(Checker *c, Node *n) {
       if (strcmp(base.node->items[i]->name, n->name) == 0) return known(K_ANY);
       nearest_try(&near, base.node->items[i]->name);
     }
-    Diag *d = check_error(c, n->span2, "this record has no field `%s`", n->name);
+    Diag *d = value_error(c, n->span2, "this record has no field `%s`", n->name);
     diag_second(d, c->source, base.node->span, "made here");
     if (near.best) diag_help(d, "did you mean `%s`?", near.best);
   } else if (base.kind == K_INT || base.kind == K_FLOAT || base.kind == K_NIL ||
              base.kind == K_BOOL) {
-    diag_label(check_error(c, n->span2, "%s has no fields", kind_name(&base)), "`.%s` of %s",
+    diag_label(value_error(c, n->span2, "%s has no fields", kind_name(&base)), "`.%s` of %s",
                n->name, kind_name(&base));
   }
   return known(K_ANY);
@@ -63,6 +63,7 @@ enum { FOLLOWED = 4096 };           /* longer lists are walked but not remembere
 
 static Known *walk_items(Checker *c, Node *n) {
   Known *k = n->n && n->n <= FOLLOWED ? malloc(n->n * sizeof *k) : NULL;
+  if (!k && n->n && n->n <= FOLLOWED) c->failed = true;
   for (uint32_t i = 0; i < n->n; i++) {
     Known one = walk(c, n->items[i]);
     if (k) k[i] = one;
@@ -80,7 +81,7 @@ static bool not_callable(const Known *k) {
 
 static void callable(Checker *c, Node *callee, const Known *k) {
   if (!not_callable(k)) return;
-  Diag *d = check_error(c, callee->span, "%s is not a function", kind_name(k));
+  Diag *d = value_error(c, callee->span, "%s is not a function", kind_name(k));
   bool index = k->kind == K_TENSOR || k->kind == K_LIST || k->kind == K_TUPLE;
   if (index) diag_help(d, "elements stand in square brackets: `x[0]`");
   else if (is_number(k)) diag_help(d, "a product is written with `*`");
@@ -152,7 +153,7 @@ static void bind_clause(Checker *c, Node *b) {
   if (b->a) k = walk(c, b->a);
   if (k.kind == K_INT || k.kind == K_FLOAT || k.kind == K_BOOL || k.kind == K_NIL ||
       k.kind == K_FN) {
-    Diag *d = check_error(c, b->a->span, "a loop cannot run over %s", kind_name(&k));
+    Diag *d = value_error(c, b->a->span, "a loop cannot run over %s", kind_name(&k));
     if (k.kind == K_INT)
       diag_help(d, "write a range: `0..%.*s`", (int)(b->a->span.end - b->a->span.start),
                 c->source->text + b->a->span.start);
@@ -222,7 +223,9 @@ static Known if_expr(Checker *c, Node *n) {
 }
 
 static Known try_expr(Checker *c, Node *n) {
+  c->trying++;
   walk(c, n->a);
+  c->trying--;
   int mark = scope_open(c);
   if (n->name) bind(c, B_LET, n->name, n->span2, n);
   walk(c, n->b);
@@ -258,7 +261,7 @@ static Known range(Checker *c, Node *n) {
     if (!ends[i]) continue;
     Known k = walk(c, ends[i]);
     if (k.kind != K_FLOAT && k.kind != K_STR && k.kind != K_NIL && k.kind != K_QUANTITY) continue;
-    Diag *d = check_error(c, ends[i]->span, "a range runs over ints");
+    Diag *d = value_error(c, ends[i]->span, "a range runs over ints");
     diag_label(d, "this is %s", kind_name(&k));
     if (k.kind == K_FLOAT) diag_help(d, "for floats write `linspace(a, b, n)`");
   }

@@ -68,6 +68,8 @@ void scan_string_open(Scan *s, const char *from, bool triple);
 bool scan_hole_token(Scan *s, char c, const char *from);
 void scan_hole_broken(Scan *s, const char *from);
 void scan_odd(Scan *s, const char *from);
+/* An operator or comment mark of another language, up to s->cur. */
+void scan_foreign(Scan *s, const char *from);
 void scan_quote(Scan *s, const char *from);
 void scan_doc(Scan *s, const char *from);
 Diag *scan_error(Scan *s, const char *from, const char *to, const char *fmt, ...)

@@ -293,6 +293,39 @@ void scan_number(Scan *s, const char *from, int base, bool real) {
   }
 }
 
+/* ---- operators of other languages ------------------------------------------------ */
+
+static const struct { const char *text; int kind; const char *help; } foreign[] = {
+  {"**", T_CARET, "powers are written `x^2`"}, {"**=", T_POW_ASSIGN, "write `x ^= 2`"},
+  {"&&", T_AND, "write `and`"}, {"||", T_OR, "write `or`"}, {"&", T_AND, "write `and`"},
+  {"|", T_OR, "write `or`, or `|>` to pass a value on"}, {"!", T_NOT, "write `not`"},
+  {"===", T_EQ, "write `==`"}, {"!==", T_NE, "write `!=`"}, {"<>", T_NE, "write `!=`"},
+  {"=<", T_LE, "write `<=`"}, {":=", T_ASSIGN, "write `let x = ...`, or `x = ...` for a `var`"},
+  {"->", T_ARROW, "a lambda is written `x => x^2`"}, {"...", T_DOTDOT, "a range is written `0..n`"},
+  {"++", T_PLUS, "there is no unary `+`; to count up write `x += 1`"},
+  {"--", 0, "to count down write `x -= 1`"},
+};
+
+void scan_foreign(Scan *s, const char *from) {
+  size_t n = (size_t)(s->cur - from);
+  s->flags |= TOK_BAD;
+  if (n == 2 && memcmp(from, "/*", 2) == 0) {
+    diag_help(scan_error(s, from, s->cur, "`/*` does not start a comment"),
+              "comments start with `#` and run to the end of the line");
+    const char *c = s->cur;
+    while (c < s->lim && !(c[0] == '*' && c + 1 < s->lim && c[1] == '/')) c++;
+    s->cur = c < s->lim ? c + 2 : s->lim;
+    return;
+  }
+  for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+    if (strlen(foreign[i].text) != n || memcmp(foreign[i].text, from, n) != 0) continue;
+    diag_help(scan_error(s, from, s->cur, "`%s` is not an operator", foreign[i].text), "%s",
+              foreign[i].help);
+    if (foreign[i].kind) scan_emit(s, foreign[i].kind, from, s->cur);
+    return;
+  }
+}
+
 /* ---- quotes ----------------------------------------------------------------- */
 
 void scan_quote(Scan *s, const char *from) {

@@ -10,18 +10,8 @@
 
 /* No do-while: `continue` must reach the scanner's loop. */
 #define ONE(kind) { scan_emit(s, kind, from, cur); continue; }
-/* A spelling of another language: reported, then read as what was meant. */
-#define MEANT(kind, ...)                                                      \
-  {                                                                           \
-    diag_help(scan_error(s, from, cur, __VA_ARGS__), "%s", meant);            \
-    s->flags |= TOK_BAD;                                                      \
-    scan_emit(s, kind, from, cur);                                            \
-    continue;                                                                 \
-  }
-#define SAY(text) (meant = (text))
-
 static void run(Scan *s) {
-  const char *lim = s->lim, *mark = NULL, *meant = NULL;
+  const char *lim = s->lim, *mark = NULL;
   for (;;) {
     if (s->p->fatal) return;
     const char *cur = s->cur, *from = cur;
@@ -92,36 +82,15 @@ static void run(Scan *s) {
       "//=" { ONE(T_FLOORDIV_ASSIGN); } "%=" { ONE(T_MOD_ASSIGN); }
       "^=" { ONE(T_POW_ASSIGN); }   "@=" { ONE(T_MATMUL_ASSIGN); }
 
-      "**" { SAY("powers are written `x^2`"); MEANT(T_CARET, "`**` is not an operator"); }
-      "**=" { SAY("write `x ^= 2`"); MEANT(T_POW_ASSIGN, "`**=` is not an operator"); }
-      "&&" { SAY("write `and`"); MEANT(T_AND, "`&&` is not an operator"); }
-      "||" { SAY("write `or`"); MEANT(T_OR, "`||` is not an operator"); }
-      "&"  { SAY("write `and`"); MEANT(T_AND, "`&` is not an operator"); }
-      "|"  { SAY("write `or`, or `|>` to pass a value on"); MEANT(T_OR, "`|` is not an operator"); }
-      "!"  { SAY("write `not`"); MEANT(T_NOT, "`!` is not an operator"); }
-      "===" { SAY("write `==`"); MEANT(T_EQ, "`===` is not an operator"); }
-      "!==" { SAY("write `!=`"); MEANT(T_NE, "`!==` is not an operator"); }
-      "<>" { SAY("write `!=`"); MEANT(T_NE, "`<>` is not an operator"); }
-      "=<" { SAY("write `<=`"); MEANT(T_LE, "`=<` is not an operator"); }
-      ":=" { SAY("write `let x = ...`, or `x = ...` for a `var`");
-             MEANT(T_ASSIGN, "`:=` is not an operator"); }
-      "->" { SAY("a lambda is written `x => x^2`"); MEANT(T_ARROW, "`->` is not an operator"); }
-      "..." { SAY("a range is written `0..n`"); MEANT(T_DOTDOT, "`...` is not an operator"); }
-      "++" { SAY("there is no unary `+`; to count up write `x += 1`");
-             MEANT(T_PLUS, "`++` is not an operator"); }
+      /* spellings of other languages: reported, then read as what was meant */
+      "**" | "**=" | "&&" | "||" | "&" | "|" | "!" | "===" | "!==" | "<>" | "=<" | ":=" | "->" |
+      "..." | "++" { s->cur = cur; scan_foreign(s, from); continue; }
       "--" [ \t]* / [\n\r;)}\x00] {
-        SAY("to count down write `x -= 1`");
-        diag_help(scan_error(s, from, from + 2, "`--` is not an operator"), "%s", meant);
         s->cur = from + 2;
-        s->flags |= TOK_BAD;
+        scan_foreign(s, from);
         continue;
       }
-      "/*" { SAY("comments start with `#` and run to the end of the line");
-             diag_help(scan_error(s, from, cur, "`/*` does not start a comment"), "%s", meant);
-             while (cur < lim && !(cur[0] == '*' && cur + 1 < lim && cur[1] == '/')) cur++;
-             s->cur = cur < lim ? cur + 2 : lim;
-             s->flags |= TOK_BAD;
-             continue; }
+      "/*" { s->cur = cur; scan_foreign(s, from); continue; }
     */
   }
 }

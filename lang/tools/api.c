@@ -198,6 +198,7 @@ static qa_Status run_source(qa_State *S, Source *source, qa_Value *result) {
   VmResult r = vm_run_source(S->vm, source, true, true, &S->diags, &v);
   qa_Status status = r == VM_OK ? QA_OK : r == VM_INVALID ? QA_INVALID : status_of(S->rt);
   leave(S);
+  if (S->diags.n > 0) buf_free(&S->message);   /* of a call of ours inside a host function */
   source_unref(source);
   if (status == QA_OK && result) *result = outside(v);
   else value_unref(S->vm, v);
@@ -279,6 +280,7 @@ qa_Status qa_call(qa_State *S, qa_Value fn, const qa_Value *args, int n, qa_Valu
   qa_Status status = failed ? status_of(S->rt) : QA_OK;
   if (failed) vm_report(S->vm, &S->diags);
   leave(S);
+  if (S->diags.n > 0) buf_free(&S->message);
   if (failed) return status;
   if (result) *result = outside(out);
   else value_unref(S->vm, out);

@@ -169,6 +169,15 @@ static bool incomplete(const char *text) {
   return more;
 }
 
+/* A documentation comment waits for what it describes. */
+static bool ends_with_doc(const Buf *b) {
+  size_t start = b->len;
+  if (start > 0) start--;   /* its line end */
+  while (start > 0 && b->data[start - 1] != '\n') start--;
+  start += strspn(b->data + start, " \t");
+  return !strncmp(b->data + start, "##", 2);
+}
+
 static bool ends_with_empty_line(const Buf *b) {
   return b->len >= 2 && b->data[b->len - 1] == '\n' && b->data[b->len - 2] == '\n';
 }
@@ -191,7 +200,8 @@ ReadResult reader_next(Reader *r, const char **text) {
     const char *first = r->entry.data + strspn(r->entry.data, " \t\n");
     bool command = *first == '?';
     /* Two empty lines end an entry that would go on: the error says why. */
-    if (command || !incomplete(r->entry.data) || ends_with_empty_line(&r->entry)) break;
+    if (command || !(incomplete(r->entry.data) || ends_with_doc(&r->entry)) ||
+        ends_with_empty_line(&r->entry)) break;
     r->continuing = true;
   }
   remember(r, r->entry.data);

@@ -134,6 +134,8 @@ int verb_test(Cli *c) {
   for (int i = 0; !code && i < c->n_operands; i++) {
     struct stat st;
     if (stat(c->operands[i], &st) == 0 && S_ISDIR(st.st_mode)) code = find_files(c, c->operands[i], &paths, 0);
+    else if (stat(c->operands[i], &st) != 0)
+      code = cli_usage(c, NULL, "cannot find %s", c->operands[i]);
     else if (!paths_add(&paths, c->operands[i])) code = cli_usage(c, NULL, "out of memory");
   }
   if (!code && paths.n == 0) code = cli_usage(c, NULL, "no .qa file below %s", c->operands[0]);

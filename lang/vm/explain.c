@@ -14,7 +14,7 @@ static const char *const opcode_names[] = {
 
 void callable_signature(Value fn, Buf *out) {
   if (value_is(fn, OBJ_NATIVE)) {
-    buf_text(out, AS_NATIVE(fn)->def->signature);
+    if (AS_NATIVE(fn)->def->signature) buf_text(out, AS_NATIVE(fn)->def->signature);
     return;
   }
   if (!value_is(fn, OBJ_CLOSURE)) return;

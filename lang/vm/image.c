@@ -16,6 +16,8 @@ enum { IMAGE_DEPTH = 200 };
 
 const struct RunOptions *vm_run_options(Vm *vm) { return vm->hooks.run; }
 
+void vm_hide_progress(Vm *vm) { vm->hooks.progress = false; }
+
 /* ---- writing ---------------------------------------------------------------- */
 
 static int write_value(Vm *vm, Value v, Buf *out, int depth);

@@ -16,4 +16,6 @@ int image_write(Vm *vm, Value v, Buf *out);
 int image_read(Vm *vm, const void *p, size_t n, const Value *roots, int n_roots, Value *out);
 /* The options of the command line, NULL: defaults. */
 const struct RunOptions *vm_run_options(Vm *vm);
+/* From here on vm_progress() shows nothing: several processes share a terminal. */
+void vm_hide_progress(Vm *vm);
 #endif

@@ -80,24 +80,23 @@ static void write_series(const Plot *p, const char *data, int k, Buf *b) {
     if (!interval) return;
     buf_text(b, ", \\\n     ");
     quote(b, data);
-    buf_format(b, " index %d using ($1+%g):2:3:4 with yerrorbars lc rgb '#222222' pt 0 notitle",
+    buf_format(b, " index %d using ($1+%g):2:3:4 with yerrorbars lc rgb '#222222' pt -1 notitle",
                k, shift);
     return;
   }
-  if (interval && p->band) {
+  if (interval) {
     quote(b, data);
-    buf_format(b, " index %d using 1:3:4 with filledcurves fc rgb '%s' fs transparent solid 0.2"
-                  " notitle, \\\n     ", k, c);
+    if (p->band)
+      buf_format(b, " index %d using 1:3:4 with filledcurves fc rgb '%s' fs transparent solid 0.2", k, c);
+    else
+      buf_format(b, " index %d using 1:2:3:4 with yerrorbars lc rgb '%s' pt -1", k, c);
+    buf_text(b, " notitle, \\\n     ");
   }
   quote(b, data);
   bool points = !p->band && s->n <= 200;
   buf_format(b, " index %d using 1:2 with %s lc rgb '%s' lw 2%s title ", k,
              points ? "linespoints" : "lines", c, points ? " pt 7 ps 0.5" : "");
   quote(b, s->label);
-  if (!interval || p->band) return;
-  buf_text(b, ", \\\n     ");
-  quote(b, data);
-  buf_format(b, " index %d using 1:2:3:4 with yerrorbars lc rgb '%s' pt 0 notitle", k, c);
 }
 
 static void write_script(const Plot *p, const char *stem, Buf *b) {
@@ -119,8 +118,8 @@ static void write_script(const Plot *p, const char *stem, Buf *b) {
   if (p->note && *p->note) {
     buf_text(b, "set label ");
     quote(b, p->note);
-    buf_text(b, " at graph 0, graph -0.19 font ',10' textcolor rgb '#666666' noenhanced\n"
-                "set bmargin 5\n");
+    buf_text(b, " at graph 0, graph -0.24 font ',10' textcolor rgb '#666666' noenhanced\n"
+                "set bmargin 6\n");
   }
   if (p->xlog) buf_text(b, "set logscale x\n");
   if (p->ylog) buf_text(b, "set logscale y\n");
@@ -133,7 +132,7 @@ static void write_script(const Plot *p, const char *stem, Buf *b) {
     }
     buf_format(b, ")\nset xrange [-0.6:%g]\n", (double)p->n_categories - 0.4);
   } else {
-    buf_text(b, "set offsets graph 0.03, graph 0.03, 0, 0\n");
+    buf_text(b, "set autoscale xfix\nset offsets graph 0.03, graph 0.03, 0, 0\n");
   }
   if (p->kind == PLOT_BARS) buf_text(b, "set style fill solid 0.8 noborder\n");
   if (p->kind == PLOT_BARS && !p->ylog) buf_text(b, "set yrange [*<0:0<*]\n");

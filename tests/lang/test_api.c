@@ -305,7 +305,7 @@ static void test_seed(void **state) {
 static void test_tables(void **state) {
   for (int i = 0; native_tables[i]; i++)
     for (const Native *f = native_tables[i]; f->name; f++) {
-      if (!f->signature || !f->fn) fail_msg("%s has no signature or function", f->name);
+      if (!f->fn) fail_msg("%s has no function", f->name);   /* no signature: a constant */
       if (!(f->flags & NF_HIDDEN) && (!f->doc || !*f->doc)) fail_msg("%s has no documentation", f->name);
       for (int k = i; native_tables[k]; k++)
         for (const Native *g = k == i ? f + 1 : native_tables[k]; g->name; g++)

@@ -21,7 +21,7 @@ for pair in '()' '[]' '{}'; do
   try "100000 nested $pair" 3 ''
 done
 head -c 100000 /dev/zero | tr '\0' '-' >script.qa; printf '1\n' >>script.qa; MOST=20 try "100000 signs" 3 ''
-{ printf 'print(1'; for _ in $(seq 20000); do printf ' + 1'; done; printf ')\n'; } >script.qa; try "a sum of 20001 terms" 0 ''
+{ printf 'print(1'; for _ in $(seq 20000); do printf ' + 1'; done; printf ')\n'; } >script.qa; try "a sum of 20001 terms" 3 'script.qa:1:'
 printf 'let x = zeros(512, 512, 512)\n' >script.qa; ARGS='--memory 64MB' try "1 GB under 64 MB" 1 'script.qa:1:'
 printf 'let x = 9223372036854775807\nprint(x + 1)\n' >script.qa; try "int overflow" 1 'script.qa:2:'
 printf 'let x = 9223372036854775808\n' >script.qa; try "int literal too large" 3 'script.qa:1:'
@@ -34,5 +34,5 @@ printf 'let s = "abc\n' >script.qa; MOST=2 try "open string" 3 'script.qa:1:'
 printf 'let s = """abc\n' >script.qa; MOST=2 try "open long string" 3 'script.qa:1:'
 printf 'fn f() {\n  if true {\n' >script.qa; MOST=2 try "open block" 3 'script.qa:'
 printf 'import "script.qa" as me\nprint(1)\n' >script.qa; try "a file that imports itself" 1 ''
-printf 'import "no/such.qa" as x\nx.f()\n' >script.qa; MOST=2 try "missing import" 3 'no/such.qa'
+printf 'import "no/such.qa" as x\nx.f()\n' >script.qa; MOST=2 try "missing import" 1 'no/such.qa'
 mkdir -p folder.qa; "$QA" run folder.qa >out 2>err; [ $? -eq 2 ] && echo "ok a folder as script" || { echo "not ok a folder as script"; cat err; }

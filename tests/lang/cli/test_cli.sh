@@ -68,8 +68,8 @@ if command -v python3 >/dev/null; then
 for line in open("err"): assert "message" in json.loads(line)'
   yes $? 'one JSON object a line'
 fi
-printf 'fn f(x) {\n  x + 1\n}\nlet y = f([1, 2] @ [1, 2, 3])\n' >fails.qa
-run 1 run fails.qa && err_has 'fails.qa:4:'
+printf 'fn f(x) {\n  x + 1\n}\nf([1, 2])\nf("text")\n' >fails.qa
+run 1 run fails.qa && err_has 'fails.qa:2:' && err_has 'fails.qa:5:'
 printf 'print("first")\nerror("then")\n' >order.qa
 "$QA" order.qa >both 2>&1
 [ "$(head -n 1 both)" = first ]; what='qa order.qa'; yes $? 'output comes before the error'
