@@ -231,5 +231,5 @@ int bind_report_plot(Vm *vm, Value *args, int n, Value *out) {
   }
   if (xlabel) plot.xlabel = xlabel;
   if (ylabel) plot.ylabel = ylabel;
-  return finish_plot(vm, r, &plot, text, optional_text(args[6]));
+  return finish_plot(vm, r, &plot, title ? title : text, optional_text(args[6]));
 }

@@ -213,10 +213,16 @@ static int collect_leaves(Vm *vm, Value v, Trace *t) {
   return failed;
 }
 
+/* Of two scalars the narrower adapts, as in arithmetic. */
+static unsigned weak_of(const Tensor *a, const Tensor *b) {
+  if (a->rank || b->rank || a->dtype == b->dtype) return 0;
+  return a->dtype < b->dtype ? 1 : 2;
+}
+
 /* Re(conj(a) b), summed */
 static Tensor *dot(Rt *rt, Tensor *a, Tensor *b) {
   Tensor *c = dtype_complex(a->dtype) ? op_unary(rt, UN_CONJ, a, 0) : tensor_ref(a);
-  Tensor *p = c ? op_binary(rt, BIN_MUL, c, b, 0, c->rank == 0 ? 3 : 0) : NULL;
+  Tensor *p = c ? op_binary(rt, BIN_MUL, c, b, 0, weak_of(c, b)) : NULL;
   tensor_unref(rt, c);
   Tensor *r = p && dtype_complex(p->dtype) ? op_unary(rt, UN_REAL, p, 0) : p ? tensor_ref(p) : NULL;
   tensor_unref(rt, p);
@@ -249,7 +255,7 @@ Tensor *trace_dot(Vm *vm, Value a, Value b, const char *what) {
       goto done;
     }
     Tensor *d = dot(rt, v, w), *next = NULL;
-    if (d) next = sum ? op_binary(rt, BIN_ADD, sum, d, 0, 3) : tensor_ref(d);
+    if (d) next = sum ? op_binary(rt, BIN_ADD, sum, d, 0, weak_of(sum, d)) : tensor_ref(d);
     tensor_unref(rt, d);
     tensor_unref(rt, sum);
     sum = next;

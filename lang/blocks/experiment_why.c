@@ -10,7 +10,12 @@
 #include <string.h>
 
 /* One stored run, as far as keys go. */
-typedef struct { RunKeyParts parts; char *text, *version; bool done; } Old;
+typedef struct {
+  RunKeyParts parts;
+  char *text, *version, *labels; /* labels: "seed=0, attn=qho" */
+  char (*hash)[RUN_KEY_SIZE]; int n_settings;
+  bool done;
+} Old;
 typedef struct { const char *experiment; Old *items; int n, cap; bool failed; } OldRuns;
 
 static int remember(const RunRecord *r, void *user) {
@@ -31,12 +36,19 @@ static int remember(const RunRecord *r, void *user) {
   o->text = strdup(r->parts.parts ? r->parts.parts : "");
   o->version = strdup(r->parts.version ? r->parts.version : "");
   o->done = r->event == RUN_DONE;
-  if (!o->text || !o->version) all->failed = true;
+  Buf labels = {0};
+  record_settings_text(r, &labels);
+  o->labels = labels.data;
+  o->n_settings = r->n_settings;
+  o->hash = calloc((size_t)r->n_settings + 1, sizeof *o->hash);
+  for (int i = 0; o->hash && i < r->n_settings; i++) memcpy(o->hash[i], r->settings[i].hash, RUN_KEY_SIZE);
+  if (!o->text || !o->version || !o->labels || !o->hash) all->failed = true;
   return all->failed;
 }
 
-static int agreement(const Experiment *x, const ExpRun *r, const Old *o) {
+static int agreement(const Experiment *x, const ExpRun *r, const char *labels, const Old *o) {
   int n = 0;
+  n += 16 * (strcmp(o->labels, labels) == 0);
   n += 8 * (strcmp(o->parts.settings, r->settings_hash) == 0);
   n += 8 * (strcmp(o->parts.repeat, r->repeat_hash) == 0);
   n += 2 * (strcmp(o->parts.code, x->plan->code.hash) == 0);
@@ -70,7 +82,8 @@ static void changed_parts(const char *a, const char *b, Buf *out, const char *wo
   }
 }
 
-static void explain(Experiment *x, const ExpRun *r, const Old *o, const char *parts, Buf *out) {
+static void explain(Experiment *x, const ExpRun *r, const char *labels, const Old *o,
+                    const char *parts, Buf *out) {
   Buf what = {0};
   if (!o) {
     buf_text(out, "never computed");
@@ -78,14 +91,18 @@ static void explain(Experiment *x, const ExpRun *r, const Old *o, const char *pa
   }
   bool settings = strcmp(o->parts.settings, r->settings_hash) != 0;
   bool repeat = strcmp(o->parts.repeat, r->repeat_hash) != 0;
-  if (settings || repeat) {
+  if ((settings || repeat) && strcmp(o->labels, labels) != 0) {
     buf_format(out, "new %s", settings ? "settings" : "repeat index");
     return;
   }
+  for (int i = 0; settings && i < x->n_settings && i < o->n_settings; i++)
+    if (strcmp(o->hash[i], r->settings[i].hash) != 0)
+      buf_format(out, "%sthe value of `%s` changed", out->len ? "; " : "", r->settings[i].name);
   if (strcmp(o->parts.code, x->plan->code.hash) != 0) {
     changed_parts(parts, o->text, &what, "");
     changed_parts(o->text, parts, &what, "");
-    buf_format(out, "code changed: %s", what.len ? what.data : "order of statements");
+    buf_format(out, "%scode changed: %s", out->len ? "; " : "",
+               what.len ? what.data : "order of statements");
   }
   if (strcmp(o->parts.data, x->data_hash) != 0)
     buf_format(out, "%sdata files or inputs changed", out->len ? "; " : "");
@@ -124,12 +141,20 @@ int experiment_why(Experiment *x) {
     const ExpRun *r = &x->runs[i];
     if (!r->missing) continue;
     const Old *best = NULL;
-    for (int k = all.n - 1; k >= 0; k--)
-      if (!best || agreement(x, r, &all.items[k]) > agreement(x, r, best)) best = &all.items[k];
+    Buf labels = {0};
+    RunRecord rec = {.settings = r->settings, .n_settings = x->n_settings};
+    record_settings_text(&rec, &labels);
+    for (int k = all.n - 1, most = -1; k >= 0 && labels.data; k--) {
+      int same = agreement(x, r, labels.data, &all.items[k]);
+      if (same <= most) continue;
+      most = same;
+      best = &all.items[k];
+    }
     RunKeyParts parts;
     parts_describe(x, r, &parts);
     Buf reason = {0};
-    explain(x, r, best, parts.parts ? parts.parts : "", &reason);
+    explain(x, r, labels.data, best, parts.parts ? parts.parts : "", &reason);
+    buf_free(&labels);
     report_one(x, r, reason.data ? reason.data : "");
     buf_free(&reason);
   }
@@ -142,6 +167,8 @@ int experiment_why(Experiment *x) {
   for (int i = 0; i < all.n; i++) {
     free(all.items[i].text);
     free(all.items[i].version);
+    free(all.items[i].labels);
+    free(all.items[i].hash);
   }
   free(all.items);
   return rc;

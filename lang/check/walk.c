@@ -63,6 +63,7 @@ enum { FOLLOWED = 4096 };           /* longer lists are walked but not remembere
 
 static Known *walk_items(Checker *c, Node *n) {
   Known *k = n->n && n->n <= FOLLOWED ? malloc(n->n * sizeof *k) : NULL;
+  if (!k && n->n && n->n <= FOLLOWED) c->failed = true;
   for (uint32_t i = 0; i < n->n; i++) {
     Known one = walk(c, n->items[i]);
     if (k) k[i] = one;

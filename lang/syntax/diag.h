@@ -16,6 +16,7 @@ typedef struct Source {
   char *text; size_t len;
   uint32_t *line_start; uint32_t lines;   /* built on first use               */
   Arena arena;           /* the syntax tree                                   */
+  _Alignas(16) unsigned char empty_tree[192]; /* the tree when memory is out */
 } Source;
 Source *source_new(const char *name, const char *path, const char *text, size_t len); /* copies */
 Source *source_ref(Source *s);

@@ -59,16 +59,22 @@ static void drive(Parse *p, void *parser) {
   grammar_(parser, 0, eof);
 }
 
-/* The tree when nothing could be read. */
-static Node *empty_module(Parse *p) {
-  Node *n = node_new(p->source, N_BLOCK, NULL);
+/* The tree when nothing could be read: it exists even without memory. */
+static Node *empty_module(Source *s) {
+  _Static_assert(sizeof(Node) <= sizeof s->empty_tree, "Source.empty_tree holds a Node");
+  Node *n = node_new(s, N_BLOCK, NULL);
+  if (n) return n;
+  memset(s->empty_tree, 0, sizeof s->empty_tree);
+  n = (Node *)(void *)s->empty_tree;
+  n->kind = N_BLOCK;
+  n->depth = 1;
   return n;
 }
 
 Node *parse_source(Source *s, Diags *diags, bool *incomplete) {
   Parse p = {.source = s, .diags = diags};
   if (incomplete) *incomplete = false;
-  Node *module = empty_module(&p);
+  Node *module = empty_module(s);
   if (scan_source(&p)) {
     layout(&p);
     void *parser = p.fatal ? NULL : grammar_Alloc(malloc, &p);
@@ -79,7 +85,7 @@ Node *parse_source(Source *s, Diags *diags, bool *incomplete) {
     if (!parser && !p.fatal) diag_add(diags, DIAG_ERROR, s, (Span){0, 0}, "out of memory");
   }
   if (p.module && !p.fatal) module = p.module;
-  if (module) module->span = (Span){0, (uint32_t)s->len};
+  module->span = (Span){0, (uint32_t)s->len};
   if (incomplete) *incomplete = p.incomplete && !p.fatal && diags->errors == 1;
   free(p.raw.items);
   free(p.toks.items);

@@ -26,7 +26,8 @@ Tensor *learn_log_softmax(Rt *rt, Tensor *x);          /* last axis */
  * label smoothing s in [0, 1) mixes in the uniform distribution; rank-0 result */
 Tensor *learn_cross_entropy(Rt *rt, Tensor *logits, Tensor *labels, double smoothing);
 Tensor *learn_mse(Rt *rt, Tensor *a, Tensor *b);       /* mean squared difference, rank 0 */
-/* keeps an element with probability 1 - p, scaled by 1 / (1 - p); element e uses rng_uniform(call, e) */
+/* keeps an element with probability 1 - p, scaled by 1 / (1 - p); element e uses
+ * rng_uniform(call, e) */
 Tensor *learn_dropout(Rt *rt, Tensor *x, double p, RngCall call);
 /* images (b, h, w) or (b, h, w, c) -> (b, (h/p)(w/p), p p c), row by row; h, w multiples of p */
 Tensor *learn_patches(Rt *rt, Tensor *images, int64_t p);

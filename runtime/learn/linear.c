@@ -124,7 +124,13 @@ Tensor *learn_linear(Rt *rt, Tensor *x, Tensor *W, Tensor *b, Activation act) {
 
 /* ---- backward --------------------------------------------------------------------- */
 
-typedef struct { const LearnRows *k; Activation act; const char *g, *y; char *o; size_t size; } ActJob;
+typedef struct {
+  const LearnRows *k;
+  Activation act;
+  const char *g, *y;
+  char *o;
+  size_t size;
+} ActJob;
 
 static void act_block(void *job, int64_t block, int64_t first, int64_t end) {
   const ActJob *a = job;
@@ -164,7 +170,8 @@ static Tensor *weight_gradient(Rt *rt, Tensor *x, Tensor *W, Tensor *g) {
   blas_ready();
   if (pieces == 1) {
     Tensor *o = tensor_new(rt, (DType)W->dtype, 2, W->shape);
-    if (o) matmul_raw(rt, (DType)W->dtype, n, m, rows, x->data, n, true, g->data, m, false, o->data, m);
+    if (o)
+      matmul_raw(rt, (DType)W->dtype, n, m, rows, x->data, n, true, g->data, m, false, o->data, m);
     return o;
   }
   Tensor *part = tensor_new(rt, (DType)W->dtype, 3, shape);
@@ -180,7 +187,9 @@ static Tensor *input_gradient(Rt *rt, Tensor *x, Tensor *W, Tensor *g) {
   int64_t n = W->shape[0], m = W->shape[1];
   if (x->size == 0 || m == 0) return tensor_zeros(rt, (DType)x->dtype, x->rank, x->shape);
   Tensor *o = tensor_new(rt, (DType)x->dtype, x->rank, x->shape);
-  if (o) matmul_raw(rt, (DType)x->dtype, x->size / n, n, m, g->data, m, false, W->data, m, true, o->data, n);
+  if (o)
+    matmul_raw(rt, (DType)x->dtype, x->size / n, n, m, g->data, m, false, W->data, m, true,
+               o->data, n);
   return o;
 }
 

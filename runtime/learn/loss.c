@@ -90,7 +90,8 @@ static void entropy_block(void *work, int64_t block, int64_t first, int64_t end)
 static RtStatus check_labels(Rt *rt, Tensor *logits, Tensor *labels, double smoothing) {
   RT_TRY(need_float(rt, "cross_entropy", "logits", logits));
   if (!(smoothing >= 0 && smoothing < 1))
-    return rt_fail(rt, RT_ERROR, "`cross_entropy`: smoothing is %g, it must be in [0, 1)", smoothing);
+    return rt_fail(rt, RT_ERROR, "`cross_entropy`: smoothing is %g, it must be in [0, 1)",
+                   smoothing);
   if (labels->dtype != DT_I64) {
     rt_fail(rt, RT_ERROR, "`cross_entropy`: labels must be i64, found %s",
             dtype_name[labels->dtype]);

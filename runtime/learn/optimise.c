@@ -34,7 +34,8 @@ RtStatus learn_adam(Rt *rt, Tensor *w, Tensor *g, Tensor *m, Tensor *v, AdamStep
   RT_TRY(check_state(rt, "adam", "w", w, w));
   RT_TRY(check_state(rt, "adam", "m", m, w));
   RT_TRY(check_state(rt, "adam", "v", v, w));
-  if (s.step < 1) return rt_fail(rt, RT_ERROR, "`adam`: steps count from 1, found %lld", (long long)s.step);
+  if (s.step < 1)
+    return rt_fail(rt, RT_ERROR, "`adam`: steps count from 1, found %lld", (long long)s.step);
   Tensor *c = tensor_contiguous(rt, g);
   RtStatus bad = c ? check_state(rt, "adam", "the gradient", c, w) : rt->error.status;
   if (!bad) {

@@ -47,7 +47,9 @@ static void N(norm_back)(const NormJob *j, int64_t first, int64_t end, double *d
       if (gain) { SIMD for (int64_t i = 0; i < c; i++) o[at + i] = g[at + i] * gain[at + i]; }
       else memcpy(o + at, g + at, (size_t)c * sizeof(T));
       dot += k->K(dot)(c, o + at, h);
-      if (dgain) { SIMD for (int64_t i = 0; i < c; i++) dgain[at + i] += (double)(g[at + i] * h[i]); }
+      if (dgain) {
+        SIMD for (int64_t i = 0; i < c; i++) dgain[at + i] += (double)(g[at + i] * h[i]);
+      }
       if (dbias) { SIMD for (int64_t i = 0; i < c; i++) dbias[at + i] += (double)g[at + i]; }
     }
     T s1 = j->center ? (T)(k->K(sum)(n, o) / (double)n) : 0, s2 = (T)(dot / (double)n);

@@ -35,6 +35,8 @@ typedef struct {
   double (*dot_f32)(int64_t n, const float *x, const float *y);
   double (*max_f64)(int64_t n, const double *x);   /* nan if any is; n >= 1 */
   float (*max_f32)(int64_t n, const float *x);
+  double (*min_f64)(int64_t n, const double *x);
+  float (*min_f32)(int64_t n, const float *x);
   /* o[i] = exp(x[i] - m); returns the sum (fixed tree) */
   double (*expsum_f64)(int64_t n, const double *x, double m, double *o);
   double (*expsum_f32)(int64_t n, const float *x, float m, float *o);

@@ -216,8 +216,8 @@ static double dot_f32(int64_t n, const float *x, const float *y) { return dot32_
 static double sumsq_f64(int64_t n, const double *x) { return dot64_tree(n, x, x); }
 static double sumsq_f32(int64_t n, const float *x) { return dot32_tree(n, x, x); }
 
-/* Maximum and "any nan" apart, both of which the compiler vectorises. */
-#define LARGEST(name, T)                                                      \
+/* Sixteen lanes, which the compiler keeps in vectors; a nan stays in its lane. */
+#define EXTREME(name, T, better)                                                    \
   static T name(int64_t n, const T *x) {                                      \
     T lane[16];                                                               \
     T sick = 0;                                                               \
@@ -225,18 +225,20 @@ static double sumsq_f32(int64_t n, const float *x) { return dot32_tree(n, x, x);
     for (int k = 0; k < 16; k++) lane[k] = x[0];                              \
     for (; i + 16 <= n; i += 16) {                                            \
       SIMD for (int k = 0; k < 16; k++)                                       \
-        lane[k] = x[i + k] > lane[k] || x[i + k] != x[i + k] ? x[i + k] : lane[k]; \
+        lane[k] = x[i + k] better lane[k] || x[i + k] != x[i + k] ? x[i + k] : lane[k]; \
     }                                                                         \
     T m = x[0];                                                               \
-    for (; i < n; i++) m = x[i] > m || x[i] != x[i] ? x[i] : m;               \
+    for (; i < n; i++) m = x[i] better m || x[i] != x[i] ? x[i] : m;          \
     for (int k = 0; k < 16; k++) {                                            \
       if (lane[k] != lane[k]) sick = lane[k];                                 \
-      m = lane[k] > m ? lane[k] : m;                                          \
+      m = lane[k] better m ? lane[k] : m;                                     \
     }                                                                         \
     return sick != sick ? sick : m;                                           \
   }
-LARGEST(max_of_f64, double)
-LARGEST(max_of_f32, float)
+EXTREME(max_of_f64, double, >)
+EXTREME(max_of_f32, float, >)
+EXTREME(min_of_f64, double, <)
+EXTREME(min_of_f32, float, <)
 
 static double expsum_f64(int64_t n, const double *x, double m, double *o) {
   SIMD for (int64_t i = 0; i < n; i++) o[i] = exp_f64(x[i] - m);
@@ -282,6 +284,7 @@ const Kernels KERNELS_NAME = {
   },
   .sum_f64 = sum_f64, .sum_f32 = sum_f32, .sumsq_f64 = sumsq_f64, .sumsq_f32 = sumsq_f32,
   .dot_f64 = dot_f64, .dot_f32 = dot_f32, .max_f64 = max_of_f64, .max_f32 = max_of_f32,
+  .min_f64 = min_of_f64, .min_f32 = min_of_f32,
   .expsum_f64 = expsum_f64, .expsum_f32 = expsum_f32,
   .gelu_slope_f64 = gelu_slope_f64, .gelu_slope_f32 = gelu_slope_f32,
 };

@@ -91,9 +91,18 @@ BINARY(atan2_f32, float, float, atan2f(x, y))
 
 /* ---- complex ----------------------------------------------------------------------- */
 
-static inline double complex in128(c128 z) { return CMPLX(z.re, z.im); }
+/* A c128 and a double complex have one layout; memcpy says so to every compiler. */
+static inline double complex in128(c128 x) {
+  double complex z;
+  memcpy(&z, &x, sizeof z);
+  return z;
+}
+static inline float complex in64(c64 x) {
+  float complex z;
+  memcpy(&z, &x, sizeof z);
+  return z;
+}
 static inline c128 out128(double complex z) { return (c128){creal(z), cimag(z)}; }
-static inline float complex in64(c64 z) { return CMPLXF(z.re, z.im); }
 static inline c64 out64(float complex z) { return (c64){crealf(z), cimagf(z)}; }
 
 /* Smith's method: no overflow where the quotient does not. */

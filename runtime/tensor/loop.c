@@ -97,18 +97,19 @@ static void copy_run(char *out, const char *from_run, int64_t n, int64_t step, s
   }
 }
 
-/* Plane transposed in tiles, so that both sides stay in cache. */
-#define TILE 16
+/* Plane transposed in tiles, so that both sides stay in cache; the inner loop
+ * follows the source, whose columns are usually the contiguous direction.     */
+enum { TILE_I = 8, TILE_J = 64 };
 #define COPY_TILED(T)                                                         \
   do {                                                                        \
     const T *src = (const T *)from;                                           \
     T *dst = (T *)out;                                                        \
-    for (int64_t i0 = 0; i0 < rows; i0 += TILE)                               \
-      for (int64_t j0 = 0; j0 < cols; j0 += TILE) {                           \
-        int64_t i1 = i0 + TILE < rows ? i0 + TILE : rows;                     \
-        int64_t j1 = j0 + TILE < cols ? j0 + TILE : cols;                     \
-        for (int64_t i = i0; i < i1; i++)                                     \
-          for (int64_t j = j0; j < j1; j++) dst[i * cols + j] = src[i * si + j * sj]; \
+    for (int64_t j0 = 0; j0 < cols; j0 += TILE_J)                             \
+      for (int64_t i0 = 0; i0 < rows; i0 += TILE_I) {                         \
+        int64_t i1 = i0 + TILE_I < rows ? i0 + TILE_I : rows;                 \
+        int64_t j1 = j0 + TILE_J < cols ? j0 + TILE_J : cols;                 \
+        for (int64_t j = j0; j < j1; j++)                                     \
+          for (int64_t i = i0; i < i1; i++) dst[i * cols + j] = src[i * si + j * sj]; \
       }                                                                       \
   } while (0)
 

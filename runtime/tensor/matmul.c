@@ -43,7 +43,11 @@ typedef struct { int64_t m, n, k; DType d; } Size;
       for (int64_t k = 0; k < s.k; k++) {                                     \
         T x = a[i * ai + k * ak];                                             \
         const T *y = b + k * bk;                                              \
-        for (int64_t j = 0; j < s.n; j++) fused(row[j], x, y[j * bj]);        \
+        if (bj == 1) {                                                        \
+          for (int64_t j = 0; j < s.n; j++) fused(row[j], x, y[j]);           \
+        } else {                                                              \
+          for (int64_t j = 0; j < s.n; j++) fused(row[j], x, y[j * bj]);      \
+        }                                                                     \
       }                                                                       \
     }                                                                         \
     return bad;                                                               \
@@ -289,7 +293,25 @@ static Tensor *multiply(Rt *rt, Tensor *a, Tensor *b, Tensor *x, Operand A, bool
   return NULL;
 }
 
+/* Two small plain matrices, without the general machinery; NULL without an
+ * error when this is another case.                                            */
+static Tensor *small_product(Rt *rt, Tensor *a, bool ta, Tensor *b, bool tb) {
+  if (a->rank != 2 || b->rank != 2 || a->dtype != b->dtype || !dtype_float((DType)a->dtype) ||
+      !a->contiguous || !b->contiguous)
+    return NULL;
+  Size s = {a->shape[ta], b->shape[!tb], a->shape[!ta], (DType)a->dtype};
+  if (b->shape[tb] != s.k || s.m > SMALL_WORK || s.n > SMALL_WORK || s.k > SMALL_WORK || s.k < 1 ||
+      s.m * s.n * s.k > SMALL_WORK)
+    return NULL;
+  Tensor *out = tensor_new(rt, s.d, 2, (int64_t[]){s.m, s.n});
+  Operand A = {a->data, a->shape[1], ta}, B = {b->data, b->shape[1], tb};
+  if (out) product(s, A, B, out->data, s.n);
+  return out;
+}
+
 Tensor *tensor_matmul_t(Rt *rt, Tensor *a, bool ta, Tensor *b, bool tb) {
+  Tensor *quick = small_product(rt, a, ta, b, tb);
+  if (quick) return quick;
   if (a->rank == 0 || b->rank == 0) {
     rt_fail(rt, RT_ERROR, "`@` needs tensors with at least one axis, found a scalar");
     rt_help(rt, "use `*` to scale");

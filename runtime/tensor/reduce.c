@@ -275,7 +275,7 @@ Tensor *tensor_sum_to(Rt *rt, Tensor *a, int rank, const int64_t *shape) {
   return out;
 }
 
-/* ---- position of the extreme ------------------------------------------------------------------- */
+/* ---- position of the extreme ---------------------------------------------------------------- */
 
 #define FIRST(T, better)                                                      \
   do {                                                                        \

@@ -126,15 +126,8 @@ EXTREME(min_i64, int64_t, <)
 EXTREME(max_bool, uint8_t, >)
 EXTREME(max_i64, int64_t, >)
 
-/* nan wins: m stays nan because no comparison with it holds, and x != x */
-#define EXTREME_FLOAT(name, T)                                                \
-  RUN(name, T, T)                                                             \
-    T m = x[0];                                                               \
-    for (int64_t i = 1; i < n && m == m; i++) m = x[i] < m || x[i] != x[i] ? x[i] : m; \
-    *o = m;                                                                   \
-  END_RUN
-EXTREME_FLOAT(min_f32, float)
-EXTREME_FLOAT(min_f64, double)
+RUN(min_f32, float, float) *o = kernels()->min_f32(n, x); END_RUN
+RUN(min_f64, double, double) *o = kernels()->min_f64(n, x); END_RUN
 RUN(max_f32, float, float) *o = kernels()->max_f32(n, x); END_RUN
 RUN(max_f64, double, double) *o = kernels()->max_f64(n, x); END_RUN
 

@@ -212,7 +212,8 @@ static RtStatus place(Rt *rt, Tensor *out, Tensor *t, int axis, int64_t at) {
   size_t run = unit * (size_t)c->shape[axis], step = unit * (size_t)out->shape[axis];
   char *to = out->data + unit * (size_t)at;
   if (run)
-    for (int64_t o = 0; o < outer; o++) memcpy(to + step * (size_t)o, c->data + run * (size_t)o, run);
+    for (int64_t o = 0; o < outer; o++)
+      memcpy(to + step * (size_t)o, c->data + run * (size_t)o, run);
   tensor_unref(rt, c);
   return RT_OK;
 }

@@ -91,7 +91,8 @@ static void shapes(void **state) {
 /* An error that a `try` would catch is the script's business. */
 static void guarded(void **state) {
   fine("let a = try 1 // 0 else 0\nlet b = try { [1, 2][5] + \"a\" } catch e { e.message }");
-  fine("let c = try zeros(2) @ zeros(3) else nil\nlet r = {a: 1}\nlet d = try r.b else 3\nlet f = try 3(4) else 5");
+  fine("let c = try zeros(2) @ zeros(3) else nil\nlet r = {a: 1}\nlet d = try r.b else 3\nlet f = "
+       "try 3(4) else 5");
   wrong("let a = try 0 else 1 // 0", 1, "divided by zero");
   wrong("let a = try unknown_name else 1", 1, "unknown name");
 }
@@ -159,9 +160,9 @@ static void fast(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(names),     cmocka_unit_test(no_cascades), cmocka_unit_test(calls),
-      cmocka_unit_test(variables), cmocka_unit_test(shapes),      cmocka_unit_test(guarded), cmocka_unit_test(quantities),
-      cmocka_unit_test(blocks),    cmocka_unit_test(fast),
+      cmocka_unit_test(names),      cmocka_unit_test(no_cascades), cmocka_unit_test(calls),
+      cmocka_unit_test(variables),  cmocka_unit_test(shapes),      cmocka_unit_test(guarded),
+      cmocka_unit_test(quantities), cmocka_unit_test(blocks),      cmocka_unit_test(fast),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,7 +132,8 @@ static void utf8(void **state) {
   size_t bad = 99;
   assert_true(utf8_valid("aω€😀", strlen("aω€😀"), &bad));
   assert_int_equal(utf8_columns("aω€😀", strlen("aω€😀")), 4);
-  const char *wrong[] = {"\x80", "a\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "ab\xE2\x82", "\xFF"};
+  const char *wrong[] = {"\x80",       "a\xC0\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
+                         "ab\xE2\x82", "\xFF"};
   const size_t at[] = {0, 1, 0, 0, 2, 0};
   for (int i = 0; i < 6; i++) {
     assert_false(utf8_valid(wrong[i], strlen(wrong[i]), &bad));
@@ -161,7 +162,8 @@ static void sha(void **state) {
   sha256_hex(h, hex);
   assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   sha256_init(&s);
-  for (int i = 0; i < 1000; i++) sha256_add(&s, "aaaaaaaaaaaaaaaaaaaaaaaaa" , (size_t)(i % 2 ? 7 : 13));
+  for (int i = 0; i < 1000; i++)
+    sha256_add(&s, "aaaaaaaaaaaaaaaaaaaaaaaaa", (size_t)(i % 2 ? 7 : 13));
   sha256_end(&s, h);
   Sha256 t;
   sha256_init(&t);

@@ -37,7 +37,10 @@ static double complex at(const Tensor *t, int64_t i) {
   return CMPLX(z.re, z.im);
 }
 
-static double pymod(double x, double y) { double r = fmod(x, y); return r != 0 && (r < 0) != (y < 0) ? r + y : r; }
+static double pymod(double x, double y) {
+  double r = fmod(x, y);
+  return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+}
 
 static double complex reference(BinOp op, double complex x, double complex y) {
   double a = creal(x), b = creal(y);

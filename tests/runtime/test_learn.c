@@ -95,7 +95,8 @@ static void check_gradients(const char *name, Fn f, int n, Tensor **in) {
     for (int64_t i = 0; i < in[k]->size; i += step) {
       double want = difference(f, in, k, i), got = tensor_get_f64(g[k], i);
       if (!(fabs(got - want) <= 2e-8 * (1 + scale)))
-        fail_msg("%s: gradient %d[%d] is %.12g, differences give %.12g", name, k, (int)i, got, want);
+        fail_msg("%s: gradient %d[%d] is %.12g, differences give %.12g", name, k, (int)i, got,
+                 want);
     }
     in32[k] = tensor_astype(rt, in[k], DT_F32);
   }
@@ -138,8 +139,10 @@ static void linear(void **s) {
       for (int r = 0; r < 15; r++)
         for (int j = 0; j < 6; j++) {
           double z = tensor_get_f64(b, j);
-          for (int i = 0; i < 7; i++) z += tensor_get_f64(x, r * 7 + i) * tensor_get_f64(W, i * 6 + j);
-          assert_true(fabs(tensor_get_f64(y, r * 6 + j) - plain_act(z)) < (d == DT_F32 ? 2e-6 : 1e-14));
+          for (int i = 0; i < 7; i++)
+            z += tensor_get_f64(x, r * 7 + i) * tensor_get_f64(W, i * 6 + j);
+          assert_true(fabs(tensor_get_f64(y, r * 6 + j) - plain_act(z)) <
+                      (d == DT_F32 ? 2e-6 : 1e-14));
         }
       Tensor *in[] = {x, W, b};
       if (d == DT_F64) check_gradients("linear", f_linear, 3, in);
@@ -163,7 +166,8 @@ static void linear(void **s) {
 static void linear_many_rows(void **s) {
   (void)s;
   act = ACT_GELU;
-  Tensor *in[] = {filled(DT_F64, SHAPE(5000, 3), 1), filled(DT_F64, SHAPE(3, 4), 2), filled(DT_F64, SHAPE(4), 3)};
+  Tensor *in[] = {filled(DT_F64, SHAPE(5000, 3), 1), filled(DT_F64, SHAPE(3, 4), 2),
+                  filled(DT_F64, SHAPE(4), 3)};
   for (int64_t i = 0; i < in[0]->size; i++) ((double *)in[0]->data)[i] *= 0.1;
   check_gradients("linear with 5000 rows", f_linear, 3, in);
   for (int i = 0; i < 3; i++) tensor_unref(rt, in[i]);
@@ -218,7 +222,8 @@ static void norms(void **s) {
     Tensor *all[] = {x, gain, bias, y, q};
     for (int i = 0; i < 5; i++) tensor_unref(rt, all[i]);
   }
-  Tensor *x = filled(DT_F64, SHAPE(400, 300), 1), *g = filled(DT_F64, SHAPE(300), 2);   /* many blocks */
+  Tensor *x = filled(DT_F64, SHAPE(400, 300), 1),
+         *g = filled(DT_F64, SHAPE(300), 2); /* many blocks */
   Tensor *b = filled(DT_F64, SHAPE(300), 3), *in[] = {x, g, b};
   check_gradients("layer_norm, 400 rows", f_layer, 3, in);
   assert_null(learn_rms_norm(rt, g, x, 1e-3));
@@ -332,8 +337,9 @@ static void moving(void **s) {
     for (int y = 0; y < 4; y++)
       for (int x = 0; x < 6; x++)
         for (int c = 0; c < 3; c++)
-          assert_true(tensor_get_f64(im, ((b * 4 + y) * 6 + x) * 3 + c) ==
-                      tensor_get_f64(p, (b * 6 + y / 2 * 3 + x / 2) * 12 + (y % 2 * 2 + x % 2) * 3 + c));
+          assert_true(
+              tensor_get_f64(im, ((b * 4 + y) * 6 + x) * 3 + c) ==
+              tensor_get_f64(p, (b * 6 + y / 2 * 3 + x / 2) * 12 + (y % 2 * 2 + x % 2) * 3 + c));
   check_gradients("patches", f_patches, 1, &im);
   assert_null(learn_patches(rt, im, 4));
 
@@ -350,7 +356,8 @@ static void moving(void **s) {
   check_gradients("merge_heads", f_merge, 1, &part[1]);
   assert_int_equal(learn_split_heads(rt, q, 5, 3, (Tensor *[]){0, 0, 0}), RT_ERROR);
 
-  Tensor *x = tensor_full(rt, DT_F64, SHAPE(20000), 1, 0), *d = learn_dropout(rt, x, 0.4, rng_seeded(7));
+  Tensor *x = tensor_full(rt, DT_F64, SHAPE(20000), 1, 0),
+         *d = learn_dropout(rt, x, 0.4, rng_seeded(7));
   int64_t kept = 0;
   for (int64_t i = 0; i < 20000; i++) {
     double v = tensor_get_f64(d, i);
@@ -365,7 +372,8 @@ static void moving(void **s) {
   for (int i = 0; i < 12; i++) tensor_unref(rt, all[i]);
 }
 
-/* ---- optimisers ------------------------------------------------------------------------------- */
+/* ---- optimisers -------------------------------------------------------------------------------
+ */
 
 static void optimisers(void **s) {
   (void)s;
@@ -376,13 +384,15 @@ static void optimisers(void **s) {
     double *r[6];
     for (int i = 0; i < 6; i++) {
       t[i] = filled((DType)dt, 1, &n, i + 1);
-      if (i == 3) for (int64_t k = 0; k < n; k++) tensor_set_f64(t[3], k, fabs(tensor_get_f64(t[3], k)));
+      if (i == 3)
+        for (int64_t k = 0; k < n; k++) tensor_set_f64(t[3], k, fabs(tensor_get_f64(t[3], k)));
       r[i] = test_malloc((size_t)n * sizeof(double));
       for (int64_t k = 0; k < n; k++) r[i][k] = tensor_get_f64(t[i], k);
     }
     AdamStep a = {1e-2, 0.9, 0.999, 1e-6, 0.1, 3};
     assert_int_equal(learn_adam(rt, t[0], t[1], t[2], t[3], a), RT_OK);
-    SgdStep g = {1e-2, 0.8, 0.01, true}, h = {1e-2, 0.8, 0.01, false}, plain = {1e-2, 0, 0.01, false};
+    SgdStep g = {1e-2, 0.8, 0.01, true}, h = {1e-2, 0.8, 0.01, false},
+            plain = {1e-2, 0, 0.01, false};
     assert_int_equal(learn_sgd(rt, t[4], t[1], t[5], g), RT_OK);
     assert_int_equal(learn_sgd(rt, t[4], t[1], t[5], h), RT_OK);
     assert_int_equal(learn_sgd(rt, t[4], t[1], NULL, plain), RT_OK);

@@ -48,7 +48,8 @@ static void check_close(const Tensor *t, int64_t i, double complex want) {
 
 static void reshaping(void **s) {
   (void)s;
-  int64_t shape[] = {4, 6, 5}, a[] = {24, -1}, b[] = {2, 2, 6, 5}, bad[] = {7, -1}, two[] = {-1, -1};
+  int64_t shape[] = {4, 6, 5}, a[] = {24, -1}, b[] = {2, 2, 6, 5}, bad[] = {7, -1},
+          two[] = {-1, -1};
   Tensor *t = filled(DT_F64, 3, shape, 1);
   Tensor *r = tensor_reshape(rt, t, 2, a);
   assert_ptr_equal(r->storage, t->storage);
@@ -139,9 +140,12 @@ static void all_reductions(void **s) {
   for (int op = 0; op < RED_COUNT; op++)
     for (int d = 0; d < DT_COUNT; d++) {
       if (op == RED_PROD && d != DT_F64) continue;
-      if (dtype_complex((DType)d) && (op == RED_MIN || op == RED_MAX || op == RED_LOGSUMEXP)) continue;
+      if (dtype_complex((DType)d) && (op == RED_MIN || op == RED_MAX || op == RED_LOGSUMEXP))
+        continue;
       Tensor *base = filled((DType)d, 4, shape, 1);
-      if (op == RED_PROD) for (int64_t i = 0; i < base->size; i++) tensor_set_f64(base, i, 1 + (double)(i % 7 - 3) / 50);
+      if (op == RED_PROD)
+        for (int64_t i = 0; i < base->size; i++)
+          tensor_set_f64(base, i, 1 + (double)(i % 7 - 3) / 50);
       for (int p = 0; p < 3; p++)
         for (unsigned mask = 0; mask < 16; mask++) {
           Tensor *a = tensor_permute(rt, base, perms[p]);
@@ -317,7 +321,8 @@ static void product_errors(void **s) {
   assert_null(tensor_matmul(rt, x, one));
   assert_null(tensor_matmul(rt, big, big));
   assert_non_null(strstr(rt->error.message, "overflow"));
-  Tensor *e = tensor_zeros(rt, DT_F64, 2, (int64_t[]){3, 0}), *g = tensor_zeros(rt, DT_F64, 2, (int64_t[]){0, 4});
+  Tensor *e = tensor_zeros(rt, DT_F64, 2, (int64_t[]){3, 0}),
+         *g = tensor_zeros(rt, DT_F64, 2, (int64_t[]){0, 4});
   Tensor *o = tensor_matmul(rt, e, g);
   assert_int_equal(o->size, 12);
   for (int i = 0; i < 12; i++) assert_true(tensor_get_f64(o, i) == 0);
@@ -328,7 +333,8 @@ static void product_errors(void **s) {
 /* one and several threads give the same bits */
 static void same_bits(void **s) {
   (void)s;
-  Tensor *a = filled(DT_F64, 2, (int64_t[]){700, 300}, 1), *b = filled(DT_F64, 2, (int64_t[]){300, 90}, 2);
+  Tensor *a = filled(DT_F64, 2, (int64_t[]){700, 300}, 1),
+         *b = filled(DT_F64, 2, (int64_t[]){300, 90}, 2);
   Tensor *c = filled(DT_F32, 1, (int64_t[]){700001}, 1);
   for (int64_t i = 0; i < a->size; i++) ((double *)a->data)[i] *= 1 + 1e-9 * (double)(i % 1013);
   for (int64_t i = 0; i < c->size; i++) ((float *)c->data)[i] *= 1 + 1e-4f * (float)(i % 1013);
