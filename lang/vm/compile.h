@@ -9,7 +9,6 @@
 #include "lang/blocks/blocks.h"
 
 /* Declaration kinds whose library area is not linked in are refused. */
-#pragma weak lower_attention
 #pragma weak lower_experiment
 
 typedef enum { L_LET, L_VAR, L_TOPVAR, L_PARAM, L_LOOP } LocalKind;

@@ -90,7 +90,9 @@ int attn_norm_sum(AttnSpec *s);    /* node of the row's sum; also for max, l2, c
 
 /* Signs.  NEGATIVE: a witness was found; MAYBE: bounds do not exclude it.     */
 typedef enum { ATTN_SIGN_OK, ATTN_SIGN_MAYBE, ATTN_SIGN_NEGATIVE } AttnSign;
-AttnSign attn_weight_sign(const AttnSpec *s, Interval *bounds);
+/* Slots from `unknown` on hold values that nobody knows yet; they are taken to be
+ * not negative.                                                               */
+AttnSign attn_weight_sign(const AttnSpec *s, int unknown, Interval *bounds);
 
 typedef struct {
   Tensor *q, *k, *v;               /* f32 or f64, the same; v NULL for weights and energies */

@@ -112,11 +112,12 @@ static double inside(Lcg *r, Interval x) {
 
 /* cos(q, k) is a product of three variables to the interval arithmetic, which
  * then loses its bounds: give such nodes their own. */
-static Interval bounds_with_cos(const AttnSpec *s, Interval *scratch) {
+static Interval bounds_with_cos(const AttnSpec *s, int unknown, Interval *scratch) {
   const Prog *p = &s->prog;
   Prog copy;
   Interval all = {-INFINITY, INFINITY};
   if (!prog_copy(&copy, p)) return all;
+  for (int k = unknown; k < copy.n_slot; k++) copy.slot[k].range.lo = fmax(0, copy.slot[k].range.lo);
   for (int i = 0; i < p->n; i++) {
     const ProgNode *n = &p->node[i];
     if (n->op != PO_MUL) continue;
@@ -141,8 +142,9 @@ static Interval bounds_with_cos(const AttnSpec *s, Interval *scratch) {
 /* One random pair of vectors: all products agree with each other. */
 static void sample_point(const AttnSpec *s, Lcg *r, double *var) {
   enum { D = 4 };
-  double vec[2 + 64][D], scale = exp(4 * lcg(r) - 2);
-  for (int v = 0; v < 66; v++)
+  enum { VECTORS = 8 };
+  double vec[2 + VECTORS][D], scale = exp(4 * lcg(r) - 2);
+  for (int v = 0; v < 2 + VECTORS; v++)
     for (int c = 0; c < D; c++) vec[v][c] = scale * (2 * lcg(r) - 1);
   for (int k = 0; k < s->prog.n_var; k++) var[k] = inside(r, s->prog.var[k].range);
   double n = floor(2 + 30 * lcg(r));
@@ -155,8 +157,8 @@ static void sample_point(const AttnSpec *s, Lcg *r, double *var) {
   var[AV_BATCH] = 0;
   for (int k = 0; k < s->n_leaf; k++) {
     const AttnLeaf *l = &s->leaf[k];
-    const double *x = vec[l->left == ATTN_VEC ? 2 + l->left_slot % 64 : l->left];
-    const double *y = vec[l->right == ATTN_VEC ? 2 + l->right_slot % 64 : l->right];
+    const double *x = vec[l->left == ATTN_VEC ? 2 + l->left_slot % VECTORS : l->left];
+    const double *y = vec[l->right == ATTN_VEC ? 2 + l->right_slot % VECTORS : l->right];
     double dot = 0, dist = 0, l1 = 0, norm = 0;
     for (int c = 0; c < D; c++) {
       dot += x[c] * y[c];
@@ -169,7 +171,7 @@ static void sample_point(const AttnSpec *s, Lcg *r, double *var) {
   }
 }
 
-AttnSign attn_weight_sign(const AttnSpec *s, Interval *bounds) {
+AttnSign attn_weight_sign(const AttnSpec *s, int unknown, Interval *bounds) {
   const Prog *p = &s->prog;
   *bounds = (Interval){0, INFINITY};
   if (s->log || s->out < 0) return ATTN_SIGN_OK;
@@ -178,7 +180,7 @@ AttnSign attn_weight_sign(const AttnSpec *s, Interval *bounds) {
   double *var = malloc((size_t)p->n_var * sizeof *var);
   AttnSign sign = ATTN_SIGN_MAYBE;
   if (scratch && value && var) {
-    *bounds = bounds_with_cos(s, scratch);
+    *bounds = bounds_with_cos(s, unknown, scratch);
     if (bounds->lo >= 0) sign = ATTN_SIGN_OK;
     /* What captured tensors and parameters hold is not known here: a witness
      * must not need them to be negative. */

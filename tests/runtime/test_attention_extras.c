@@ -309,7 +309,7 @@ static void signs(void **state) {
                prog_binary(p, PO_SUB, one, dist)};
     AttnSign expected[] = {ATTN_SIGN_NEGATIVE, ATTN_SIGN_OK, ATTN_SIGN_OK, ATTN_SIGN_MAYBE, ATTN_SIGN_NEGATIVE};
     attn_set_weight(s, w[k]);
-    assert_int_equal(attn_weight_sign(s, &b), expected[k]);
+    assert_int_equal(attn_weight_sign(s, 1, &b), expected[k]);
     attn_spec_unref(rt, s);
   }
 }

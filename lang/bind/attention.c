@@ -1,0 +1,315 @@
+/* attention.c: attend, weights, energies, instance, fixed, and the hidden
+ * functions that attention declarations are lowered to.                      */
+#include "lang/bind/attention.h"
+#include "runtime/grad/grad.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- making instances ------------------------------------------------------------ */
+
+/* __attention(decl, self, prep, start, init, ..., captured ...) */
+static int bind_attention(Vm *vm, Value *args, int n, Value *out) {
+  AttnDecl *decl = box_data(args[0], &attn_decl_type);
+  List *rest = value_is(args[3], OBJ_TUPLE) ? AS_LIST(args[3]) : NULL;
+  if (!decl || !rest || (int)rest->n != decl->n_param + decl->n_slot)
+    return vm_error(vm, "__attention is called by `attention` declarations only");
+  *out = attn_instance_new(vm, args[0]);
+  if (out->tag == V_NIL) return 1;
+  AttnInstance *a = AS_BOX(*out)->data;
+  a->self = value_ref(args[1]);
+  a->prep = value_ref(args[2]);
+  for (int k = 0; k < decl->n_param; k++) {
+    a->param[k].start = value_ref(rest->items[2 * k]);
+    a->param[k].init = value_ref(rest->items[2 * k + 1]);
+  }
+  for (int k = 0; k < decl->n_slot - decl->n_param; k++) {
+    Value v = rest->items[2 * decl->n_param + k];
+    if (v.tag != V_BOOL && v.tag != V_INT && v.tag != V_FLOAT && !value_is(v, OBJ_TENSOR)) {
+      vm_error(vm, "attention `%s`: `%s` is a %s; equations take numbers and tensors", decl->spec->name,
+               decl->spec->prog.slot[decl->n_param + k].name, value_type_name(v));
+      value_unref(vm, *out);
+      return 1;
+    }
+    a->captured[k] = value_ref(v);
+  }
+  if (attn_draw(vm, a, -1, 0, DT_F64)) {
+    value_unref(vm, *out);
+    return 1;
+  }
+  return 0;
+}
+
+/* __attention_param(start, lo, hi, shape): what a param's initialiser gives. */
+static int bind_attention_param(Vm *vm, Value *args, int n, Value *out) {
+  List *l = list_new(vm, true, 4);
+  if (!l) return 1;
+  for (int k = 0; k < 4; k++) {
+    Value v = args[k];
+    args[k] = NIL_VALUE;
+    if (list_push(vm, l, v)) {
+      value_unref(vm, value_obj(l));
+      return 1;
+    }
+  }
+  *out = value_obj(l);
+  return 0;
+}
+
+static int load_instance(Vm *vm, Value *args, int n, Value *out) {
+  List *l = value_is(args[0], OBJ_TUPLE) ? AS_LIST(args[0]) : NULL;
+  Value pair = NIL_VALUE;
+  int failed = 1;
+  if (!l || l->n < 2 || vm_call(vm, l->items[0], NULL, 0, &pair)) return l ? 1 : vm_error(vm, "not a stored attention");
+  bool good = value_is(pair, OBJ_TUPLE) && AS_LIST(pair)->n == 2;
+  AttnDecl *decl = good ? box_data(AS_LIST(pair)->items[1], &attn_decl_type) : NULL;
+  if (!decl || (int)l->n != 2 + 5 * decl->n_param + decl->n_slot) {
+    vm_error(vm, "this attention was stored by another version of its declaration");
+    goto done;
+  }
+  *out = attn_instance_new(vm, AS_LIST(pair)->items[1]);
+  if (out->tag == V_NIL) goto done;
+  AttnInstance *a = AS_BOX(*out)->data;
+  a->self = value_ref(l->items[0]);
+  a->prep = value_ref(l->items[1]);
+  Value *at = l->items + 2;
+  for (int k = 0; k < decl->n_param; k++, at += 6) {
+    AttnParam *p = &a->param[k];
+    p->start = value_ref(at[0]);
+    p->init = value_ref(at[1]);
+    if (value_is(at[2], OBJ_TENSOR)) p->raw = value_ref(at[2]);
+    if (at[3].tag == V_FLOAT) p->lo = at[3].f;
+    if (at[4].tag == V_FLOAT) p->hi = at[4].f;
+    p->fixed = at[5].tag == V_BOOL && at[5].b;
+  }
+  for (int k = 0; k < decl->n_slot - decl->n_param; k++) a->captured[k] = value_ref(at[k]);
+  failed = 0;
+done:
+  value_unref(vm, pair);
+  return failed;
+}
+
+/* An instance of what was given: itself, or a fresh one of a declaration. */
+static int as_instance(Vm *vm, Value v, const char *what, Value *out) {
+  if (box_data(v, &attn_instance_type)) {
+    *out = value_ref(v);
+    return 0;
+  }
+  if (!value_callable(v)) {
+    vm_error(vm, "%s: expected an attention, found a %s", what, value_type_name(v));
+    vm_help(vm, "declare one with `attention name { score = ... }`, or use softmax");
+    return 1;
+  }
+  if (vm_call(vm, v, NULL, 0, out)) return 1;
+  if (box_data(*out, &attn_instance_type)) return 0;
+  vm_error(vm, "%s: expected an attention, found a function that gives a %s", what, value_type_name(*out));
+  value_unref(vm, *out);
+  return 1;
+}
+
+static int bind_instance(Vm *vm, Value *args, int n, Value *out) {
+  Value a;
+  int64_t heads, d;
+  if (arg_int(vm, args[1], "heads", &heads) || arg_int(vm, args[2], "d", &d)) return 1;
+  if (heads < 1 || d < 1) return vm_error(vm, "instance: heads is %lld and d %lld; both count from 1",
+                                          (long long)heads, (long long)d);
+  if (as_instance(vm, args[0], "instance", &a)) return 1;
+  *out = attn_instance_copy(vm, AS_BOX(a)->data);
+  value_unref(vm, a);
+  if (out->tag == V_NIL) return 1;
+  AttnInstance *own = AS_BOX(*out)->data;
+  int failed = attn_draw(vm, own, heads, d, DT_F32);
+  for (int k = 0; k < attn_decl(own)->n_param && !failed; k++) { /* a layer's leaves share one dtype */
+    Tensor *t = AS_TENSOR(own->param[k].raw), *f = op_astype(vm_rt(vm), t, DT_F32);
+    if (!f) { failed = 1; break; }
+    tensor_unref(vm_rt(vm), t);
+    own->param[k].raw = value_obj(f);
+  }
+  if (failed) value_unref(vm, *out);
+  return failed;
+}
+
+static int bind_fixed(Vm *vm, Value *args, int n, Value *out) {
+  Value *data = rt_alloc(vm_rt(vm), sizeof *data);
+  if (!data) return 1;
+  *data = value_ref(args[0]);
+  Box *b = box_new(vm, &attn_fixed_type, data);
+  if (!b) {
+    value_unref(vm, *data);
+    rt_free(vm_rt(vm), data, sizeof *data);
+    return 1;
+  }
+  *out = value_obj(b);
+  return 0;
+}
+
+/* ---- attending ----------------------------------------------------------------------- */
+
+typedef struct {
+  AttnInstance *inst;
+  Value keep;
+  Tensor *q, *k, *v;
+  Tensor **slot;
+  int n_slot;
+} Call;
+
+static void call_free(Vm *vm, Call *c) {
+  Rt *rt = vm_rt(vm);
+  tensor_unref(rt, c->q);
+  tensor_unref(rt, c->k);
+  tensor_unref(rt, c->v);
+  for (int k = 0; c->slot && k < c->n_slot; k++) tensor_unref(rt, c->slot[k]);
+  if (c->slot) rt_free(rt, c->slot, ((size_t)c->n_slot + 1) * sizeof *c->slot);
+  value_unref(vm, c->keep);
+}
+
+static int call_slots(Vm *vm, Call *c) {
+  const AttnDecl *d = attn_decl(c->inst);
+  c->n_slot = d->n_slot;
+  c->slot = rt_alloc0(vm_rt(vm), ((size_t)d->n_slot + 1) * sizeof *c->slot);
+  if (!c->slot) return 1;
+  for (int k = 0; k < d->n_slot; k++) {
+    c->slot[k] = k < d->n_param ? attn_param_value(vm, &c->inst->param[k])
+                                : value_to_tensor(vm, c->inst->captured[k - d->n_param]);
+    if (!c->slot[k]) return 1;
+  }
+  return 0;
+}
+
+/* prep = f: f applied to every row of x, which is taken over. */
+static Tensor *prep_rows(Vm *vm, Value f, Tensor *x) {
+  Rt *rt = vm_rt(vm);
+  if (x->rank < 2) return x;
+  int64_t d = x->shape[x->rank - 1], rows = d ? x->size / d : 0, flat[2] = {rows, d};
+  Tensor *table = op_reshape(rt, x, 2, flat), *all = NULL;
+  Tensor **row = rows ? rt_alloc0(rt, (size_t)rows * sizeof *row) : NULL;
+  int64_t done = 0;
+  for (; table && row && done < rows; done++) {
+    Index at = {.kind = IX_AT, .at = done};
+    Tensor *r = op_index(rt, table, 1, &at);
+    if (!r) break;
+    Value arg = value_obj(r), got;
+    int failed = vm_call(vm, f, &arg, 1, &got);
+    value_unref(vm, arg);
+    if (failed) break;
+    bool vector = value_is(got, OBJ_TENSOR) && AS_TENSOR(got)->rank == 1;
+    if (!vector) {
+      vm_error(vm, "prep: the map gives a %s; it needs a vector", value_type_name(got));
+      value_unref(vm, got);
+      break;
+    }
+    row[done] = AS_TENSOR(got);
+  }
+  if (row && done == rows) {
+    Tensor *stacked = op_stack(rt, (int)rows, row, 0);
+    int64_t shape[TENSOR_MAX_RANK];
+    memcpy(shape, x->shape, (size_t)x->rank * sizeof *shape);
+    if (stacked) {
+      shape[x->rank - 1] = stacked->shape[1];
+      all = op_reshape(rt, stacked, x->rank, shape);
+    }
+    tensor_unref(rt, stacked);
+  }
+  for (int64_t k = 0; k < done; k++) tensor_unref(rt, row[k]);
+  if (row) rt_free(rt, row, (size_t)rows * sizeof *row);
+  tensor_unref(rt, table);
+  tensor_unref(rt, x);
+  return all;
+}
+
+static int call_begin(Vm *vm, Call *c, Value *args, const char *what, bool with_v) {
+  *c = (Call){.keep = NIL_VALUE};
+  if (as_instance(vm, args[0], what, &c->keep)) return 1;
+  c->inst = AS_BOX(c->keep)->data;
+  int failed = arg_tensor(vm, args[1], "Q", &c->q) || arg_tensor(vm, args[2], "K", &c->k) ||
+               (with_v && arg_tensor(vm, args[3], "V", &c->v));
+  if (!failed) {
+    int r = c->q->rank;
+    int64_t d = r > 0 ? c->q->shape[r - 1] : 1, heads = r > 2 ? c->q->shape[r - 3] : 1;
+    failed = attn_draw(vm, c->inst, heads, d, c->q->dtype == DT_F32 ? DT_F32 : DT_F64);
+  }
+  if (!failed && attn_decl(c->inst)->has_prep) {
+    c->q = prep_rows(vm, c->inst->prep, c->q);
+    c->k = c->q ? prep_rows(vm, c->inst->prep, c->k) : c->k;
+    failed = !c->q || !c->k;
+  }
+  if (!failed) failed = call_slots(vm, c);
+  if (failed) call_free(vm, c);
+  return failed;
+}
+
+typedef Tensor *(*AttnOp)(Rt *, AttnSpec *, const AttnArgs *);
+
+static int run(Vm *vm, Value *args, const char *what, bool with_v, AttnOp op, Value *out) {
+  Call c;
+  Rt *rt = vm_rt(vm);
+  if (call_begin(vm, &c, args, what, with_v)) return 1;
+  AttnArgs a = {c.q, c.k, c.v, c.slot, false};
+  Value train = args[with_v ? 4 : 3];
+  if (train.tag == V_NIL) {
+    a.train = rt_taped(rt, c.q) || rt_taped(rt, c.k) || (c.v && rt_taped(rt, c.v));
+    for (int k = 0; k < c.n_slot; k++) a.train |= rt_taped(rt, c.slot[k]);
+  } else if (arg_bool(vm, train, "train", &a.train)) {
+    call_free(vm, &c);
+    return 1;
+  }
+  Tensor *t = op(rt, attn_decl(c.inst)->spec, &a);
+  call_free(vm, &c);
+  if (!t) return 1;
+  *out = value_obj(t);
+  return 0;
+}
+
+static int bind_attend(Vm *vm, Value *args, int n, Value *out) {
+  return run(vm, args, "attend", true, op_attend, out);
+}
+static int bind_weights(Vm *vm, Value *args, int n, Value *out) {
+  return run(vm, args, "weights", false, op_attn_weights, out);
+}
+static int bind_energies(Vm *vm, Value *args, int n, Value *out) {
+  return run(vm, args, "energies", false, op_attn_energies, out);
+}
+
+/* explain_attention(a, Q, K, V): with tiles, flops and bytes of this call. */
+static int bind_explain(Vm *vm, Value *args, int n, Value *out) {
+  Call c;
+  Buf b = {0};
+  Value v[4] = {args[0], args[1], args[2], args[3].tag == V_NIL ? args[2] : args[3]};
+  if (call_begin(vm, &c, v, "explain_attention", true)) return 1;
+  AttnArgs a = {c.q, c.k, c.v, c.slot, false};
+  int failed = attn_explain(vm_rt(vm), attn_decl(c.inst)->spec, &a, &b) != RT_OK;
+  if (!failed && b.len) vm_write(vm, b.data, b.len);
+  buf_free(&b);
+  call_free(vm, &c);
+  *out = NIL_VALUE;
+  return failed;
+}
+
+const Native natives_attention[] = {
+  {"attend", "a, Q, K, V, train = nil",
+   "Attention of queries Q (.., n_q, d) on keys K (.., n_k, d) with values V (.., n_k, e): (.., n_q, e).\n"
+   "a is an attention declaration or an instance; .. is nothing, heads, or batch and heads. Q may have a\n"
+   "multiple of K's heads; the last query sits at the last key; a fully masked row gives 0.\n"
+   "train switches dropout; nil: on while a gradient is taken.",
+   bind_attend, NF_DIFF},
+  {"weights", "a, Q, K, train = nil",
+   "The normalised weights of an attention: (.., n_q, n_k), 0 where masked.",
+   bind_weights, NF_DIFF},
+  {"energies", "a, Q, K, train = nil",
+   "The energies of an attention, minus the logarithm of the weight before its norm: (.., n_q, n_k),\n"
+   "inf where masked.",
+   bind_energies, NF_DIFF},
+  {"instance", "a, heads, d",
+   "An instance of an attention with params drawn for these extents, as a layer makes it.\n"
+   "Params in (lo, inf) are learned as log(x - lo), in (lo, hi) through a scaled sigmoid.",
+   bind_instance, NF_DIFF},
+  {"fixed", "x", "A start value of an attention's param that is not learned: a(gamma = fixed(2.0)).",
+   bind_fixed, NF_DIFF},
+  {"explain_attention", "a, Q, K, V = nil",
+   "Prints what an attention does for these operands: program, tiles, flops, bytes.", bind_explain, NF_CONST},
+  {"__attention", "decl, self, prep, *rest", "", bind_attention, NF_DIFF | NF_HIDDEN},
+  {"__attention_param", "start, lo, hi, shape", "", bind_attention_param, NF_DIFF | NF_HIDDEN},
+  {"__load_Attention", "saved", "", load_instance, NF_CONST | NF_HIDDEN},
+  {"__load_fixed", "saved", "", bind_fixed, NF_CONST | NF_HIDDEN},
+  {0},
+};

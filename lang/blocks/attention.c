@@ -1,0 +1,316 @@
+/* attention.c: `attention NAME(args) { equations }` becomes a function that
+ * makes instances (see lang/bind/attention.h for its form).                  */
+#include "lang/blocks/attention_expr.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const Node *equation(const Node *decl, const char *name) {
+  for (uint32_t i = 0; i < decl->b->n; i++) {
+    const Node *s = decl->b->items[i];
+    if (s->kind == N_EQUATION && !strcmp(s->name, name)) return s;
+  }
+  return NULL;
+}
+
+/* ---- params ---------------------------------------------------------------------- */
+
+static bool literal(const Node *n, double *out) {
+  if (!n) return false;
+  if (n->kind == N_INT) *out = (double)n->i;
+  else if (n->kind == N_FLOAT) *out = n->f;
+  else if (n->kind == N_NAME && !strcmp(n->name, "inf")) *out = INFINITY;
+  else if (n->kind == N_UNARY && n->op == OP_NEG && literal(n->a, out)) *out = -*out;
+  else return false;
+  return true;
+}
+
+typedef struct { bool found; } Extents;
+static void look_for_extents(Node *n, void *user) {
+  if (n->kind == N_NAME && (!strcmp(n->name, "d") || !strcmp(n->name, "heads"))) ((Extents *)user)->found = true;
+  node_children(n, look_for_extents, user);
+}
+
+static bool needs_extents(const Node *leaf) {
+  Extents e = {false};
+  Node *parts[] = {leaf->a, leaf->b, leaf->c};
+  for (int k = 0; k < 3; k++)
+    if (parts[k]) look_for_extents(parts[k], &e);
+  for (uint32_t i = 0; i < leaf->n; i++) look_for_extents(leaf->items[i], &e);
+  return e.found;
+}
+
+static void declare_params(Build *b, AttnDecl *decl) {
+  const Node *body = b->decl->b;
+  for (uint32_t i = 0; i < body->n; i++) {
+    const Node *leaf = body->items[i];
+    if (leaf->kind != N_LEAF) continue;
+    double lo = -INFINITY, hi = INFINITY;
+    literal(leaf->b, &lo);
+    literal(leaf->c, &hi);
+    char *name = arena_text(&b->spec->arena, leaf->name, strlen(leaf->name));
+    int slot = prog_add_slot(b->p, name ? name : "", lo, hi);
+    attn_bind(b, (Name){.name = leaf->name, .kind = NAME_PARAM, .slot = slot, .decl = leaf});
+    if (slot < 64 && !needs_extents(leaf)) decl->early |= (uint64_t)1 << slot;
+    b->n_param++;
+  }
+}
+
+/* What every equation sees. */
+static void declare_names(Build *b) {
+  static const struct { const char *name; int var; } vars[] = {
+    {"i", AV_I}, {"j", AV_J}, {"n_q", AV_NQ}, {"n_k", AV_NK}, {"d", AV_D}, {"h", AV_H},
+    {"heads", AV_HEADS}, {"batch", AV_BATCH},
+  };
+  for (size_t k = 0; k < sizeof vars / sizeof *vars; k++)
+    attn_bind(b, (Name){.name = vars[k].name, .kind = NAME_NODE, .node = prog_var(b->p, vars[k].var)});
+  attn_bind(b, (Name){.name = "q", .kind = NAME_VECTOR, .side = ATTN_Q});
+  attn_bind(b, (Name){.name = "k", .kind = NAME_VECTOR, .side = ATTN_K});
+}
+
+static void declare_lets(Build *b) {
+  const Node *body = b->decl->b;
+  for (uint32_t i = 0; i < body->n; i++) {
+    const Node *s = body->items[i];
+    if (s->kind != N_LET) continue;
+    if (s->a->kind != N_NAME) attn_error(b, s->a, "an intermediate of an equation has one name");
+    else attn_bind(b, (Name){.name = s->a->name, .kind = NAME_LET, .decl = s->b, .scope = b->names});
+  }
+}
+
+/* ---- equations --------------------------------------------------------------------- */
+
+static bool is_name(const Node *n, const char *name) { return n->kind == N_NAME && !strcmp(n->name, name); }
+static const Node *call_of(const Node *n, const char *name) { /* name(x): x */
+  bool fits = n->kind == N_CALL && is_name(n->a, name) && n->n == 1 && n->items[0]->kind != N_ARG;
+  return fits ? n->items[0] : NULL;
+}
+
+static void norm_expression(Build *b, const Node *n) {
+  const Name *before = b->names;
+  static const struct { const char *name; int var; } stats[] = {
+    {"sum", AV_SUM}, {"max", AV_MAX}, {"l2", AV_L2}, {"length", AV_COUNT},
+  };
+  for (int k = 0; k < 4; k++)
+    attn_bind(b, (Name){.name = stats[k].name, .kind = NAME_NODE, .node = prog_var(b->p, stats[k].var)});
+  int phi = attn_translate(b, n);
+  b->names = before;
+  if (phi < 0) return;
+  if (b->p->node[phi].stage & PS_COL) attn_error(b, n, "`norm` belongs to a whole row, not to one pair");
+  b->spec->phi = phi;
+}
+
+static void set_norm(Build *b, const Node *e) {
+  AttnSpec *s = b->spec;
+  const Node *n = e->a, *alpha = call_of(n, "entmax");
+  if (is_name(n, "none")) s->phi = prog_const(b->p, 1);
+  else if (is_name(n, "sparsemax")) s->norm = ATTN_NORM_SPARSEMAX;
+  else if (alpha) {
+    s->norm = ATTN_NORM_ENTMAX;
+    s->alpha = attn_translate(b, alpha);
+    double a;
+    if (prog_is_const(b->p, s->alpha, &a) && !(a >= 1))
+      diag_help(attn_diag(b, alpha, "entmax wants alpha from 1"), "1 is softmax, 2 is sparsemax, 1.5 lies between");
+  } else norm_expression(b, n);
+  if (s->norm != ATTN_NORM_PHI && !s->log) {
+    Diag *d = attn_diag(b, n, "this norm works on a score");
+    diag_help(d, "write `score = ...`, or a weight that is an exponential");
+  }
+}
+
+static void set_select(Build *b, const Node *e) {
+  AttnSpec *s = b->spec;
+  const Node *m = call_of(e->a, "top");
+  double c;
+  if (m) {
+    s->select = ATTN_TOP;
+    s->top = attn_translate(b, m);
+    if (prog_is_const(b->p, s->top, &c) && c < 1) attn_error(b, m, "top keeps at least one key");
+  } else if (is_name(e->a, "sample")) {
+    s->select = ATTN_SAMPLE;
+    if (s->norm != ATTN_NORM_PHI || s->phi != attn_norm_sum(s) || !s->log) {
+      Diag *d = attn_diag(b, e->a, "`select = sample` draws one key with the probabilities of a softmax");
+      diag_help(d, "give a `score` and leave `norm = sum`");
+    }
+  } else {
+    diag_help(attn_diag(b, e->a, "`select` does not take this"), "write `select = top(m)` or `select = sample`");
+  }
+}
+
+/* A scalar that is the same for all pairs. */
+static int once(Build *b, const Node *e) {
+  int node = attn_translate(b, e);
+  if (node >= 0 && b->p->node[node].stage != PS_ONCE)
+    return attn_error(b, e, "this must be the same for all queries and keys");
+  return node;
+}
+
+static void set_prep(Build *b, const Node *e, AttnDecl *decl) {
+  const Node *base = call_of(e->a, "rope");
+  if (is_name(e->a, "unit")) b->spec->prep = ATTN_PREP_UNIT;
+  else if (is_name(e->a, "rms")) b->spec->prep = ATTN_PREP_RMS;
+  else if (base) {
+    b->spec->prep = ATTN_PREP_ROPE;
+    b->spec->rope_base = once(b, base);
+  } else if (attn_is_outer(b, e->a)) decl->has_prep = true;
+  else attn_error(b, e->a, "`prep` is a function of one vector");
+}
+
+static void show_range(double x, char *to, size_t n) {
+  Buf b = {0};
+  buf_double(&b, x);
+  snprintf(to, n, "%s", b.data ? b.data : "");
+  buf_free(&b);
+}
+
+/* A row of signed weights may sum to nothing. */
+static void check_sign(Build *b, const Node *weight) {
+  AttnSpec *s = b->spec;
+  Interval bounds;
+  if (!weight || s->log || s->norm != ATTN_NORM_PHI || s->phi < 0) return;
+  if (!prog_uses(b->p, s->phi, attn_norm_sum(s))) return;
+  AttnSign sign = attn_weight_sign(s, b->n_param, &bounds);
+  if (sign == ATTN_SIGN_OK) return;
+  char lo[32], hi[32];
+  show_range(bounds.lo, lo, sizeof lo);
+  show_range(bounds.hi, hi, sizeof hi);
+  Diag *d;
+  if (sign == ATTN_SIGN_NEGATIVE) d = attn_diag(b, weight->a, "this weight can be negative, and `norm = sum` divides by its sum");
+  else
+    d = diag_add(b->lo->diags, DIAG_WARNING, b->lo->source, weight->a->span,
+                 "this weight may be negative, and `norm = sum` divides by its sum");
+  diag_label(d, "its values lie in [%s, %s]", lo, hi);
+  diag_help(d, "use relu(...), exp(...) or a square, or another norm: none, length, l2");
+}
+
+static void translate(Build *b, AttnDecl *decl) {
+  AttnSpec *s = b->spec;
+  const Node *score = equation(b->decl, "score"), *weight = equation(b->decl, "weight"), *e;
+  const Node *main = score ? score : weight;
+  if (!main) {
+    attn_error(b, b->decl, "attention `%s` has neither `score` nor `weight`", b->decl->name);
+    return;
+  }
+  int node = attn_translate(b, main->a);
+  if (node < 0) return;
+  if (score) attn_set_score(s, node);
+  else attn_set_weight(s, node);
+  if ((e = equation(b->decl, "mask"))) s->mask = attn_translate(b, e->a);
+  if ((e = equation(b->decl, "norm"))) set_norm(b, e);
+  if ((e = equation(b->decl, "select"))) set_select(b, e);
+  if ((e = equation(b->decl, "dropout"))) s->dropout = once(b, e->a);
+  if ((e = equation(b->decl, "iterate"))) s->iterate = once(b, e->a);
+  if ((e = equation(b->decl, "prep"))) set_prep(b, e, decl);
+  check_sign(b, weight);
+}
+
+/* ---- the function that makes instances ------------------------------------------------- */
+
+static Node *nil_like(Source *s, const Node *at) { return node_new(s, N_NIL, at); }
+
+/* (d, heads) => __attention_param(start, lo, hi, (shape)) */
+static Node *initialiser(Lower *lo, const Node *leaf) {
+  Source *s = lo->source;
+  Node *lambda = node_new(s, N_LAMBDA, leaf), *shape = node_new(s, N_TUPLE, leaf);
+  static const char *const names[] = {"d", "heads"};
+  if (!lambda || !shape) return NULL;
+  for (int k = 0; k < 2; k++) {
+    Node *param = node_new(s, N_PARAM, leaf);
+    if (!param) return NULL;
+    param->name = names[k];
+    node_push(s, lambda, param);
+  }
+  for (uint32_t i = 0; i < leaf->n; i++) node_push(s, shape, node_copy(s, leaf->items[i]));
+  Node *args[] = {leaf->a ? node_copy(s, leaf->a) : nil_like(s, leaf),
+                  leaf->b ? node_copy(s, leaf->b) : nil_like(s, leaf),
+                  leaf->c ? node_copy(s, leaf->c) : nil_like(s, leaf), shape};
+  lambda->b = node_call(s, "__attention_param", leaf->a ? leaf->a : leaf, 4, args);
+  return lambda;
+}
+
+/* () => ("text of the declaration", DECL) */
+static Node *identity(Lower *lo, const AttnDecl *decl, Node *constant, const Node *at) {
+  Source *s = lo->source;
+  Node *lambda = node_new(s, N_LAMBDA, at), *pair = node_new(s, N_TUPLE, at), *text = node_new(s, N_STR, at);
+  if (!lambda || !pair || !text) return NULL;
+  text->name = arena_text(&s->arena, decl->text, strlen(decl->text));
+  text->i = (int64_t)strlen(decl->text);
+  node_push(s, pair, text);
+  node_push(s, pair, constant);
+  lambda->b = pair;
+  return lambda;
+}
+
+static Node *maker(Build *b, AttnDecl *decl, Node *at) {
+  Source *s = b->lo->source;
+  Box *box = box_new(b->lo->vm, &attn_decl_type, decl);
+  if (!box) return NULL;
+  Node *constant = lower_const(b->lo, value_obj(box), at);
+  Node *call = node_call(s, "__attention", at, 0, NULL), *make = node_new(s, N_LAMBDA, at);
+  if (!constant || !call || !make) return NULL;
+  const Node *prep = decl->has_prep ? equation(at, "prep") : NULL;
+  for (uint32_t i = 0; i < at->n; i++) node_push(s, make, at->items[i]);
+  node_push(s, call, constant);
+  node_push(s, call, identity(b->lo, decl, constant, at));
+  node_push(s, call, prep ? node_copy(s, prep->a) : nil_like(s, at));
+  for (uint32_t i = 0; i < at->b->n; i++) {
+    Node *leaf = at->b->items[i];
+    if (leaf->kind != N_LEAF) continue;
+    Node *param = node_new(s, N_PARAM, leaf);
+    if (!param) return NULL;
+    param->name = leaf->name;
+    param->a = nil_like(s, leaf->a ? leaf->a : leaf);
+    node_push(s, make, param);
+    node_push(s, call, node_name(s, leaf->name, leaf));
+    node_push(s, call, initialiser(b->lo, leaf));
+  }
+  for (uint32_t i = 0; i < b->captured->n; i++) node_push(s, call, b->captured->items[i]);
+  make->name = at->name;
+  make->doc = at->doc;
+  make->b = call;
+  return make;
+}
+
+static AttnDecl *decl_new(Lower *lo, const Node *at) {
+  Rt *rt = vm_rt(lo->vm);
+  AttnDecl *decl = rt_alloc0(rt, sizeof *decl);
+  if (!decl) return NULL;
+  decl->spec = attn_spec_new(rt, at->name);
+  decl->text = strndup(lo->source->text + at->span.start, at->span.end - at->span.start);
+  if (decl->spec && decl->text) return decl;
+  if (decl->spec) attn_spec_unref(rt, decl->spec);
+  free(decl->text);
+  rt_free(rt, decl, sizeof *decl);
+  return NULL;
+}
+
+static void decl_free(Lower *lo, AttnDecl *decl) {
+  attn_decl_type.drop(lo->vm, decl);
+}
+
+Node *lower_attention(Lower *lo, Node *at) {
+  AttnDecl *decl = decl_new(lo, at);
+  Build b = {.lo = lo, .decl = at, .captured = node_new(lo->source, N_TUPLE, at)};
+  if (!decl || !b.captured) {
+    diag_add(lo->diags, DIAG_ERROR, lo->source, at->span, "out of memory");
+    if (decl) decl_free(lo, decl);
+    return NULL;
+  }
+  int errors = lo->diags->errors;
+  b.spec = decl->spec;
+  b.p = &decl->spec->prog;
+  declare_params(&b, decl);
+  declare_names(&b);
+  declare_lets(&b);
+  translate(&b, decl);
+  decl->n_param = b.n_param;
+  decl->n_slot = b.p->n_slot;
+  if (b.p->failed) diag_add(lo->diags, DIAG_ERROR, lo->source, at->span, "out of memory");
+  if (lo->diags->errors > errors) {
+    decl_free(lo, decl);
+    return NULL;
+  }
+  return maker(&b, decl, at);
+}

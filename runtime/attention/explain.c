@@ -1,0 +1,98 @@
+/* explain.c: what was made of a variant, as text. */
+#include "runtime/attention/attn.h"
+
+#include <math.h>
+#include <string.h>
+
+static void line(Buf *out, const char *label, const Prog *p, int node) {
+  buf_format(out, "  %-10s", label);
+  prog_show(p, node, out);
+  buf_text(out, "\n");
+}
+
+static void describe_norm(const AttnSpec *s, Buf *out) {
+  const Prog *p = &s->prog;
+  double c;
+  if (s->norm == ATTN_NORM_SPARSEMAX) buf_text(out, "  norm      sparsemax (threshold by Michelot's iteration)\n");
+  else if (s->norm == ATTN_NORM_ENTMAX) {
+    buf_text(out, "  norm      entmax, alpha = ");
+    prog_show(p, s->alpha, out);
+    buf_text(out, " (threshold by bisection)\n");
+  } else if (prog_is_const(p, s->phi, &c) && c == 1) buf_text(out, "  norm      none\n");
+  else line(out, "norm", p, s->phi);
+}
+
+static void describe(const AttnSpec *s, Buf *out) {
+  const Prog *p = &s->prog;
+  Interval b;
+  static const char *const preps[] = {"none", "unit", "rms", "rope"};
+  AttnSign sign = attn_weight_sign(s, 0, &b);
+  buf_format(out, "attention %s: row strips, %s\n", s->name,
+             s->log ? "exponential weight relative to the row maximum" : "weight used as it is");
+  if (s->prep != ATTN_PREP_NONE) buf_format(out, "  prep      %s\n", preps[s->prep]);
+  line(out, s->log ? "log weight" : "weight", p, s->out);
+  if (!s->log)
+    buf_format(out, "  bounds    [%g, %g]%s\n", b.lo, b.hi, sign == ATTN_SIGN_MAYBE ? ", sign not known" : "");
+  describe_norm(s, out);
+  if (s->mask >= 0) line(out, "mask", p, s->mask);
+  if (s->select == ATTN_TOP) {
+    buf_text(out, "  select    top ");
+    prog_show(p, s->top, out);
+    buf_text(out, ", ties to the lowest index\n");
+  }
+  if (s->select == ATTN_SAMPLE) buf_text(out, "  select    one key a row (Gumbel), straight-through gradient\n");
+  if (s->dropout >= 0) line(out, "dropout", p, s->dropout);
+  if (s->iterate >= 0) line(out, "iterate", p, s->iterate);
+  buf_text(out, "  products  ");
+  for (int k = 0; k < s->n_leaf; k++)
+    buf_format(out, "%s%s%s", k ? ", " : "", p->var[s->leaf[k].var].name,
+               s->leaf[k].stage == PS_BOTH ? " each pair" : " once a vector");
+  buf_text(out, "\n  program\n");
+  int outs[2] = {s->out, s->mask};
+  prog_list(p, 2, outs, out);
+}
+
+static void count_tiles(AttnJob *job, Interval *scratch, int64_t tiles[3], double *pairs) {
+  for (int64_t h = 0; h < job->Hq; h++)
+    for (int64_t r0 = 0; r0 < job->nq; r0 += job->rows)
+      for (int64_t j0 = 0; j0 < job->nk; j0 += job->cols) {
+        int64_t r1 = attn_min(r0 + job->rows, job->nq), j1 = attn_min(j0 + job->cols, job->nk);
+        AttnTile t = attn_tile(job, 0, h, r0, r1, j0, j1, scratch);
+        tiles[t]++;
+        if (t != TILE_EMPTY) *pairs += (double)((r1 - r0) * (j1 - j0));
+      }
+}
+
+static RtStatus describe_call(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out) {
+  AttnJob job = {.spec = s};
+  size_t n = ((size_t)s->prog.n + (size_t)s->prog.n_var) * sizeof(Interval);
+  Interval *scratch = rt_alloc(rt, n);
+  if (!scratch) return rt->error.status;
+  RtStatus status = attn_job_init(rt, &job, ATTN_ATTEND, s, a, true);
+  if (!status) {
+    int64_t tiles[3] = {0};
+    double pairs = 0, size = job.real == DT_F32 ? 4 : 8;
+    count_tiles(&job, scratch, tiles, &pairs);
+    pairs *= (double)job.B;
+    double q = (double)(job.B * job.Hq * job.nq), k = (double)(job.B * job.Hk * job.nk);
+    double de = (double)(job.d + job.e);
+    buf_format(out, "  shape     %lld x %lld heads (%lld of keys), %lld queries, %lld keys, %s\n",
+               (long long)job.B, (long long)job.Hq, (long long)job.Hk, (long long)job.nq,
+               (long long)job.nk, dtype_name[job.real]);
+    buf_format(out, "  tiles     %lld x %lld: %lld full, %lld partial, %lld skipped\n",
+               (long long)job.rows, (long long)job.cols, (long long)tiles[TILE_FULL],
+               (long long)tiles[TILE_PARTIAL], (long long)tiles[TILE_EMPTY]);
+    buf_format(out, "  forward   %.3g flops in products, %d vector operations a pair, %.3g bytes in and out\n",
+               2 * pairs * de, prog_plan_ops(job.code->out), size * (q * de + k * de));
+    buf_format(out, "  backward  %.3g flops in products, %d vector operations a pair\n",
+               2 * pairs * (3 * (double)job.d + 2 * (double)job.e), prog_plan_ops(job.code->out_grad.plan));
+  }
+  if (job.slot) rt_free(rt, job.slot, ((size_t)s->prog.n_slot + 1) * sizeof *job.slot);
+  rt_free(rt, scratch, n);
+  return status;
+}
+
+RtStatus attn_explain(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out) {
+  describe(s, out);
+  return a ? describe_call(rt, s, a, out) : RT_OK;
+}
