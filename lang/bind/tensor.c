@@ -575,10 +575,10 @@ const Native natives_tensor[] = {
     {"histogram", "x, bins = 10, range = nil",
      "(counts, edges): how many elements lie in each of the bins (i64), and their bins + 1 edges.\n"
      "range is a pair (low, high), else that of the data; the last bin is closed.",
-     bind_histogram, NF_CONST},
+     bind_histogram, 0},
     {"unique", "x, counts = false",
      "The different values of x in order; with counts = true (values, counts).", bind_unique,
-     NF_CONST},
+     0},
     {"nonzero", "mask", "Positions where mask is not zero: (m,) for a vector, else (m, rank), i64.",
      bind_nonzero, NF_CONST},
     {NULL, NULL, NULL, NULL, 0},

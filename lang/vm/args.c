@@ -33,12 +33,22 @@ int arg_int(Vm *vm, Value v, const char *what, int64_t *out) {
   return 1;
 }
 
+/* A traced number that a kernel takes as plain would lose its derivative
+ * silently; functions whose result is a constant anyway may read it.        */
+static int loses_derivative(Vm *vm, Value v, const char *what) {
+  if (!rt_taped(vm->rt, AS_TENSOR(v)) || (vm->current && vm->current->flags & NF_CONST)) return 0;
+  vm_error(vm, "no derivative by %s", what);
+  vm_help(vm, "detach(x) makes it a constant");
+  return 1;
+}
+
 int arg_float(Vm *vm, Value v, const char *what, double *out) {
   if (v.tag == V_FLOAT) *out = v.f;
   else if (v.tag == V_INT) *out = (double)v.i;
   else if (v.tag == V_BOOL) *out = v.b;
-  else if (scalar_tensor(v) && AS_TENSOR(v)->dtype <= DT_F64) *out = tensor_get_f64(AS_TENSOR(v), 0);
-  else return wrong(vm, what, "a number", v);
+  else if (!scalar_tensor(v) || AS_TENSOR(v)->dtype > DT_F64) return wrong(vm, what, "a number", v);
+  else if (loses_derivative(vm, v, what)) return 1;
+  else *out = tensor_get_f64(AS_TENSOR(v), 0);
   return 0;
 }
 

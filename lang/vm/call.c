@@ -48,6 +48,15 @@ int closure_new(Vm *vm, Proto *p, Closure **out) {
 
 static const char *proto_name(const Proto *p) { return p->name ? p->name->data : "lambda"; }
 
+/* Slots behind the arguments may still hold what a dead temporary left. */
+static void clear_slots(Vm *vm, Value *from, Value *to) {
+  for (; from < to; from++) {
+    Value v = *from;
+    *from = NIL_VALUE;
+    value_unref(vm, v);
+  }
+}
+
 int call_bind(Vm *vm, Closure *cl, Value *args, uint32_t n, const Value *names, uint32_t n_names,
               bool *full) {
   Proto *p = cl->proto;
@@ -56,6 +65,7 @@ int call_bind(Vm *vm, Closure *cl, Value *args, uint32_t n, const Value *names, 
   if (vm_reserve(vm, args + (n > p->n_params ? n : p->n_params))) return 1;
   if (bind_arguments(vm, &params, args, n, names, n_names, bound)) return 1;
   *full = true;
+  clear_slots(vm, args + n, args + p->n_params);
   for (uint32_t k = 0; k < p->n_params; k++) {
     args[k] = bound[k];
     if (is_unset(bound[k])) *full = false;
@@ -111,6 +121,7 @@ static int call_native(Vm *vm, NativeObj *f, Value *args, uint32_t n, const Valu
       drop_args(vm, args, n);
       return 1;
     }
+    clear_slots(vm, args + n, args + sig->n);
     memcpy(args, bound, sig->n * sizeof(Value));
     if (vm->top < args + sig->n) vm->top = args + sig->n;
   }

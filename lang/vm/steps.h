@@ -191,6 +191,7 @@ static int get_field(Vm *vm, const Value *K, Instr w, Value *R) {
 static int get_method(Vm *vm, const Value *K, Instr w, Value *R) {
   Value *a = &R[A_OF(w)], out;
   Str *name = AS_STR(K[BX_OF(w)]);
+  clear(vm, &a[1]);
   a[1] = UNSET_VALUE;
   if (value_is(*a, OBJ_MODEL) && AS_MODEL(*a)->methods && !record_get_str(AS_MODEL(*a)->fields, name)) {
     Value *method = record_get_str(AS_MODEL(*a)->methods, name);
@@ -363,6 +364,7 @@ static int read_input(Vm *vm, Instr w, Value *R, const Value *K) {
 static int call_model(Vm *vm, Value *fn, Value *args, unsigned n) {
   Value *forward = record_get(AS_MODEL(*fn)->methods, "forward");
   if (vm_reserve(vm, args + n + 1)) return 1;
+  clear(vm, &args[n]);
   memmove(args + 1, args, n * sizeof(Value));
   args[0] = value_ref(*fn);
   *fn = *forward;

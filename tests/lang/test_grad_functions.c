@@ -30,7 +30,7 @@ static const char prelude[] =
   "let cm = [[0.9 + 0.1i, -0.4i, 0.3], [0.2, 1.1 - 0.3i, -0.6], [-0.3i, 0.5, 1.4 + 0.2i]]\n"
   "let sym = m + m'\n"
   "let pos = m @ m' + eye(3)\n"
-  "let im = reshape(sin(1.0 * arange(0, 32)), (2, 1, 4, 4))\n"
+  "let im = reshape(sin(1.0 * arange(0, 32)), (2, 4, 4))\n"
   "model net(n) { param W[n, 2] = randn((n, 2)); param b[2] = 0.1; fn forward(x) = tanh(x @ W + b) }\n";
 
 #define U(name) {#name, "x => w(" #name "(x))", "v"}
