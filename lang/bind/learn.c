@@ -5,6 +5,7 @@
 #include "runtime/grad/grad.h"
 #include "runtime/learn/learn.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- layers --------------------------------------------------------------------- */
@@ -290,6 +291,22 @@ static int bind_clip_norm(Vm *vm, Value *args, int n, Value *out) {
   return result_tuple(vm, parts, 2, out);
 }
 
+/* One line on a terminal's stderr, at most ten times a second. */
+static int bind_progress(Vm *vm, Value *args, int n, Value *out) {
+  const char *what, *note;
+  int64_t done, total;
+  *out = NIL_VALUE;
+  if (!vm_shows_progress(vm)) return 0;
+  if (arg_str(vm, args[0], "what", &what) || arg_int(vm, args[1], "done", &done) ||
+      arg_int(vm, args[2], "total", &total) || arg_str(vm, args[3], "note", &note))
+    return 1;
+  char line[160];
+  snprintf(line, sizeof line, "%s %lld/%lld  %s", what, (long long)done, (long long)total, note);
+  vm_progress(vm, line);
+  if (done >= total) vm_progress(vm, NULL);
+  return 0;
+}
+
 static int bind_predict(Vm *vm, Value *args, int n, Value *out) {
   return bind_one(vm, args, learn_predict, out);
 }
@@ -315,6 +332,7 @@ const Native natives_learn[] = {
    "Cuts images (b, h, w) or (b, h, w, c) into tokens (b, (h/size)(w/size), size size c).\n"
    "Patches come row by row; h and w must be multiples of size.", bind_patches, NF_DIFF},
   {"__predict", "logits", "Index of the largest of each row.", bind_predict, NF_CONST | NF_HIDDEN},
+  {"__progress", "what, done, total, note", "Shows progress on a terminal.", bind_progress, NF_CONST | NF_HIDDEN},
   {"__adam", "model, gradient, m, v, step, lr, beta1, beta2, eps, decay", "One Adam step.", bind_adam, NF_HIDDEN},
   {"__sgd", "model, gradient, velocity, lr, momentum, decay, nesterov", "One SGD step.", bind_sgd, NF_HIDDEN},
   {"clip_norm", "gradient, limit",

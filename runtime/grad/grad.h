@@ -74,7 +74,11 @@ static inline bool rt_taped(const Rt *rt, const Tensor *t) {
   return rt->tape && rt->tape->recording && t->node >= rt->tape->base && t->node != 0;
 }
 
-/* ---- differentiable operations (see tensor.h for meaning) --------------- */
+/* ---- differentiable operations (see tensor.h for meaning) ---------------
+ * Where no derivative exists: abs, relu and norm have 0 at 0; min, max and
+ * their reductions split the adjoint equally on ties; clip passes it on at
+ * its bounds; sign, floor, ceil, round, // and comparisons give constants.
+ * eigh, svd: see ops_decompose.c about equal eigenvalues.                    */
 Tensor *op_binary(Rt *rt, BinOp op, Tensor *a, Tensor *b, unsigned reuse, unsigned weak);
 Tensor *op_binary_scalar(Rt *rt, BinOp op, Tensor *a, double s, bool s_is_int, bool scalar_left, unsigned reuse);
 Tensor *op_unary(Rt *rt, UnOp op, Tensor *a, unsigned reuse);
@@ -92,7 +96,7 @@ Tensor *op_concat(Rt *rt, int n, Tensor **ts, int axis);
 Tensor *op_stack(Rt *rt, int n, Tensor **ts, int axis);
 Tensor *op_tile(Rt *rt, Tensor *t, int n, const int64_t *reps);
 Tensor *op_index(Rt *rt, Tensor *t, int n, const Index *ix);
-RtStatus op_index_set(Rt *rt, Tensor **t, int n, const Index *ix, Tensor *value); /* out of place when taped */
+RtStatus op_index_set(Rt *rt, Tensor **t, int n, const Index *ix, Tensor *value); /* in place when unshared, taped or not */
 Tensor *op_astype(Rt *rt, Tensor *t, DType dt);
 Tensor *op_cumsum(Rt *rt, Tensor *t, int axis);
 Tensor *op_sort(Rt *rt, Tensor *t, int axis, bool descending);

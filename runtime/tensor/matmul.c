@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define ROW_BLOCK 256
-#define SMALL_WORK 600          /* m n k up to which the loops below win      */
+#define SMALL_WORK 512          /* m n k up to which the loops below win      */
 #define PARALLEL_WORK 200000    /* m n k from which a parallel region pays    */
 
 static void single_thread_blas(void) { openblas_set_num_threads(1); }
@@ -30,7 +30,7 @@ void blas_ready(void) {
 typedef struct { const char *p; int64_t ld; bool t; } Operand;
 typedef struct { int64_t m, n, k; DType d; } Size;
 
-#define SMALL_LOOPS(name, T, fused)                                           \
+#define SMALL_LOOPS(name, T, fused, HINT)                                     \
   static int name(Size s, Operand A, Operand B, char *pc, int64_t ldc) {      \
     const T *a = (const T *)A.p, *b = (const T *)B.p;                         \
     T *c = (T *)pc;                                                           \
@@ -44,7 +44,7 @@ typedef struct { int64_t m, n, k; DType d; } Size;
         T x = a[i * ai + k * ak];                                             \
         const T *y = b + k * bk;                                              \
         if (bj == 1) {                                                        \
-          for (int64_t j = 0; j < s.n; j++) fused(row[j], x, y[j]);           \
+          HINT for (int64_t j = 0; j < s.n; j++) fused(row[j], x, y[j]);      \
         } else {                                                              \
           for (int64_t j = 0; j < s.n; j++) fused(row[j], x, y[j * bj]);      \
         }                                                                     \
@@ -60,9 +60,9 @@ typedef struct { int64_t m, n, k; DType d; } Size;
         __builtin_add_overflow(acc, product_, &(acc)))                        \
       bad = 1;                                                                \
   } while (0)
-SMALL_LOOPS(loops_f32, float, MULTIPLY_ADD)
-SMALL_LOOPS(loops_f64, double, MULTIPLY_ADD)
-SMALL_LOOPS(loops_i64, int64_t, CHECKED_ADD)
+SMALL_LOOPS(loops_f32, float, MULTIPLY_ADD, _Pragma("omp simd"))
+SMALL_LOOPS(loops_f64, double, MULTIPLY_ADD, _Pragma("omp simd"))
+SMALL_LOOPS(loops_i64, int64_t, CHECKED_ADD, )
 
 static int blas_product(Size s, Operand A, Operand B, void *c, int64_t ldc) {
   CBLAS_TRANSPOSE ta = A.t ? CblasTrans : CblasNoTrans, tb = B.t ? CblasTrans : CblasNoTrans;
