@@ -145,6 +145,7 @@ typedef struct Experiment {
   Names file_names; char (*file_hash)[RUN_KEY_SIZE]; int cap_files;
   char data_hash[RUN_KEY_SIZE];
   const char *version;
+  const char *parts;         /* of all keys; NULL until asked for             */
   int64_t seed;
   RunMachine machine;
   RunContext run;

@@ -219,11 +219,12 @@ void run_key(Experiment *x, ExpRun *r) {
 void parts_describe(Experiment *x, const ExpRun *r, RunKeyParts *out) {
   const ExpPlan *p = x->plan;
   Buf b = {0};
-  for (int i = 0; i < p->n_statements; i++)
+  for (int i = 0; i < p->n_statements && !x->parts; i++)
     buf_format(&b, "%s%s=%.12s", i ? ";" : "", p->statements[i].label, p->statements[i].own_hash);
-  for (int i = 0; i < p->code.n_parts; i++)
+  for (int i = 0; i < p->code.n_parts && !x->parts; i++)
     buf_format(&b, ";%s=%.12s", p->code.parts[i].label, p->code.parts[i].hash);
-  out->parts = arena_text(&x->arena, b.data ? b.data : "", b.len);
+  if (!x->parts) x->parts = arena_text(&x->arena, b.data ? b.data : "", b.len);
+  out->parts = x->parts;
   buf_free(&b);
   memcpy(out->code, p->code.hash, RUN_KEY_SIZE);
   memcpy(out->settings, r->settings_hash, RUN_KEY_SIZE);

@@ -123,7 +123,7 @@ static int compute_run(Experiment *x, const ExpFrame *f, Value *slots) {
   if (experiment_log(x, RUN_DONE, r, rt_now() - wall, cpu_now() - cpu)) return 1;
   r->missing = false;
   x->computed++;
-  experiment_progress(x, count_missing(x));
+  if (!x->worker && vm_shows_progress(x->vm)) experiment_progress(x, count_missing(x));
   return 0;
 }
 

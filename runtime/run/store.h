@@ -6,10 +6,10 @@
  *   runs/qa.db                     SQLite index made from the logs; may be deleted
  *   runs/NAME/                     report, plots and artifacts of an experiment
  *
- * Each line is one write() and one fsync(), so a kill loses at most the line
- * being written, which is then recognised as torn and skipped.  Claims are
- * fcntl locks on one byte, chosen by the key: the kernel releases them when
- * the process dies, however it dies.
+ * Each line is one write(), so a kill loses at most the line being written,
+ * which is then recognised as torn and skipped; fsync() follows every tenth of
+ * a second and at the end.  Claims are fcntl locks on one byte, chosen by the
+ * key: the kernel releases them when the process dies, however it dies.
  */
 #ifndef QA_RUN_STORE_H
 #define QA_RUN_STORE_H

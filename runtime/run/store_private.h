@@ -18,6 +18,7 @@ struct Store {
   char *dir;
   int log_fd, lock_fd;    /* -1 until needed                                  */
   int log_file;           /* own log in `files`                               */
+  double synced;          /* rt_now() of the last fsync                       */
   bool torn;              /* own log ends in half a line                      */
   LogFile *files; int n_files;
   StoreEntry *entries; uint32_t n, cap;
