@@ -1,5 +1,5 @@
 /* help.c: help(name) and explain(x): what is known about a name or a value. */
-#include "lang/vm/vm.h"
+#include "lang/bind/attention.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -160,10 +160,12 @@ static int core_help(Vm *vm, Value *args, int n, Value *out) {
 static int core_explain(Vm *vm, Value *args, int n, Value *out) {
   Buf b = {0};
   Value v = args[0];
+  Box *decl;
   int failed = 0;
   *out = NIL_VALUE;
   if (value_is(v, OBJ_BOX) && AS_BOX(v)->type->explain)
     failed = AS_BOX(v)->type->explain(vm, AS_BOX(v), &b);
+  else if ((decl = vm_closure_const(v, &attn_decl_type))) failed = decl->type->explain(vm, decl, &b);
   else if (value_is(v, OBJ_CLOSURE)) failed = vm_explain(vm, v, &b);
   else if (value_callable(v)) failed = help_value(vm, NULL, v, &b);
   else {
