@@ -27,7 +27,8 @@ static int out_complex(Vm *vm, cplx z, Value *out) {
 
 static int wrong_type(Vm *vm, const char *name, Value v) {
   vm_error(vm, "`%s` needs a number or a tensor, found %s", name, value_type_name(v));
-  if (value_is(v, OBJ_LIST)) vm_help(vm, "lists have no arithmetic: map(%s, xs) or stack(xs)", name);
+  if (value_is(v, OBJ_LIST))
+    vm_help(vm, "lists have no arithmetic: map(%s, xs) or stack(xs)", name);
   if (v.tag == V_QUANTITY) vm_help(vm, "divide by a unit to get a number, for example t / 1us");
   return 1;
 }

@@ -272,10 +272,17 @@ static void while_stmt(Fn *f, Node *n) {
   f->loop = &loop;
   uint32_t start = f->proto->n_code;
   cond(f, n->a, false, &loop.breaks);
+  uint32_t body = f->proto->n_code;
   block_stmts(f, n->b);
   patch_here(f, loop.continues);
   f->c->span = n->a->span;
-  jump_back(f, I_JMP, 0, start);
+  if (f->proto->n_code - start < 10000) {    /* tested again at the end: one jump a round */
+    Chain again = 0;
+    cond(f, n->a, true, &again);
+    chain_patch(f, again, body);
+  } else {
+    jump_back(f, I_JMP, 0, start);
+  }
   patch_here(f, loop.breaks);
   f->loop = loop.outer;
 }
