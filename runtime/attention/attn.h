@@ -17,6 +17,7 @@ struct AttnCode {
   uint8_t *slot_dtype;
   ProgPlan *mask, *out, *norm;
   ProgPlan *once;                /* outputs: alpha, top, dropout              */
+  bool uses_i;                   /* does a pair's program look at the row's position? */
   bool uses_max, uses_l2, uses_count, uses_stats;   /* of the normaliser   */
   bool has_grad;
   AttnGrad out_grad, norm_grad, alpha_grad;

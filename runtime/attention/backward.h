@@ -77,6 +77,12 @@ static void product_back(const Work *w, const AttnLeaf *l, int64_t r, double g, 
   SideGrad gx = side_grad(w, l->left, l->left_slot, dq, dk, to);
   SideGrad gy = side_grad(w, l->right, l->right_slot, dq, dk, to);
   double norm = l->product == ATTN_NORM ? product(l, x, y, job->d) : 0;
+  if (gx.real && (l->product == ATTN_NORM || l->product == ATTN_NORM2)) { /* q or k with itself */
+    const T *from = x.data;
+    T f = (T)(l->product == ATTN_NORM2 ? 2 * g : norm > 0 ? g / norm : 0);
+    for (int64_t c = 0; c < job->d; c++) gx.real[c] += f * from[c];
+    return;
+  }
   for (int64_t c = 0; c < job->d; c++) {
     double a = side_at(x, c), b = side_at(y, c), diff = a - b;
     switch (l->product) {

@@ -24,7 +24,8 @@ typedef struct {
   AttnRow *row;
   double *col_grad, *row_grad;
   int n_block;
-  int64_t n_col, ld;
+  int64_t n_col;
+  int64_t ramp_j0, ramp_n, ramp_g;     /* what the flat ramp was filled for */
   int64_t b, h, r0, m;
   double alpha, rate;
   int64_t top;
@@ -127,6 +128,12 @@ static Side side_of(const AttnJob *job, int side, int slot, int64_t b, int64_t h
 
 static double product(const AttnLeaf *l, Side x, Side y, int64_t d) {
   double s = 0;
+  const uint8_t real = sizeof(T) == 4 ? DT_F32 : DT_F64;
+  if (l->product != ATTN_DIST2 && l->product != ATTN_L1 && x.dtype == real && y.dtype == real &&
+      x.step == 1 && y.step == 1) {
+    s = ROW_DOT(d, x.data, y.data);
+    return l->product == ATTN_NORM ? sqrt(s) : s;
+  }
   for (int64_t c = 0; c < d; c++) {
     double a = side_at(x, c), b = side_at(y, c);
     switch (l->product) {
@@ -287,7 +294,12 @@ static int64_t rows_a_strip(const Work *w) { return attn_min(PROG_STRIP / w->n_c
 static void set_flat_columns(Work *w, const Block *bl) {
   const AttnJob *job = w->job;
   int64_t g = rows_a_strip(w), n = bl->w;
-  for (int64_t k = 0; k < g * n; k++) w->ramp[k] = (double)(bl->j0 + k % n);
+  if (w->ramp_j0 != bl->j0 || w->ramp_n != n || w->ramp_g != g)
+    for (int64_t r = 0; r < g; r++)
+      for (int64_t j = 0; j < n; j++) w->ramp[r * n + j] = (double)(bl->j0 + j);
+  w->ramp_j0 = bl->j0;
+  w->ramp_n = n;
+  w->ramp_g = g;
   w->strip[AV_J] = w->ramp;
   for (int l = 0; l < job->spec->n_leaf; l++) {
     if (job->spec->leaf[l].stage != PS_COL) continue;
@@ -300,7 +312,7 @@ static void set_flat_columns(Work *w, const Block *bl) {
 static void set_flat_rows(Work *w, const Block *bl, int64_t r0, int64_t count) {
   const AttnJob *job = w->job;
   int64_t n = bl->w, first = w->r0 + r0 + job->nk - job->nq;
-  for (int64_t r = 0; r < count; r++)
+  for (int64_t r = 0; r < count && job->code->uses_i; r++)
     for (int64_t j = 0; j < n; j++) w->rows[r * n + j] = (double)(first + r);
   w->strip[AV_I] = w->rows;
   for (int l = 0; l < job->spec->n_leaf; l++) {
