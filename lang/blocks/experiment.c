@@ -338,7 +338,8 @@ static void add_sweep(Build *b, Node *s) {
   int total = 0;
   for (uint32_t i = 0; i < s->n; i++) {
     if (s->items[i]->kind != N_BIND) {
-      bad_sweep(b, s->items[i], "a sweep needs its values", "write `sweep i in 0..n, j in 0..n if i < j`");
+      bad_sweep(b, s->items[i], "a sweep needs its values",
+                "write `sweep i in 0..n, j in 0..n if i < j`");
       return;
     }
     total += (int)s->items[i]->n;

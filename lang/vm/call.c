@@ -31,7 +31,7 @@ int vm_reserve(Vm *vm, Value *end) {
 int vm_push_frame(Vm *vm, Closure *cl, Value *base) {
   if (vm_reserve(vm, base + cl->proto->n_regs)) return 1;
   Proto *p = cl->proto;
-  vm->frames[vm->n_frames++] = (Frame){cl, p->code + p->entry, base};
+  vm->frames[vm->n_frames++] = (Frame){cl, p, p->start, base};
   return 0;
 }
 
@@ -288,7 +288,7 @@ int vm_with_scope(Vm *vm, uint64_t key, int (*fn)(Vm *vm, void *user), void *use
 
 /* Called when the countdown has run out: counts the steps done, looks at
  * limits and interrupts, and starts the next countdown.                      */
-int vm_tick(Vm *vm, int *budget) {
+int vm_tick(Vm *vm) {
   Rt *rt = vm->rt;
   rt->steps += (uint64_t)vm->slice;
   vm->slice = STEP_SLICE;
@@ -296,6 +296,6 @@ int vm_tick(Vm *vm, int *budget) {
     uint64_t left = rt->steps < rt->step_limit ? rt->step_limit - rt->steps : 0;
     if (left < STEP_SLICE) vm->slice = (int)left + 1;
   }
-  *budget = vm->slice;
+  vm->budget = vm->slice;
   return rt_poll(rt) != RT_OK;
 }

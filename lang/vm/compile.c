@@ -62,7 +62,7 @@ uint32_t alloc_regs(Fn *f, uint32_t n) {
     return 0;
   }
   f->free += n;
-  if (f->proto->n_regs < f->free + 2) f->proto->n_regs = f->free + 2;
+  if (f->proto->n_regs < f->free) f->proto->n_regs = f->free;
   return r;
 }
 
@@ -269,12 +269,29 @@ static Proto *proto_new(Compiler *c, const char *name, const Node *node) {
   return p;
 }
 
+/* A jump to a return is a return; so is a move into the register returned. */
+static void short_returns(Proto *p) {
+  for (uint32_t pc = 0; pc < p->n_code; pc++) {
+    Instr w = p->code[pc];
+    if (OP_OF(w) != I_JMP) continue;
+    int64_t to = (int64_t)pc + 1 + BX_OF(w);
+    if (to < p->n_code && OP_OF(p->code[to]) == I_RET) p->code[pc] = p->code[to];
+  }
+  for (uint32_t pc = 0; pc + 1 < p->n_code; pc++) {
+    Instr w = p->code[pc], next = p->code[pc + 1];
+    if (OP_OF(w) == I_MOVE && OP_OF(next) == I_RET && A_OF(w) == A_OF(next))
+      p->code[pc] = (Instr)I_RET | (Instr)B_OF(w) << 16;
+  }
+}
+
 static void fn_close(Fn *f) {
   Rt *rt = f->c->vm->rt;
   rt_free(rt, f->locals, f->cap_locals * sizeof *f->locals);
   rt_free(rt, f->up_names, f->cap_up * sizeof *f->up_names);
   rt_free(rt, f->links, f->cap_links * sizeof *f->links);
   f->c->fn = f->outer;
+  f->proto->start = f->proto->code + f->proto->entry;
+  short_returns(f->proto);
   if (!f->c->no_memory && liveness_mark(f->c->vm, f->proto)) f->c->no_memory = true;
 }
 
@@ -318,7 +335,6 @@ Proto *compile_function(Fn *outer, Node *fn, const char *name, bool top, Node *b
   Span span = c->span;
   Fn f = {.c = c, .outer = outer, .proto = p, .top_fn = top, .self = top ? NULL : name};
   c->fn = &f;
-  p->n_regs = 2;
   if (fn->kind == N_LAMBDA || fn->kind == N_FN) parameters(&f, fn);
   uint32_t dst = alloc_regs(&f, 1);
   expr(&f, body, dst);
@@ -412,8 +428,7 @@ Proto *compile_module(Vm *vm, Module *m, Source *s, Node *root, bool main_file, 
   if (p) {
     Fn f = {.c = &c, .proto = p, .main = true};
     c.fn = &f;
-    p->n_regs = 2;
-    p->span = root->span;
+      p->span = root->span;
     uint32_t dst = alloc_regs(&f, 1);
     module_body(&f, root, dst);
     emit(&f, I_RET, 0, dst, 0, 0);

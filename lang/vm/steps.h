@@ -359,15 +359,12 @@ static int read_input(Vm *vm, Instr w, Value *R, const Value *K) {
   return 0;
 }
 
-/* A model is called through its `forward`: makes room for it as the first
- * argument.  *fn becomes the method (borrowed from the model).               */
-static int call_model(Vm *vm, Value *fn, Value *args, unsigned n) {
-  Value *forward = record_get(AS_MODEL(*fn)->methods, "forward");
+/* A model is called through its `forward`, with itself as the first argument. */
+static int call_model(Vm *vm, Model *m, Value *args, unsigned n) {
   if (vm_reserve(vm, args + n + 1)) return 1;
   clear(vm, &args[n]);
   memmove(args + 1, args, n * sizeof(Value));
-  args[0] = value_ref(*fn);
-  *fn = *forward;
+  args[0] = value_ref(value_obj(m));
   return 0;
 }
 
@@ -434,7 +431,7 @@ static inline bool fast_get2(Rt *rt, const Value *b, const Value *c, Value *out)
 }
 
 static void drop_frame(Vm *vm, Frame *f) {
-  for (uint32_t k = 0; k < f->closure->proto->n_regs; k++) clear(vm, &f->base[k]);
+  for (uint32_t k = 0; k < f->proto->n_regs; k++) clear(vm, &f->base[k]);
   clear(vm, &f->base[-1]);
 }
 

@@ -272,10 +272,17 @@ static void while_stmt(Fn *f, Node *n) {
   f->loop = &loop;
   uint32_t start = f->proto->n_code;
   cond(f, n->a, false, &loop.breaks);
+  uint32_t body = f->proto->n_code;
   block_stmts(f, n->b);
   patch_here(f, loop.continues);
   f->c->span = n->a->span;
-  jump_back(f, I_JMP, 0, start);
+  if (f->proto->n_code - start < 10000) {    /* tested again at the end: one jump a round */
+    Chain again = 0;
+    cond(f, n->a, true, &again);
+    chain_patch(f, again, body);
+  } else {
+    jump_back(f, I_JMP, 0, start);
+  }
   patch_here(f, loop.breaks);
   f->loop = loop.outer;
 }
@@ -331,8 +338,7 @@ static void declaration(Fn *f, Node *n, bool top) {
   int slot = module_find(c->module, n->name);
   Node *(*lower)(Lower *, Node *) = n->kind == N_ATTENTION ? lower_attention
                                     : n->kind == N_MODEL ? lower_model : lower_experiment;
-  Node *value = lower ? lower(&c->lower, n) : NULL;
-  if (!lower) compile_error(f, n->span, "this build has no %s blocks", node_kind_name(n->kind));
+  Node *value = lower(&c->lower, n);
   if (!value || slot < 0) return;
   Node *body = node_new(c->source, N_BLOCK, n);
   Pending *pending = grow(c->vm, c->pending, &c->cap_pending, c->n_pending + 1, sizeof *pending);

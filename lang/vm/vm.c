@@ -30,6 +30,7 @@ Vm *vm_open(Rt *rt, const VmHooks *hooks) {
   vm->stack = reserve(STACK_MAX * sizeof(Value));
   vm->frames = reserve(FRAMES_MAX * sizeof(Frame));
   vm->stack_end = vm->top = vm->stack;
+  vm->last_frame = vm->frames ? vm->frames + FRAMES_MAX - 1 : NULL;
   vm->natives = record_new(vm, 512);
   vm->inputs = record_new(vm, 0);
   vm->defined = record_new(vm, 0);

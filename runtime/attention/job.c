@@ -124,7 +124,8 @@ static void block_sizes(AttnJob *job, bool grad) {
   for (int k = 0; k < job->spec->n_leaf; k++) job->n_full += job->spec->leaf[k].stage == PS_BOTH;
   int64_t strips = grad ? 2 + job->n_full : 1;
   int64_t rows = (256 << 10) / (size * strips * (job->nk ? job->nk : 1));
-  job->rows = attn_min(rows < 16 ? 16 : rows > 64 ? 64 : rows, job->nq ? job->nq : 1);
+  rows = rows < 16 ? 16 : rows > 64 ? 64 : rows / 8 * 8;
+  job->rows = attn_min(rows, job->nq ? job->nq : 1);
   job->cols = job->spec->mask >= 0 ? PROG_STRIP / 2 : PROG_STRIP;
 }
 
