@@ -1,6 +1,6 @@
 /* attention.c: speed of attention passes in CPU time: GF/s of the products (forward
  * 4 n^2 d, backward 10 n^2 d; full squares for the causal variant).
- *   cc -O2 -fopenmp -I. tests/bench/attention.c build/libqa.a -lopenblas -lz -lm -ldl   */
+ *   cc -O2 -I. tests/bench/attention.c build/libqa.a -lz -lm -ldl -pthread              */
 #include "runtime/attention/attention.h"
 
 #include <math.h>
