@@ -42,12 +42,12 @@ static int slice_bounds(Vm *vm, const char *what, const Range *r, int64_t n, int
 }
 
 static int to_index(Vm *vm, Value v, Value ix, Index *out) {
-  *out = (Index){.kind = IX_ALL, .step = 1};
-  if (is_all(ix)) return 0;
   if (as_position(ix, &out->at)) {
-    out->kind = IX_AT;
+    out->kind = IX_AT;         /* the other members do not count */
     return 0;
   }
+  *out = (Index){.kind = IX_ALL, .step = 1};
+  if (is_all(ix)) return 0;
   if (value_is(ix, OBJ_RANGE)) {
     Range *r = AS_RANGE(ix);
     out->kind = IX_SLICE;
