@@ -17,13 +17,15 @@ struct AttnCode {
   uint8_t *slot_dtype;
   ProgPlan *mask, *out, *norm;
   ProgPlan *once;                /* outputs: alpha, top, dropout              */
+  bool uses_i;                   /* does a pair's program look at the row's position? */
   bool uses_max, uses_l2, uses_count, uses_stats;   /* of the normaliser   */
   bool has_grad;
   AttnGrad out_grad, norm_grad, alpha_grad;
 };
 
 /* Plans for these dtypes, made anew when they change.  grad: derivatives too. */
-AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, const uint8_t *slot_dtype, bool grad);
+/* flat: mask, weight and derivatives take several rows as one strip. */
+AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, bool flat, const uint8_t *slot_dtype, bool grad);
 void attn_code_free(Rt *rt, AttnCode *c);
 
 typedef enum { ATTN_ATTEND, ATTN_WEIGHTS, ATTN_ENERGIES } AttnMode;
@@ -45,6 +47,7 @@ typedef struct {
   int threads;
   const atomic_int *interrupted;
   int64_t rows, cols;            /* block of query rows, width of a key block */
+  bool flat;                     /* several rows fit a strip */
   int n_full;                    /* products of q with k */
   /* made by prepare */
   void *kt, *vt;                 /* transposed key blocks per (b, hk) */
