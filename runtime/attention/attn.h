@@ -66,6 +66,11 @@ typedef struct {
 static inline int64_t attn_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline size_t attn_round(size_t n) { return (n + 63) & ~(size_t)63; }
 
+/* Multiplications from which a parallel loop pays, about 100 us. */
+#define ATTN_PARALLEL 1000000
+/* Items a thread takes at a time when `items` are the whole pass. */
+int64_t attn_grain(const AttnJob *job, int64_t items);
+
 typedef enum { TILE_EMPTY, TILE_FULL, TILE_PARTIAL } AttnTile;
 /* Class of the tile of query rows [r0, r1) and keys [j0, j1) under the mask.
  * scratch: prog.n + prog.n_var intervals.                                    */

@@ -147,11 +147,11 @@ static void pair_back(Work *w, const Block *bl, int l, T *dq, T *dk) {
   T f = job->spec->leaf[l].product == ATTN_DIST2 ? -2 : 1;
   if (f != 1) dist2_sums(w, bl, g, dq, dk);
   if (dq)
-    GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, d, n, f, g, (int)gleaf_ld(w),
-         row_of(&job->k, w->b, key_head(job, w->h), bl->j0), (int)job->k.row, 1, dq, d);
+    multiply(false, m, d, n, f, g, (int)gleaf_ld(w),
+             row_of(&job->k, w->b, key_head(job, w->h), bl->j0), (int)job->k.row, 1, dq, d);
   if (dk)
-    GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, n, d, m, f, g, (int)gleaf_ld(w),
-         row_of(&job->q, w->b, w->h, w->r0), (int)job->q.row, 1, dk, d);
+    multiply(true, n, d, m, f, g, (int)gleaf_ld(w),
+             row_of(&job->q, w->b, w->h, w->r0), (int)job->q.row, 1, dk, d);
 }
 
 /* ---- from the output's gradient to that of p, then of the weight ------------------------- */
@@ -161,9 +161,9 @@ static void load_dp(Work *w) {
   for (int k = 0; k < w->n_block; k++) {
     const Block *bl = &w->block[k];
     if (job->mode == ATTN_ATTEND) {
-      GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)w->m, (int)bl->w, (int)job->e, 1,
-           row_of(&job->grad, w->b, w->h, w->r0), (int)job->grad.row,
-           values_t(job, w->b, w->h, bl->j0), (int)bl->w, 0, w->dp + bl->off, (int)w->n_col);
+      multiply(false, (int)w->m, (int)bl->w, (int)job->e, 1,
+               row_of(&job->grad, w->b, w->h, w->r0), (int)job->grad.row,
+               values_t(job, w->b, w->h, bl->j0), (int)bl->w, 0, w->dp + bl->off, (int)w->n_col);
       continue;
     }
     for (int64_t r = 0; r < w->m; r++)
@@ -199,9 +199,9 @@ static void values_back(Work *w, const T *used, T *dv) {
   const AttnJob *job = w->job;
   for (int k = 0; k < w->n_block && dv && job->e > 0; k++) {
     const Block *bl = &w->block[k];
-    GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, (int)bl->w, (int)job->e, (int)w->m, 1,
-         used + bl->off, (int)w->n_col, row_of(&job->grad, w->b, w->h, w->r0), (int)job->grad.row, 1,
-         dv + bl->j0 * job->e, (int)job->e);
+    multiply(true, (int)bl->w, (int)job->e, (int)w->m, 1,
+             used + bl->off, (int)w->n_col, row_of(&job->grad, w->b, w->h, w->r0),
+             (int)job->grad.row, 1, dv + bl->j0 * job->e, (int)job->e);
   }
 }
 
@@ -439,37 +439,35 @@ static void add_up(AttnJob *job, const Partials *p) {
   }
 }
 
+typedef struct { Lane *lane; const Partials *p; } Backward;
+
+static int backward_groups(void *job, int64_t first, int64_t end, int lane) {
+  const Backward *b = job;
+  for (int64_t g = first; g < end; g++) run_group(&b->lane[lane].w, b->p, g, b->lane[lane].dslot);
+  return 0;
+}
+
 RtStatus FN(attn_backward)(Rt *rt, AttnJob *job) {
   Partials p;
-  size_t each, n_slot = (size_t)job->spec->prog.n_slot + 1;
+  size_t size;
   cut(job, &p);
   size_t dk = p.chunks > 1 && job->dk ? (size_t)(p.items * job->nk * job->d) * sizeof(T) : 0;
   size_t dv = p.chunks > 1 && job->dv ? (size_t)(p.items * job->nk * job->e) * sizeof(T) : 0;
   size_t slots = (size_t)(p.groups * p.slots) * sizeof(double);
-  size_t lists = n_slot * (size_t)job->threads * sizeof(double *);
-  char *scratch = scratch_new(rt, job, true, job->threads, &each);
+  Lane *lane = lanes_new(rt, job, true, &size);
   p.dk = dk ? rt_alloc0(rt, dk) : NULL;
   p.dv = dv ? rt_alloc0(rt, dv) : NULL;
   p.slot = rt_alloc0(rt, slots + 8);
-  double **list = rt_alloc0(rt, lists);
-  bool ready = scratch && (p.dk || !dk) && (p.dv || !dv) && p.slot && list;
+  bool ready = lane && (p.dk || !dk) && (p.dv || !dv) && p.slot;
   if (ready) {
     prepare_all(job, true);
-#pragma omp parallel num_threads(job->threads)
-    {
-      Work w;
-      Carve c = {scratch + each * (size_t)THREAD(), 0};
-      carve_work(&w, job, true, &c);
-#pragma omp for schedule(dynamic, 1)
-      for (int64_t g = 0; g < p.groups; g++) run_group(&w, &p, g, list + n_slot * (size_t)THREAD());
-      note_errors(&w);
-    }
+    Backward b = {lane, &p};
+    parallel_for(job->threads, p.groups, attn_grain(job, p.groups), backward_groups, &b);
     add_up(job, &p);
   }
-  if (scratch) rt_free(rt, scratch, each * (size_t)job->threads);
+  if (lane) lanes_free(rt, job, lane, size);
   if (p.dk) rt_free(rt, p.dk, dk);
   if (p.dv) rt_free(rt, p.dv, dv);
   if (p.slot) rt_free(rt, p.slot, slots + 8);
-  if (list) rt_free(rt, list, lists);
   return ready ? RT_OK : rt->error.status;
 }

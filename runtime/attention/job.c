@@ -136,6 +136,12 @@ static void block_sizes(AttnJob *job, bool grad) {
   job->cols = job->spec->mask >= 0 ? PROG_STRIP / 2 : PROG_STRIP;
 }
 
+/* Multiplications of a pass, roughly: a score counts as 16. */
+static double pass_work(const AttnJob *job) {
+  double pairs = (double)(job->B * job->Hq) * (double)job->nq * (double)job->nk;
+  return pairs * (double)(job->d + job->e + 16);
+}
+
 RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a, bool grad) {
   job->mode = mode;
   job->spec = s;
@@ -143,6 +149,7 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   job->interrupted = &rt->interrupted;
   if (s->out < 0) return rt_fail(rt, RT_ERROR, "attention `%s` has neither score nor weight", s->name);
   RT_TRY(check_shapes(rt, job, a));
+  job->threads = pass_work(job) < ATTN_PARALLEL ? 1 : rt->threads;
   size_t n_slot = (size_t)s->prog.n_slot + 1;
   job->slot = rt_alloc0(rt, n_slot * sizeof *job->slot);
   uint8_t *dtypes = rt_alloc0(rt, n_slot);
@@ -162,6 +169,10 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   block_sizes(job, grad);
   job->threads = useful_threads(rt, job);
   return RT_OK;
+}
+
+int64_t attn_grain(const AttnJob *job, int64_t items) {
+  return (int64_t)(ATTN_PARALLEL / 8 * (double)items / (pass_work(job) + 1)) + 1;
 }
 
 void attn_vars(const AttnJob *job, int64_t b, int64_t h, double *var) {

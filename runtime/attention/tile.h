@@ -31,7 +31,7 @@ typedef struct {
   int64_t top;
 } Work;
 
-/* ---- scratch of one thread: measured with base NULL, then laid out -------------- */
+/* ---- scratch of one lane: measured with base NULL, then laid out -------------- */
 
 typedef struct { char *base; size_t at; } Carve;
 static void *carve(Carve *c, size_t bytes) {
@@ -195,6 +195,25 @@ CLONES static void distances(bool square, int64_t m, int64_t w, int64_t d, const
   }
 }
 
+/* C (m, n) = alpha op(A) B + beta C, rows ld apart. */
+static void multiply(bool transposed, int m, int n, int k, T alpha, const T *a, int lda, const T *b,
+                    int ldb, T beta, T *c, int ldc) {
+  if ((int64_t)m * n * k > BLAS_SMALL) {
+    GEMM(BLAS_ROW_MAJOR, transposed ? BLAS_TRANSPOSED : BLAS_PLAIN, BLAS_PLAIN, m, n, k, alpha, a,
+         lda, b, ldb, beta, c, ldc);
+    return;
+  }
+  int64_t row = transposed ? 1 : lda, col = transposed ? lda : 1;
+  for (int64_t i = 0; i < m; i++) {
+    T *to = c + i * ldc;
+    for (int64_t j = 0; j < n; j++) to[j] = beta == 0 ? 0 : beta * to[j];
+    for (int64_t l = 0; l < k; l++) {
+      T x = alpha * a[i * row + l * col];
+      for (int64_t j = 0; j < n; j++) to[j] += x * b[l * ldb + j];
+    }
+  }
+}
+
 static void products(Work *w, const Block *bl, bool whole) {
   const AttnJob *job = w->job;
   int64_t ld = whole || job->flat ? w->n_col : job->cols, off = whole ? bl->off : 0;
@@ -203,8 +222,8 @@ static void products(Work *w, const Block *bl, bool whole) {
     const AttnLeaf *leaf = &job->spec->leaf[l];
     if (leaf->stage != PS_BOTH) continue;
     if (leaf->product == ATTN_DOT)
-      GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)w->m, (int)bl->w, (int)job->d, 1, q,
-           (int)job->q.row, kt, (int)bl->w, 0, w->leaf[l] + off, (int)ld);
+      multiply(false, (int)w->m, (int)bl->w, (int)job->d, 1, q,
+               (int)job->q.row, kt, (int)bl->w, 0, w->leaf[l] + off, (int)ld);
     else
       distances(leaf->product == ATTN_DIST2, w->m, bl->w, job->d, q, job->q.row, kt, w->leaf[l] + off, ld);
   }
@@ -384,7 +403,6 @@ static void note_errors(Work *w) {
   const ProgRun *runs[] = {&w->mask, &w->out, &w->norm, &w->once};
   for (int k = 0; k < 4; k++) {
     if (!runs[k]->plan || runs[k]->bad_slot < 0) continue;
-#pragma omp critical(attn_bad_index)
     if (w->job->bad_slot < 0) {
       w->job->bad_slot = runs[k]->bad_slot;
       w->job->bad_axis = runs[k]->bad_axis;
