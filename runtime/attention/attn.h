@@ -17,13 +17,16 @@ struct AttnCode {
   uint8_t *slot_dtype;
   ProgPlan *mask, *out, *norm;
   ProgPlan *once;                /* outputs: alpha, top, dropout              */
+  bool uses_i;                   /* does a pair's program look at the row's position? */
   bool uses_max, uses_l2, uses_count, uses_stats;   /* of the normaliser   */
   bool has_grad;
   AttnGrad out_grad, norm_grad, alpha_grad;
 };
 
 /* Plans for these dtypes, made anew when they change.  grad: derivatives too. */
-AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, const uint8_t *slot_dtype, bool grad);
+/* flat: mask, weight and derivatives take several rows as one strip. */
+AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, bool flat, const uint8_t *slot_dtype,
+                    bool grad);
 void attn_code_free(Rt *rt, AttnCode *c);
 
 typedef enum { ATTN_ATTEND, ATTN_WEIGHTS, ATTN_ENERGIES } AttnMode;
@@ -45,6 +48,7 @@ typedef struct {
   int threads;
   const atomic_int *interrupted;
   int64_t rows, cols;            /* block of query rows, width of a key block */
+  bool flat;                     /* several rows fit a strip */
   int n_full;                    /* products of q with k */
   /* made by prepare */
   void *kt, *vt;                 /* transposed key blocks per (b, hk) */
@@ -63,6 +67,11 @@ typedef struct {
 static inline int64_t attn_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline size_t attn_round(size_t n) { return (n + 63) & ~(size_t)63; }
 
+/* Multiplications from which a parallel loop pays, about 100 us. */
+#define ATTN_PARALLEL 1000000
+/* Items a thread takes at a time when `items` are the whole pass. */
+int64_t attn_grain(const AttnJob *job, int64_t items);
+
 typedef enum { TILE_EMPTY, TILE_FULL, TILE_PARTIAL } AttnTile;
 /* Class of the tile of query rows [r0, r1) and keys [j0, j1) under the mask.
  * scratch: prog.n + prog.n_var intervals.                                    */
@@ -76,7 +85,8 @@ void attn_vars(const AttnJob *job, int64_t b, int64_t h, double *var);
  * captured vector; x, y contiguous vectors of d numbers read as doubles.     */
 const void *attn_vec(const AttnJob *job, int slot, int64_t h, int64_t *stride, uint8_t *dtype);
 
-RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a, bool grad);
+RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a,
+                       bool grad);
 RtStatus attn_forward_f32(Rt *rt, AttnJob *job);
 RtStatus attn_forward_f64(Rt *rt, AttnJob *job);
 RtStatus attn_backward_f32(Rt *rt, AttnJob *job);

@@ -75,7 +75,8 @@ static RtStatus bind_slots(Rt *rt, AttnJob *job, const AttnArgs *a, uint8_t *dty
     const Tensor *t = a->slot[s];
     dtypes[s] = t->dtype;
     if (dtype_complex(t->dtype) || t->rank > PROG_MAX_INDEX)
-      return rt_fail(rt, RT_ERROR, "attention `%s`: `%s` is %s %s; it needs real numbers and at most %d axes",
+      return rt_fail(rt, RT_ERROR,
+                     "attention `%s`: `%s` is %s %s; it needs real numbers and at most %d axes",
                      job->spec->name, p->slot[s].name, dtype_name[t->dtype],
                      tensor_shape_text(t, text), PROG_MAX_INDEX);
     ProgTensor *b = &job->slot[s];
@@ -107,10 +108,11 @@ static RtStatus check_vectors(Rt *rt, const AttnJob *job, const AttnArgs *a) {
       bool fits = t->rank >= 1 && t->rank <= 2 && axis(t, 0) == job->d &&
                   (t->rank == 1 || t->shape[0] == job->Hq) && dtype_float(t->dtype);
       if (!fits)
-        return rt_fail(rt, RT_ERROR,
-                       "attention `%s`: the vector `%s` has shape %s; it needs (%lld) or (%lld, %lld)",
-                       job->spec->name, job->spec->prog.slot[slot].name, tensor_shape_text(t, text),
-                       (long long)job->d, (long long)job->Hq, (long long)job->d);
+        return rt_fail(
+            rt, RT_ERROR,
+            "attention `%s`: the vector `%s` has shape %s; it needs (%lld) or (%lld, %lld)",
+            job->spec->name, job->spec->prog.slot[slot].name, tensor_shape_text(t, text),
+            (long long)job->d, (long long)job->Hq, (long long)job->d);
     }
   }
   return RT_OK;
@@ -127,16 +129,27 @@ static void block_sizes(AttnJob *job, bool grad) {
   rows = rows < 16 ? 16 : rows > 64 ? 64 : rows / 8 * 8;
   job->rows = attn_min(rows, job->nq ? job->nq : 1);
   job->cols = job->spec->mask >= 0 ? PROG_STRIP / 2 : PROG_STRIP;
+  /* OpenBLAS multiplies without packing while m n k stays below 10^6. */
+  int64_t wide = job->d > job->e ? job->d : job->e;
+  while (job->cols > 64 && job->rows * job->cols * wide > 1000000) job->cols /= 2;
 }
 
-RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a, bool grad) {
+/* Multiplications of a pass, roughly: a score counts as 16. */
+static double pass_work(const AttnJob *job) {
+  double pairs = (double)(job->B * job->Hq) * (double)job->nq * (double)job->nk;
+  return pairs * (double)(job->d + job->e + 16);
+}
+
+RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a,
+                       bool grad) {
   job->mode = mode;
   job->spec = s;
   job->bad_slot = -1;
-  job->threads = rt->threads > 0 ? rt->threads : 1;
   job->interrupted = &rt->interrupted;
-  if (s->out < 0) return rt_fail(rt, RT_ERROR, "attention `%s` has neither score nor weight", s->name);
+  if (s->out < 0)
+    return rt_fail(rt, RT_ERROR, "attention `%s` has neither score nor weight", s->name);
   RT_TRY(check_shapes(rt, job, a));
+  job->threads = pass_work(job) < ATTN_PARALLEL ? 1 : rt->threads;
   size_t n_slot = (size_t)s->prog.n_slot + 1;
   job->slot = rt_alloc0(rt, n_slot * sizeof *job->slot);
   uint8_t *dtypes = rt_alloc0(rt, n_slot);
@@ -144,7 +157,8 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   if (!status) status = bind_slots(rt, job, a, dtypes);
   if (!status) status = check_vectors(rt, job, a);
   if (!status) {
-    job->code = attn_code(rt, s, job->real, dtypes, grad);
+    job->flat = 2 * job->nk <= PROG_STRIP;
+    job->code = attn_code(rt, s, job->real, job->flat, dtypes, grad);
     if (!job->code) status = rt->error.status;
   }
   rt_free(rt, dtypes, n_slot);
@@ -154,6 +168,10 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   if (a->v) job->v = view_of(a->v);
   block_sizes(job, grad);
   return RT_OK;
+}
+
+int64_t attn_grain(const AttnJob *job, int64_t items) {
+  return (int64_t)(ATTN_PARALLEL / 8 * (double)items / (pass_work(job) + 1)) + 1;
 }
 
 void attn_vars(const AttnJob *job, int64_t b, int64_t h, double *var) {
@@ -211,7 +229,8 @@ AttnTile attn_tile(const AttnJob *job, int64_t b, int64_t h, int64_t r0, int64_t
   int64_t shift = job->nk - job->nq;
   var[AV_I] = (Interval){(double)(r0 + shift), (double)(r1 - 1 + shift)};
   var[AV_J] = (Interval){(double)j0, (double)(j1 - 1)};
-  Interval x = prog_interval(&s->prog, s->mask, &(ProgRanges){var, load_range, (void *)job}, scratch);
+  Interval x =
+      prog_interval(&s->prog, s->mask, &(ProgRanges){var, load_range, (void *)job}, scratch);
   if (x.lo == 0 && x.hi == 0) return TILE_EMPTY;
   return x.lo > 0 || x.hi < 0 ? TILE_FULL : TILE_PARTIAL;
 }

@@ -124,7 +124,8 @@ int prog_var(Prog *p, int var) {
 }
 
 int prog_load(Prog *p, int slot, int n, const int *ix) {
-  ProgNode node = {.op = PO_LOAD, .slot = (int16_t)slot, .n_ix = (uint8_t)n, .a = -1, .b = -1, .c = -1};
+  ProgNode node = {
+      .op = PO_LOAD, .slot = (int16_t)slot, .n_ix = (uint8_t)n, .a = -1, .b = -1, .c = -1};
   for (int i = 0; i < n && i < PROG_MAX_INDEX; i++) node.ix[i] = ix[i];
   return intern(p, &node);
 }
@@ -132,6 +133,14 @@ int prog_load(Prog *p, int slot, int n, const int *ix) {
 bool prog_is_const(const Prog *p, int node, double *value) {
   if (node < 0 || p->node[node].op != PO_CONST) return false;
   if (value) *value = p->node[node].value;
+  return true;
+}
+
+bool prog_flatten(Prog *to, const Prog *from) {
+  if (!prog_copy(to, from)) return false;
+  for (int k = 0; k < to->n_var; k++)
+    if (to->var[k].stage == PS_ROW) to->var[k].stage = PS_BOTH;
+  for (int i = 0; i < to->n; i++) classify(to, &to->node[i]);
   return true;
 }
 
