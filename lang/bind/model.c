@@ -106,7 +106,7 @@ static int bind_params(Vm *vm, Value *args, int n, Value *out) {
   if (leaves_list(vm, &args[0], &l)) return 1;
   if (!l.n) {
     leaves_free(vm, &l);
-    return vm_error(vm, "params: a %s without float leaves", value_type_name(args[0]));
+    return vm_error(vm, "params: %s %s without float leaves", VALUE_A(args[0]));
   }
   Tensor *flat = l.traced ? params_traced(vm, &l) : leaves_flat(vm, &l);
   if (!flat && !l.traced) flat = leaves_gather(vm, &l);

@@ -177,6 +177,14 @@ typedef struct { Closure *closure; const Instr *pc; Value *base; } Frame;
 typedef struct { uint32_t frame; const Instr *pc; unsigned reg; uint32_t scopes; } Handler;
 typedef struct { Source *source; Span span; Str *function; } TraceEntry;
 
+/* What stood on both sides of the operator of the error with this message. */
+typedef struct {
+  const char *op;            /* its text; NULL: nothing noted                 */
+  char is[2][48];
+  bool flip_left, flip_right; /* `@` works with that side transposed          */
+  uint64_t message;
+} ErrorOperands;
+
 #define TRACE_MAX 24
 #define FRAMES_MAX 100000
 #define STACK_MAX ((size_t)4 << 20)     /* values; 64 MiB                     */
@@ -216,6 +224,7 @@ struct Vm {
   bool error_located;
   Source *error_source; Span error_span;
   TraceEntry trace[TRACE_MAX]; int n_trace; uint64_t trace_total;
+  ErrorOperands operands;          /* of an error of two tensors               */
   Module *importing[64]; int n_importing;
 };
 
@@ -246,6 +255,9 @@ void error_clear(Vm *vm);
 void error_report(Vm *vm, Diags *diags);
 Value error_value(Vm *vm);                         /* the record a catch sees  */
 bool error_catchable(const Vm *vm);
+/* operands.c: notes the operands of the error just set; their label */
+void error_operands(Vm *vm, const char *op, const Tensor *a, const Tensor *b);
+void error_operands_show(Vm *vm, Diag *d);
 /* module.c */
 Module *module_new(Vm *vm, const char *key);
 void module_free(Vm *vm, Module *m);
