@@ -97,6 +97,7 @@ Node *arraydef_loops(Fn *f, Node *def);
 /* stmt.c */
 void stmt(Fn *f, Node *n);
 void block_value(Fn *f, Node *block, uint32_t dst);
+void with_value(Fn *f, Node *with, uint32_t dst);
 void block_stmts(Fn *f, Node *block);
 void module_body(Fn *f, Node *root, uint32_t dst);
 bool is_statement(const Node *n);

@@ -216,6 +216,7 @@ struct Vm {
   Diags *diags;                    /* of the run under way; may be NULL       */
   Value *kept; uint32_t n_kept, cap_kept;
   const Native *current;           /* the native function that runs           */
+  int leaf_dtype;                  /* of models under construction, + 1; 0: f32 */
   bool progress_open;
   Obj **dead; uint32_t n_dead, cap_dead;   /* containers waiting to be freed   */
   bool freeing;
