@@ -16,7 +16,11 @@ static void decl_drop(Vm *vm, void *data) {
   rt_free(vm_rt(vm), d, sizeof *d);
 }
 
-const BoxType attn_decl_type = {.name = "attention declaration", .drop = decl_drop};
+static int decl_explain(Vm *vm, Box *self, Buf *out) {
+  return attn_explain(vm_rt(vm), ((AttnDecl *)self->data)->spec, NULL, out) != RT_OK;
+}
+
+const BoxType attn_decl_type = {.name = "attention declaration", .drop = decl_drop, .explain = decl_explain};
 
 static void fixed_drop(Vm *vm, void *data) {
   value_unref(vm, *(Value *)data);

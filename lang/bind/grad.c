@@ -361,7 +361,8 @@ static int jvp_inside(Vm *vm, Value f, Value x, Value v, uint64_t outer, Trace *
   int failed = trace_begin(vm, x, "x", &t) || vm_call(vm, f, &t.value, 1, &y);
   /* u has the structure of y; its numbers do not matter */
   Value plain = NIL_VALUE;
-  if (!failed) failed = trace_detach(vm, y, &plain) || trace_begin_outer(vm, plain, "the result", u);
+  if (!failed)
+    failed = trace_detach(vm, y, &plain) || trace_begin_outer(vm, plain, "the result", u);
   value_unref(vm, plain);
   Tensor *s = failed ? NULL : trace_dot(vm, u->value, y, "jvp");
   if (!failed) failed = back_to(vm, mark, s, NULL, &t, &g);

@@ -49,7 +49,8 @@ static int probe(Probe *p, double step, double *y, bool *none) {
   p->elements = 0;
   Value x = value_ref(p->x), r;
   bool plain = x.tag == V_FLOAT || value_is(x, OBJ_COMPLEX) || value_is(x, OBJ_TENSOR);
-  int failed = plain ? move_leaf(vm, "", &x, p) : tree_own(vm, &x) || tree_visit(vm, &x, move_leaf, p);
+  int failed = plain ? move_leaf(vm, "", &x, p)
+                     : tree_own(vm, &x) || tree_visit(vm, &x, move_leaf, p);
   *none = !failed && (p->seen <= p->leaf || p->at >= p->elements);
   if (!failed && !*none) {
     failed = vm_call(vm, p->f, &x, 1, &r);

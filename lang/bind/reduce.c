@@ -266,7 +266,9 @@ static int reduce_any(Vm *vm, Value *args, int n, Value *out) {
   return truths(vm, false, args, out);
 }
 
-static int reduce_all(Vm *vm, Value *args, int n, Value *out) { return truths(vm, true, args, out); }
+static int reduce_all(Vm *vm, Value *args, int n, Value *out) {
+  return truths(vm, true, args, out);
+}
 
 /* count(mask, axis) of bools; count(text, what), count(xs, what) of equal parts. */
 static int reduce_count(Vm *vm, Value *args, int n, Value *out) {
@@ -313,7 +315,8 @@ static int reduce_count(Vm *vm, Value *args, int n, Value *out) {
 const Native natives_reduce[] = {
   {"sum", "x, axis = nil, keepdims = false",
    "Sum of a tensor, over all or some axes, of a list or a range.\n"
-   "axis is an int or a tuple; keepdims leaves the summed axes with extent 1.", reduce_sum, NF_DIFF},
+   "axis is an int or a tuple; keepdims leaves the summed axes with extent 1.", reduce_sum,
+   NF_DIFF},
   {"prod", "x, axis = nil, keepdims = false", "Product of all elements or along axes.", reduce_prod,
    NF_DIFF},
   {"mean", "x, axis = nil, keepdims = false", "Mean of all elements or along axes.", reduce_mean,

@@ -78,7 +78,8 @@ int report_groups(Vm *vm, Report *r, Value v, const char *name, const char *what
     return 0;
   }
   if (g->setting < 0 && !has_runs(x, v)) {
-    vm_error(vm, "`%s` takes a setting or a column, found a value of type %s", what, value_type_name(v));
+    vm_error(vm, "`%s` takes a setting or a column, found a value of type %s", what,
+             value_type_name(v));
     return 1;
   }
   g->numeric = true;
@@ -210,8 +211,10 @@ int report_paired_values(Vm *vm, const double *x, const double *y, int64_t n, Va
   Tensor *t = tensor_new(vm_rt(vm), DT_F64, 1, &n);
   if (!t) return 1;
   for (int64_t i = 0; i < n; i++) ((double *)t->data)[i] = x[i] - y[i];
-  return record_set(vm, rec, "n", value_int(e.n)) || record_set(vm, rec, "mean", value_float(e.mean)) ||
-         record_set(vm, rec, "lo", value_float(e.lo)) || record_set(vm, rec, "hi", value_float(e.hi)) ||
+  return record_set(vm, rec, "n", value_int(e.n)) ||
+         record_set(vm, rec, "mean", value_float(e.mean)) ||
+         record_set(vm, rec, "lo", value_float(e.lo)) ||
+         record_set(vm, rec, "hi", value_float(e.hi)) ||
          record_set(vm, rec, "p", value_float(stats_paired_p(x, y, n))) ||
          record_set(vm, rec, "differences", value_obj(t));
 }
@@ -244,7 +247,8 @@ int bind_report_paired(Vm *vm, Value *args, int n, Value *out) {
   if (!r || !text) return vm_error(vm, "paired: no report runs");
   if (report_numbers(vm, r, args[2], text, &v)) return 1;
   if (args[3].tag != V_NIL)
-    return report_numbers(vm, r, args[3], "y", &w) || report_paired_values(vm, v, w, r->x->n_runs, out);
+    return report_numbers(vm, r, args[3], "y", &w) ||
+        report_paired_values(vm, v, w, r->x->n_runs, out);
   if (report_groups(vm, r, args[4], optional_text(args[5]), "by", &by)) return 1;
   if (by.setting < 0 || by.n < 2) {
     vm_error(vm, "paired(%s, by = ..) takes a setting with at least two values", text);
@@ -281,7 +285,8 @@ int bind_report_label(Vm *vm, Value *args, int n, Value *out) {
   Tensor *t = tensor_new(vm_rt(vm), DT_BOOL, 1, &count);
   if (!t) return 1;
   for (int64_t i = 0; i < count; i++) {
-    bool same = value_is(l->items[i], OBJ_STR) && strcmp(AS_STR(l->items[i])->data, AS_STR(args[1])->data) == 0;
+    const char *label = optional_text(l->items[i]);
+    bool same = label && strcmp(label, AS_STR(args[1])->data) == 0;
     t->data[i] = same == equal;
   }
   *out = value_obj(t);
@@ -357,7 +362,8 @@ static int write_page(Report *r) {
   html_heading(&r->html, "Experiment");
   html_code(&r->html, x->plan->text);
   buf_format(&b, "%s; %s; %s; %d threads; seed %lld", x->version,
-             x->machine.cpu_model ? x->machine.cpu_model : "", x->machine.kernel ? x->machine.kernel : "",
+             x->machine.cpu_model ? x->machine.cpu_model : "",
+             x->machine.kernel ? x->machine.kernel : "",
              vm_rt(x->vm)->threads, (long long)x->seed);
   if (x->machine.commit) buf_format(&b, "; commit %s", x->machine.commit);
   if (!b.failed) html_text(&r->html, b.data);
@@ -388,7 +394,8 @@ static void last_line(Report *r) {
     buf_text(&b, "}\n");
   } else {
     if (r->wrote.len) buf_format(&b, "wrote %s; ", r->wrote.data);
-    buf_format(&b, "%d runs recorded in %s/qa.db\n", x->n_runs, store_dir(x->store));
+    buf_format(&b, "%d run%s recorded in %s/qa.db\n", x->n_runs, x->n_runs == 1 ? "" : "s",
+               store_dir(x->store));
   }
   report_say(r, &b);
   buf_free(&b);
@@ -424,7 +431,8 @@ int report_run(Experiment *x, Value fn, const Value *columns, int n) {
   if (!rc) last_line(&r);
   if (!rc && r.failed_claims)
     rc = (int)rt_fail(vm_rt(x->vm), RT_CLAIM, "%d of %d claims of `%s` %s not hold: %s",
-                      r.failed_claims, r.claims, x->plan->name, r.failed_claims == 1 ? "does" : "do",
+                      r.failed_claims, r.claims, x->plan->name,
+                      r.failed_claims == 1 ? "does" : "do",
                       r.failed.data);
   html_free(&r.html);
   buf_free(&r.wrote);

@@ -105,9 +105,11 @@ static int group_order(Vm *vm, Report *r, const Groups *g, int **out) {
 }
 
 static const char *note_for(Report *r, const Groups *a, const Groups *b, int64_t n) {
+  if (n < 0) return "no runs";
   if (n == 1) return "n = 1: no interval";
   const char *unit = report_unit(r, a, b);
-  const char *s = n ? arena_format(&r->x->arena, "mean and 95 %% interval, n = %lld %ss", (long long)n, unit)
+  const char *s = n ? arena_format(&r->x->arena, "mean and 95 %% interval, n = %lld %ss",
+                                   (long long)n, unit)
                     : arena_format(&r->x->arena, "mean and 95 %% interval over %ss", unit);
   return s ? s : "";
 }
@@ -212,7 +214,8 @@ int bind_report_plot(Vm *vm, Value *args, int n, Value *out) {
     memcpy(plain, args + 2, sizeof plain);
     return bind_plot(vm, plain, 10, out);
   }
-  if (arg_bool(vm, args[10], "xlog", &plot.xlog) || arg_bool(vm, args[11], "ylog", &plot.ylog)) return 1;
+  if (arg_bool(vm, args[10], "xlog", &plot.xlog) ||
+      arg_bool(vm, args[11], "ylog", &plot.ylog)) return 1;
   bool curve = value_is(args[2], OBJ_TENSOR) && AS_TENSOR(args[2])->rank == 2 &&
                AS_TENSOR(args[2])->shape[0] == r->x->n_runs;
   if (!curve && args[4].tag == V_NIL) over_name = some_sweep(r->x, by_name, true);

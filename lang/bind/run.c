@@ -66,8 +66,10 @@ static int estimate_record(Vm *vm, const Estimate *e, Value *out) {
   Record *r = record_new(vm, 5);
   if (!r) return 1;
   *out = value_obj(r);
-  return record_set(vm, r, "n", value_int(e->n)) || record_set(vm, r, "mean", value_float(e->mean)) ||
-         record_set(vm, r, "sd", value_float(e->sd)) || record_set(vm, r, "lo", value_float(e->lo)) ||
+  return record_set(vm, r, "n", value_int(e->n)) ||
+         record_set(vm, r, "mean", value_float(e->mean)) ||
+         record_set(vm, r, "sd", value_float(e->sd)) ||
+         record_set(vm, r, "lo", value_float(e->lo)) ||
          record_set(vm, r, "hi", value_float(e->hi));
 }
 
@@ -91,7 +93,8 @@ static int bind_bootstrap(Vm *vm, Value *args, int n, Value *out) {
       arg_int(vm, args[2], "bootstrap: seed", &seed))
     return 1;
   if (rounds < 40 || rounds > 1000000)
-    return vm_error(vm, "bootstrap: `rounds` is between 40 and 1000000, found %lld", (long long)rounds);
+    return vm_error(vm, "bootstrap: `rounds` is between 40 and 1000000, found %lld",
+                    (long long)rounds);
   if (vector(vm, args[0], "bootstrap: x", &x, &count)) return 1;
   Estimate e = stats_bootstrap(x, count, rounds, seed);
   free(x);
@@ -102,7 +105,8 @@ static int bind_wilson(Vm *vm, Value *args, int n, Value *out) {
   int64_t k, m;
   (void)n;
   *out = NIL_VALUE;
-  if (arg_int(vm, args[0], "wilson: successes", &k) || arg_int(vm, args[1], "wilson: n", &m)) return 1;
+  if (arg_int(vm, args[0], "wilson: successes", &k) ||
+      arg_int(vm, args[1], "wilson: n", &m)) return 1;
   if (k < 0 || m < 1 || k > m)
     return vm_error(vm, "wilson: %lld successes of %lld trials", (long long)k, (long long)m);
   Estimate e = stats_wilson(k, m);
@@ -124,7 +128,8 @@ static int bind_paired(Vm *vm, Value *args, int n, Value *out) {
     free(x);
     return 1;
   }
-  int rc = nx != ny ? vm_error(vm, "paired: x has %lld values, y has %lld", (long long)nx, (long long)ny)
+  int rc = nx != ny ? vm_error(vm, "paired: x has %lld values, y has %lld", (long long)nx,
+                               (long long)ny)
                     : report_paired_values(vm, x, y, nx, out);
   free(x);
   free(y);
@@ -167,7 +172,8 @@ static bool is_column(Value v) {
 
 static int cells_room(Vm *vm, Cells *c, int64_t rows, int64_t cols) {
   if (rows < 0 || cols < 0 || (cols && rows > 10000000 / cols))
-    return vm_error(vm, "table: %lld rows of %lld columns are too many", (long long)rows, (long long)cols);
+    return vm_error(vm, "table: %lld rows of %lld columns are too many", (long long)rows,
+                    (long long)cols);
   c->rows = (int)rows;
   c->cols = (int)cols;
   c->cells = arena_alloc(&c->arena, ((size_t)rows * (size_t)cols + 1) * sizeof *c->cells);
@@ -189,7 +195,8 @@ static int record_cells(Vm *vm, Record *r, Cells *c) {
     Value v = r->fields[k].value;
     if (is_column(v) && value_len(vm, v, &len)) return 1;
     if (n >= 0 && len != n)
-      return vm_error(vm, "table: column `%s` has %lld values, `%s` has %lld", r->fields[k].key->data,
+      return vm_error(vm, "table: column `%s` has %lld values, `%s` has %lld",
+                      r->fields[k].key->data,
                       (long long)len, r->fields[0].key->data, (long long)n);
     n = len;
   }
@@ -225,7 +232,8 @@ static int list_cells(Vm *vm, List *l, Cells *c) {
 
 static int matrix_cells(Vm *vm, Tensor *t, Cells *c) {
   int64_t cols = t->rank == 2 ? t->shape[1] : 1;
-  if (t->rank < 1 || t->rank > 2) return vm_error(vm, "table takes a vector or a matrix, found rank %d", t->rank);
+  if (t->rank < 1 || t->rank > 2)
+    return vm_error(vm, "table takes a vector or a matrix, found rank %d", t->rank);
   if (cells_room(vm, c, t->shape[0] + 1, cols + 1)) return 1;
   for (int64_t i = 0; i < c->rows; i++)
     for (int64_t k = 0; k < c->cols; k++) {
@@ -260,8 +268,8 @@ int bind_table(Vm *vm, Value *args, int n, Value *out) {
   if (value_is(args[0], OBJ_RECORD)) rc = record_cells(vm, AS_RECORD(args[0]), &c);
   else if (value_is(args[0], OBJ_LIST)) rc = list_cells(vm, AS_LIST(args[0]), &c);
   else if (value_is(args[0], OBJ_TENSOR)) rc = matrix_cells(vm, AS_TENSOR(args[0]), &c);
-  else rc = vm_error(vm, "table takes a record of columns, a list of records or a matrix, found a value of type %s",
-                     value_type_name(args[0]));
+  else rc = vm_error(vm, "table takes a record of columns, a list of records or a matrix, "
+                         "found a value of type %s", value_type_name(args[0]));
   if (!rc) {
     const RunOptions *o = vm_run_options(vm);
     Buf b = {0};
@@ -358,7 +366,8 @@ static int write_file(Vm *vm, const Plot *p, const char *file) {
   size_t n = strlen(file);
   if (n > 4 && strcmp(file + n - 4, ".svg") == 0) n -= 4;
   buf_bytes(&base, file, n);
-  int rc = base.failed ? no_memory(vm) : (int)plot_write(vm_rt(vm), p, base.data, &rendered, &message);
+  int rc = base.failed ? no_memory(vm)
+                       : (int)plot_write(vm_rt(vm), p, base.data, &rendered, &message);
   if (!rc && !rendered) experiment_warn(vm, "%s", message.data ? message.data : "no picture");
   buf_free(&base);
   buf_free(&message);
@@ -375,7 +384,8 @@ int bind_plot(Vm *vm, Value *args, int n, Value *out) {
   *out = NIL_VALUE;
   if (refuse_groups(vm, "plot", args[2], args[3], "`over` and `by`")) return 1;
   if (args[4].tag != V_NIL && arg_str(vm, args[4], "plot: file", &file)) return 1;
-  if (arg_bool(vm, args[8], "plot: xlog", &p.xlog) || arg_bool(vm, args[9], "plot: ylog", &p.ylog)) return 1;
+  if (arg_bool(vm, args[8], "plot: xlog", &p.xlog) ||
+      arg_bool(vm, args[9], "plot: ylog", &p.ylog)) return 1;
   arena_init(&l.arena, NULL);
   int rc = args[1].tag == V_NIL ? 0 : copy_vector(vm, &l, args[1], "plot: x", &l.x, &l.nx);
   if (!rc) rc = gather(vm, args[0], &l);
@@ -397,35 +407,47 @@ int bind_plot(Vm *vm, Value *args, int n, Value *out) {
 }
 
 const Native natives_run[] = {
-  {"table", "x, rows = nil, cols = nil, title = nil", "Prints a table: a record of columns, a list of records, a vector or a matrix.\n"
-   "In a report, table(column, rows = setting, cols = setting) shows means with 95 % intervals,\n"
-   "n, and differences to the first row paired on shared repetitions.", bind_plain_table, NF_CONST},
-  {"plot", "y, x = nil, over = nil, by = nil, file = nil, title = nil, xlabel = nil, ylabel = nil, "
+  {"table", "x, rows = nil, cols = nil, title = nil",
+   "Prints a table: a record of columns, a list of records, a vector or a matrix.\n"
+   "In a report, table(column, rows = setting, cols = setting) shows means with 95 %\n"
+   "intervals, n, and differences to the first row paired on shared repetitions.",
+   bind_plain_table, NF_CONST},
+  {"plot",
+   "y, x = nil, over = nil, by = nil, file = nil, title = nil, xlabel = nil, ylabel = nil, "
    "xlog = false, ylog = false",
-   "Draws lines with characters, or into an SVG file with `file`: y is a vector, a matrix (one line\n"
-   "a row) or a record of vectors (one labelled line each); x gives the positions.\n"
-   "In a report, plot(column, over = setting, by = setting, file = nil) shows means with 95 %\n"
-   "intervals; of a curve, the mean with a band over repetitions.", bind_plot, NF_CONST},
-  {"interval", "x", "{n, mean, sd, lo, hi}: the mean of a vector with its 95 % interval (Student's t).",
+   "Draws lines with characters, or into an SVG file with `file`.\n"
+   "y is a vector, a matrix (one line a row) or a record of vectors (one labelled line\n"
+   "each); x gives the positions.\n"
+   "In a report, plot(column, over = setting, by = setting, file = nil) shows means with\n"
+   "95 % intervals; of a curve, the mean with a band over repetitions.",
+   bind_plot, NF_CONST},
+  {"interval", "x",
+   "{n, mean, sd, lo, hi}: the mean of a vector with its 95 % interval (Student's t).",
    bind_interval, NF_CONST},
   {"bootstrap", "x, rounds = 2000, seed = 0",
    "{n, mean, sd, lo, hi}: the mean of a vector with a 95 % percentile bootstrap interval.",
    bind_bootstrap, NF_CONST},
-  {"wilson", "successes, n", "{n, mean, sd, lo, hi}: a success rate with Wilson's 95 % score interval.",
+  {"wilson", "successes, n",
+   "{n, mean, sd, lo, hi}: a success rate with Wilson's 95 % score interval.",
    bind_wilson, NF_CONST},
   {"paired", "x, y = nil, by = nil",
-   "{n, mean, lo, hi, p, differences} of x - y, with the 95 % interval and the paired t test's p.\n"
+   "{n, mean, lo, hi, p, differences} of x - y, with the 95 % interval and the p of the\n"
+   "paired t test.\n"
    "In a report, paired(column, by = setting) compares settings on shared repetitions.",
    bind_paired, NF_CONST},
   {"__experiment", "plan, *functions", "", bind_experiment, NF_HIDDEN},
   {"__record", "run, name, value", "", bind_record, NF_HIDDEN | NF_CONST},
   {"__curve", "run, name, value", "", bind_curve, NF_HIDDEN | NF_CONST},
   {"__artifact", "run, name, value", "", bind_artifact, NF_HIDDEN | NF_CONST},
-  {"__table", "report, text, x, rows = nil, cols = nil, title = nil, rows_name = nil, cols_name = nil",
+  {"__table",
+   "report, text, x, rows = nil, cols = nil, title = nil, rows_name = nil, cols_name = nil",
    "", bind_report_table, NF_HIDDEN},
-  {"__plot", "report, text, y, x = nil, over = nil, by = nil, file = nil, title = nil, xlabel = nil, "
-   "ylabel = nil, xlog = false, ylog = false, over_name = nil, by_name = nil", "", bind_report_plot, NF_HIDDEN},
-  {"__paired", "report, text, x, y = nil, by = nil, by_name = nil", "", bind_report_paired, NF_HIDDEN},
+  {"__plot",
+   "report, text, y, x = nil, over = nil, by = nil, file = nil, title = nil, xlabel = nil, "
+   "ylabel = nil, xlog = false, ylog = false, over_name = nil, by_name = nil",
+   "", bind_report_plot, NF_HIDDEN},
+  {"__paired", "report, text, x, y = nil, by = nil, by_name = nil",
+   "", bind_report_paired, NF_HIDDEN},
   {"__claim", "report, text, holds, *operands", "", bind_report_claim, NF_HIDDEN},
   {"__label_is", "labels, text, equal", "", bind_report_label, NF_HIDDEN},
   {NULL, NULL, NULL, NULL, 0},

@@ -193,7 +193,8 @@ int settings_before(const ExpPlan *p, int level);   /* bound names of levels 1..
 bool value_plain(Value v);                 /* numbers, text, tensors and containers of them */
 /* experiment_record.c: lines of the log */
 int experiment_log(Experiment *x, RunEvent event, const ExpRun *r, double wall, double cpu);
-int experiment_log_keep(Experiment *x, const char *key, const char *name, double wall, size_t bytes);
+int experiment_log_keep(Experiment *x, const char *key, const char *name, double wall,
+                        size_t bytes);
 int run_add(Vm *vm, RunContext *r, ExpKind kind, const char *name, Value v);  /* v borrowed */
 int run_add_path(Vm *vm, RunContext *r, const char *name, const char *path);
 /* A line on stderr. */

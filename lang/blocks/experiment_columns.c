@@ -70,7 +70,8 @@ static int text_column(Runs *r, const char *name, Value *out) {
 
 static double number_of(const RunColumn *c) {
   if (!c) return NAN;
-  return c->type == COL_F64 ? c->f : c->type == COL_TENSOR || c->type == COL_TEXT ? NAN : (double)c->i;
+  if (c->type == COL_F64) return c->f;
+  return c->type == COL_I64 || c->type == COL_BOOL ? (double)c->i : NAN;
 }
 
 static int number_column(Runs *r, const char *name, DType dt, Value *out) {
@@ -89,7 +90,8 @@ static int number_column(Runs *r, const char *name, DType dt, Value *out) {
 static int tensor_column(Runs *r, const char *name, const RunColumn *first, Value *out) {
   int64_t shape[TENSOR_MAX_RANK], size = 1;
   Tensor *t;
-  if (first->rank >= TENSOR_MAX_RANK) return vm_error(r->x->vm, "column `%s` has too many axes", name);
+  if (first->rank >= TENSOR_MAX_RANK)
+    return vm_error(r->x->vm, "column `%s` has too many axes", name);
   shape[0] = r->x->n_runs;
   for (int k = 0; k < first->rank; k++) {
     shape[k + 1] = first->shape[k];

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { RUNS_MAX = 1000000 };
+
 /* ---- slots ----------------------------------------------------------------------- */
 
 Value *slots_copy(Experiment *x, const Value *slots) {
@@ -102,8 +104,8 @@ static int64_t range_count(Experiment *x, const ExpLevel *l, Value v) {
   const char *name = x->plan->slots.items[l->binders[0].slots[0]];
   if (l->repeat) {
     if (arg_int(x->vm, v, "repeat", &n)) return -1;
-    if (n < 1 || n > 1000000000) {
-      vm_error(x->vm, "`repeat %s` takes a count from 1, found %" PRId64, name, n);
+    if (n < 1 || n > RUNS_MAX) {
+      vm_error(x->vm, "`repeat %s` takes a count from 1 to %d, found %" PRId64, name, RUNS_MAX, n);
       return -1;
     }
     return n;
@@ -113,7 +115,8 @@ static int64_t range_count(Experiment *x, const ExpLevel *l, Value v) {
   if (value_is(v, OBJ_TENSOR) && AS_TENSOR(v)->rank > 0) return AS_TENSOR(v)->shape[0];
   if (value_is(v, OBJ_RANGE))
     return AS_RANGE(v)->stop > AS_RANGE(v)->start ? AS_RANGE(v)->stop - AS_RANGE(v)->start : 0;
-  vm_error(x->vm, "`sweep %s` takes a list, tensor, range or record of labels, found a value of type %s",
+  vm_error(x->vm,
+           "`sweep %s` takes a list, tensor, range or record of labels, found a value of type %s",
            name, value_type_name(v));
   vm_help(x->vm, "a single setting is written `sweep %s in [x]`", name);
   return -1;
@@ -257,6 +260,9 @@ static void *grown(Experiment *x, void *items, int n, int *cap, size_t size) {
 }
 
 static int add_run(Experiment *x) {
+  if (rt_poll(vm_rt(x->vm))) return 1;
+  if (x->n_runs == RUNS_MAX)
+    return vm_error(x->vm, "`%s` has more than %d runs", x->plan->name, RUNS_MAX);
   ExpRun *runs = grown(x, x->runs, x->n_runs, &x->cap_runs, sizeof *runs);
   if (!runs) return 1;
   x->runs = runs;

@@ -82,7 +82,8 @@ static int find(Experiment *x, const char *key, Value *value, bool *found) {
   /* Its functions have moved, or the file was written by another program. */
   run_truncate(x->vm, &x->run, mark);
   *found = false;
-  return experiment_warn(x->vm, "the kept value %.10s cannot be read: %s; it is computed again", key,
+  return experiment_warn(x->vm, "the kept value %.10s cannot be read: %s; it is computed again",
+                         key,
                          rt->error.message);
 }
 
@@ -95,7 +96,8 @@ static int save(Experiment *x, const ExpStatement *s, const char *key, Value v, 
     /* The value itself is fine and the runs go on with it. */
     Rt *rt = vm_rt(x->vm);
     if (rt->error.status != RT_ERROR) rc = 1;
-    else rc = experiment_warn(x->vm, "cannot keep `%s`: %s; it is computed again next time", s->name,
+    else rc = experiment_warn(x->vm, "cannot keep `%s`: %s; it is computed again next time",
+                              s->name,
                       rt->error.message);
   } else if (!rc) {
     rc = (int)store_keep_write(x->store, key, b.data, b.len);

@@ -63,8 +63,8 @@ static int add_column(Vm *vm, RunContext *r, const char *name, Value v) {
       vm_help(vm, "`artifact %s = x` stores a tensor as a file", name);
     }
   } else if (!ok) {
-    rc = vm_error(vm, "`record %s` takes a number, bool, text or small tensor, found a value of type %s", name,
-                  value_type_name(v));
+    rc = vm_error(vm, "`record %s` takes a number, bool, text or small tensor, "
+                      "found a value of type %s", name, value_type_name(v));
   }
   ExpEntry *e = rc ? NULL : entry(vm, r, EXP_RECORD, name);
   if (!e) {
@@ -78,7 +78,8 @@ static int add_column(Vm *vm, RunContext *r, const char *name, Value v) {
 
 static int add_points(Vm *vm, RunContext *r, const char *name, Value v) {
   if (value_is(v, OBJ_RECORD) || value_is(v, OBJ_STR) || value_is(v, OBJ_MODEL))
-    return vm_error(vm, "`curve %s` takes numbers, found a value of type %s", name, value_type_name(v));
+    return vm_error(vm, "`curve %s` takes numbers, found a value of type %s", name,
+                    value_type_name(v));
   Tensor *t = NULL;
   char what[128];
   snprintf(what, sizeof what, "curve %s", name);
@@ -107,7 +108,8 @@ static int add_points(Vm *vm, RunContext *r, const char *name, Value v) {
 static int add_artifact(Vm *vm, RunContext *r, const char *name, Value v) {
   Experiment *x = r->x;
   if (!value_is(v, OBJ_TENSOR))
-    return vm_error(vm, "`artifact %s` takes a tensor, found a value of type %s", name, value_type_name(v));
+    return vm_error(vm, "`artifact %s` takes a tensor, found a value of type %s", name,
+                    value_type_name(v));
   if (!r->artifact_key[0] && statement_key(x, r->statement, r->artifact_key)) return 1;
   const char *file = arena_format(&x->arena, "artifacts/%.16s-%s.npy", r->artifact_key, name);
   if (!file) return (int)rt_fail(vm_rt(vm), RT_MEMORY, "out of memory");

@@ -46,8 +46,9 @@ static bool frame_missing(const Experiment *x, const ExpFrame *f) {
 
 static void clock_text(Buf *b, double seconds) {
   int64_t s = seconds < 0 ? 0 : (int64_t)(seconds + 0.5);
-  if (s >= 3600) buf_format(b, "%" PRId64 ":%02d:%02d", s / 3600, (int)(s / 60 % 60), (int)(s % 60));
-  else buf_format(b, "%" PRId64 ":%02d", s / 60, (int)(s % 60));
+  int min = (int)(s / 60 % 60), sec = (int)(s % 60);
+  if (s >= 3600) buf_format(b, "%" PRId64 ":%02d:%02d", s / 3600, min, sec);
+  else buf_format(b, "%" PRId64 ":%02d", s / 60, sec);
 }
 
 /* noise  ━━━━━━━━━━━━━━━━━━━━━━ 40/40 runs  2:13  eta 0:00 */

@@ -20,7 +20,8 @@ typedef struct { const char *experiment; Old *items; int n, cap; bool failed; } 
 
 static int remember(const RunRecord *r, void *user) {
   OldRuns *all = user;
-  if (r->event == RUN_KEEP || !r->experiment || strcmp(r->experiment, all->experiment) != 0) return 0;
+  if (r->event == RUN_KEEP || !r->experiment) return 0;
+  if (strcmp(r->experiment, all->experiment) != 0) return 0;
   if (all->n == all->cap) {
     int cap = all->cap ? 2 * all->cap : 64;
     Old *p = realloc(all->items, (size_t)cap * sizeof *p);
@@ -41,7 +42,8 @@ static int remember(const RunRecord *r, void *user) {
   o->labels = labels.data;
   o->n_settings = r->n_settings;
   o->hash = calloc((size_t)r->n_settings + 1, sizeof *o->hash);
-  for (int i = 0; o->hash && i < r->n_settings; i++) memcpy(o->hash[i], r->settings[i].hash, RUN_KEY_SIZE);
+  for (int i = 0; o->hash && i < r->n_settings; i++)
+    memcpy(o->hash[i], r->settings[i].hash, RUN_KEY_SIZE);
   if (!o->text || !o->version || !o->labels || !o->hash) all->failed = true;
   return all->failed;
 }

@@ -43,7 +43,13 @@ static const char help_text[] =
 
 /* ---- all records of a store ---------------------------------------------------- */
 
-typedef struct { RunRecord *items; int n, cap; const char *experiment; Rt *rt; Buf line; bool failed; } Records;
+typedef struct {
+  RunRecord *items; int n, cap;
+  const char *experiment;      /* only this one; NULL: all                      */
+  Rt *rt;
+  Buf line;
+  bool failed;
+} Records;
 
 /* A record handed to store_each dies with the call: its line is read again. */
 static int collect(const RunRecord *r, void *user) {
@@ -138,7 +144,8 @@ static RunRecord *find(Runs *a, Records *l, const char *key, int *code) {
     hit = &l->items[i];
   }
   if (hit) *code = EXIT_OK;
-  else fprintf(stderr, "qa: no run %s in %s\n  = help: `qa runs list` shows the keys\n", key, a->dir);
+  else fprintf(stderr, "qa: no run %s in %s\n  = help: `qa runs list` shows the keys\n", key,
+               a->dir);
   return hit;
 }
 
@@ -231,7 +238,8 @@ static int compare_runs(Runs *a) {
       differ(&b, x->settings[i].name, x->settings[i].label, s ? s->label : NULL);
     }
     differ_columns(x, y, &b);
-    if (strcmp(x->parts.code, y->parts.code) != 0) differ(&b, "code", x->parts.parts, y->parts.parts);
+    if (strcmp(x->parts.code, y->parts.code) != 0)
+      differ(&b, "code", x->parts.parts, y->parts.parts);
     if (strcmp(x->parts.data, y->parts.data) != 0) differ(&b, "data", "one", "another");
     if (x->parts.seed != y->parts.seed)
       buf_format(&b, "%-20s %" PRId64 " | %" PRId64 "\n", "seed", x->parts.seed, y->parts.seed);
@@ -328,7 +336,8 @@ static int export_runs(Runs *a) {
 static int reindex(Runs *a) {
   int64_t lines;
   if (store_index(a->store, true, &lines)) return say_error(a);
-  printf("%s/qa.db: %" PRId64 " runs done, %" PRId64 " kept values, from %" PRId64 " lines\n", a->dir,
+  printf("%s/qa.db: %" PRId64 " runs done, %" PRId64 " kept values, from %" PRId64 " lines\n",
+         a->dir,
          store_count(a->store, RUN_DONE), store_count(a->store, RUN_KEEP), lines);
   return EXIT_OK;
 }
@@ -363,7 +372,8 @@ static int run_verb(Runs *a, const Verb *v) {
     return cli_usage(NULL, "qa runs --help", "qa runs %s takes %d argument%s, found %d", v->name,
                      v->most, v->most == 1 ? "" : "s", n);
   if (access(a->dir, F_OK) != 0)
-    return cli_usage(NULL, "--runs DIR says where runs are stored", "there is no folder %s", a->dir);
+    return cli_usage(NULL, "--runs DIR says where runs are stored", "there is no folder %s",
+                     a->dir);
   a->rt = rt_open();
   if (!a->rt) return cli_usage(NULL, NULL, "out of memory"), EXIT_SCRIPT;
   a->store = store_open(a->rt, a->dir);

@@ -20,7 +20,8 @@ static uint32_t emit_word(Fn *f, Instr w) {
     p->code = code;
     uint32_t old = p->cap_code;
     Span *spans = rt_realloc(vm->rt, p->spans, old * sizeof *spans, cap * sizeof *spans);
-    uint32_t *links = spans ? rt_realloc(vm->rt, f->links, old * sizeof *links, cap * sizeof *links) : NULL;
+    uint32_t *links =
+        spans ? rt_realloc(vm->rt, f->links, old * sizeof *links, cap * sizeof *links) : NULL;
     if (spans) p->spans = spans;
     if (links) f->links = links;
     if (!links) {           /* what has grown shrinks back, so that sizes agree */
@@ -62,7 +63,7 @@ uint32_t alloc_regs(Fn *f, uint32_t n) {
     return 0;
   }
   f->free += n;
-  if (f->proto->n_regs < f->free + 2) f->proto->n_regs = f->free + 2;
+  if (f->proto->n_regs < f->free) f->proto->n_regs = f->free;
   return r;
 }
 
@@ -125,7 +126,8 @@ uint32_t constant(Fn *f, Value v) {
   }
   p->consts = consts;
   consts[p->n_consts] = v;
-  if (p->n_consts == 0xfffe) compile_error(f, f->c->span, "too many constants in one function (limit 65534)");
+  if (p->n_consts == 0xfffe)
+    compile_error(f, f->c->span, "too many constants in one function (limit 65534)");
   return p->n_consts++;
 }
 
@@ -241,7 +243,9 @@ void proto_unref(Vm *vm, Proto *p) {
 
 uint32_t add_proto(Fn *f, Proto *p) {
   Proto *outer = f->proto;
-  Proto **protos = p ? grow(f->c->vm, outer->protos, &outer->cap_protos, outer->n_protos + 1, sizeof *protos) : NULL;
+  Proto **protos =
+      p ? grow(f->c->vm, outer->protos, &outer->cap_protos, outer->n_protos + 1, sizeof *protos)
+        : NULL;
   if (!protos) {
     proto_unref(f->c->vm, p);
     return no_memory(f), 0;
@@ -269,12 +273,29 @@ static Proto *proto_new(Compiler *c, const char *name, const Node *node) {
   return p;
 }
 
+/* A jump to a return is a return; so is a move into the register returned. */
+static void short_returns(Proto *p) {
+  for (uint32_t pc = 0; pc < p->n_code; pc++) {
+    Instr w = p->code[pc];
+    if (OP_OF(w) != I_JMP) continue;
+    int64_t to = (int64_t)pc + 1 + BX_OF(w);
+    if (to < p->n_code && OP_OF(p->code[to]) == I_RET) p->code[pc] = p->code[to];
+  }
+  for (uint32_t pc = 0; pc + 1 < p->n_code; pc++) {
+    Instr w = p->code[pc], next = p->code[pc + 1];
+    if (OP_OF(w) == I_MOVE && OP_OF(next) == I_RET && A_OF(w) == A_OF(next))
+      p->code[pc] = (Instr)I_RET | (Instr)B_OF(w) << 16;
+  }
+}
+
 static void fn_close(Fn *f) {
   Rt *rt = f->c->vm->rt;
   rt_free(rt, f->locals, f->cap_locals * sizeof *f->locals);
   rt_free(rt, f->up_names, f->cap_up * sizeof *f->up_names);
   rt_free(rt, f->links, f->cap_links * sizeof *f->links);
   f->c->fn = f->outer;
+  f->proto->start = f->proto->code + f->proto->entry;
+  short_returns(f->proto);
   if (!f->c->no_memory && liveness_mark(f->c->vm, f->proto)) f->c->no_memory = true;
 }
 
@@ -318,7 +339,6 @@ Proto *compile_function(Fn *outer, Node *fn, const char *name, bool top, Node *b
   Span span = c->span;
   Fn f = {.c = c, .outer = outer, .proto = p, .top_fn = top, .self = top ? NULL : name};
   c->fn = &f;
-  p->n_regs = 2;
   if (fn->kind == N_LAMBDA || fn->kind == N_FN) parameters(&f, fn);
   uint32_t dst = alloc_regs(&f, 1);
   expr(&f, body, dst);
@@ -403,17 +423,19 @@ static void install(Compiler *c, bool ok) {
   rt_free(c->vm->rt, c->pending, c->cap_pending * sizeof *c->pending);
 }
 
-Proto *compile_module(Vm *vm, Module *m, Source *s, Node *root, bool main_file, bool keep, Diags *diags) {
-  Compiler c = {.vm = vm, .module = m, .source = s, .diags = diags, .main_file = main_file, .keep = keep};
-  c.lower = (Lower){.vm = vm, .source = s, .diags = diags, .module = root, .is_local = is_local_name, .user = &c};
+Proto *compile_module(Vm *vm, Module *m, Source *s, Node *root, bool main_file, bool keep,
+                      Diags *diags) {
+  Compiler c = {
+      .vm = vm, .module = m, .source = s, .diags = diags, .main_file = main_file, .keep = keep};
+  c.lower = (Lower){
+      .vm = vm, .source = s, .diags = diags, .module = root, .is_local = is_local_name, .user = &c};
   int errors = diags->errors;
   for (uint32_t k = 0; k < root->n; k++) declare_statement(&c, root->items[k]);
   Proto *p = proto_new(&c, NULL, NULL);
   if (p) {
     Fn f = {.c = &c, .proto = p, .main = true};
     c.fn = &f;
-    p->n_regs = 2;
-    p->span = root->span;
+      p->span = root->span;
     uint32_t dst = alloc_regs(&f, 1);
     module_body(&f, root, dst);
     emit(&f, I_RET, 0, dst, 0, 0);
@@ -424,6 +446,7 @@ Proto *compile_module(Vm *vm, Module *m, Source *s, Node *root, bool main_file, 
   if (ok) return p;
   proto_unref(vm, p);
   if (c.no_memory && diags->errors == errors)
-    diag_add(diags, DIAG_ERROR, s, root->span, "%s", vm->rt->error.message[0] ? vm->rt->error.message : "out of memory");
+    diag_add(diags, DIAG_ERROR, s, root->span, "%s",
+             vm->rt->error.message[0] ? vm->rt->error.message : "out of memory");
   return NULL;
 }

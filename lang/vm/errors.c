@@ -26,17 +26,18 @@ void vm_help(Vm *vm, const char *fmt, ...) {
 
 /* The instruction a frame is at; pc stands behind it. */
 static Span frame_span(const Frame *f) {
-  const Proto *p = f->closure->proto;
+  const Proto *p = f->proto;
   size_t at = (size_t)(f->pc - p->code);
   return p->spans[at ? at - 1 : 0];
 }
 
 static void trace_entry(Vm *vm, const Frame *f) {
-  Proto *p = f->closure->proto;
+  const Proto *p = f->proto;
   vm->trace_total++;
   if (vm->n_trace == TRACE_MAX) return;
   if (p->name) p->name->obj.refs++;
-  vm->trace[vm->n_trace++] = (TraceEntry){source_ref(p->source), frame_span(f), p->name};
+  vm->trace[vm->n_trace++] =
+      (TraceEntry){source_ref(p->source), frame_span(f), p->name, p->node == NULL};
 }
 
 void error_trace(Vm *vm, uint32_t floor) {
@@ -44,7 +45,7 @@ void error_trace(Vm *vm, uint32_t floor) {
     const Frame *top = &vm->frames[vm->n_frames - 1];
     vm->error_located = true;
     source_unref(vm->error_source);
-    vm->error_source = source_ref(top->closure->proto->source);
+    vm->error_source = source_ref(top->proto->source);
     vm->error_span = frame_span(top);
   }
   for (uint32_t k = vm->n_frames; k > floor; k--) trace_entry(vm, &vm->frames[k - 1]);
@@ -112,19 +113,22 @@ static void trace_text(Vm *vm, Buf *out) {
     repeats = 0;
     uint32_t line, column;
     source_locate(caller->source, caller->span.start, &line, &column);
-    buf_format(out, "in `%s`, called at %s:%u:%u\n", callee->function ? callee->function->data : "a function",
-               caller->source->name, line, column);
+    if (callee->module) buf_text(out, "imported");
+    else
+      buf_format(out, "in `%s`, called", callee->function ? callee->function->data : "a function");
+    buf_format(out, " at %s:%u:%u\n", caller->source->name, line, column);
   }
   if (vm->trace_total > (uint64_t)vm->n_trace)
-    buf_format(out, "... and %llu more calls\n", (unsigned long long)(vm->trace_total - (uint64_t)vm->n_trace));
+    buf_format(out, "... and %llu more calls\n",
+               (unsigned long long)(vm->trace_total - (uint64_t)vm->n_trace));
 }
 
 void error_report(Vm *vm, Diags *diags) {
   RtError *e = &vm->rt->error;
   if (diags) {
     const char *message = e->message[0] ? e->message : "failed";
-    Diag *d = diag_add(diags, DIAG_ERROR, vm->error_source, vm->error_source ? vm->error_span : (Span){0, 0},
-                       "%s", message);
+    Diag *d = diag_add(diags, DIAG_ERROR, vm->error_source,
+                       vm->error_source ? vm->error_span : (Span){0, 0}, "%s", message);
     if (e->help[0]) diag_help(d, "%s", e->help);
     error_operands_show(vm, d);
     Buf trace = {0};

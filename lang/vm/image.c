@@ -169,7 +169,8 @@ static void know_value(Reader *r, Value v, int depth) {
   } else if (value_is(v, OBJ_MODEL)) {
     fields = AS_MODEL(v)->methods;
   }
-  for (uint32_t i = 0; fields && i < fields->n; i++) know_value(r, fields->fields[i].value, depth - 1);
+  for (uint32_t i = 0; fields && i < fields->n; i++)
+    know_value(r, fields->fields[i].value, depth - 1);
 }
 
 static void know_modules(Reader *r) {
@@ -339,7 +340,8 @@ static int read_native(Reader *r, Value *out) {
   char *name = take_name(r);
   if (!name) return broken(r);
   Value v = native_value(r->vm, name);
-  int rc = is_unset(v) ? vm_error(r->vm, "the function `%s` of a stored value is unknown", name) : 0;
+  int rc = 0;
+  if (is_unset(v)) rc = vm_error(r->vm, "the function `%s` of a stored value is unknown", name);
   free(name);
   if (!rc) *out = value_ref(v);
   return rc;

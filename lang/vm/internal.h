@@ -121,6 +121,7 @@ typedef struct Proto {
   Span *spans;               /* of each instruction                           */
   uint32_t n_code, cap_code;
   uint32_t entry;            /* where a call with all arguments starts        */
+  const Instr *start;        /* the same as a pointer                         */
   Value *consts;
   uint32_t n_consts, cap_consts;
   struct Proto **protos;
@@ -173,9 +174,9 @@ struct Module {
 
 /* ---- running ---------------------------------------------------------------- */
 
-typedef struct { Closure *closure; const Instr *pc; Value *base; } Frame;
+typedef struct { Closure *closure; const Proto *proto; const Instr *pc; Value *base; } Frame;
 typedef struct { uint32_t frame; const Instr *pc; unsigned reg; uint32_t scopes; } Handler;
-typedef struct { Source *source; Span span; Str *function; } TraceEntry;
+typedef struct { Source *source; Span span; Str *function; bool module; } TraceEntry;
 
 /* What stood on both sides of the operator of the error with this message. */
 typedef struct {
@@ -198,7 +199,7 @@ struct Vm {
    * Pages are taken as they are touched and charged in steps (stack_end).    */
   Value *stack, *stack_end;
   Value *top;                      /* first free slot while C code runs        */
-  Frame *frames;
+  Frame *frames, *last_frame;
   uint32_t n_frames;
   Handler *tries;
   uint32_t n_tries, cap_tries;
@@ -247,7 +248,7 @@ NativeObj *native_new(Vm *vm, const Native *def);
 void native_free(Vm *vm, NativeObj *f);
 void vm_pop_scopes(Vm *vm, uint32_t n);
 int vm_push_scope(Vm *vm, uint64_t key);
-int vm_tick(Vm *vm, int *budget);                 /* limits, interrupts       */
+int vm_tick(Vm *vm);                              /* limits, interrupts; sets vm->budget */
 int closure_new(Vm *vm, Proto *p, Closure **out);  /* upvalues still nil       */
 /* errors.c */
 /* Notes where the error was found, then the callers down to frame `floor`. */

@@ -25,11 +25,19 @@ const uint16_t opcode_use[I_COUNT] = {
 #define TRY(expr)                                                             \
   do {                                                                        \
     f->pc = pc;                                                               \
-    vm->top = R + cl->proto->n_regs;                                          \
+    vm->top = R + p->n_regs;                                                  \
+    vm->n_frames = (uint32_t)(f - vm->frames) + 1;                            \
     if (unlikely(expr)) goto fail;                                            \
   } while (0)
 #define STEP(name, expr) OP(name): TRY(expr); NEXT
-#define TICK() do { if (unlikely(--budget < 0)) TRY(vm_tick(vm, &budget)); } while (0)
+#define TICK()                                                                \
+  do {                                                                        \
+    if (unlikely(--budget < 0)) {                                             \
+      TRY(vm_tick(vm));                                                       \
+      budget = vm->budget;                                                    \
+    }                                                                         \
+  } while (0)
+#define LOAD_FRAME() (p = f->proto, R = f->base, K = p->consts, pc = f->pc)
 #define FREE(r) do { if (unlikely((r)->tag >= V_OBJ)) clear(vm, (r)); } while (0)
 
 #define BOTH(x, y, T) ((x)->tag == (T) && (y)->tag == (T))
@@ -89,8 +97,15 @@ const uint16_t opcode_use[I_COUNT] = {
     bool hit;                                                                 \
     if (likely(BOTH(x, y, V_INT))) hit = x->i op y->i;                        \
     else if (NUMERIC(x) && NUMERIC(y)) hit = NUMBER(x) op NUMBER(y);          \
-    else TRY(slow_test(vm, w, R, K, &hit));                                   \
-    if (hit == ((w >> 10) & 1)) pc += SC_OF(w);                               \
+    else {                                                                    \
+      bool slow;                                                              \
+      TRY(slow_test(vm, w, R, K, &slow));                                     \
+      hit = slow;                                                             \
+    }                                                                         \
+    if (hit == ((w >> 10) & 1)) {                                             \
+      pc += SC_OF(w);                                                         \
+      if ((int64_t)w < 0) TICK();                                             \
+    }                                                                         \
     NEXT;                                                                     \
   }
 
@@ -102,13 +117,15 @@ int vm_execute(Vm *vm, Value *result) {
   };
   const uint32_t floor = vm->n_frames - 1, tries = vm->n_tries, scopes = vm->n_scopes;
   Rt *const rt = vm->rt;
+  Frame *const entry = &vm->frames[floor];
   int budget = vm->budget;
-  Frame *f = &vm->frames[floor];
-  Closure *cl = f->closure;
-  Value *R = f->base;
-  const Value *K = cl->proto->consts;
-  const Instr *pc = f->pc;
+  Frame *f = entry;
+  const Proto *p;
+  Value *R;
+  const Value *K;
+  const Instr *pc;
   Instr w;
+  LOAD_FRAME();
   NEXT;
 
   OP(MOVE): {
@@ -136,9 +153,9 @@ int vm_execute(Vm *vm, Value *result) {
   OP(BOOL): FREE(RA_); put_bool(RA_, B_OF(w)); NEXT;
   OP(GETG): {
     Value v;
-    copy(&v, &cl->proto->module->slots[BX_OF(w)]);
+    copy(&v, &p->module->slots[BX_OF(w)]);
     if (unlikely(v.tag == V_NIL)) {
-      TRY(slow_global(vm, cl->proto, (uint32_t)BX_OF(w), RA_));
+      TRY(slow_global(vm, p, (uint32_t)BX_OF(w), RA_));
     } else {
       value_ref(v);
       FREE(RA_);
@@ -150,13 +167,13 @@ int vm_execute(Vm *vm, Value *result) {
     Value v = *RA_;
     if (w & (M1 << 8)) *RA_ = NIL_VALUE;
     else value_ref(v);
-    set(vm, &cl->proto->module->slots[BX_OF(w)], v);
+    set(vm, &p->module->slots[BX_OF(w)], v);
     NEXT;
   }
-  STEP(INITG, module_init(vm, cl->proto->module, (uint32_t)BX_OF(w)));
-  OP(GETUP): set(vm, RA_, value_ref(cl->up[B_OF(w)])); NEXT;
-  OP(GETSELF): set(vm, RA_, value_ref(value_obj(cl))); NEXT;
-  STEP(CLOSURE, make_closure(vm, cl, w, R));
+  STEP(INITG, module_init(vm, p->module, (uint32_t)BX_OF(w)));
+  OP(GETUP): set(vm, RA_, value_ref(f->closure->up[B_OF(w)])); NEXT;
+  OP(GETSELF): set(vm, RA_, value_ref(value_obj(f->closure))); NEXT;
+  STEP(CLOSURE, make_closure(vm, f->closure, w, R));
 
   ARITH(ADD, RC_, __builtin_add_overflow, +)
   ARITH(SUB, RC_, __builtin_sub_overflow, -)
@@ -217,9 +234,17 @@ int vm_execute(Vm *vm, Value *result) {
   }
   OP(JT): OP(JF): {
     bool hit;
-    if (likely(RA_->tag == V_BOOL)) hit = RA_->b;
-    else TRY(slow_truth(vm, w, R, &hit));
-    if (hit == (OP_OF(w) == I_JT)) pc += BX_OF(w);
+    if (likely(RA_->tag == V_BOOL)) {
+      hit = RA_->b;
+    } else {
+      bool slow;
+      TRY(slow_truth(vm, w, R, &slow));
+      hit = slow;
+    }
+    if (hit == (OP_OF(w) == I_JT)) {
+      pc += BX_OF(w);
+      if ((int64_t)w < 0) TICK();
+    }
     NEXT;
   }
   OP(ANDJ): OP(ORJ): {
@@ -252,7 +277,13 @@ int vm_execute(Vm *vm, Value *result) {
   OP(ITER): {
     Value *a = RA_, item;
     bool more;
-    TRY(iterate_next(vm, a[0], a[1].i, &item, &more));
+    if (likely(value_is(a[0], OBJ_LIST) && a[1].i < AS_LIST(a[0])->n)) {
+      copy(&item, &AS_LIST(a[0])->items[a[1].i]);
+      value_ref(item);
+      more = true;
+    } else {
+      TRY(iterate_next(vm, a[0], a[1].i, &item, &more));
+    }
     if (more) {
       a[1].i++;
       set(vm, &a[2], item);
@@ -264,37 +295,26 @@ int vm_execute(Vm *vm, Value *result) {
   }
 
   {
-    Value *args, fn;
-    const Value *names;
-    unsigned n, n_names;
-    const Instr *start;
-    OP(CALLG):
-    args = RA_ + 1;
-    n = B_OF(w);
-    names = NULL;
-    n_names = 0;
-    fn = cl->proto->module->slots[C_OF(w)];
-    if (likely(fn.tag == V_OBJ)) goto call;
-    TRY(slow_global(vm, cl->proto, C_OF(w), RA_));
-    fn = *RA_;
-    goto call;
-    OP(CALLN):
-    args = RA_ + 1;
-    n = B_OF(w);
-    names = AS_LIST(K[C_OF(w)])->items;
-    n_names = AS_LIST(K[C_OF(w)])->n;
-    fn = *RA_;
-    goto call;
+    Value *args;
+    Obj *fn;                       /* what is called; NULL: not an object       */
+    List *names;                   /* of the last arguments; NULL: none          */
+    unsigned n;
+    OP(CALLG): {
+      const Value *slot = &p->module->slots[C_OF(w)];
+      args = RA_ + 1;
+      n = B_OF(w);
+      names = NULL;
+      fn = slot->o;
+      if (likely(slot->tag == V_OBJ)) goto call;
+      TRY(slow_global(vm, p, C_OF(w), RA_));
+      fn = IS_OBJ(*RA_) ? RA_->o : NULL;
+      goto call;
+    }
     OP(CALLM):
     args = RA_ + 1;
     n = B_OF(w);
-    names = NULL;
-    n_names = 0;
-    if (C_OF(w) != 0xffff) {
-      names = AS_LIST(K[C_OF(w)])->items;
-      n_names = AS_LIST(K[C_OF(w)])->n;
-    }
-    fn = *RA_;
+    names = C_OF(w) == 0xffff ? NULL : AS_LIST(*KC_);
+    fn = IS_OBJ(*RA_) ? RA_->o : NULL;
     if (is_unset(args[0])) {
       memmove(args, args + 1, n * sizeof(Value));
       args[n] = NIL_VALUE;
@@ -302,38 +322,48 @@ int vm_execute(Vm *vm, Value *result) {
       n++;
     }
     goto call;
+    OP(CALLN):
+    args = RA_ + 1;
+    n = B_OF(w);
+    names = AS_LIST(*KC_);
+    fn = IS_OBJ(*RA_) ? RA_->o : NULL;
+    goto call;
     OP(CALL):
     args = RA_ + 1;
     n = B_OF(w);
     names = NULL;
-    n_names = 0;
-    fn = *RA_;
+    fn = IS_OBJ(*RA_) ? RA_->o : NULL;
     call:
-    if (unlikely(!value_is(fn, OBJ_CLOSURE))) {
-      if (value_is(fn, OBJ_MODEL) && value_callable(fn)) {
-        TRY(call_model(vm, &fn, args, n));
+    if (unlikely(!fn || fn->kind != OBJ_CLOSURE)) {
+      if (fn && fn->kind == OBJ_MODEL && value_callable(value_obj(fn))) {
+        TRY(call_model(vm, (Model *)fn, args, n));
+        fn = record_get(((Model *)fn)->methods, "forward")->o;
         n++;
+        if (fn->kind != OBJ_CLOSURE) goto call;
       } else {
         Value out;
-        TRY(call_object(vm, fn, args, n, names, n_names, &out));
+        TRY(call_object(vm, fn ? value_obj(fn) : *RA_, args, n, names ? names->items : NULL,
+                        names ? names->n : 0, &out));
         set(vm, args - 1, out);
         TICK();
         NEXT;
       }
     }
-    Closure *callee = AS_CLOSURE(fn);
-    Proto *p = callee->proto;
-    start = p->code + p->entry;
-    if (unlikely(n != p->n_params || n_names)) {
+    const Proto *callee = ((Closure *)fn)->proto;
+    const Instr *start = callee->start;
+    if (unlikely(n != callee->n_params || names)) {
       bool full;
-      TRY(call_bind(vm, callee, args, n, names, n_names, &full));
-      if (!full) start = p->code;
+      TRY(call_bind(vm, (Closure *)fn, args, n, names ? names->items : NULL, names ? names->n : 0,
+                    &full));
+      if (!full) start = callee->code;
     }
-    if (unlikely(args + p->n_regs > vm->stack_end || vm->n_frames == FRAMES_MAX))
-      TRY(vm_reserve(vm, args + p->n_regs));
+    if (unlikely(args + callee->n_regs > vm->stack_end || f == vm->last_frame)) {
+      TRY(vm_reserve(vm, args + callee->n_regs));
+    }
     f->pc = pc;
-    f = &vm->frames[vm->n_frames++];
-    f->closure = cl = callee;
+    f++;
+    f->closure = (Closure *)fn;
+    f->proto = p = callee;
     f->base = R = args;
     K = p->consts;
     pc = start;
@@ -346,29 +376,30 @@ int vm_execute(Vm *vm, Value *result) {
     Value v;
     copy(&v, RA_);
     put_tag(RA_, V_NIL);
-    Value *end = R + cl->proto->n_regs;
-    for (Value *r = R; r < end; r++) FREE(r);
+    Word held = 0;                 /* objects have a tag bit of their own */
+    Value *end = R + p->n_regs;
+    for (Value *r = R; r < end; r++) held |= *(Word *)r;
+    if (held & V_OBJ)
+      for (Value *r = R; r < end; r++) FREE(r);
     Value *to = R - 1;
-    if (unlikely(--vm->n_frames == floor)) {
-      clear(vm, to);
+    FREE(to);
+    if (unlikely(f == entry)) {
+      vm->n_frames = floor;
       *result = v;
       vm->budget = budget;
       return 0;
     }
-    FREE(to);
     copy(to, &v);
-    f = &vm->frames[vm->n_frames - 1];
-    cl = f->closure;
-    R = f->base;
-    K = cl->proto->consts;
-    pc = f->pc;
+    f--;
+    LOAD_FRAME();
     NEXT;
   }
 
   STEP(GETFIELD, get_field(vm, K, w, R));
   OP(GETIDX): {
     Value *b = RB_, *c = RC_, out;
-    if (likely(b->tag == V_OBJ && c->tag == V_INT && !(w & (M1 << 8))) && likely(fast_get(rt, b, c->i, &out))) {
+    if (likely(b->tag == V_OBJ && c->tag == V_INT && !(w & (M1 << 8))) &&
+        likely(fast_get(rt, b, c->i, &out))) {
       FREE(RA_);
       copy(RA_, &out);
     } else {
@@ -378,7 +409,8 @@ int vm_execute(Vm *vm, Value *result) {
   }
   OP(GETIDXN): {
     Value out;
-    if (likely(((w >> 12) & 15) == 1 && !(w & (M1 << 8))) && likely(fast_get2(rt, RB_, RC_, &out))) {
+    if (likely(((w >> 12) & 15) == 1 && !(w & (M1 << 8))) &&
+        likely(fast_get2(rt, RB_, RC_, &out))) {
       FREE(RA_);
       copy(RA_, &out);
     } else {
@@ -392,7 +424,7 @@ int vm_execute(Vm *vm, Value *result) {
   STEP(SETIDXN, slow_set(vm, w, R));
   OP(PLACE): {
     Instr ext = *pc++;
-    TRY(set_place(vm, cl->proto, w, ext, R));
+    TRY(set_place(vm, p, w, ext, R));
     NEXT;
   }
   STEP(TUPLE, make_tuple(vm, w, R));
@@ -411,17 +443,14 @@ int vm_execute(Vm *vm, Value *result) {
   OP(ENDTRY): vm->n_tries--; NEXT;
   STEP(SCOPE, open_scope(vm, w, R));
   OP(ENDSCOPE): vm_pop_scopes(vm, vm->n_scopes - 1); NEXT;
-  STEP(IMPORT, load_module(vm, cl->proto, w, R));
+  STEP(IMPORT, load_module(vm, p, w, R));
   STEP(INPUT, read_input(vm, w, R, K));
   OP(EXT): NEXT;
 
 fail:
   if (recover(vm, floor, tries)) {
     f = &vm->frames[vm->n_frames - 1];
-    cl = f->closure;
-    R = f->base;
-    K = cl->proto->consts;
-    pc = f->pc;
+    LOAD_FRAME();
     NEXT;
   }
   vm_pop_scopes(vm, scopes);

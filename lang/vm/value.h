@@ -11,7 +11,7 @@
 #include "lang/syntax/ast.h"
 
 typedef enum { V_NIL, V_BOOL, V_INT, V_FLOAT, V_QUANTITY,
-               V_OBJ /* and above: o is set; the object's kind tells which */ } ValueTag;
+               V_OBJ = 8 /* o is set; the object's kind tells which */ } ValueTag;
 
 typedef struct Value {
   uint8_t tag;

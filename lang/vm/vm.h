@@ -120,6 +120,9 @@ const char *callable_doc(Value fn);
 const char *callable_name(Value fn);
 /* "x, n = 2" as declared. */
 void callable_signature(Value fn, Buf *out);
+/* The first constant of that type in a function's code (borrowed), or NULL: what
+ * a declaration was compiled to.                                              */
+Box *vm_closure_const(Value fn, const BoxType *type);
 /* The instructions of a function of the language, with their places. */
 int vm_explain(Vm *vm, Value closure, Buf *out);
 /* Keeps v alive until vm_close (constants of the compiler). Takes over v. */

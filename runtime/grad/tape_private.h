@@ -96,7 +96,7 @@ RtStatus back_clip(Rt *rt, TapeNode *n, Tensor *g);
 RtStatus back_where(Rt *rt, TapeNode *n, Tensor *g);
 RtStatus back_reduce(Rt *rt, TapeNode *n, Tensor *g);
 RtStatus back_matmul(Rt *rt, TapeNode *n, Tensor *g);
-RtStatus back_shape(Rt *rt, TapeNode *n, Tensor *g);   /* reshape permute swap expand sum_to astype */
+RtStatus back_shape(Rt *rt, TapeNode *n, Tensor *g);   /* and permute swap expand sum_to astype */
 RtStatus back_join(Rt *rt, TapeNode *n, Tensor *g);    /* concat, stack       */
 RtStatus back_index(Rt *rt, TapeNode *n, Tensor *g);   /* index, put, set     */
 RtStatus back_cumsum(Rt *rt, TapeNode *n, Tensor *g);

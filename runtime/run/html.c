@@ -78,7 +78,8 @@ RtStatus html_write(Rt *rt, HtmlReport *h, const char *title, const char *path) 
   buf_bytes(&b, h->body.data, h->body.len);
   buf_text(&b, "</body></html>\n");
   bool failed = b.failed || h->body.failed;
-  RtStatus st = failed ? rt_fail(rt, RT_MEMORY, "out of memory") : file_write(rt, path, b.data, b.len);
+  RtStatus st = failed ? rt_fail(rt, RT_MEMORY, "out of memory")
+                       : file_write(rt, path, b.data, b.len);
   buf_free(&b);
   html_free(h);
   return st;

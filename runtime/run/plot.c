@@ -87,7 +87,8 @@ static void write_series(const Plot *p, const char *data, int k, Buf *b) {
   if (interval) {
     quote(b, data);
     if (p->band)
-      buf_format(b, " index %d using 1:3:4 with filledcurves fc rgb '%s' fs transparent solid 0.2", k, c);
+      buf_format(b, " index %d using 1:3:4 with filledcurves fc rgb '%s' fs transparent solid 0.2",
+                 k, c);
     else
       buf_format(b, " index %d using 1:2:3:4 with yerrorbars lc rgb '%s' pt -1", k, c);
     buf_text(b, " notitle, \\\n     ");

@@ -88,7 +88,8 @@ static void draw_field(const Plot *p, const Range2 *r, const unsigned char *f, i
   const char *name = p->xlabel ? p->xlabel : "";
   int gap = w - (int)strlen(left) - (int)strlen(right) - (int)utf8_columns(name, strlen(name));
   if (gap < 2) gap = 2;
-  buf_format(out, "\n            %s%*s%s%*s%s\n", left, gap / 2, "", name, gap - gap / 2, "", right);
+  buf_format(out, "\n            %s%*s%s%*s%s\n", left, gap / 2, "", name, gap - gap / 2, "",
+             right);
 }
 
 static void label_text(const PlotSeries *s, int k, Buf *out) {

@@ -21,7 +21,7 @@ typedef struct {
   const char *unit_name;             /* what n counts: "seed"                 */
 } Table;
 
-void table_text(const Table *t, Buf *out, int width);  /* width of the terminal; splits wide tables */
+void table_text(const Table *t, Buf *out, int width);  /* splits what is wider */
 void table_html(const Table *t, Buf *out);
 void table_json(const Table *t, Buf *out);             /* one line */
 /* "0.9752" with the digits that its interval supports. */

@@ -31,6 +31,11 @@ static const char prelude[] =
   "let sym = m + m'\n"
   "let pos = m @ m' + eye(3)\n"
   "let im = reshape(sin(1.0 * arange(0, 32)), (2, 4, 4))\n"
+  "attention lor { param gamma = 1.3 in (0, inf);  weight = 1 / (1 + dist2(q, k) / gamma^2) }\n"
+  "attention biased(bias) { score = dot(q, k) / sqrt(d) + bias[i, j];  mask = j <= i }\n"
+  "let kk = reshape(sin(1.0 * arange(0, 12)), (3, 4))\n"
+  "let vv = reshape(cos(1.0 * arange(0, 6)), (3, 2))\n"
+  "let bb = reshape(cos(2.0 * arange(0, 9)), (3, 3))\n"
   "model net(n) { param W[n, 2] = randn((n, 2)); param b[2] = 0.1; fn forward(x) = tanh(x @ W + b) }\n";
 
 #define U(name) {#name, "x => w(" #name "(x))", "v"}
@@ -107,6 +112,12 @@ static const Row table[] = {
   {"__rms_norm", "x => w(__rms_norm(x, v, 1e-6))", "t"}, {"__embedding", "x => w(__embedding(x, [1, 0, 1])^2)", "t"},
   {"__split_heads", "x => w(__split_heads(x, 2, 1)[0]^2)", "reshape(sin(1.0 * arange(0, 24)), (2, 3, 4))"},
   {"__merge_heads", "x => w(__merge_heads(x)^2)", "reshape(sin(1.0 * arange(0, 24)), (2, 2, 3, 2))"},
+  /* attention */
+  {"attend", "q => w(attend(lor, q, kk, vv))", "t"}, {"attend", "k => w(attend(lor, t, k, vv))", "kk"},
+  {"attend", "v => w(attend(lor, t, kk, v))", "vv"}, {"instance", "a => w(attend(a, t, kk, vv))", "astype(instance(lor, 1, 4), f64)"},
+  {"weights", "q => w(weights(lor, q, kk))", "t"}, {"energies", "k => w(energies(lor, t, k))", "kk"},
+  {"__attention", "b => w(attend(biased(b), t, kk, vv))", "bb"},
+  {"__attention_param", "a => w(weights(a, t, kk))", "astype(instance(lor, 1, 4), f64)"},
   {"__index", "x => { let C[i, j] = sum(x[i, k] * m[k, l] * x[j, l] for k, l); w(C) }", "m"},
   {"__model", "x => { let n = {W: x}; w(n.W^2) }", "t"}, {"__forward", "n => w(n(t))", "astype(net(4), f64)"},
   {"params", "n => w(params(n)^2)", "astype(net(4), f64)"},
@@ -115,6 +126,7 @@ static const Row table[] = {
 /* Functions that pass derivatives on but have no numbers of their own to
  * check, with the reason.                                                    */
 static const Row exempt[] = {
+  {"fixed", "marks a start value as not learned", NULL},
   {"f32", "rounds to f32: a difference quotient has no 1e-6", NULL},
 };
 

@@ -5,11 +5,14 @@ cd "$(mktemp -d)" || exit 1
 trap 'rm -rf "$PWD"' EXIT
 cp "$ROOT"/tests/lang/experiment/kill_*.qa .
 ok() { if [ "$1" -eq 0 ]; then echo "ok $2"; else echo "not ok $2"; fi; }
-pause=${PAUSE:-20000} rounds=${ROUNDS:-12}
+pause=${PAUSE:-200000} rounds=${ROUNDS:-12}
 RANDOM=${SEED:-1}
 
+start=$(date +%s%N)
 "$QA" run kill_sweep.qa pause=$pause --runs whole >whole.txt 2>&1
 ok $? "one uninterrupted run"
+span=$(((($(date +%s%N) - start) / 1000000 + 40) / 4)) # ms: at least four kills fit in
+[ $span -gt 900 ] && span=900
 table() { sed -E 's/^wrote .*//' "$1"; }
 
 for jobs in 1 2; do
@@ -17,7 +20,7 @@ for jobs in 1 2; do
   for ((i = 0; i < rounds; i++)); do
     "$QA" run kill_sweep.qa pause=$pause --runs $dir --jobs $jobs >/dev/null 2>&1 &
     pid=$!
-    sleep "0.$(printf %03d $((RANDOM % 120 + 5)))"
+    sleep "0.$(printf %03d $((RANDOM % span + 2)))"
     kill -9 $pid 2>/dev/null && kills=$((kills + 1))
     wait $pid 2>/dev/null
   done
@@ -38,7 +41,7 @@ for jobs in 1 2; do
 done
 
 # one worker dies, the others and the parent carry on
-"$QA" run kill_sweep.qa pause=$((pause * 10)) --runs worker --jobs 2 >worker.txt 2>&1 &
+"$QA" run kill_sweep.qa pause=$((pause * 8)) --runs worker --jobs 2 >worker.txt 2>&1 &
 pid=$!
 for ((i = 0; i < 200; i++)); do
   child=$(pgrep -P $pid | head -1)
@@ -53,19 +56,19 @@ ok $? "a killed worker does not stop the experiment"
 ok $? "a killed worker's runs are computed by others"
 
 # an interrupt ends cleanly with 130 and the next call goes on
-"$QA" run kill_sweep.qa pause=$((pause * 10)) --runs stop >stop.txt 2>&1 &
+"$QA" run kill_sweep.qa pause=$((pause * 8)) --runs stop >stop.txt 2>&1 &
 pid=$!
-sleep 0.3
+sleep 0.2
 kill -INT $pid
 wait $pid
 [ $? -eq 130 ]
 ok $? "an interrupt exits with 130"
-"$QA" run kill_sweep.qa pause=$((pause * 10)) --runs stop >stop.txt 2>&1 &&
+"$QA" run kill_sweep.qa pause=$((pause * 8)) --runs stop >stop.txt 2>&1 &&
   cmp <(table worker.txt) <(table stop.txt)
 ok $? "an interrupted experiment goes on"
-"$QA" run kill_sweep.qa pause=$((pause * 10)) --runs stop2 --jobs 2 >/dev/null 2>&1 &
+"$QA" run kill_sweep.qa pause=$((pause * 8)) --runs stop2 --jobs 2 >/dev/null 2>&1 &
 pid=$!
-sleep 0.3
+sleep 0.2
 kill -INT $pid
 wait $pid
 [ $? -eq 130 ] && ! pgrep -P $pid >/dev/null

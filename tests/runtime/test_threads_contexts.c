@@ -1,4 +1,4 @@
-/* test_two_contexts.c: two contexts in two threads share nothing: meant for
+/* test_threads_contexts.c: two contexts in two threads share nothing: meant for
  * the thread sanitizer, and checks that both get the numbers one alone gets.
  */
 #include <setjmp.h>
