@@ -79,7 +79,7 @@ $(B)/gen/grammar.h: lang/syntax/grammar.y
 	@mkdir -p $(@D)
 	$(call say,lemon)
 	$(Q)lemon -c -q -d$(@D) $<
-	@touch $@
+	@touch $@ && touch $(@:.h=.c)
 $(B)/gen/grammar.c: $(B)/gen/grammar.h ;
 
 $(B)/gen/stdlib.c: $(B)/embed $(STD)

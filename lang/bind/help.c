@@ -92,7 +92,36 @@ static int unknown(Vm *vm, const char *name) {
   return 1;
 }
 
+/* A module: each of its names with the first line of its documentation. */
+typedef struct { Vm *vm; Box *module; Buf *out; bool failed; } Members;
+
+static void describe_member(const char *name, void *data) {
+  Members *m = data;
+  Value v;
+  if (m->failed || m->module->type->field(m->vm, m->module, name, &v)) {
+    m->failed = true;
+    return;
+  }
+  Buf params = {0};
+  callable_signature(v, &params);
+  const char *doc = callable_doc(v);
+  buf_format(m->out, params.len ? "  %s(%s)\n" : "  %s\n", name, params.data ? params.data : "");
+  if (doc && *doc) buf_format(m->out, "      %.*s\n", (int)strcspn(doc, "\n"), doc);
+  m->out->failed |= params.failed;
+  buf_free(&params);
+  value_unref(m->vm, v);
+}
+
+static int help_module(Vm *vm, const char *name, Box *module, Buf *out) {
+  Members m = {vm, module, out, false};
+  buf_format(out, "%s%sa module\n", name ? name : "", name ? ": " : "");
+  module->type->names(vm, module, describe_member, &m);
+  return m.failed;
+}
+
 static int help_value(Vm *vm, const char *name, Value v, Buf *out) {
+  if (value_is(v, OBJ_BOX) && AS_BOX(v)->type->names && !strcmp(AS_BOX(v)->type->name, "module"))
+    return help_module(vm, name, AS_BOX(v), out);
   if (!value_callable(v) || !callable_name(v)) {
     buf_format(out, "%s%sa %s\n", name ? name : "", name ? ": " : "", value_type_name(v));
     return 0;
@@ -134,6 +163,8 @@ static int help_name(Vm *vm, const char *name, Buf *out) {
   const char *signature = NULL, *doc = NULL;
   if (strchr(name, '.')) return help_path(vm, name, out);
   if (!vm_describe(vm, name, &signature, &doc)) return unknown(vm, name);
+  Value v;
+  if (!signature && !doc && !vm_global(vm, name, &v)) return help_value(vm, name, v, out);
   describe(out, name, signature, doc);
   return 0;
 }

@@ -308,7 +308,7 @@ static int math_nan(Vm *vm, Value *args, int n, Value *out) {
 const Native natives_math[] = {
   {"sqrt", "x", "Square root; nan for a negative real number, 1i for sqrt(-1 + 0i).", math_sqrt,
    NF_DIFF},
-  {"exp", "x", "e^x.", math_exp, NF_DIFF},
+  {"exp", "x", "The exponential e^x, elementwise.", math_exp, NF_DIFF},
   {"expm1", "x", "e^x - 1, exact for small x.", math_expm1, NF_DIFF},
   {"log", "x", "Natural logarithm; nan for a negative real number, -inf at 0.", math_log, NF_DIFF},
   {"log2", "x", "Logarithm to base 2.", math_log2, NF_DIFF},
@@ -327,7 +327,7 @@ const Native natives_math[] = {
   {"gamma_ln", "x", "Logarithm of |gamma(x)|.", math_gamma_ln, NF_DIFF},
   {"relu", "x", "x where positive, else 0; derivative 0 at 0.", math_relu, NF_DIFF},
   {"gelu", "x", "x times the normal distribution function of x.", math_gelu, NF_DIFF},
-  {"sigmoid", "x", "1 / (1 + exp(-x)).", math_sigmoid, NF_DIFF},
+  {"sigmoid", "x", "The logistic function 1 / (1 + exp(-x)), elementwise.", math_sigmoid, NF_DIFF},
   {"softplus", "x", "log(1 + exp(x)), without overflow.", math_softplus, NF_DIFF},
   {"abs", "x", "Absolute value; of a complex number its length. Derivative 0 at 0.", math_abs,
    NF_DIFF},
@@ -348,7 +348,7 @@ const Native natives_math[] = {
   {"isfinite", "x", "Is x neither infinite nor nan?  Elementwise on tensors.", math_isfinite,
    NF_CONST},
   {"pi", NULL, "3.141592653589793", math_pi, NF_CONST},
-  {"inf", NULL, "Infinity.", math_inf, NF_CONST},
-  {"nan", NULL, "Not a number.", math_nan, NF_CONST},
+  {"inf", NULL, "Infinity, a float.", math_inf, NF_CONST},
+  {"nan", NULL, "Not a number, a float; unequal to itself.", math_nan, NF_CONST},
   {0},
 };

@@ -253,12 +253,16 @@ static int bind_astype(Vm *vm, Value *args, int n, Value *out) {
   return arg_dtype(vm, args[1], DT_F64, &dt) || convert(vm, args, dt, out);
 }
 
-static int bind_f32(Vm *vm, Value *args, int n, Value *out) {
-  return convert(vm, args, DT_F32, out);
-}
-static int bind_f64(Vm *vm, Value *args, int n, Value *out) {
-  return convert(vm, args, DT_F64, out);
-}
+#define CONVERTS_TO(name, dtype)                                     \
+  static int bind_##name(Vm *vm, Value *args, int n, Value *out) {   \
+    return convert(vm, args, dtype, out);                            \
+  }
+CONVERTS_TO(bool, DT_BOOL)
+CONVERTS_TO(i64, DT_I64)
+CONVERTS_TO(f32, DT_F32)
+CONVERTS_TO(f64, DT_F64)
+CONVERTS_TO(c64, DT_C64)
+CONVERTS_TO(c128, DT_C128)
 
 /* ---- choosing --------------------------------------------------------------------- */
 
@@ -531,6 +535,13 @@ const Native natives_tensor[] = {
      bind_f32, NF_DIFF},
     {"f64", "x", "x in double precision, see astype.  Also a dtype: zeros(3, dtype = f64).",
      bind_f64, NF_DIFF},
+    {"bool", "x", "Is x different from 0?  Elementwise, see astype.  Also a dtype: zeros(3, dtype = bool).",
+     bind_bool, NF_DIFF},
+    {"i64", "x", "x as 64-bit integers, cut towards 0, see astype.  Also a dtype: zeros(3, dtype = i64).",
+     bind_i64, NF_DIFF},
+    {"c64", "x", "x as complex numbers of single precision, see astype.  Also a dtype.", bind_c64, NF_DIFF},
+    {"c128", "x", "x as complex numbers of double precision, see astype.  Also a dtype.", bind_c128,
+     NF_DIFF},
     {"where", "cond, a, b",
      "a where cond holds, else b, elementwise; all three broadcast.\n"
      "Errors: cond is not bool.  nonzero(cond) gives positions.",

@@ -11,7 +11,8 @@ static const struct {
   const char *function;
   DType dtype;
 } dtype_functions[] = {
-    {"f32", DT_F32}, {"f64", DT_F64}, {"int", DT_I64}, {"float", DT_F64}, {"complex", DT_C128},
+    {"f32", DT_F32}, {"f64", DT_F64}, {"c64", DT_C64}, {"c128", DT_C128}, {"i64", DT_I64},
+    {"bool", DT_BOOL}, {"int", DT_I64}, {"float", DT_F64}, {"complex", DT_C128},
 };
 
 static int dtype_unknown(Vm *vm, const char *found) {

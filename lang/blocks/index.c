@@ -38,6 +38,8 @@ static const Reducer reducers[] = {
 
 static const Reducer *as_reducer(const Lower *lo, const Node *n) {
   if (n->kind != N_CALL || n->n != 1 || n->items[0]->kind != N_GEN || n->a->kind != N_NAME) return NULL;
+  for (uint32_t i = 0; i < n->items[0]->n; i++) /* ordered names make a triangle: a loop */
+    if (n->items[0]->items[i]->kind == N_ORDER) return NULL;
   for (size_t i = 0; i < sizeof reducers / sizeof *reducers; i++)
     if (!strcmp(reducers[i].name, n->a->name)) return is_library(lo, n->a->name) ? &reducers[i] : NULL;
   return NULL;
@@ -116,10 +118,6 @@ static bool fill_ranges(Lower *lo, Node *clauses, Node *body) {
   bool shared = false; /* does a later binder have a range? */
   for (uint32_t i = clauses->n; i-- > 0;) {
     Node *c = clauses->items[i];
-    if (c->kind == N_ORDER) {
-      shared = false;
-      continue;
-    }
     if (c->kind != N_BIND) continue;
     if (c->a) shared = true;
     else if (!shared) {
@@ -404,17 +402,6 @@ static const Node *binder_range(const Node *clauses, uint32_t i) {
   return NULL;
 }
 
-static IxNode *order_guard(Build *b, const Node *order) {
-  IxNode *all = NULL;
-  for (uint32_t i = 0; i + 1 < order->n; i++) {
-    int op = bin_of(order->ops[i]);
-    if (op < 0) return give_up(b);
-    IxNode *one = binary(b, (BinOp)op, translate(b, order->items[i]), translate(b, order->items[i + 1]), order);
-    all = all ? binary(b, BIN_AND, all, one, order) : one;
-  }
-  return all;
-}
-
 static IxNode *translate_reduce(Build *b, const Node *n, const Reducer *r) {
   const Node *gen = n->items[0];
   IxNode *x = ix_new(b, IXN_REDUCE, n);
@@ -432,11 +419,6 @@ static IxNode *translate_reduce(Build *b, const Node *n, const Reducer *r) {
     }
   }
   IxNode *guard = gen->b ? translate(b, gen->b) : NULL;
-  for (uint32_t i = 0; i < gen->n && !b->failed; i++)
-    if (gen->items[i]->kind == N_ORDER) {
-      IxNode *g = order_guard(b, gen->items[i]);
-      guard = guard && g ? binary(b, BIN_AND, guard, g, gen) : g;
-    }
   x->a = translate(b, gen->a);
   x->b = guard;
   b->depth = depth;

@@ -25,8 +25,12 @@ int verb_doc(Cli *c) {
       return cli_usage(c, NULL, "`%.60s` is no name", name);
     }
     char module[64];
-    snprintf(module, sizeof module, "%.*s.qa", (int)(strcspn(name, ".") < 60 ? strcspn(name, ".") : 0), name);
-    if (embedded_find(module)) buf_format(&text, "import %.*s\n", (int)strcspn(name, "."), name);
+    size_t head = strcspn(name, ".");
+    snprintf(module, sizeof module, "%.*s.qa", (int)(head < 60 ? head : 0), name);
+    bool seen = false;   /* importing twice would bind the name twice */
+    for (int k = 0; k < i && !seen; k++)
+      seen = strcspn(c->operands[k], ".") == head && !strncmp(c->operands[k], name, head);
+    if (!seen && embedded_find(module)) buf_format(&text, "import %.*s\n", (int)head, name);
     buf_format(&text, "%shelp(\"%s\")\n", i ? "print()\n" : "", name);
   }
   Source *source = source_new("<doc>", NULL, text.data, text.len);

@@ -8,8 +8,6 @@
 #include "lang/vm/internal.h"
 #include "lang/blocks/blocks.h"
 
-/* Declaration kinds whose library area is not linked in are refused. */
-#pragma weak lower_experiment
 
 typedef enum { L_LET, L_VAR, L_TOPVAR, L_PARAM, L_LOOP } LocalKind;
 typedef struct { const char *name; uint32_t reg; LocalKind kind; Span span; } Local;

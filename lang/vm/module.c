@@ -205,6 +205,12 @@ static int module_field(Vm *vm, Box *self, const char *name, Value *out) {
   return 1;
 }
 
+static void module_names(Vm *vm, Box *self, void (*each)(const char *name, void *data), void *data) {
+  const Module *m = self->data;
+  for (const GlobalInfo *g = m->info; g < m->info + m->n; g++)
+    if (exported(g) && g->name->data[0] != '_') each(g->name->data, data);
+}
+
 static void module_print(Vm *vm, Box *self, Buf *out) { buf_format(out, "<module %s>", ((Module *)self->data)->key); }
 
 static bool module_equal(Vm *vm, Box *a, Box *b) { return a->data == b->data; }
@@ -220,7 +226,7 @@ static void module_hash(Vm *vm, Box *self, Sha256 *h) {
 }
 
 const BoxType module_box = {.name = "module", .field = module_field, .print = module_print,
-                            .equal = module_equal, .hash = module_hash};
+                            .equal = module_equal, .hash = module_hash, .names = module_names};
 
 /* ---- loading ------------------------------------------------------------------------------------ */
 

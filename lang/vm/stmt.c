@@ -338,8 +338,7 @@ static void declaration(Fn *f, Node *n, bool top) {
   int slot = module_find(c->module, n->name);
   Node *(*lower)(Lower *, Node *) = n->kind == N_ATTENTION ? lower_attention
                                     : n->kind == N_MODEL ? lower_model : lower_experiment;
-  Node *value = lower ? lower(&c->lower, n) : NULL;
-  if (!lower) compile_error(f, n->span, "this build has no %s blocks", node_kind_name(n->kind));
+  Node *value = lower(&c->lower, n);
   if (!value || slot < 0) return;
   Node *body = node_new(c->source, N_BLOCK, n);
   Pending *pending = grow(c->vm, c->pending, &c->cap_pending, c->n_pending + 1, sizeof *pending);
