@@ -19,11 +19,8 @@ OPT_debug   := -O0 -g
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g -fsanitize=thread
 FLAGS  := -std=c11 -D_GNU_SOURCE $(OPT_$(MODE)) -fPIC -fvisibility=hidden -fopenmp-simd -fno-math-errno -fno-trapping-math -pthread -I. -Ilang -I$(B)/gen
-ifneq ($(MODE),tsan)
-FLAGS  += -fopenmp
-endif
 CFLAGS ?=
-LIBS   := -lopenblas -lz -lsqlite3 -lcjson -lm -ldl -pthread
+LIBS   := -lz -lsqlite3 -lcjson -lm -ldl -pthread
 
 # Everything below runtime/ and lang/ is compiled: a new file needs no entry here.
 # Of lang/tools only the embedding interface belongs to the library.
@@ -53,7 +50,7 @@ $(B)/libqa.a: $(OBJ)
 # version script keeps out what the linker itself would add.
 $(B)/libqa.so.$(VERSION): $(OBJ) lang/tools/libqa.map
 	$(call say,link)
-	$(Q)$(CC) $(FLAGS) $(CFLAGS) -shared -Wl,-soname,$(SONAME) \
+	$(Q)$(CC) $(FLAGS) $(CFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,-z,nodelete \
 	  -Wl,--version-script=lang/tools/libqa.map $(NO_UNDEFINED) -o $@ $(OBJ) $(LIBS)
 $(B)/$(SONAME): $(B)/libqa.so.$(VERSION)
 	@ln -sf $(<F) $@
@@ -101,7 +98,7 @@ $(B)/embed: lang/tools/embed.c
 
 # ---- what has to be installed ------------------------------------------------
 # Debian's names.  The first list builds and runs qa, the second one its tests.
-DEPS      := gcc libc6-dev make pkg-config re2c lemon libopenblas-dev liblapacke-dev libcjson-dev \
+DEPS      := gcc libc6-dev make pkg-config re2c lemon libopenblas0-pthread liblapacke-dev libcjson-dev \
              libsqlite3-dev librandom123-dev libedit-dev zlib1g-dev gnuplot-nox
 DEPS_TEST := g++ libcmocka-dev
 deps:
@@ -179,7 +176,7 @@ install: all
 	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' \
 	  'Name: qa' 'Description: attention as physics: the qa language, embeddable' \
 	  'Version: $(VERSION)' 'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lqa' \
-	  'Libs.private: $(LIBS) -fopenmp' > $(D)/lib/pkgconfig/qa.pc
+	  'Libs.private: $(LIBS)' > $(D)/lib/pkgconfig/qa.pc
 
 clean:
 	rm -rf build

@@ -302,7 +302,7 @@ int attn_translate(Build *b, const Node *n) {
   }
   default: break;
   }
-  int slot = attn_capture(b, n, NULL);
+  int slot = n->kind <= N_TUPLE ? attn_capture(b, n, NULL) : -1;
   if (slot >= 0) return prog_load(b->p, slot, 0, NULL);
   return attn_error(b, n, "this cannot stand in an attention equation");
 }

@@ -271,7 +271,9 @@ static void add_statement(Build *b, Node *s) {
   for (int i = 0; i < inner.n; i++) node_push(b->source, body, variable(b, inner.items[i], s));
   node_push(b->source, body, stmt);
   if (!column) node_push(b->source, body, result_of(b, &defs, s));
-  st->fn = add_function(b, slot_function(b, s, &inner, body));
+  Node *fn = slot_function(b, s, &inner, body);
+  if (fn) fn->name = st->label; /* for the call trace of an error */
+  st->fn = add_function(b, fn);
   st->defs = room(b, (size_t)defs.n, sizeof *st->defs);
   for (int i = 0; i < defs.n && !b->failed; i++)
     st->defs[st->n_defs++] = slot_of(b, defs.items[i], 0, false);
@@ -562,6 +564,7 @@ static void finish_report(Build *b) {
   rewrite_report(b->report->b, b);
   Node *fn = make(b, N_LAMBDA, b->report);
   if (!fn || b->failed) return;
+  fn->name = "report";
   param(b, fn, REPORT_NAME);
   for (int i = 0; i < p->columns.n; i++) param(b, fn, p->columns.items[i]);
   fn->b = b->report->b;

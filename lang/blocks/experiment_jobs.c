@@ -19,9 +19,6 @@
 #include <unistd.h>
 
 #include "lang/vm/image.h"
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 static _Noreturn void worker(Experiment *x, pid_t parent, int threads) {
   x->worker = true;
@@ -34,18 +31,10 @@ static _Noreturn void worker(Experiment *x, pid_t parent, int threads) {
   _exit(rc ? 1 : 0); /* the parent looks at the store, not at this */
 }
 
-/* Workers must not inherit a pool whose threads do not exist in them. */
-static void drop_thread_pool(void) {
-#ifdef _OPENMP
-  omp_pause_resource_all(omp_pause_hard);
-#endif
-}
-
 static int start(Experiment *x, pid_t *pids, int jobs) {
   int threads = vm_rt(x->vm)->threads / jobs, n = 0;
   pid_t self = getpid();
   fflush(NULL); /* buffered text must not be written twice */
-  drop_thread_pool();
   for (; n < jobs; n++) {
     pids[n] = fork();
     if (pids[n] == 0) worker(x, self, threads > 0 ? threads : 1);

@@ -127,6 +127,8 @@ void cli_print_man(void) {
   printf(".SH EXIT STATUS\n");
   for (int i = 0; i < N_EXIT; i++) printf(".TP\n.B %s\n%s\n", exit_codes[i][0], exit_codes[i][1]);
   printf(".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colours when set and not empty\n");
+  printf(".TP\n.B OMP_NUM_THREADS\nthreads that kernels may use where \\-\\-threads says nothing, at most "
+         "one for every processor\n");
   printf(".TP\n.B XDG_STATE_HOME\nthe session's history is qa/history below it (default ~/.local/state)\n");
   printf(".SH EXAMPLES\n");
   for (int i = 0; i < N_EXAMPLES; i++) {

@@ -13,8 +13,8 @@ static int wrong(Vm *vm, const char *what, const char *wanted, Value v) {
              tensor_shape_text(AS_TENSOR(v), shape));
   else
     snprintf(found, sizeof found, "%s", value_type_name(v));
-  return vm_error(vm, "%s%s%s`%s` must be %s, found %s", fn ? "`" : "", fn ? fn : "", fn ? "`: " : "", what,
-                  wanted, found);
+  return vm_error(vm, "%s%s%s`%s` must be %s, found %s", fn ? "`" : "", fn ? fn : "",
+                  fn ? "`: " : "", what, wanted, found);
 }
 
 static bool scalar_tensor(Value v) { return value_is(v, OBJ_TENSOR) && AS_TENSOR(v)->rank == 0; }
@@ -54,7 +54,8 @@ int arg_float(Vm *vm, Value v, const char *what, double *out) {
 
 int arg_bool(Vm *vm, Value v, const char *what, bool *out) {
   if (v.tag == V_BOOL) *out = v.b;
-  else if (scalar_tensor(v) && AS_TENSOR(v)->dtype == DT_BOOL) *out = tensor_get_i64(AS_TENSOR(v), 0) != 0;
+  else if (scalar_tensor(v) && AS_TENSOR(v)->dtype == DT_BOOL)
+    *out = tensor_get_i64(AS_TENSOR(v), 0) != 0;
   else return wrong(vm, what, "a bool", v);
   return 0;
 }
@@ -89,8 +90,9 @@ int arg_shape(Vm *vm, Value v, const char *what, int *rank, int64_t *shape) {
     return arg_int(vm, v, what, shape) || extent(vm, what, shape[0]);
   }
   if (value_len(vm, v, &n)) return 1;
-  if (n > TENSOR_MAX_RANK) return vm_error(vm, "`%s`: at most %d axes are possible, found %lld", what,
-                                           TENSOR_MAX_RANK, (long long)n);
+  if (n > TENSOR_MAX_RANK)
+    return vm_error(vm, "`%s`: at most %d axes are possible, found %lld", what, TENSOR_MAX_RANK,
+                    (long long)n);
   *rank = (int)n;
   for (int k = 0; k < n; k++) {
     if (value_is(v, OBJ_TENSOR)) shape[k] = tensor_get_i64(AS_TENSOR(v), k);
@@ -122,7 +124,8 @@ int arg_axis_mask(Vm *vm, Value v, int rank, unsigned *mask) {
     }
   }
   for (int k = 0; k < n; k++) {
-    if (axis_check(vm->rt, vm->current ? vm->current->name : "axis", axes[k], rank, &axis)) return 1;
+    if (axis_check(vm->rt, vm->current ? vm->current->name : "axis", axes[k], rank, &axis))
+      return 1;
     *mask |= 1u << axis;
   }
   return 0;

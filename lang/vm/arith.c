@@ -148,7 +148,8 @@ static int quantity_error(Vm *vm, AstOp op, Value a, Value b) {
   value_print(vm, a, &x, false);
   buf_text(&x, " and ");
   value_print(vm, b, &x, false);
-  vm_error(vm, "`%s` needs quantities of one dimension, found %s", ast_op_text(op), x.data ? x.data : "");
+  vm_error(vm, "`%s` needs quantities of one dimension, found %s", ast_op_text(op),
+           x.data ? x.data : "");
   vm_help(vm, "divide by a unit to get a number, for example t / 1us");
   buf_free(&x);
   return 1;
@@ -291,7 +292,8 @@ static int tensor_pair(Vm *vm, BinOp op, Value a, Value b, unsigned reuse, Value
 }
 
 static int matmul(Vm *vm, Value a, Value b, Value *out) {
-  if (!value_is(a, OBJ_TENSOR) || !value_is(b, OBJ_TENSOR)) return operand_error(vm, OP_MATMUL, a, b);
+  if (!value_is(a, OBJ_TENSOR) || !value_is(b, OBJ_TENSOR))
+    return operand_error(vm, OP_MATMUL, a, b);
   Tensor *r = op_matmul(vm->rt, AS_TENSOR(a), AS_TENSOR(b));
   if (!r) return 1;
   *out = value_simplify(vm, value_obj(r));
@@ -312,7 +314,8 @@ static bool is_tree(Value v) {
 int value_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
   bool ta = value_is(a, OBJ_TENSOR), tb = value_is(b, OBJ_TENSOR);
   if ((ta || tb) && numeric(a) && numeric(b))
-    return op == OP_MATMUL ? matmul(vm, a, b, out) : tensor_pair(vm, binop_of(op), a, b, reuse, out);
+    return op == OP_MATMUL ? matmul(vm, a, b, out)
+                           : tensor_pair(vm, binop_of(op), a, b, reuse, out);
   double x, y;
   if (op != OP_MATMUL) {
     if (a.tag <= V_INT && b.tag <= V_INT && a.tag && b.tag)
@@ -326,7 +329,8 @@ int value_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out)
       if (numeric(a) && numeric(b) && !value_is(a, OBJ_RANGE) && !value_is(b, OBJ_RANGE))
         return complex_binary(vm, op, a, b, out);
     }
-    if (value_is(a, OBJ_STR) || value_is(b, OBJ_STR)) return string_binary(vm, op, a, b, reuse, out);
+    if (value_is(a, OBJ_STR) || value_is(b, OBJ_STR))
+      return string_binary(vm, op, a, b, reuse, out);
     if ((is_tree(a) && (is_tree(b) || numeric(b))) || (is_tree(b) && numeric(a)))
       return leafwise_binary(vm, op, a, b, reuse, out);
   }
@@ -335,7 +339,8 @@ int value_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out)
     Tensor *t = value_to_tensor(vm, v);
     if (!t) return 1;
     bool left = value_is(a, OBJ_RANGE);
-    int failed = value_binary(vm, op, left ? value_obj(t) : a, left ? b : value_obj(t), left ? 1 : 2, out);
+    int failed =
+        value_binary(vm, op, left ? value_obj(t) : a, left ? b : value_obj(t), left ? 1 : 2, out);
     tensor_unref(vm->rt, t);
     return failed;
   }
@@ -454,7 +459,8 @@ int value_logic(Vm *vm, bool is_and, Value a, Value b, Value *out) {
   if (!fits_a || !fits_b) {
     Value bad = fits_a ? b : a;
     return vm_error(vm, "`%s` needs bools, found %s%s", is_and ? "and" : "or",
-                    value_is(bad, OBJ_TENSOR) ? dtype_name[AS_TENSOR(bad)->dtype] : value_type_name(bad),
+                    value_is(bad, OBJ_TENSOR) ? dtype_name[AS_TENSOR(bad)->dtype]
+                                              : value_type_name(bad),
                     value_is(bad, OBJ_TENSOR) ? " tensor" : "");
   }
   return tensor_pair(vm, is_and ? BIN_AND : BIN_OR, a, b, 0, out);
@@ -483,7 +489,8 @@ int value_negate(Vm *vm, Value a, unsigned reuse, Value *out) {
     *out = value_simplify(vm, value_obj(t));
     return 0;
   }
-  if (is_tree(a) || value_is(a, OBJ_RANGE)) return value_binary(vm, OP_MUL, value_int(-1), a, reuse << 1, out);
+  if (is_tree(a) || value_is(a, OBJ_RANGE))
+    return value_binary(vm, OP_MUL, value_int(-1), a, reuse << 1, out);
   return vm_error(vm, "`-` does not work on a %s", value_type_name(a));
 }
 
@@ -510,7 +517,8 @@ int value_transpose(Vm *vm, Value a, Value *out) {
     *out = a;
     return 0;
   }
-  if (!value_is(a, OBJ_TENSOR)) return vm_error(vm, "`'` needs a tensor, found %s", value_type_name(a));
+  if (!value_is(a, OBJ_TENSOR))
+    return vm_error(vm, "`'` needs a tensor, found %s", value_type_name(a));
   Tensor *t = op_swap_last(vm->rt, AS_TENSOR(a), dtype_complex(AS_TENSOR(a)->dtype));
   if (!t) return 1;
   *out = value_obj(t);
@@ -529,7 +537,8 @@ int value_truth(Vm *vm, Value v, bool *out) {
       return 0;
     }
     char shape[128];
-    vm_error(vm, "a condition needs one bool, found a bool tensor of shape %s", tensor_shape_text(t, shape));
+    vm_error(vm, "a condition needs one bool, found a bool tensor of shape %s",
+             tensor_shape_text(t, shape));
     vm_help(vm, "use any(x) or all(x)");
     return 1;
   }

@@ -121,13 +121,23 @@ bool value_equal(Vm *vm, Value a, Value b) { return equal_at(vm, a, b, DEPTH_MAX
 
 /* ---- content hashes -------------------------------------------------------------- */
 
-/* Functions that are being hashed, innermost first: recursion ends there. */
-typedef struct Seen {
-  const Proto *proto;
-  const struct Seen *outer;
+/* Functions hashed so far: the second time only their names count, which ends
+ * recursion and keeps a net of calls from being walked along every path.      */
+#define SEEN_MAX 1024
+typedef struct {
+  const Proto *items[SEEN_MAX];
+  int n;
 } Seen;
 
-static void hash_at(Vm *vm, Value v, Sha256 *h, int depth, const Seen *seen);
+static bool seen_before(Seen *seen, const Proto *p) {
+  for (int k = 0; k < seen->n; k++)
+    if (seen->items[k] == p) return true;
+  if (seen->n == SEEN_MAX) return true;
+  seen->items[seen->n++] = p;
+  return false;
+}
+
+static void hash_at(Vm *vm, Value v, Sha256 *h, int depth, Seen *seen);
 
 static void hash_text(Sha256 *h, const char *s, size_t n) {
   uint64_t len = n;
@@ -136,7 +146,7 @@ static void hash_text(Sha256 *h, const char *s, size_t n) {
 }
 
 /* The code, and what it reads: globals by name and content. */
-static void hash_proto(Vm *vm, const Proto *p, Sha256 *h, int depth, const Seen *seen) {
+static void hash_proto(Vm *vm, const Proto *p, Sha256 *h, int depth, Seen *seen) {
   if (p->node) node_hash(p->node, h);
   for (uint32_t i = 0; i < p->n_code; i++) {
     Instr w = p->code[i];
@@ -146,21 +156,25 @@ static void hash_proto(Vm *vm, const Proto *p, Sha256 *h, int depth, const Seen 
     uint32_t slot = op == I_GETG ? (uint32_t)BX_OF(w) : C_OF(w);
     GlobalInfo *g = &p->module->info[slot];
     hash_text(h, g->name->data, g->name->len);
-    if (g->thunk) hash_proto(vm, g->thunk, h, depth - 1, seen);
-    else hash_at(vm, p->module->slots[slot], h, depth - 1, seen);
+    Value v;
+    if (g->thunk) {
+      if (depth > 0 && !seen_before(seen, g->thunk)) hash_proto(vm, g->thunk, h, depth - 1, seen);
+    } else if (g->kind == G_LIBRARY && module_read(vm, p->module, slot, &v) == 0) {
+      hash_at(vm, v, h, depth - 1, seen);      /* loads a prelude name not yet used */
+      value_unref(vm, v);
+    } else {
+      hash_at(vm, p->module->slots[slot], h, depth - 1, seen);
+    }
   }
   for (uint32_t i = 0; i < p->n_protos; i++) hash_proto(vm, p->protos[i], h, depth - 1, seen);
 }
 
-static void hash_closure(Vm *vm, Closure *c, Sha256 *h, int depth, const Seen *seen) {
-  for (const Seen *s = seen; s; s = s->outer)
-    if (s->proto == c->proto) return;
-  Seen here = {c->proto, seen};
-  hash_proto(vm, c->proto, h, depth, &here);
-  for (uint32_t i = 0; i < c->n; i++) hash_at(vm, c->up[i], h, depth, &here);
+static void hash_closure(Vm *vm, Closure *c, Sha256 *h, int depth, Seen *seen) {
+  if (!seen_before(seen, c->proto)) hash_proto(vm, c->proto, h, depth, seen);
+  for (uint32_t i = 0; i < c->n; i++) hash_at(vm, c->up[i], h, depth, seen);
 }
 
-static void hash_record(Vm *vm, Record *r, Sha256 *h, int depth, const Seen *seen) {
+static void hash_record(Vm *vm, Record *r, Sha256 *h, int depth, Seen *seen) {
   sha256_add(h, &r->n, sizeof r->n);
   for (uint32_t i = 0; i < r->n; i++) {
     hash_text(h, r->fields[i].key->data, r->fields[i].key->len);
@@ -189,7 +203,7 @@ static void hash_tensor(const Tensor *t, Sha256 *h) {
   }
 }
 
-static void hash_object(Vm *vm, Value v, Sha256 *h, int depth, const Seen *seen) {
+static void hash_object(Vm *vm, Value v, Sha256 *h, int depth, Seen *seen) {
   sha256_add(h, &v.o->kind, 1);
   switch (v.o->kind) {
   case OBJ_TENSOR: hash_tensor(AS_TENSOR(v), h); break;
@@ -215,7 +229,7 @@ static void hash_object(Vm *vm, Value v, Sha256 *h, int depth, const Seen *seen)
   }
 }
 
-static void hash_at(Vm *vm, Value v, Sha256 *h, int depth, const Seen *seen) {
+static void hash_at(Vm *vm, Value v, Sha256 *h, int depth, Seen *seen) {
   sha256_add(h, &v.tag, 1);
   if (depth <= 0) return;
   switch (v.tag) {
@@ -230,7 +244,11 @@ static void hash_at(Vm *vm, Value v, Sha256 *h, int depth, const Seen *seen) {
   }
 }
 
-void value_hash(Vm *vm, Value v, Sha256 *h) { hash_at(vm, v, h, DEPTH_MAX, NULL); }
+void value_hash(Vm *vm, Value v, Sha256 *h) {
+  Seen seen;
+  seen.n = 0;
+  hash_at(vm, v, h, DEPTH_MAX, &seen);
+}
 
 /* ---- the rest --------------------------------------------------------------------- */
 
@@ -271,7 +289,8 @@ Tensor *value_to_tensor(Vm *vm, Value v) {
   case V_FLOAT: return tensor_scalar(vm->rt, DT_F64, v.f, 0);
   }
   if (value_is(v, OBJ_TENSOR)) return tensor_ref(AS_TENSOR(v));
-  if (value_is(v, OBJ_COMPLEX)) return tensor_scalar(vm->rt, DT_C128, AS_COMPLEX(v).re, AS_COMPLEX(v).im);
+  if (value_is(v, OBJ_COMPLEX))
+    return tensor_scalar(vm->rt, DT_C128, AS_COMPLEX(v).re, AS_COMPLEX(v).im);
   if (value_is(v, OBJ_RANGE)) {
     int64_t n = 0;
     value_len(vm, v, &n);

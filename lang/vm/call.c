@@ -20,7 +20,8 @@ int vm_reserve(Vm *vm, Value *end) {
     Rt *rt = vm->rt;
     size_t bytes = STACK_CHUNK * sizeof(Value);
     if (rt->limit && rt->bytes + bytes > rt->limit)
-      return rt_fail(rt, RT_LIMIT, "memory limit of %zu bytes reached by nested calls", rt->limit) != 0;
+      return rt_fail(rt, RT_LIMIT, "memory limit of %zu bytes reached by nested calls",
+                     rt->limit) != 0;
     rt->bytes += bytes;
     if (rt->bytes > rt->peak) rt->peak = rt->bytes;
     vm->stack_end += STACK_CHUNK;
@@ -96,7 +97,8 @@ static int run_native(Vm *vm, const Native *def, Value *args, uint32_t n, Value 
   *out = NIL_VALUE;
   int failed = def->fn(vm, args, (int)n, out);
   vm->current = outer;
-  if (!failed && value_is(*out, OBJ_TENSOR) && AS_TENSOR(*out)->rank == 0) *out = value_simplify(vm, *out);
+  if (!failed && value_is(*out, OBJ_TENSOR) && AS_TENSOR(*out)->rank == 0)
+    *out = value_simplify(vm, *out);
   return failed;
 }
 
@@ -114,7 +116,8 @@ static int call_native(Vm *vm, NativeObj *f, Value *args, uint32_t n, const Valu
   Signature *sig = &f->sig;
   uint32_t most = n > sig->n ? n : sig->n;
   if (n != sig->n || n_names || sig->star >= 0 || sig->dstar >= 0) {
-    Parameters params = {f->def->name, sig->names, sig->n, sig->n_required, sig->star, sig->dstar, sig->defaults};
+    Parameters params = {f->def->name, sig->names, sig->n,       sig->n_required,
+                         sig->star,    sig->dstar, sig->defaults};
     Value bound[PARAMS_MAX];
     if (vm_reserve(vm, args + most)) return 1;
     if (bind_arguments(vm, &params, args, n, names, n_names, bound)) {
@@ -203,7 +206,8 @@ int vm_call(Vm *vm, Value fn, const Value *args, int n, Value *out) {
   return call_values(vm, fn, args, (uint32_t)n, NULL, 0, out);
 }
 
-int vm_call_named(Vm *vm, Value fn, const Value *args, int n, const char *const *names, Value *out) {
+int vm_call_named(Vm *vm, Value fn, const Value *args, int n, const char *const *names,
+                  Value *out) {
   Value texts[PARAMS_MAX];
   if (n > PARAMS_MAX) return vm_error(vm, "too many arguments (limit %d)", PARAMS_MAX);
   int failed = 0, first = n, made = 0;
@@ -222,9 +226,11 @@ int vm_call_named(Vm *vm, Value fn, const Value *args, int n, const char *const 
 }
 
 int vm_call_method(Vm *vm, Value model, const char *method, const Value *args, int n, Value *out) {
-  if (!value_is(model, OBJ_MODEL)) return vm_error(vm, "expected a Model, found %s", value_type_name(model));
+  if (!value_is(model, OBJ_MODEL))
+    return vm_error(vm, "expected a Model, found %s", value_type_name(model));
   Value *fn = AS_MODEL(model)->methods ? record_get(AS_MODEL(model)->methods, method) : NULL;
-  if (!fn) return vm_error(vm, "the model `%s` has no `fn %s`", AS_MODEL(model)->name->data, method);
+  if (!fn)
+    return vm_error(vm, "the model `%s` has no `fn %s`", AS_MODEL(model)->name->data, method);
   Value all[PARAMS_MAX];
   if (n >= PARAMS_MAX) return vm_error(vm, "too many arguments (limit %d)", PARAMS_MAX);
   all[0] = model;
@@ -242,13 +248,15 @@ bool callable_has_param(Value fn, const char *name) {
 
 const char *callable_name(Value fn) {
   if (value_is(fn, OBJ_NATIVE)) return AS_NATIVE(fn)->def->name;
-  if (value_is(fn, OBJ_CLOSURE) && AS_CLOSURE(fn)->proto->name) return AS_CLOSURE(fn)->proto->name->data;
+  if (value_is(fn, OBJ_CLOSURE) && AS_CLOSURE(fn)->proto->name)
+    return AS_CLOSURE(fn)->proto->name->data;
   return NULL;
 }
 
 const char *callable_doc(Value fn) {
   if (value_is(fn, OBJ_NATIVE)) return AS_NATIVE(fn)->def->doc;
-  if (value_is(fn, OBJ_CLOSURE) && AS_CLOSURE(fn)->proto->node) return AS_CLOSURE(fn)->proto->node->doc;
+  if (value_is(fn, OBJ_CLOSURE) && AS_CLOSURE(fn)->proto->node)
+    return AS_CLOSURE(fn)->proto->node->doc;
   return NULL;
 }
 

@@ -20,7 +20,8 @@ static uint32_t emit_word(Fn *f, Instr w) {
     p->code = code;
     uint32_t old = p->cap_code;
     Span *spans = rt_realloc(vm->rt, p->spans, old * sizeof *spans, cap * sizeof *spans);
-    uint32_t *links = spans ? rt_realloc(vm->rt, f->links, old * sizeof *links, cap * sizeof *links) : NULL;
+    uint32_t *links =
+        spans ? rt_realloc(vm->rt, f->links, old * sizeof *links, cap * sizeof *links) : NULL;
     if (spans) p->spans = spans;
     if (links) f->links = links;
     if (!links) {           /* what has grown shrinks back, so that sizes agree */
@@ -125,7 +126,8 @@ uint32_t constant(Fn *f, Value v) {
   }
   p->consts = consts;
   consts[p->n_consts] = v;
-  if (p->n_consts == 0xfffe) compile_error(f, f->c->span, "too many constants in one function (limit 65534)");
+  if (p->n_consts == 0xfffe)
+    compile_error(f, f->c->span, "too many constants in one function (limit 65534)");
   return p->n_consts++;
 }
 
@@ -241,7 +243,9 @@ void proto_unref(Vm *vm, Proto *p) {
 
 uint32_t add_proto(Fn *f, Proto *p) {
   Proto *outer = f->proto;
-  Proto **protos = p ? grow(f->c->vm, outer->protos, &outer->cap_protos, outer->n_protos + 1, sizeof *protos) : NULL;
+  Proto **protos =
+      p ? grow(f->c->vm, outer->protos, &outer->cap_protos, outer->n_protos + 1, sizeof *protos)
+        : NULL;
   if (!protos) {
     proto_unref(f->c->vm, p);
     return no_memory(f), 0;
@@ -419,9 +423,12 @@ static void install(Compiler *c, bool ok) {
   rt_free(c->vm->rt, c->pending, c->cap_pending * sizeof *c->pending);
 }
 
-Proto *compile_module(Vm *vm, Module *m, Source *s, Node *root, bool main_file, bool keep, Diags *diags) {
-  Compiler c = {.vm = vm, .module = m, .source = s, .diags = diags, .main_file = main_file, .keep = keep};
-  c.lower = (Lower){.vm = vm, .source = s, .diags = diags, .module = root, .is_local = is_local_name, .user = &c};
+Proto *compile_module(Vm *vm, Module *m, Source *s, Node *root, bool main_file, bool keep,
+                      Diags *diags) {
+  Compiler c = {
+      .vm = vm, .module = m, .source = s, .diags = diags, .main_file = main_file, .keep = keep};
+  c.lower = (Lower){
+      .vm = vm, .source = s, .diags = diags, .module = root, .is_local = is_local_name, .user = &c};
   int errors = diags->errors;
   for (uint32_t k = 0; k < root->n; k++) declare_statement(&c, root->items[k]);
   Proto *p = proto_new(&c, NULL, NULL);
@@ -439,6 +446,7 @@ Proto *compile_module(Vm *vm, Module *m, Source *s, Node *root, bool main_file, 
   if (ok) return p;
   proto_unref(vm, p);
   if (c.no_memory && diags->errors == errors)
-    diag_add(diags, DIAG_ERROR, s, root->span, "%s", vm->rt->error.message[0] ? vm->rt->error.message : "out of memory");
+    diag_add(diags, DIAG_ERROR, s, root->span, "%s",
+             vm->rt->error.message[0] ? vm->rt->error.message : "out of memory");
   return NULL;
 }

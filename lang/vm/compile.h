@@ -79,7 +79,7 @@ uint32_t add_proto(Fn *f, Proto *p);               /* takes over p */
 /* expr.c */
 void expr(Fn *f, Node *n, uint32_t dst);
 uint32_t expr_any(Fn *f, Node *n);                 /* a local's own register, or a new one */
-uint32_t operand(Fn *f, Node *n, Node *later);     /* as expr_any, safe from assignments in `later` */
+uint32_t operand(Fn *f, Node *n, Node *later); /* as expr_any, safe from assignments in `later` */
 void cond(Fn *f, Node *n, bool jump_if, Chain *chain);
 void index_items(Fn *f, Node **items, uint32_t n); /* into consecutive new registers */
 bool literal(Fn *f, Node *n, Value *out);          /* new reference */
@@ -87,7 +87,8 @@ void binary_to(Fn *f, AstOp op, uint32_t dst, uint32_t left, Node *right);
 
 /* loops.c */
 typedef void (*LoopBody)(Fn *f, void *user);
-void loops(Fn *f, Node **clauses, uint32_t n, Node *guard, Node *inferred_from, LoopBody body, void *user);
+void loops(Fn *f, Node **clauses, uint32_t n, Node *guard, Node *inferred_from, LoopBody body,
+           void *user);
 void comprehension(Fn *f, Node *n, uint32_t dst);
 bool reducer(Fn *f, Node *call, uint32_t dst);     /* false: not one */
 Node *arraydef_loops(Fn *f, Node *def);

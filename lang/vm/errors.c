@@ -36,7 +36,8 @@ static void trace_entry(Vm *vm, const Frame *f) {
   vm->trace_total++;
   if (vm->n_trace == TRACE_MAX) return;
   if (p->name) p->name->obj.refs++;
-  vm->trace[vm->n_trace++] = (TraceEntry){source_ref(p->source), frame_span(f), p->name, p->node == NULL};
+  vm->trace[vm->n_trace++] =
+      (TraceEntry){source_ref(p->source), frame_span(f), p->name, p->node == NULL};
 }
 
 void error_trace(Vm *vm, uint32_t floor) {
@@ -112,19 +113,21 @@ static void trace_text(Vm *vm, Buf *out) {
     uint32_t line, column;
     source_locate(caller->source, caller->span.start, &line, &column);
     if (callee->module) buf_text(out, "imported");
-    else buf_format(out, "in `%s`, called", callee->function ? callee->function->data : "a function");
+    else
+      buf_format(out, "in `%s`, called", callee->function ? callee->function->data : "a function");
     buf_format(out, " at %s:%u:%u\n", caller->source->name, line, column);
   }
   if (vm->trace_total > (uint64_t)vm->n_trace)
-    buf_format(out, "... and %llu more calls\n", (unsigned long long)(vm->trace_total - (uint64_t)vm->n_trace));
+    buf_format(out, "... and %llu more calls\n",
+               (unsigned long long)(vm->trace_total - (uint64_t)vm->n_trace));
 }
 
 void error_report(Vm *vm, Diags *diags) {
   RtError *e = &vm->rt->error;
   if (diags) {
     const char *message = e->message[0] ? e->message : "failed";
-    Diag *d = diag_add(diags, DIAG_ERROR, vm->error_source, vm->error_source ? vm->error_span : (Span){0, 0},
-                       "%s", message);
+    Diag *d = diag_add(diags, DIAG_ERROR, vm->error_source,
+                       vm->error_source ? vm->error_span : (Span){0, 0}, "%s", message);
     if (e->help[0]) diag_help(d, "%s", e->help);
     Buf trace = {0};
     trace_text(vm, &trace);

@@ -55,7 +55,8 @@ static bool bracket_literal(Fn *f, Node *n, Value *out) {
   for (uint32_t k = 0; k < n->n; k++) {
     NodeKind kind = n->items[k]->kind;
     if ((kind == N_BRACKET) != nested) return false;
-    if (!nested && kind != N_INT && kind != N_FLOAT && kind != N_BOOL && kind != N_IMAG && kind != N_UNARY)
+    if (!nested && kind != N_INT && kind != N_FLOAT && kind != N_BOOL && kind != N_IMAG &&
+        kind != N_UNARY)
       return false;
   }
   Value *items = rt_alloc(vm->rt, n->n * sizeof *items);
@@ -225,7 +226,8 @@ static void logic_value(Fn *f, Node *n, uint32_t dst) {
 
 static const Opcode test_opcode[] = {I_EQJ, I_NEJ, I_LTJ, I_LEJ, I_GTJ, I_GEJ};
 
-static void test_pair(Fn *f, AstOp op, uint32_t left, Node *right_node, uint32_t right, bool sense, Chain *chain) {
+static void test_pair(Fn *f, AstOp op, uint32_t left, Node *right_node, uint32_t right, bool sense,
+                      Chain *chain) {
   Value k;
   unsigned flags = sense ? SENSE : 0;
   Opcode code = test_opcode[op - OP_EQ];
@@ -250,8 +252,10 @@ static void compare_cond(Fn *f, Node *n, bool jump_if, Chain *chain) {
     Value v;
     uint32_t right = last && number_literal(f, node, &v) ? 0 : expr_any(f, node);
     f->c->span = n->span;
-    test_pair(f, n->ops[k], left, last ? node : NULL, right, last && jump_if, last && jump_if ? chain
-              : jump_if ? &skip : chain);
+    test_pair(f, n->ops[k], left, last ? node : NULL, right, last && jump_if,
+              last && jump_if ? chain
+              : jump_if       ? &skip
+                              : chain);
     left = right;
   }
   patch_here(f, skip);
@@ -345,7 +349,8 @@ static uint32_t arguments(Fn *f, Node **items, uint32_t n, uint32_t *names) {
   if (first == n) return n;
   List *l = list_new(vm, true, n - first);
   for (uint32_t k = first; l && k < n; k++) {
-    Str *s = str_new(vm, items[k]->name ? items[k]->name : "", items[k]->name ? strlen(items[k]->name) : 0);
+    Str *s = str_new(vm, items[k]->name ? items[k]->name : "",
+                     items[k]->name ? strlen(items[k]->name) : 0);
     if (!s || list_push(vm, l, value_obj(s))) {
       value_unref(vm, value_obj(l));
       l = NULL;
@@ -436,7 +441,8 @@ static void range_expr(Fn *f, Node *n, uint32_t dst) {
 
 void index_items(Fn *f, Node **items, uint32_t n) {
   uint32_t base = alloc_regs(f, n);
-  if (n > TENSOR_MAX_RANK) compile_error(f, items[0]->span, "too many indices (limit %d)", TENSOR_MAX_RANK);
+  if (n > TENSOR_MAX_RANK)
+    compile_error(f, items[0]->span, "too many indices (limit %d)", TENSOR_MAX_RANK);
   for (uint32_t k = 0; k < n; k++) expr(f, items[k], base + k);
 }
 
@@ -520,7 +526,8 @@ static void interp_expr(Fn *f, Node *n, uint32_t dst) {
     }
     uint32_t keep = f->free, r = expr_any(f, piece->a);
     f->c->span = piece->span;
-    emit(f, I_FORMAT, 0, base + k, r, piece->name ? constant_str(f, piece->name, strlen(piece->name)) : 0xffff);
+    emit(f, I_FORMAT, 0, base + k, r,
+         piece->name ? constant_str(f, piece->name, strlen(piece->name)) : 0xffff);
     f->free = keep;
   }
   f->c->span = n->span;

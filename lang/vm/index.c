@@ -25,13 +25,15 @@ static bool as_position(Value ix, int64_t *i) {
 
 static int position(Vm *vm, const char *what, int64_t i, int64_t n, int64_t *out) {
   if (i < -n || i >= n)
-    return vm_error(vm, "index %lld is out of range for a %s of length %lld", (long long)i, what, (long long)n);
+    return vm_error(vm, "index %lld is out of range for a %s of length %lld", (long long)i, what,
+                    (long long)n);
   *out = i < 0 ? i + n : i;
   return 0;
 }
 
 /* A slice of something one-dimensional; ends past the border are errors. */
-static int slice_bounds(Vm *vm, const char *what, const Range *r, int64_t n, int64_t *lo, int64_t *hi) {
+static int slice_bounds(Vm *vm, const char *what, const Range *r, int64_t n, int64_t *lo,
+                        int64_t *hi) {
   *lo = r->obj.flags & RANGE_NO_START ? 0 : r->start < 0 ? r->start + n : r->start;
   *hi = r->obj.flags & RANGE_NO_STOP ? n : r->stop < 0 ? r->stop + n : r->stop;
   if (*lo < 0 || *hi > n || *lo > n)
@@ -42,12 +44,12 @@ static int slice_bounds(Vm *vm, const char *what, const Range *r, int64_t n, int
 }
 
 static int to_index(Vm *vm, Value v, Value ix, Index *out) {
-  *out = (Index){.kind = IX_ALL, .step = 1};
-  if (is_all(ix)) return 0;
   if (as_position(ix, &out->at)) {
-    out->kind = IX_AT;
+    out->kind = IX_AT;         /* the other members do not count */
     return 0;
   }
+  *out = (Index){.kind = IX_ALL, .step = 1};
+  if (is_all(ix)) return 0;
   if (value_is(ix, OBJ_RANGE)) {
     Range *r = AS_RANGE(ix);
     out->kind = IX_SLICE;
@@ -272,7 +274,8 @@ int field_get(Vm *vm, Value v, Str *name, Value *out) {
     return AS_BOX(v)->type->field(vm, AS_BOX(v), name->data, out);
   vm_error(vm, "a %s has no field `%s`", value_type_name(v), name->data);
   if (v.tag == V_NIL) vm_help(vm, "the value is nil: was it set?");
-  else if (value_is(v, OBJ_TENSOR)) vm_help(vm, "tensors are asked by functions: shape(x), dtype(x), len(x)");
+  else if (value_is(v, OBJ_TENSOR))
+    vm_help(vm, "tensors are asked by functions: shape(x), dtype(x), len(x)");
   return 1;
 }
 
@@ -567,7 +570,8 @@ int dimension(Vm *vm, Value v, int axis, int64_t *out) {
   if (value_is(v, OBJ_TENSOR)) {
     char shape[128];
     if (axis >= AS_TENSOR(v)->rank)
-      return vm_error(vm, "index %d of a tensor of shape %s", axis + 1, tensor_shape_text(AS_TENSOR(v), shape));
+      return vm_error(vm, "index %d of a tensor of shape %s", axis + 1,
+                      tensor_shape_text(AS_TENSOR(v), shape));
     *out = AS_TENSOR(v)->shape[axis];
     return 0;
   }

@@ -342,8 +342,8 @@ int vm_execute(Vm *vm, Value *result) {
         if (fn->kind != OBJ_CLOSURE) goto call;
       } else {
         Value out;
-        TRY(call_object(vm, fn ? value_obj(fn) : *RA_, args, n, names ? names->items : NULL, names ? names->n : 0,
-                        &out));
+        TRY(call_object(vm, fn ? value_obj(fn) : *RA_, args, n, names ? names->items : NULL,
+                        names ? names->n : 0, &out));
         set(vm, args - 1, out);
         TICK();
         NEXT;
@@ -353,7 +353,8 @@ int vm_execute(Vm *vm, Value *result) {
     const Instr *start = callee->start;
     if (unlikely(n != callee->n_params || names)) {
       bool full;
-      TRY(call_bind(vm, (Closure *)fn, args, n, names ? names->items : NULL, names ? names->n : 0, &full));
+      TRY(call_bind(vm, (Closure *)fn, args, n, names ? names->items : NULL, names ? names->n : 0,
+                    &full));
       if (!full) start = callee->code;
     }
     if (unlikely(args + callee->n_regs > vm->stack_end || f == vm->last_frame)) {
@@ -397,7 +398,8 @@ int vm_execute(Vm *vm, Value *result) {
   STEP(GETFIELD, get_field(vm, K, w, R));
   OP(GETIDX): {
     Value *b = RB_, *c = RC_, out;
-    if (likely(b->tag == V_OBJ && c->tag == V_INT && !(w & (M1 << 8))) && likely(fast_get(rt, b, c->i, &out))) {
+    if (likely(b->tag == V_OBJ && c->tag == V_INT && !(w & (M1 << 8))) &&
+        likely(fast_get(rt, b, c->i, &out))) {
       FREE(RA_);
       copy(RA_, &out);
     } else {
@@ -407,7 +409,8 @@ int vm_execute(Vm *vm, Value *result) {
   }
   OP(GETIDXN): {
     Value out;
-    if (likely(((w >> 12) & 15) == 1 && !(w & (M1 << 8))) && likely(fast_get2(rt, RB_, RC_, &out))) {
+    if (likely(((w >> 12) & 15) == 1 && !(w & (M1 << 8))) &&
+        likely(fast_get2(rt, RB_, RC_, &out))) {
       FREE(RA_);
       copy(RA_, &out);
     } else {

@@ -124,7 +124,8 @@ static Instr step_back(const Flow *fl, Bits *live, uint32_t pc, Instr w) {
     bit = M2;
     if (twice) bit = 0;
   }
-  if (use & RC) read_operand(live, c, &w, moves && bit && !(rewrites && c == a) ? (use & RB ? M2 : M1) : 0);
+  if (use & RC)
+    read_operand(live, c, &w, moves && bit && !(rewrites && c == a) ? (use & RB ? M2 : M1) : 0);
   if (rewrites) add(live, a);
   return w;
 }

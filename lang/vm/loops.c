@@ -18,7 +18,8 @@ typedef struct {
 /* One level's range, evaluated once: ints in two registers, or a sequence. */
 typedef struct { bool counts; uint32_t first; } Extent;
 
-static void level(Fn *f, Nest *nest, uint32_t clause, uint32_t item, Extent shared, uint32_t previous);
+static void level(Fn *f, Nest *nest, uint32_t clause, uint32_t item, Extent shared,
+                  uint32_t previous);
 
 /* ---- ranges that are not written ------------------------------------------------- */
 
@@ -82,7 +83,8 @@ static void innermost(Fn *f, Nest *nest) {
   patch_here(f, skip);
 }
 
-static void next_level(Fn *f, Nest *nest, uint32_t clause, uint32_t item, Extent shared, uint32_t var) {
+static void next_level(Fn *f, Nest *nest, uint32_t clause, uint32_t item, Extent shared,
+                       uint32_t var) {
   Node *c = nest->clauses[clause];
   if (item + 1 < c->n) level(f, nest, clause, item + 1, shared, var);
   else if (clause + 1 < nest->n) level(f, nest, clause + 1, 0, shared, 0);
@@ -138,7 +140,8 @@ static void walking(Fn *f, Nest *nest, uint32_t clause, uint32_t item, Extent sh
 }
 
 /* j < l: the next name starts where the one before stands (or stops there). */
-static void ordered_bounds(Fn *f, Node *order, uint32_t item, Extent shared, uint32_t previous, uint32_t r) {
+static void ordered_bounds(Fn *f, Node *order, uint32_t item, Extent shared, uint32_t previous,
+                           uint32_t r) {
   AstOp op = item ? (AstOp)order->ops[item - 1] : OP_NONE;
   emit(f, I_MOVE, 0, r, shared.first, 0);
   emit(f, I_MOVE, 0, r + 1, shared.first + 1, 0);
@@ -163,7 +166,8 @@ static Extent order_extent(Fn *f, Nest *nest, uint32_t clause) {
   return e;
 }
 
-static void level(Fn *f, Nest *nest, uint32_t clause, uint32_t item, Extent shared, uint32_t previous) {
+static void level(Fn *f, Nest *nest, uint32_t clause, uint32_t item, Extent shared,
+                  uint32_t previous) {
   Node *c = nest->clauses[clause];
   uint32_t keep = f->free, locals = f->n_locals;
   bool order = c->kind == N_ORDER;
@@ -200,7 +204,8 @@ static void level(Fn *f, Nest *nest, uint32_t clause, uint32_t item, Extent shar
   f->n_locals = locals;
 }
 
-void loops(Fn *f, Node **clauses, uint32_t n, Node *guard, Node *source, LoopBody body, void *user) {
+void loops(Fn *f, Node **clauses, uint32_t n, Node *guard, Node *source, LoopBody body,
+           void *user) {
   Loop loop = {.outer = f->loop, .tries = f->tries, .scopes = f->scopes};
   Nest nest = {clauses, n, guard, source, body, user, &loop};
   uint32_t keep = f->free, locals = f->n_locals;
@@ -315,8 +320,10 @@ static void count_body(Fn *f, void *user) {
 
 static void reducer_loop(Fn *f, const char *name, Node *gen, Span span, uint32_t dst) {
   Reduce r = {.name = name, .element = gen->a, .acc = alloc_regs(f, 1)};
-  bool any = strcmp(name, "any") == 0, all = strcmp(name, "all") == 0, count = strcmp(name, "count") == 0;
-  bool extreme = strcmp(name, "min") == 0 || strcmp(name, "max") == 0, mean = strcmp(name, "mean") == 0;
+  bool any = strcmp(name, "any") == 0, all = strcmp(name, "all") == 0,
+       count = strcmp(name, "count") == 0;
+  bool extreme = strcmp(name, "min") == 0 || strcmp(name, "max") == 0,
+       mean = strcmp(name, "mean") == 0;
   f->c->span = span;
   if (any || all) emit(f, I_BOOL, 0, r.acc, all, 0);
   else if (extreme) load_constant(f, UNSET_VALUE, r.acc);
@@ -352,7 +359,8 @@ bool reducer(Fn *f, Node *call, uint32_t dst) {
   if (!library) return false;
   int errors = f->c->diags->errors;
   bool loop = call->flags & NODE_NO_INDEX;
-  for (uint32_t k = 0; k < call->items[0]->n; k++) loop |= call->items[0]->items[k]->kind == N_ORDER;
+  for (uint32_t k = 0; k < call->items[0]->n; k++)
+    loop |= call->items[0]->items[k]->kind == N_ORDER;
   Node *lowered = loop ? NULL : lower_reducer(&f->c->lower, call);
   if (lowered) expr(f, lowered, dst);
   else if (f->c->diags->errors == errors) reducer_loop(f, name, call->items[0], call->span, dst);

@@ -48,7 +48,8 @@ static uint32_t hash_name(const char *name) { return (uint32_t)hash_bytes(name, 
 
 int module_find(const Module *m, const char *name) {
   if (!m->index_cap) return -1;
-  for (uint32_t h = hash_name(name) & (m->index_cap - 1); m->index[h]; h = (h + 1) & (m->index_cap - 1))
+  for (uint32_t h = hash_name(name) & (m->index_cap - 1); m->index[h];
+       h = (h + 1) & (m->index_cap - 1))
     if (strcmp(m->info[m->index[h] - 1].name->data, name) == 0) return (int)m->index[h] - 1;
   return -1;
 }
@@ -183,7 +184,8 @@ int module_read(Vm *vm, Module *m, uint32_t slot, Value *out) {
 /* ---- modules as values --------------------------------------------------------------------- */
 
 static bool exported(const GlobalInfo *g) {
-  return g->kind != G_NONE && g->kind != G_LIBRARY && g->kind != G_IMPORT && g->kind != G_EXPERIMENT;
+  return g->kind != G_NONE && g->kind != G_LIBRARY && g->kind != G_IMPORT &&
+         g->kind != G_EXPERIMENT;
 }
 
 static int module_field(Vm *vm, Box *self, const char *name, Value *out) {
@@ -205,13 +207,16 @@ static int module_field(Vm *vm, Box *self, const char *name, Value *out) {
   return 1;
 }
 
-static void module_names(Vm *vm, Box *self, void (*each)(const char *name, void *data), void *data) {
+static void module_names(Vm *vm, Box *self, void (*each)(const char *name, void *data),
+                         void *data) {
   const Module *m = self->data;
   for (const GlobalInfo *g = m->info; g < m->info + m->n; g++)
     if (exported(g) && g->name->data[0] != '_') each(g->name->data, data);
 }
 
-static void module_print(Vm *vm, Box *self, Buf *out) { buf_format(out, "<module %s>", ((Module *)self->data)->key); }
+static void module_print(Vm *vm, Box *self, Buf *out) {
+  buf_format(out, "<module %s>", ((Module *)self->data)->key);
+}
 
 static bool module_equal(Vm *vm, Box *a, Box *b) { return a->data == b->data; }
 
@@ -228,7 +233,7 @@ static void module_hash(Vm *vm, Box *self, Sha256 *h) {
 const BoxType module_box = {.name = "module", .field = module_field, .print = module_print,
                             .equal = module_equal, .hash = module_hash, .names = module_names};
 
-/* ---- loading ------------------------------------------------------------------------------------ */
+/* ---- loading ------------------------------------------------------------- */
 
 static Module *module_by_key(Vm *vm, const char *key) {
   for (Module *m = vm->modules; m; m = m->next)
@@ -250,7 +255,8 @@ static int cycle_error(Vm *vm, const Module *m) {
   return 1;
 }
 
-static int load_text(Vm *vm, Module *m, const char *name, const char *path, const char *text, size_t n) {
+static int load_text(Vm *vm, Module *m, const char *name, const char *path, const char *text,
+                     size_t n) {
   Source *s = source_new(name, path, text, n);
   if (!s) return rt_fail(vm->rt, RT_MEMORY, "out of memory") != RT_OK;
   if (vm->n_importing == 64) {
@@ -280,14 +286,17 @@ static int load_embedded(Vm *vm, const char *path, Module **out) {
   if (!m) return 1;
   m->library = true;
   *out = m;
-  RtScope *outer = vm->rt->scope, own = {.key = 0};   /* loading draws nothing from the script's stream */
+  RtScope *outer = vm->rt->scope,
+          own = {.key = 0}; /* loading draws nothing from the script's stream */
   vm->rt->scope = &own;
   int failed = load_text(vm, m, path, NULL, (const char *)f->data, f->size);
   vm->rt->scope = outer;
   return failed;
 }
 
-static int run_prelude(Vm *vm, const char *path, Module **out) { return load_embedded(vm, path, out); }
+static int run_prelude(Vm *vm, const char *path, Module **out) {
+  return load_embedded(vm, path, out);
+}
 
 static int load_standard(Vm *vm, const char *name, Module **out) {
   char path[256];

@@ -375,7 +375,8 @@ static int format_value(Vm *vm, const char *text, const Spec *f, Value v, Buf *o
   }
   if (v.tag == V_INT && (real || f->has_precision)) v = value_float((double)v.i);
   if (v.tag == V_BOOL && whole) v = value_int(v.b);
-  if (v.tag == V_FLOAT && f->type == 'd' && v.f == floor(v.f) && fabs(v.f) < 9e15) v = value_int((int64_t)v.f);
+  if (v.tag == V_FLOAT && f->type == 'd' && v.f == floor(v.f) && fabs(v.f) < 9e15)
+    v = value_int((int64_t)v.f);
   if (v.tag == V_INT && f->type != 's') {
     format_int(f, v.i, out);
   } else if (v.tag == V_FLOAT && !whole && f->type != 's') {

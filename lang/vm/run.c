@@ -12,9 +12,11 @@ typedef struct { Vm *vm; Module *module; Source *source; } Env;
 static const char *env_signature(void *user, const char *name) {
   Env *e = user;
   int slot = module_find(e->module, name);
-  if (slot >= 0 && e->module->info[slot].kind != G_NONE && e->module->info[slot].kind != G_LIBRARY) return "";
+  if (slot >= 0 && e->module->info[slot].kind != G_NONE && e->module->info[slot].kind != G_LIBRARY)
+    return "";
   Value v = native_value(e->vm, name);
-  if (value_is(v, OBJ_NATIVE)) return AS_NATIVE(v)->def->signature ? AS_NATIVE(v)->def->signature : "";
+  if (value_is(v, OBJ_NATIVE))
+    return AS_NATIVE(v)->def->signature ? AS_NATIVE(v)->def->signature : "";
   return module_resolve(e->vm, e->module, name) >= 0 ? "" : NULL;
 }
 
@@ -24,8 +26,9 @@ static void env_names(void *user, void (*each)(const char *name, void *data), vo
 
 /* Parsing a module is enough to know what it defines. */
 static void collect_names(Vm *vm, Record *names, const Node *pattern) {
-  if (pattern->name && (pattern->kind == N_NAME || pattern->kind == N_FN || pattern->kind == N_INPUT ||
-                        pattern->kind == N_ATTENTION || pattern->kind == N_MODEL || pattern->kind == N_ARRAYDEF))
+  if (pattern->name &&
+      (pattern->kind == N_NAME || pattern->kind == N_FN || pattern->kind == N_INPUT ||
+       pattern->kind == N_ATTENTION || pattern->kind == N_MODEL || pattern->kind == N_ARRAYDEF))
     record_set(vm, names, pattern->name, value_bool(true));
   if (pattern->kind == N_LET || pattern->kind == N_VAR) collect_names(vm, names, pattern->a);
   if (pattern->kind == N_PAIR) collect_names(vm, names, pattern->a);
@@ -88,7 +91,8 @@ static Proto *prepare(Vm *vm, Module *m, Source *s, bool main_file, bool keep, D
   int errors = diags->errors;
   size_t bad;
   if (!utf8_valid(s->text, s->len, &bad)) {
-    Diag *d = diag_add(diags, DIAG_ERROR, s, (Span){(uint32_t)bad, (uint32_t)bad + 1}, "the text is not valid UTF-8");
+    Diag *d = diag_add(diags, DIAG_ERROR, s, (Span){(uint32_t)bad, (uint32_t)bad + 1},
+                       "the text is not valid UTF-8");
     diag_help(d, "save the file as UTF-8");
     return NULL;
   }
@@ -130,7 +134,8 @@ int module_run(Vm *vm, Module *m, Source *s) {
   return failed;
 }
 
-VmResult vm_run_source(Vm *vm, Source *s, bool main_file, bool keep_globals, Diags *diags, Value *result) {
+VmResult vm_run_source(Vm *vm, Source *s, bool main_file, bool keep_globals, Diags *diags,
+                       Value *result) {
   Diags *outer = vm->diags;
   vm->diags = diags;
   if (result) *result = NIL_VALUE;

@@ -28,9 +28,13 @@ static int parse_text(Vm *vm, const char **s, Value *out) {
 
 /* A literal: nil, a bool, a number or a string. */
 static int parse_default(Vm *vm, const Native *def, const char **at, Value *out) {
-  static const struct { const char *word; Value v; } words[] = {
-    {"nil", {.tag = V_NIL}}, {"true", {.tag = V_BOOL, .i = 1}}, {"false", {.tag = V_BOOL, .i = 0}},
-    {"inf", {.tag = V_FLOAT, .f = __builtin_inf()}}, {"-inf", {.tag = V_FLOAT, .f = -__builtin_inf()}},
+  static const struct { const char *word; Value v;
+  } words[] = {
+      {"nil", {.tag = V_NIL}},
+      {"true", {.tag = V_BOOL, .i = 1}},
+      {"false", {.tag = V_BOOL, .i = 0}},
+      {"inf", {.tag = V_FLOAT, .f = __builtin_inf()}},
+      {"-inf", {.tag = V_FLOAT, .f = -__builtin_inf()}},
   };
   const char *s = *at;
   if (*s == '"') return parse_text(vm, at, out);
@@ -123,7 +127,8 @@ static int bad_count(Vm *vm, const Parameters *p, uint32_t n) {
   uint32_t most = p->n - (p->dstar >= 0);
   const char *names = list.data ? list.data : "";
   if (n > most)
-    vm_error(vm, "`%s` takes at most %u argument%s, found %u", p->what, most, most == 1 ? "" : "s", n);
+    vm_error(vm, "`%s` takes at most %u argument%s, found %u", p->what, most, most == 1 ? "" : "s",
+             n);
   else
     vm_error(vm, "`%s` needs at least %u argument%s, found %u", p->what, p->n_required,
              p->n_required == 1 ? "" : "s", n);
@@ -157,7 +162,8 @@ static int unknown_name(Vm *vm, const Parameters *p, const Str *name) {
 
 /* The remaining positional arguments as a tuple, the remaining named ones as a
  * record; both take the values over.                                         */
-static int gather(Vm *vm, const Parameters *p, Value *args, uint32_t from, uint32_t to, Value *bound) {
+static int gather(Vm *vm, const Parameters *p, Value *args, uint32_t from, uint32_t to,
+                  Value *bound) {
   if (p->star >= 0) {
     List *rest = list_new(vm, true, to - from);
     if (!rest) return 1;
@@ -197,7 +203,8 @@ int bind_arguments(Vm *vm, const Parameters *p, Value *args, uint32_t n, const V
                    uint32_t n_names, Value *bound) {
   uint32_t positional = 0, first_named = n - n_names, done = 0;
   for (uint32_t k = 0; k < p->n; k++) bound[k] = UNSET_VALUE;
-  while (positional < n && (positional < first_named || !IS_OBJ(names[positional - first_named]))) positional++;
+  while (positional < n && (positional < first_named || !IS_OBJ(names[positional - first_named])))
+    positional++;
   uint32_t plain = p->star >= 0 ? (uint32_t)p->star : p->n - (p->dstar >= 0);
   if (positional > plain && p->star < 0) return bad_count(vm, p, n);
   uint32_t direct = positional < plain ? positional : plain;
@@ -213,7 +220,8 @@ int bind_arguments(Vm *vm, const Parameters *p, Value *args, uint32_t n, const V
     if (p->defaults && !is_unset(p->defaults[k])) {
       bound[k] = value_ref(p->defaults[k]);
     } else if (p->defaults || k < p->n_required) {
-      if (n_names) failed = vm_error(vm, "`%s` needs an argument for `%s`", p->what, p->names[k]->data);
+      if (n_names)
+        failed = vm_error(vm, "`%s` needs an argument for `%s`", p->what, p->names[k]->data);
       else failed = bad_count(vm, p, n);
     }
   }

@@ -45,8 +45,9 @@ static inline void set(Vm *vm, Value *r, Value x) {
 
 /* ---- slow paths of single instructions: nonzero is an error ------------------- */
 
-static const AstOp arith_op[] = {OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_FLOORDIV, OP_MOD, OP_POW, OP_MATMUL,
-                                 OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_FLOORDIV, OP_MOD, OP_POW};
+static const AstOp arith_op[] = {OP_ADD, OP_SUB, OP_MUL,      OP_DIV, OP_FLOORDIV,
+                                 OP_MOD, OP_POW, OP_MATMUL,   OP_ADD, OP_SUB,
+                                 OP_MUL, OP_DIV, OP_FLOORDIV, OP_MOD, OP_POW};
 
 static __attribute__((noinline)) int slow_binary(Vm *vm, Instr w, Value *R, const Value *K) {
   unsigned flags = FLAGS_OF(w);
@@ -97,7 +98,8 @@ static __attribute__((noinline)) int slow_unary(Vm *vm, Instr w, Value *R) {
 }
 
 /* A comparison that jumps: *hit is its truth. */
-static __attribute__((noinline)) int slow_test(Vm *vm, Instr w, Value *R, const Value *K, bool *hit) {
+static __attribute__((noinline)) int slow_test(Vm *vm, Instr w, Value *R, const Value *K,
+                                               bool *hit) {
   static const AstOp ops[] = {OP_LT, OP_LE, OP_GT, OP_GE, OP_EQ, OP_NE};
   Opcode op = OP_OF(w);
   bool constant = op >= I_LTKJ;
@@ -193,7 +195,8 @@ static int get_method(Vm *vm, const Value *K, Instr w, Value *R) {
   Str *name = AS_STR(K[BX_OF(w)]);
   clear(vm, &a[1]);
   a[1] = UNSET_VALUE;
-  if (value_is(*a, OBJ_MODEL) && AS_MODEL(*a)->methods && !record_get_str(AS_MODEL(*a)->fields, name)) {
+  if (value_is(*a, OBJ_MODEL) && AS_MODEL(*a)->methods &&
+      !record_get_str(AS_MODEL(*a)->fields, name)) {
     Value *method = record_get_str(AS_MODEL(*a)->methods, name);
     if (method) {
       Value fn = value_ref(*method);
@@ -214,7 +217,8 @@ static int range_bounds(Vm *vm, Value v) {
 /* Bounds of a counting loop that are not both plain ints. */
 static __attribute__((noinline)) int loop_bounds(Vm *vm, Value *a) {
   for (int k = 0; k < 2; k++) {
-    if (value_is(a[k], OBJ_TENSOR) && AS_TENSOR(a[k])->rank == 0 && AS_TENSOR(a[k])->dtype == DT_I64)
+    if (value_is(a[k], OBJ_TENSOR) && AS_TENSOR(a[k])->rank == 0 &&
+        AS_TENSOR(a[k])->dtype == DT_I64)
       set(vm, &a[k], value_int(tensor_get_i64(AS_TENSOR(a[k]), 0)));
     if (a[k].tag != V_INT) return range_bounds(vm, a[k]);
   }
@@ -223,12 +227,15 @@ static __attribute__((noinline)) int loop_bounds(Vm *vm, Value *a) {
 
 static int make_range(Vm *vm, Instr w, Value *R) {
   unsigned flags = FLAGS_OF(w);
-  Value a = flags & F_NOSTART ? value_int(0) : R[B_OF(w)], b = flags & F_NOSTOP ? value_int(0) : R[C_OF(w)];
+  Value a = flags & F_NOSTART ? value_int(0) : R[B_OF(w)],
+        b = flags & F_NOSTOP ? value_int(0) : R[C_OF(w)];
   if (a.tag != V_INT || b.tag != V_INT) return range_bounds(vm, a.tag == V_INT ? b : a);
-  if ((flags & F_INCL) && __builtin_add_overflow(b.i, 1, &b.i)) return vm_error(vm, "range is too long");
+  if ((flags & F_INCL) && __builtin_add_overflow(b.i, 1, &b.i))
+    return vm_error(vm, "range is too long");
   Value r = range_new(vm, a.i, b.i);
   if (is_unset(r)) return 1;
-  r.o->flags = (uint8_t)((flags & F_NOSTART ? RANGE_NO_START : 0) | (flags & F_NOSTOP ? RANGE_NO_STOP : 0));
+  r.o->flags =
+      (uint8_t)((flags & F_NOSTART ? RANGE_NO_START : 0) | (flags & F_NOSTOP ? RANGE_NO_STOP : 0));
   set(vm, &R[A_OF(w)], r);
   return 0;
 }
@@ -347,7 +354,8 @@ static int open_scope(Vm *vm, Instr w, Value *R) {
 
 static int load_module(Vm *vm, const Proto *p, Instr w, Value *R) {
   Value out;
-  if (module_import(vm, p->source, AS_STR(p->consts[BX_OF(w)])->data, FLAGS_OF(w) & F_NESTED, &out)) return 1;
+  if (module_import(vm, p->source, AS_STR(p->consts[BX_OF(w)])->data, FLAGS_OF(w) & F_NESTED, &out))
+    return 1;
   set(vm, &R[A_OF(w)], out);
   return 0;
 }

@@ -4,7 +4,8 @@
 #include <string.h>
 
 bool is_statement(const Node *n) {
-  return (n->kind >= N_LET && n->kind <= N_WITH) || (n->kind >= N_ATTENTION && n->kind <= N_EXPERIMENT);
+  return (n->kind >= N_LET && n->kind <= N_WITH) ||
+         (n->kind >= N_ATTENTION && n->kind <= N_EXPERIMENT);
 }
 
 /* ---- binding names ------------------------------------------------------------------- */
@@ -40,7 +41,8 @@ static uint32_t pattern_values(Fn *f, Node *pattern, Node *value, uint32_t *n) {
 
 /* `let f = x => f(x - 1)`: the lambda may call itself by that name. */
 static void name_lambda(Node *pattern, Node *value) {
-  if (pattern->kind == N_NAME && value->kind == N_LAMBDA && !value->name) value->name = pattern->name;
+  if (pattern->kind == N_NAME && value->kind == N_LAMBDA && !value->name)
+    value->name = pattern->name;
 }
 
 static void let_local(Fn *f, Node *n, LocalKind kind) {
@@ -102,7 +104,9 @@ static bool assignable(Fn *f, Node *root, Found *at) {
     d = compile_error(f, root->span, "unknown name `%s`", root->name);
     diag_help(d, "`var %s = ...` declares it", root->name);
   } else if (at->at == AT_UP) {
-    d = compile_error(f, root->span, "`%s` is captured: a function has its own copy, which cannot be set", root->name);
+    d = compile_error(f, root->span,
+                      "`%s` is captured: a function has its own copy, which cannot be set",
+                      root->name);
     diag_help(d, "return the new value instead");
   } else if (at->at == AT_LOCAL && at->kind == L_PARAM) {
     d = compile_error(f, root->span, "the parameter `%s` cannot be set", root->name);
@@ -120,7 +124,13 @@ static bool assignable(Fn *f, Node *root, Found *at) {
 /* Values that are written in one go at the end can go straight to a variable. */
 static bool written_at_once(const Node *n) {
   switch (n->kind) {
-  case N_NAME: case N_UNARY: case N_BINARY: case N_TRANSPOSE: case N_INDEX: case N_FIELD: case N_CALL:
+  case N_NAME:
+  case N_UNARY:
+  case N_BINARY:
+  case N_TRANSPOSE:
+  case N_INDEX:
+  case N_FIELD:
+  case N_CALL:
   case N_PIPE: case N_LAMBDA: case N_TUPLE: case N_RECORD: case N_INTERP: case N_RANGE: return true;
   default: return n->kind <= N_STR;
   }
@@ -176,7 +186,8 @@ static void place_indices(Fn *f, Node *at) {
 static void assign_element(Fn *f, Node *n, uint32_t root) {
   Node *target = n->a;
   if (target->n == 1) {
-    uint32_t ix = n->b->kind == N_NAME ? expr_any(f, target->items[0]) : operand(f, target->items[0], n->b);
+    uint32_t ix =
+        n->b->kind == N_NAME ? expr_any(f, target->items[0]) : operand(f, target->items[0], n->b);
     uint32_t value;
     if (n->op == OP_NONE) {
       value = expr_any(f, n->b);
@@ -255,7 +266,8 @@ static void return_stmt(Fn *f, Node *n) {
 
 static void break_stmt(Fn *f, Node *n) {
   if (!f->loop) {
-    compile_error(f, n->span, "`%s` stands outside a loop", n->kind == N_BREAK ? "break" : "continue");
+    compile_error(f, n->span, "`%s` stands outside a loop",
+                  n->kind == N_BREAK ? "break" : "continue");
     return;
   }
   leave_to(f, f->loop->tries, f->loop->scopes);
@@ -324,14 +336,15 @@ static void input_stmt(Fn *f, Node *n, bool top) {
   f->free = r;
 }
 
-/* ---- declarations ------------------------------------------------------------------------------ */
+/* ---- declarations -------------------------------------------------------- */
 
 /* A declaration of the module is evaluated when it is first read, at the
  * latest where it stands: any order works.                                   */
 static void declaration(Fn *f, Node *n, bool top) {
   Compiler *c = f->c;
   if (!top) {
-    compile_error(f, n->span2.end ? n->span2 : n->span, "`%s` stands at the top of a file", n->name);
+    compile_error(f, n->span2.end ? n->span2 : n->span, "`%s` stands at the top of a file",
+                  n->name);
     return;
   }
   if (n->kind == N_EXPERIMENT && !c->main_file) return;
@@ -354,7 +367,7 @@ static void declaration(Fn *f, Node *n, bool top) {
   emit_bx(f, I_INITG, 0, 0, slot);
 }
 
-/* ---- statements ---------------------------------------------------------------------------------- */
+/* ---- statements ---------------------------------------------------------- */
 
 static void stmt_at(Fn *f, Node *n, bool top) {
   if (f->c->no_memory) return;
@@ -422,7 +435,8 @@ void stmt_value(Fn *f, Node *n, uint32_t dst, bool top) {
     with_stmt(f, n, dst);
   } else if (is_statement(n)) {
     stmt_at(f, n, top);
-    if (n->kind != N_RETURN && n->kind != N_BREAK && n->kind != N_CONTINUE) emit(f, I_NIL, 0, dst, 0, 0);
+    if (n->kind != N_RETURN && n->kind != N_BREAK && n->kind != N_CONTINUE)
+      emit(f, I_NIL, 0, dst, 0, 0);
   } else {
     expr(f, n, dst);
   }
@@ -439,7 +453,7 @@ void block_value(Fn *f, Node *block, uint32_t dst) {
   f->n_locals = locals;
 }
 
-/* ---- the module ------------------------------------------------------------------------------------- */
+/* ---- the module ---------------------------------------------------------- */
 
 /* Variables of earlier entries live in slots between entries. */
 static void load_session_vars(Fn *f) {

@@ -41,7 +41,9 @@ static bool declared_leaf(const Model *m, const Str *name) {
   return false;
 }
 
-static int too_deep(Vm *vm) { return vm_error(vm, "value is nested too deeply (limit %d)", DEPTH_MAX); }
+static int too_deep(Vm *vm) {
+  return vm_error(vm, "value is nested too deeply (limit %d)", DEPTH_MAX);
+}
 
 /* A box names its leaves itself; their paths continue ours. */
 typedef struct { Walk *walk; } BoxWalk;
@@ -169,10 +171,12 @@ static int apply_leaf(Vm *vm, const char *path, Value *leaf, void *user) {
     other = lw->leaves[lw->next++];
     if (value_is(*leaf, OBJ_TENSOR) && value_is(other, OBJ_TENSOR)) {
       Tensor *a = AS_TENSOR(*leaf), *b = AS_TENSOR(other);
-      if (a->rank != b->rank || (a->rank && memcmp(a->shape, b->shape, a->rank * sizeof *a->shape))) {
+      if (a->rank != b->rank ||
+          (a->rank && memcmp(a->shape, b->shape, a->rank * sizeof *a->shape))) {
         char sa[128], sb[128];
-        return vm_error(vm, "`%s` on trees of different structure: %s is %s on the left, %s on the right",
-                        ast_op_text(lw->op), path, tensor_shape_text(a, sa), tensor_shape_text(b, sb));
+        return vm_error(
+            vm, "`%s` on trees of different structure: %s is %s on the left, %s on the right",
+            ast_op_text(lw->op), path, tensor_shape_text(a, sa), tensor_shape_text(b, sb));
       }
     }
   }
@@ -189,7 +193,8 @@ int leafwise_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *o
   bool left_plain = is_number_like(a), both = !left_plain && !is_number_like(b);
   Value tree = left_plain ? b : a;
   if (both && (a.o->kind != b.o->kind))
-    return vm_error(vm, "`%s` does not work on %s and %s", ast_op_text(op), value_type_name(a), value_type_name(b));
+    return vm_error(vm, "`%s` does not work on %s and %s", ast_op_text(op), value_type_name(a),
+                    value_type_name(b));
   Leafwise lw = {.op = op, .other = left_plain ? a : b, .other_left = left_plain};
   Value collected = b;
   if (both && tree_visit(vm, &collected, collect_leaf, &lw)) goto fail;

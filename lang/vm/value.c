@@ -172,7 +172,8 @@ static int record_locate(Record *r, const char *key, size_t n, uint64_t hash) {
     return -1;
   }
   if (!hash) hash = hash_bytes(key, n) | 1;
-  for (uint32_t h = (uint32_t)hash & (r->index_cap - 1); r->index[h]; h = (h + 1) & (r->index_cap - 1)) {
+  for (uint32_t h = (uint32_t)hash & (r->index_cap - 1); r->index[h];
+       h = (h + 1) & (r->index_cap - 1)) {
     Field *f = &r->fields[r->index[h] - 1];
     if (f->key->len == n && memcmp(f->key->data, key, n) == 0) return (int)(r->index[h] - 1);
   }
@@ -389,7 +390,8 @@ void object_free(Vm *vm, Obj *o) {
   if (vm->freeing) {
     if (vm->n_dead == vm->cap_dead) {
       uint32_t cap = vm->cap_dead ? vm->cap_dead * 2 : 64;
-      Obj **dead = realloc(vm->dead, cap * sizeof *dead);   /* not counted: freeing must not hit a limit */
+      Obj **dead =
+          realloc(vm->dead, cap * sizeof *dead); /* not counted: freeing must not hit a limit */
       if (!dead) {
         container_drop(vm, o);
         return;

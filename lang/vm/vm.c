@@ -18,7 +18,8 @@ static int add_natives(Vm *vm) {
 }
 
 static void *reserve(size_t bytes) {
-  void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void *p =
+      mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return p == MAP_FAILED ? NULL : p;
 }
 
@@ -36,8 +37,8 @@ Vm *vm_open(Rt *rt, const VmHooks *hooks) {
   vm->defined = record_new(vm, 0);
   vm->exports = record_new(vm, 0);
   vm->session = module_new(vm, "");
-  if (vm->stack && vm->frames && vm->natives && vm->inputs && vm->defined && vm->exports && vm->session &&
-      !add_natives(vm))
+  if (vm->stack && vm->frames && vm->natives && vm->inputs && vm->defined && vm->exports &&
+      vm->session && !add_natives(vm))
     return vm;
   vm_close(vm);
   return NULL;
@@ -213,7 +214,7 @@ int vm_global(Vm *vm, const char *name, Value *out) {
   return 0;
 }
 
-/* ---- names, for completion and help ------------------------------------------------------------ */
+/* ---- names, for completion and help -------------------------------------- */
 
 void vm_names(Vm *vm, void (*each)(const char *name, void *data), void *data) {
   for (uint32_t k = 0; k < vm->session->n; k++) {

@@ -72,7 +72,7 @@ typedef struct AttnSpec {
   int top, dropout, iterate;
   AttnPrep prep;
   int rope_base;
-  AttnCode *code[2];               /* f32, f64                                 */
+  AttnCode *code[4];               /* f32, f64; the same for short rows        */
 } AttnSpec;
 
 AttnSpec *attn_spec_new(Rt *rt, const char *name);    /* norm = sum, nothing else set */

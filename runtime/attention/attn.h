@@ -17,13 +17,15 @@ struct AttnCode {
   uint8_t *slot_dtype;
   ProgPlan *mask, *out, *norm;
   ProgPlan *once;                /* outputs: alpha, top, dropout              */
+  bool uses_i;                   /* does a pair's program look at the row's position? */
   bool uses_max, uses_l2, uses_count, uses_stats;   /* of the normaliser   */
   bool has_grad;
   AttnGrad out_grad, norm_grad, alpha_grad;
 };
 
 /* Plans for these dtypes, made anew when they change.  grad: derivatives too. */
-AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, const uint8_t *slot_dtype, bool grad);
+/* flat: mask, weight and derivatives take several rows as one strip. */
+AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, bool flat, const uint8_t *slot_dtype, bool grad);
 void attn_code_free(Rt *rt, AttnCode *c);
 
 typedef enum { ATTN_ATTEND, ATTN_WEIGHTS, ATTN_ENERGIES } AttnMode;
@@ -45,6 +47,7 @@ typedef struct {
   int threads;
   const atomic_int *interrupted;
   int64_t rows, cols;            /* block of query rows, width of a key block */
+  bool flat;                     /* several rows fit a strip */
   int n_full;                    /* products of q with k */
   /* made by prepare */
   void *kt, *vt;                 /* transposed key blocks per (b, hk) */
@@ -62,6 +65,11 @@ typedef struct {
 
 static inline int64_t attn_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline size_t attn_round(size_t n) { return (n + 63) & ~(size_t)63; }
+
+/* Multiplications from which a parallel loop pays, about 100 us. */
+#define ATTN_PARALLEL 1000000
+/* Items a thread takes at a time when `items` are the whole pass. */
+int64_t attn_grain(const AttnJob *job, int64_t items);
 
 typedef enum { TILE_EMPTY, TILE_FULL, TILE_PARTIAL } AttnTile;
 /* Class of the tile of query rows [r0, r1) and keys [j0, j1) under the mask.

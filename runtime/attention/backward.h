@@ -77,6 +77,12 @@ static void product_back(const Work *w, const AttnLeaf *l, int64_t r, double g, 
   SideGrad gx = side_grad(w, l->left, l->left_slot, dq, dk, to);
   SideGrad gy = side_grad(w, l->right, l->right_slot, dq, dk, to);
   double norm = l->product == ATTN_NORM ? product(l, x, y, job->d) : 0;
+  if (gx.real && (l->product == ATTN_NORM || l->product == ATTN_NORM2)) { /* q or k with itself */
+    const T *from = x.data;
+    T f = (T)(l->product == ATTN_NORM2 ? 2 * g : norm > 0 ? g / norm : 0);
+    for (int64_t c = 0; c < job->d; c++) gx.real[c] += f * from[c];
+    return;
+  }
   for (int64_t c = 0; c < job->d; c++) {
     double a = side_at(x, c), b = side_at(y, c), diff = a - b;
     switch (l->product) {
@@ -95,17 +101,19 @@ static void product_back(const Work *w, const AttnLeaf *l, int64_t r, double g, 
 
 /* ---- adjoints of products of q with k -------------------------------------------------- */
 
+static int64_t gleaf_ld(const Work *w) { return w->job->flat ? w->n_col : w->job->cols; }
+
 static void dist2_sums(const Work *w, const Block *bl, const T *g, T *dq, T *dk) {
   const AttnJob *job = w->job;
   for (int64_t r = 0; r < w->m && dq; r++) {
     double s = 0;
-    for (int64_t j = 0; j < bl->w; j++) s += g[r * job->cols + j];
+    for (int64_t j = 0; j < bl->w; j++) s += g[r * gleaf_ld(w) + j];
     const T *q = row_of(&job->q, w->b, w->h, w->r0 + r);
     for (int64_t c = 0; c < job->d; c++) dq[r * job->d + c] += (T)(2 * s) * q[c];
   }
   for (int64_t j = 0; j < bl->w && dk; j++) {
     double s = 0;
-    for (int64_t r = 0; r < w->m; r++) s += g[r * job->cols + j];
+    for (int64_t r = 0; r < w->m; r++) s += g[r * gleaf_ld(w) + j];
     const T *k = row_of(&job->k, w->b, key_head(job, w->h), bl->j0 + j);
     for (int64_t c = 0; c < job->d; c++) dk[j * job->d + c] += (T)(2 * s) * k[c];
   }
@@ -117,7 +125,7 @@ static void l1_back(const Work *w, const Block *bl, const T *g, T *dq, T *dk) {
     const T *q = row_of(&job->q, w->b, w->h, w->r0 + r);
     for (int64_t j = 0; j < bl->w; j++) {
       const T *k = row_of(&job->k, w->b, key_head(job, w->h), bl->j0 + j);
-      T x = g[r * job->cols + j];
+      T x = g[r * gleaf_ld(w) + j];
       for (int64_t c = 0; c < job->d; c++) {
         T s = q[c] > k[c] ? x : q[c] < k[c] ? -x : 0;
         if (dq) dq[r * job->d + c] += s;
@@ -139,11 +147,11 @@ static void pair_back(Work *w, const Block *bl, int l, T *dq, T *dk) {
   T f = job->spec->leaf[l].product == ATTN_DIST2 ? -2 : 1;
   if (f != 1) dist2_sums(w, bl, g, dq, dk);
   if (dq)
-    GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, d, n, f, g, (int)job->cols,
-         row_of(&job->k, w->b, key_head(job, w->h), bl->j0), (int)job->k.row, 1, dq, d);
+    multiply(false, m, d, n, f, g, (int)gleaf_ld(w),
+             row_of(&job->k, w->b, key_head(job, w->h), bl->j0), (int)job->k.row, 1, dq, d);
   if (dk)
-    GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, n, d, m, f, g, (int)job->cols,
-         row_of(&job->q, w->b, w->h, w->r0), (int)job->q.row, 1, dk, d);
+    multiply(true, n, d, m, f, g, (int)gleaf_ld(w),
+             row_of(&job->q, w->b, w->h, w->r0), (int)job->q.row, 1, dk, d);
 }
 
 /* ---- from the output's gradient to that of p, then of the weight ------------------------- */
@@ -153,9 +161,9 @@ static void load_dp(Work *w) {
   for (int k = 0; k < w->n_block; k++) {
     const Block *bl = &w->block[k];
     if (job->mode == ATTN_ATTEND) {
-      GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)w->m, (int)bl->w, (int)job->e, 1,
-           row_of(&job->grad, w->b, w->h, w->r0), (int)job->grad.row,
-           values_t(job, w->b, w->h, bl->j0), (int)bl->w, 0, w->dp + bl->off, (int)w->n_col);
+      multiply(false, (int)w->m, (int)bl->w, (int)job->e, 1,
+               row_of(&job->grad, w->b, w->h, w->r0), (int)job->grad.row,
+               values_t(job, w->b, w->h, bl->j0), (int)bl->w, 0, w->dp + bl->off, (int)w->n_col);
       continue;
     }
     for (int64_t r = 0; r < w->m; r++)
@@ -191,9 +199,9 @@ static void values_back(Work *w, const T *used, T *dv) {
   const AttnJob *job = w->job;
   for (int k = 0; k < w->n_block && dv && job->e > 0; k++) {
     const Block *bl = &w->block[k];
-    GEMM(CblasRowMajor, CblasTrans, CblasNoTrans, (int)bl->w, (int)job->e, (int)w->m, 1,
-         used + bl->off, (int)w->n_col, row_of(&job->grad, w->b, w->h, w->r0), (int)job->grad.row, 1,
-         dv + bl->j0 * job->e, (int)job->e);
+    multiply(true, (int)bl->w, (int)job->e, (int)w->m, 1,
+             used + bl->off, (int)w->n_col, row_of(&job->grad, w->b, w->h, w->r0),
+             (int)job->grad.row, 1, dv + bl->j0 * job->e, (int)job->e);
   }
 }
 
@@ -268,39 +276,56 @@ static void energies_back(Work *w, int64_t r) {
 
 /* ---- from the weight to products and captured values --------------------------------------- */
 
-static void program_back(Work *w, const Block *bl, T *dq, const Sinks *to) {
+/* One strip of `count` rows of n columns from row r on. */
+static void strip_back(Work *w, const Block *bl, int64_t r, int64_t count, const Sinks *to) {
   const AttnJob *job = w->job;
   const AttnSpec *s = job->spec;
   const AttnGrad *g = &job->code->out_grad;
-  set_columns(w, bl);
-  prog_run_col(&w->grad, (int)bl->w);
-  for (int64_t r = 0; r < w->m; r++) {
-    const uint8_t *open = w->open + r * w->n_col + bl->off;
-    set_row(w, bl, r, true);
-    w->strip[AV_SEED] = w->dp + r * w->n_col + bl->off;
-    for (int64_t j = 0; j < bl->w; j++) w->mask_strip[j] = open[j];
-    w->grad.mask = w->mask_strip;
-    prog_run_row(&w->grad);
-    prog_run_both(&w->grad, (int)bl->w);
-    for (int l = 0; l < s->n_leaf; l++) {
-      int out = g->leaf_out[l];
-      if (out < 0) continue;
-      double v;
-      const T *x = prog_out(&w->grad, out, &v);
-      if (s->leaf[l].stage == PS_BOTH) {
-        T *to_g = w->gleaf[l] + r * job->cols;
-        for (int64_t j = 0; j < bl->w; j++) to_g[j] = open[j] ? (x ? x[j] : (T)v) : 0;
-      } else if (s->leaf[l].stage == PS_COL) {
-        double *col = w->col_grad + l * job->nk + bl->j0;
-        for (int64_t j = 0; j < bl->w; j++) col[j] += open[j] ? (x ? (double)x[j] : v) : 0;
-      } else {
-        w->row_grad[l * job->rows + r] += v;
-      }
+  int64_t n = bl->w, len = count * n, at = r * w->n_col + bl->off;
+  const uint8_t *open = w->open + at;
+  w->strip[AV_SEED] = w->dp + at;
+  for (int64_t k = 0; k < len; k++) w->mask_strip[k] = open[k];
+  w->grad.mask = w->mask_strip;
+  prog_run_row(&w->grad);
+  prog_run_both(&w->grad, (int)len);
+  for (int l = 0; l < s->n_leaf; l++) {
+    int out = g->leaf_out[l];
+    if (out < 0) continue;
+    double v;
+    const T *x = prog_out(&w->grad, out, &v);
+    if (s->leaf[l].stage == PS_BOTH) {
+      T *to_g = w->gleaf[l] + r * gleaf_ld(w);
+      for (int64_t k = 0; k < len; k++) to_g[k] = open[k] ? (x ? x[k] : (T)v) : 0;
+    } else if (s->leaf[l].stage == PS_COL) {
+      double *col = w->col_grad + l * job->nk + bl->j0;
+      for (int64_t k = 0, q = 0; q < count; q++)
+        for (int64_t j = 0; j < n; j++, k++) col[j] += open[k] ? (x ? (double)x[k] : v) : 0;
+    } else if (x) {
+      double *row = w->row_grad + l * job->rows + r;
+      for (int64_t k = 0, q = 0; q < count; q++)
+        for (int64_t j = 0; j < n; j++, k++) row[q] += open[k] ? (double)x[k] : 0;
+    } else {
+      w->row_grad[l * job->rows + r] += v;
     }
-    add_loads(w, &w->grad, g, 1, bl->w, open, to);
+  }
+  add_loads(w, &w->grad, g, 1, len, open, to);
+}
+
+static void program_back(Work *w, const Block *bl, T *dq, const Sinks *to) {
+  const AttnSpec *s = w->job->spec;
+  int64_t g = w->job->flat ? rows_a_strip(w) : 1;
+  if (w->job->flat) set_flat_columns(w, bl);
+  else set_columns(w, bl);
+  prog_run_col(&w->grad, (int)(g * bl->w));
+  for (int64_t r = 0; r < w->m; r += g) {
+    int64_t count = attn_min(g, w->m - r);
+    if (w->job->flat) set_flat_rows(w, bl, r, count);
+    else set_row(w, bl, r, true);
+    strip_back(w, bl, r, count, to);
   }
   for (int l = 0; l < s->n_leaf; l++)
-    if (g->leaf_out[l] >= 0 && s->leaf[l].stage == PS_BOTH) pair_back(w, bl, l, dq, to->dk);
+    if (w->job->code->out_grad.leaf_out[l] >= 0 && s->leaf[l].stage == PS_BOTH)
+      pair_back(w, bl, l, dq, to->dk);
 }
 
 static void backward_block(Work *w, int64_t r0, int64_t m, const Sinks *to) {
@@ -414,37 +439,35 @@ static void add_up(AttnJob *job, const Partials *p) {
   }
 }
 
+typedef struct { Lane *lane; const Partials *p; } Backward;
+
+static int backward_groups(void *job, int64_t first, int64_t end, int lane) {
+  const Backward *b = job;
+  for (int64_t g = first; g < end; g++) run_group(&b->lane[lane].w, b->p, g, b->lane[lane].dslot);
+  return 0;
+}
+
 RtStatus FN(attn_backward)(Rt *rt, AttnJob *job) {
   Partials p;
-  size_t each, n_slot = (size_t)job->spec->prog.n_slot + 1;
+  size_t size;
   cut(job, &p);
   size_t dk = p.chunks > 1 && job->dk ? (size_t)(p.items * job->nk * job->d) * sizeof(T) : 0;
   size_t dv = p.chunks > 1 && job->dv ? (size_t)(p.items * job->nk * job->e) * sizeof(T) : 0;
   size_t slots = (size_t)(p.groups * p.slots) * sizeof(double);
-  size_t lists = n_slot * (size_t)job->threads * sizeof(double *);
-  char *scratch = scratch_new(rt, job, true, job->threads, &each);
+  Lane *lane = lanes_new(rt, job, true, &size);
   p.dk = dk ? rt_alloc0(rt, dk) : NULL;
   p.dv = dv ? rt_alloc0(rt, dv) : NULL;
   p.slot = rt_alloc0(rt, slots + 8);
-  double **list = rt_alloc0(rt, lists);
-  bool ready = scratch && (p.dk || !dk) && (p.dv || !dv) && p.slot && list;
+  bool ready = lane && (p.dk || !dk) && (p.dv || !dv) && p.slot;
   if (ready) {
     prepare_all(job, true);
-#pragma omp parallel num_threads(job->threads)
-    {
-      Work w;
-      Carve c = {scratch + each * (size_t)THREAD(), 0};
-      carve_work(&w, job, true, &c);
-#pragma omp for schedule(dynamic, 1)
-      for (int64_t g = 0; g < p.groups; g++) run_group(&w, &p, g, list + n_slot * (size_t)THREAD());
-      note_errors(&w);
-    }
+    Backward b = {lane, &p};
+    parallel_for(job->threads, p.groups, attn_grain(job, p.groups), backward_groups, &b);
     add_up(job, &p);
   }
-  if (scratch) rt_free(rt, scratch, each * (size_t)job->threads);
+  if (lane) lanes_free(rt, job, lane, size);
   if (p.dk) rt_free(rt, p.dk, dk);
   if (p.dv) rt_free(rt, p.dv, dv);
   if (p.slot) rt_free(rt, p.slot, slots + 8);
-  if (list) rt_free(rt, list, lists);
   return ready ? RT_OK : rt->error.status;
 }

@@ -50,14 +50,14 @@ static bool wanted_list(Wanted *w, Prog *p, int out, const uint8_t *slot_dtype,
 }
 
 /* Plans d(out)/d(leaves) with the given seed node. */
-static RtStatus grad_plan(Rt *rt, AttnGrad *g, const AttnSpec *s, int out, bool seed_one, DType real,
+static RtStatus grad_plan(Rt *rt, AttnGrad *g, const AttnSpec *s, bool flat, int out, bool seed_one, DType real,
                           const uint8_t *slot_dtype, int n_var, const int *var) {
   Prog p;
   Wanted w = {0};
   RtStatus status = RT_ERROR;
   for (int k = 0; k < ATTN_MAX_LEAF; k++) g->leaf_out[k] = -1;
   for (int k = 0; k < 3; k++) g->stat_out[k] = -1;
-  if (!prog_copy(&p, &s->prog)) return rt_fail(rt, RT_MEMORY, "out of memory");
+  if (!(flat ? prog_flatten : prog_copy)(&p, &s->prog)) return rt_fail(rt, RT_MEMORY, "out of memory");
   if (!wanted_list(&w, &p, out, slot_dtype, n_var, var) ||
       !(g->load = calloc((size_t)w.n_leaf + 1, sizeof *g->load))) {
     status = rt_fail(rt, RT_MEMORY, "out of memory");
@@ -86,23 +86,32 @@ done:
   return status;
 }
 
-static RtStatus plan_grads(Rt *rt, AttnCode *c, const AttnSpec *s, DType real) {
+static RtStatus plan_grads(Rt *rt, AttnCode *c, const AttnSpec *s, DType real, bool flat) {
   int var[ATTN_MAX_LEAF], stat[3] = {AV_SUM, AV_MAX, AV_L2};
   for (int k = 0; k < s->n_leaf; k++) var[k] = s->leaf[k].var;
-  RT_TRY(grad_plan(rt, &c->out_grad, s, s->out, false, real, c->slot_dtype, s->n_leaf, var));
+  RT_TRY(grad_plan(rt, &c->out_grad, s, flat, s->out, false, real, c->slot_dtype, s->n_leaf, var));
   if (s->norm == ATTN_NORM_PHI)
-    RT_TRY(grad_plan(rt, &c->norm_grad, s, s->phi, true, real, c->slot_dtype, 3, stat));
+    RT_TRY(grad_plan(rt, &c->norm_grad, s, false, s->phi, true, real, c->slot_dtype, 3, stat));
   if (s->norm == ATTN_NORM_ENTMAX)
-    RT_TRY(grad_plan(rt, &c->alpha_grad, s, s->alpha, true, real, c->slot_dtype, 0, NULL));
+    RT_TRY(grad_plan(rt, &c->alpha_grad, s, false, s->alpha, true, real, c->slot_dtype, 0, NULL));
   c->has_grad = true;
   return RT_OK;
 }
 
-static RtStatus plan_forward(Rt *rt, AttnCode *c, AttnSpec *s, DType real) {
-  const Prog *p = &s->prog;
+static RtStatus plan_pairs(Rt *rt, AttnCode *c, const AttnSpec *s, const Prog *p, DType real) {
   if (s->mask >= 0 && !(c->mask = prog_plan(rt, p, real, c->slot_dtype, 1, &s->mask)))
     return rt->error.status;
-  if (!(c->out = prog_plan(rt, p, real, c->slot_dtype, 1, &s->out))) return rt->error.status;
+  c->out = prog_plan(rt, p, real, c->slot_dtype, 1, &s->out);
+  return c->out ? RT_OK : rt->error.status;
+}
+
+static RtStatus plan_forward(Rt *rt, AttnCode *c, AttnSpec *s, DType real, bool flat) {
+  const Prog *p = &s->prog;
+  Prog copy;
+  if (!(flat ? prog_flatten : prog_copy)(&copy, p)) return rt_fail(rt, RT_MEMORY, "out of memory");
+  RtStatus status = plan_pairs(rt, c, s, &copy, real);
+  prog_free(&copy);
+  RT_TRY(status);
   if (s->norm == ATTN_NORM_PHI) {
     if (!(c->norm = prog_plan(rt, p, DT_F64, c->slot_dtype, 1, &s->phi))) return rt->error.status;
     for (int i = 0; i < p->n; i++) {
@@ -114,14 +123,18 @@ static RtStatus plan_forward(Rt *rt, AttnCode *c, AttnSpec *s, DType real) {
       c->uses_stats |= n->slot != AV_COUNT;
     }
   }
+  int row = -1;
+  for (int i = 0; i < p->n; i++)
+    if (p->node[i].op == PO_VAR && p->node[i].slot == AV_I) row = i;
+  c->uses_i = row >= 0 && (prog_uses(p, s->out, row) || (s->mask >= 0 && prog_uses(p, s->mask, row)));
   int once[3] = {s->alpha, s->top, s->dropout};
   if (!(c->once = prog_plan(rt, p, DT_F64, c->slot_dtype, 3, once))) return rt->error.status;
   return RT_OK;
 }
 
-AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, const uint8_t *slot_dtype, bool grad) {
+AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, bool flat, const uint8_t *slot_dtype, bool grad) {
   size_t n = (size_t)s->prog.n_slot;
-  AttnCode **at = &s->code[real == DT_F64];
+  AttnCode **at = &s->code[(real == DT_F64) + 2 * flat];
   if (*at && n && memcmp((*at)->slot_dtype, slot_dtype, n)) {
     attn_code_free(rt, *at);
     *at = NULL;
@@ -135,13 +148,13 @@ AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, const uint8_t *slot_dtype, 
       return NULL;
     }
     memcpy(c->slot_dtype, slot_dtype, n);
-    if (plan_forward(rt, c, s, real)) {
+    if (plan_forward(rt, c, s, real, flat)) {
       attn_code_free(rt, c);
       return NULL;
     }
     *at = c;
   }
-  if (grad && !(*at)->has_grad && plan_grads(rt, *at, s, real)) {
+  if (grad && !(*at)->has_grad && plan_grads(rt, *at, s, real, flat)) {
     attn_code_free(rt, *at);
     *at = NULL;
   }

@@ -25,9 +25,9 @@ static void store_output(Work *w) {
     memset(out + r * job->out.row, 0, (size_t)job->e * sizeof(T));
   for (int k = 0; k < w->n_block; k++) {
     const Block *bl = &w->block[k];
-    GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)w->m, (int)job->e, (int)bl->w, 1,
-         w->w + bl->off, (int)w->n_col, row_of(&job->v, w->b, key_head(job, w->h), bl->j0),
-         (int)job->v.row, k ? 1 : 0, out, (int)job->out.row);
+    multiply(false, (int)w->m, (int)job->e, (int)bl->w, 1,
+             w->w + bl->off, (int)w->n_col, row_of(&job->v, w->b, key_head(job, w->h), bl->j0),
+             (int)job->v.row, k ? 1 : 0, out, (int)job->out.row);
   }
 }
 
@@ -45,44 +45,73 @@ static void forward_block(Work *w, int64_t r0, int64_t m) {
     for (int64_t r = 0; r < m; r++) store_matrix(w, r);
 }
 
-/* Scratch for every thread; NULL with the error set. */
-static char *scratch_new(Rt *rt, AttnJob *job, bool back, int threads, size_t *each) {
+/* What one lane of a parallel loop owns. */
+typedef struct { Work w; int64_t head; double **dslot; } Lane;
+
+/* Lanes with their scratch behind them; NULL with the error set. */
+static Lane *lanes_new(Rt *rt, AttnJob *job, bool back, size_t *size) {
   Carve c = {0};
   Work w;
   carve_work(&w, job, back, &c);
-  *each = c.at;
-  return rt_alloc(rt, *each * (size_t)threads);
+  size_t n = (size_t)job->threads, each = c.at, lists = (size_t)job->spec->prog.n_slot + 1;
+  size_t head = attn_round(n * sizeof(Lane)), tail = n * lists * sizeof(double *);
+  *size = head + n * each + tail;
+  char *p = rt_alloc(rt, *size);
+  Lane *lane = (Lane *)(void *)p;
+  for (size_t i = 0; p && i < n; i++) {
+    c = (Carve){p + head + i * each, 0};
+    carve_work(&lane[i].w, job, back, &c);
+    lane[i].head = -1;
+    lane[i].dslot = (double **)(void *)(p + head + n * each) + i * lists;
+  }
+  return lane;
+}
+
+static void lanes_free(Rt *rt, AttnJob *job, Lane *lane, size_t size) {
+  for (int i = 0; i < job->threads; i++) note_errors(&lane[i].w);
+  rt_free(rt, lane, size);
+}
+
+typedef struct { AttnJob *job; bool back; } Prepare;
+
+static int prepare_heads(void *job, int64_t first, int64_t end, int lane) {
+  const Prepare *p = job;
+  for (int64_t k = first; k < end; k++)
+    prepare_head(p->job, k / p->job->Hq, k % p->job->Hq, p->back);
+  return 0;
 }
 
 static void prepare_all(AttnJob *job, bool back) {
-  int64_t n = job->B * job->Hq;
-#pragma omp parallel for num_threads(job->threads) schedule(static)
-  for (int64_t k = 0; k < n; k++) prepare_head(job, k / job->Hq, k % job->Hq, back);
+  Prepare p = {job, back};
+  int64_t heads = job->B * job->Hq, each = job->nk * (job->d + job->e);
+  int64_t grain = ATTN_PARALLEL / 8 / (each + 1) + 1;
+  parallel_for(heads * each < ATTN_PARALLEL / 4 ? 1 : job->threads, heads, grain, prepare_heads, &p);
+}
+
+typedef struct { AttnJob *job; Lane *lane; int64_t blocks; } Forward;
+
+static int forward_items(void *job, int64_t first, int64_t end, int lane) {
+  const Forward *f = job;
+  AttnJob *j = f->job;
+  Lane *l = &f->lane[lane];
+  for (int64_t k = first; k < end; k++) {
+    if (atomic_load_explicit(j->interrupted, memory_order_relaxed)) return 0;
+    int64_t bh = k / f->blocks, r0 = k % f->blocks * j->rows;
+    if (bh != l->head) start_head(&l->w, bh / j->Hq, bh % j->Hq, false);
+    l->head = bh;
+    forward_block(&l->w, r0, attn_min(j->rows, j->nq - r0));
+  }
+  return 0;
 }
 
 RtStatus FN(attn_forward)(Rt *rt, AttnJob *job) {
-  size_t each;
-  char *scratch = scratch_new(rt, job, false, job->threads, &each);
-  if (!scratch) return rt->error.status;
+  size_t size;
+  Lane *lane = lanes_new(rt, job, false, &size);
+  if (!lane) return rt->error.status;
   prepare_all(job, false);
-  int64_t blocks = (job->nq + job->rows - 1) / (job->rows ? job->rows : 1);
-  int64_t items = job->B * job->Hq * blocks;
-#pragma omp parallel num_threads(job->threads)
-  {
-    Work w;
-    Carve c = {scratch + each * (size_t)THREAD(), 0};
-    carve_work(&w, job, false, &c);
-    int64_t head = -1;
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t k = 0; k < items; k++) {
-      if (atomic_load_explicit(job->interrupted, memory_order_relaxed)) continue;
-      int64_t bh = k / blocks, r0 = k % blocks * job->rows;
-      if (bh != head) start_head(&w, bh / job->Hq, bh % job->Hq, false);
-      head = bh;
-      forward_block(&w, r0, attn_min(job->rows, job->nq - r0));
-    }
-    note_errors(&w);
-  }
-  rt_free(rt, scratch, each * (size_t)job->threads);
+  Forward f = {job, lane, (job->nq + job->rows - 1) / (job->rows ? job->rows : 1)};
+  int64_t items = job->B * job->Hq * f.blocks;
+  parallel_for(job->threads, items, attn_grain(job, items), forward_items, &f);
+  lanes_free(rt, job, lane, size);
   return RT_OK;
 }

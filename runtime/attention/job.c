@@ -116,6 +116,13 @@ static RtStatus check_vectors(Rt *rt, const AttnJob *job, const AttnArgs *a) {
   return RT_OK;
 }
 
+/* A parallel region pays from some 100 microseconds of work on. */
+static int useful_threads(const Rt *rt, const AttnJob *job) {
+  double pairs = (double)job->B * (double)job->Hq * (double)job->nq * (double)job->nk;
+  bool large = pairs * (2 * (double)(job->d + job->e) + 60) > 8e6;
+  return large && rt->threads > 1 ? rt->threads : 1;
+}
+
 /* Block sizes depend on shapes alone, so that results do not depend on the
  * machine: about 256 KB of row strips in flight. */
 static void block_sizes(AttnJob *job, bool grad) {
@@ -129,14 +136,20 @@ static void block_sizes(AttnJob *job, bool grad) {
   job->cols = job->spec->mask >= 0 ? PROG_STRIP / 2 : PROG_STRIP;
 }
 
+/* Multiplications of a pass, roughly: a score counts as 16. */
+static double pass_work(const AttnJob *job) {
+  double pairs = (double)(job->B * job->Hq) * (double)job->nq * (double)job->nk;
+  return pairs * (double)(job->d + job->e + 16);
+}
+
 RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a, bool grad) {
   job->mode = mode;
   job->spec = s;
   job->bad_slot = -1;
-  job->threads = rt->threads > 0 ? rt->threads : 1;
   job->interrupted = &rt->interrupted;
   if (s->out < 0) return rt_fail(rt, RT_ERROR, "attention `%s` has neither score nor weight", s->name);
   RT_TRY(check_shapes(rt, job, a));
+  job->threads = pass_work(job) < ATTN_PARALLEL ? 1 : rt->threads;
   size_t n_slot = (size_t)s->prog.n_slot + 1;
   job->slot = rt_alloc0(rt, n_slot * sizeof *job->slot);
   uint8_t *dtypes = rt_alloc0(rt, n_slot);
@@ -144,7 +157,8 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   if (!status) status = bind_slots(rt, job, a, dtypes);
   if (!status) status = check_vectors(rt, job, a);
   if (!status) {
-    job->code = attn_code(rt, s, job->real, dtypes, grad);
+    job->flat = 2 * job->nk <= PROG_STRIP;
+    job->code = attn_code(rt, s, job->real, job->flat, dtypes, grad);
     if (!job->code) status = rt->error.status;
   }
   rt_free(rt, dtypes, n_slot);
@@ -153,7 +167,12 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   job->k = view_of(a->k);
   if (a->v) job->v = view_of(a->v);
   block_sizes(job, grad);
+  job->threads = useful_threads(rt, job);
   return RT_OK;
+}
+
+int64_t attn_grain(const AttnJob *job, int64_t items) {
+  return (int64_t)(ATTN_PARALLEL / 8 * (double)items / (pass_work(job) + 1)) + 1;
 }
 
 void attn_vars(const AttnJob *job, int64_t b, int64_t h, double *var) {

@@ -2,15 +2,15 @@
 #pragma GCC optimize("O3", "no-math-errno", "no-trapping-math")
 #include "runtime/attention/attn.h"
 #include "runtime/attention/thread.h"
+#include "runtime/tensor/blas.h"
 #include "runtime/tensor/kernels.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
 #define T float
 #define FN(name) name##_f32
-#define GEMM cblas_sgemm
+#define GEMM blas()->sgemm
 #define ROW_MAX(n, x) kernels()->max_f32(n, x)
 #define ROW_SUM(n, x) kernels()->sum_f32(n, x)
 #define ROW_SUMSQ(n, x) kernels()->sumsq_f32(n, x)

@@ -2,15 +2,15 @@
 #pragma GCC optimize("O3", "no-math-errno", "no-trapping-math")
 #include "runtime/attention/attn.h"
 #include "runtime/attention/thread.h"
+#include "runtime/tensor/blas.h"
 #include "runtime/tensor/kernels.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
 #define T double
 #define FN(name) name##_f64
-#define GEMM cblas_dgemm
+#define GEMM blas()->dgemm
 #define ROW_MAX(n, x) kernels()->max_f64(n, x)
 #define ROW_SUM(n, x) kernels()->sum_f64(n, x)
 #define ROW_SUMSQ(n, x) kernels()->sumsq_f64(n, x)

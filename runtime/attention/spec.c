@@ -30,7 +30,7 @@ AttnSpec *attn_spec_new(Rt *rt, const char *name) {
 
 void attn_spec_unref(Rt *rt, AttnSpec *s) {
   if (!s || --s->refs) return;
-  for (int k = 0; k < 2; k++) attn_code_free(rt, s->code[k]);
+  for (int k = 0; k < 4; k++) attn_code_free(rt, s->code[k]);
   prog_free(&s->prog);
   arena_free(&s->arena);
   free(s);

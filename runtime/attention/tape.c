@@ -1,8 +1,8 @@
 /* tape.c: attention as one operation of the tape.  The node keeps q, k, v and
  * the captured tensors; everything else is computed again going back.       */
 #include "runtime/attention/attn.h"
+#include "runtime/tensor/blas.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +94,8 @@ static RtStatus run_pass(Rt *rt, AttnJob *job, bool back) {
   job->row = rt_alloc(rt, row);
   RtStatus status = RT_OK;
   if (!job->kt || !job->col || !job->row || (back && job->e && !job->vt)) status = rt->error.status;
-  if (!status && openblas_get_num_threads() != 1) openblas_set_num_threads(1);
+  if (!status && job->nq * job->nk * (job->d > job->e ? job->d : job->e) > BLAS_SMALL)
+    status = blas_open(rt);
   if (!status && job->B * job->Hq * job->nq > 0 && job->nk > 0) {
     if (job->real == DT_F32) status = back ? attn_backward_f32(rt, job) : attn_forward_f32(rt, job);
     else status = back ? attn_backward_f64(rt, job) : attn_forward_f64(rt, job);

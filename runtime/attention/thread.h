@@ -1,18 +1,12 @@
-/* thread.h: thread numbers with and without OpenMP, and function clones for
- * wider vector units (private).                                              */
+/* thread.h: parallel loops, and function clones for wider vector units
+ * (private).                                                                 */
 #ifndef QA_ATTN_THREAD_H
 #define QA_ATTN_THREAD_H
+#include "runtime/base/parallel.h"
 #include "runtime/program/plan.h"
 
-#ifdef _OPENMP
-#include <omp.h>
-#define THREAD() omp_get_thread_num()
-#else
-#define THREAD() 0
-#endif
-
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define CLONES __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
+#define CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
 #define CLONES
 #endif

@@ -17,19 +17,21 @@ typedef struct {
   T *gleaf[ATTN_MAX_LEAF];     /* their adjoints, one block                    */
   T *mask_strip;
   uint8_t *open;               /* rows x n_col: 1 where the pair takes part    */
-  double *x, *scratch, *ramp;
+  double *x, *scratch, *ramp, *rows;   /* ramp: j, rows: i of the strip's elements */
+  T *side[ATTN_MAX_LEAF];      /* flat: one-vector products spread over the strip */
   Block *block;
   Interval *ranges;
   AttnRow *row;
   double *col_grad, *row_grad;
   int n_block;
-  int64_t n_col, ld;
+  int64_t n_col;
+  int64_t ramp_j0, ramp_n, ramp_g;     /* what the flat ramp was filled for */
   int64_t b, h, r0, m;
   double alpha, rate;
   int64_t top;
 } Work;
 
-/* ---- scratch of one thread: measured with base NULL, then laid out -------------- */
+/* ---- scratch of one lane: measured with base NULL, then laid out -------------- */
 
 typedef struct { char *base; size_t at; } Carve;
 static void *carve(Carve *c, size_t bytes) {
@@ -60,6 +62,10 @@ static void carve_work(Work *w, AttnJob *job, bool back, Carve *c) {
   w->open = carve(c, strips);
   w->mask_strip = carve(c, PROG_STRIP * sizeof(T));
   w->ramp = carve(c, PROG_STRIP * sizeof(double));
+  w->rows = carve(c, PROG_STRIP * sizeof(double));
+  for (int l = 0; l < job->spec->n_leaf; l++)
+    if (job->flat && (job->spec->leaf[l].stage == PS_ROW || job->spec->leaf[l].stage == PS_COL))
+      w->side[l] = carve(c, PROG_STRIP * sizeof(T));
   w->x = carve(c, nk * sizeof(double));
   w->scratch = carve(c, nk * sizeof(double));
   w->block = carve(c, (nk / cols + 1) * sizeof(Block));
@@ -122,6 +128,12 @@ static Side side_of(const AttnJob *job, int side, int slot, int64_t b, int64_t h
 
 static double product(const AttnLeaf *l, Side x, Side y, int64_t d) {
   double s = 0;
+  const uint8_t real = sizeof(T) == 4 ? DT_F32 : DT_F64;
+  if (l->product != ATTN_DIST2 && l->product != ATTN_L1 && x.dtype == real && y.dtype == real &&
+      x.step == 1 && y.step == 1) {
+    s = ROW_DOT(d, x.data, y.data);
+    return l->product == ATTN_NORM ? sqrt(s) : s;
+  }
   for (int64_t c = 0; c < d; c++) {
     double a = side_at(x, c), b = side_at(y, c);
     switch (l->product) {
@@ -183,16 +195,35 @@ CLONES static void distances(bool square, int64_t m, int64_t w, int64_t d, const
   }
 }
 
+/* C (m, n) = alpha op(A) B + beta C, rows ld apart. */
+static void multiply(bool transposed, int m, int n, int k, T alpha, const T *a, int lda, const T *b,
+                    int ldb, T beta, T *c, int ldc) {
+  if ((int64_t)m * n * k > BLAS_SMALL) {
+    GEMM(BLAS_ROW_MAJOR, transposed ? BLAS_TRANSPOSED : BLAS_PLAIN, BLAS_PLAIN, m, n, k, alpha, a,
+         lda, b, ldb, beta, c, ldc);
+    return;
+  }
+  int64_t row = transposed ? 1 : lda, col = transposed ? lda : 1;
+  for (int64_t i = 0; i < m; i++) {
+    T *to = c + i * ldc;
+    for (int64_t j = 0; j < n; j++) to[j] = beta == 0 ? 0 : beta * to[j];
+    for (int64_t l = 0; l < k; l++) {
+      T x = alpha * a[i * row + l * col];
+      for (int64_t j = 0; j < n; j++) to[j] += x * b[l * ldb + j];
+    }
+  }
+}
+
 static void products(Work *w, const Block *bl, bool whole) {
   const AttnJob *job = w->job;
-  int64_t ld = whole ? w->n_col : job->cols, off = whole ? bl->off : 0;
+  int64_t ld = whole || job->flat ? w->n_col : job->cols, off = whole ? bl->off : 0;
   const T *q = row_of(&job->q, w->b, w->h, w->r0), *kt = keys_t(job, w->b, w->h, bl->j0);
   for (int l = 0; l < job->spec->n_leaf; l++) {
     const AttnLeaf *leaf = &job->spec->leaf[l];
     if (leaf->stage != PS_BOTH) continue;
     if (leaf->product == ATTN_DOT)
-      GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)w->m, (int)bl->w, (int)job->d, 1, q,
-           (int)job->q.row, kt, (int)bl->w, 0, w->leaf[l] + off, (int)ld);
+      multiply(false, (int)w->m, (int)bl->w, (int)job->d, 1, q,
+               (int)job->q.row, kt, (int)bl->w, 0, w->leaf[l] + off, (int)ld);
     else
       distances(leaf->product == ATTN_DIST2, w->m, bl->w, job->d, q, job->q.row, kt, w->leaf[l] + off, ld);
   }
@@ -274,10 +305,85 @@ static void read_strip(const ProgRun *run, int k, int64_t n, T *to) {
   else memcpy(to, x, (size_t)n * sizeof(T));
 }
 
+/* ---- short rows: `g` of them, one behind the other, are one strip -------------------- */
+
+static int64_t rows_a_strip(const Work *w) { return attn_min(PROG_STRIP / w->n_col, w->m); }
+
+/* What depends on the column alone is laid out once for the longest strip. */
+static void set_flat_columns(Work *w, const Block *bl) {
+  const AttnJob *job = w->job;
+  int64_t g = rows_a_strip(w), n = bl->w;
+  if (w->ramp_j0 != bl->j0 || w->ramp_n != n || w->ramp_g != g)
+    for (int64_t r = 0; r < g; r++)
+      for (int64_t j = 0; j < n; j++) w->ramp[r * n + j] = (double)(bl->j0 + j);
+  w->ramp_j0 = bl->j0;
+  w->ramp_n = n;
+  w->ramp_g = g;
+  w->strip[AV_J] = w->ramp;
+  for (int l = 0; l < job->spec->n_leaf; l++) {
+    if (job->spec->leaf[l].stage != PS_COL) continue;
+    const T *from = col_leaf(job, l, w->b, w->h) + bl->j0;
+    for (int64_t r = 0; r < g; r++) memcpy(w->side[l] + r * n, from, (size_t)n * sizeof(T));
+    w->strip[job->spec->leaf[l].var] = w->side[l];
+  }
+}
+
+static void set_flat_rows(Work *w, const Block *bl, int64_t r0, int64_t count) {
+  const AttnJob *job = w->job;
+  int64_t n = bl->w, first = w->r0 + r0 + job->nk - job->nq;
+  for (int64_t r = 0; r < count && job->code->uses_i; r++)
+    for (int64_t j = 0; j < n; j++) w->rows[r * n + j] = (double)(first + r);
+  w->strip[AV_I] = w->rows;
+  for (int l = 0; l < job->spec->n_leaf; l++) {
+    const AttnLeaf *leaf = &job->spec->leaf[l];
+    if (leaf->stage == PS_BOTH) w->strip[leaf->var] = w->leaf[l] + r0 * n;
+    if (leaf->stage != PS_ROW) continue;
+    const double *value = row_leaf(job, l, w->b, w->h) + w->r0 + r0;
+    for (int64_t r = 0; r < count; r++)
+      for (int64_t j = 0; j < n; j++) w->side[l][r * n + j] = (T)value[r];
+    w->strip[leaf->var] = w->side[l];
+  }
+}
+
+/* The mask and the weights of one strip. */
+static void strip_scores(Work *w, bool partial, T *to, uint8_t *open, int64_t n) {
+  const T closed = w->job->spec->log ? (T)-INFINITY : 0;
+  if (partial) {
+    prog_run_row(&w->mask);
+    prog_run_both(&w->mask, (int)n);
+    read_strip(&w->mask, 0, n, w->mask_strip);
+    for (int64_t j = 0; j < n; j++) open[j] = w->mask_strip[j] != 0;
+  } else {
+    memset(open, 1, (size_t)n);
+  }
+  w->out.mask = partial ? w->mask_strip : NULL;
+  prog_run_row(&w->out);
+  prog_run_both(&w->out, (int)n);
+  read_strip(&w->out, 0, n, to);
+  for (int64_t j = 0; j < n && partial; j++) to[j] = open[j] ? to[j] : closed;
+}
+
+static void flat_scores(Work *w) {
+  const Block *bl = &w->block[0];
+  int64_t g = rows_a_strip(w), n = bl->w;
+  bool partial = bl->tile == TILE_PARTIAL;
+  set_flat_columns(w, bl);
+  if (partial) prog_run_col(&w->mask, (int)(g * n));
+  prog_run_col(&w->out, (int)(g * n));
+  products(w, bl, true);
+  for (int64_t r = 0; r < w->m; r += g) {
+    int64_t count = attn_min(g, w->m - r);
+    set_flat_rows(w, bl, r, count);
+    strip_scores(w, partial, w->w + r * n, w->open + r * n, count * n);
+  }
+}
+
 /* Fills w->w and w->open for all blocks. */
 static void scores(Work *w, bool whole) {
-  const AttnJob *job = w->job;
-  const T closed = job->spec->log ? (T)-INFINITY : 0;
+  if (w->job->flat) {
+    if (w->n_block) flat_scores(w);
+    return;
+  }
   for (int k = 0; k < w->n_block; k++) {
     const Block *bl = &w->block[k];
     bool partial = bl->tile == TILE_PARTIAL;
@@ -286,23 +392,9 @@ static void scores(Work *w, bool whole) {
     prog_run_col(&w->out, (int)bl->w);
     products(w, bl, whole);
     for (int64_t r = 0; r < w->m; r++) {
-      T *to = w->w + r * w->n_col + bl->off;
-      uint8_t *open = w->open + r * w->n_col + bl->off;
+      int64_t at = r * w->n_col + bl->off;
       set_row(w, bl, r, whole);
-      if (partial) {
-        prog_run_row(&w->mask);
-        prog_run_both(&w->mask, (int)bl->w);
-        read_strip(&w->mask, 0, bl->w, w->mask_strip);
-        for (int64_t j = 0; j < bl->w; j++) open[j] = w->mask_strip[j] != 0;
-      } else {
-        memset(open, 1, (size_t)bl->w);
-      }
-      w->out.mask = partial ? w->mask_strip : NULL;
-      prog_run_row(&w->out);
-      prog_run_both(&w->out, (int)bl->w);
-      read_strip(&w->out, 0, bl->w, to);
-      if (partial)
-        for (int64_t j = 0; j < bl->w; j++) to[j] = open[j] ? to[j] : closed;
+      strip_scores(w, partial, w->w + at, w->open + at, bl->w);
     }
   }
 }
@@ -311,7 +403,6 @@ static void note_errors(Work *w) {
   const ProgRun *runs[] = {&w->mask, &w->out, &w->norm, &w->once};
   for (int k = 0; k < 4; k++) {
     if (!runs[k]->plan || runs[k]->bad_slot < 0) continue;
-#pragma omp critical(attn_bad_index)
     if (w->job->bad_slot < 0) {
       w->job->bad_slot = runs[k]->bad_slot;
       w->job->bad_axis = runs[k]->bad_axis;

@@ -60,7 +60,7 @@ typedef struct Rt {
   double deadline;             /* rt_now() value; 0: none                    */
 
   bool deny_files, deny_network; /* set by an embedding host                 */
-  int threads;               /* OpenMP threads kernels may use; >= 1         */
+  int threads;               /* threads that kernels may use; >= 1           */
   RtScope *scope;            /* the current random scope, never NULL         */
   RtScope root_scope;
   RtTape *tape;              /* reverse-mode tape, NULL outside grad         */

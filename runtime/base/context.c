@@ -4,25 +4,18 @@
  * no memory.
  */
 #include "runtime/base/base.h"
+#include "runtime/base/parallel.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 Rt *rt_open(void) {
   Rt *rt = calloc(1, sizeof *rt);
   if (!rt) return NULL;
   atomic_init(&rt->interrupted, 0);
-#ifdef _OPENMP
-  rt->threads = omp_get_max_threads();
-#else
-  rt->threads = 1;
-#endif
-  if (rt->threads < 1) rt->threads = 1;
+  rt->threads = parallel_processors();
   rt->scope = &rt->root_scope;
   return rt;
 }

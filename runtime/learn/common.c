@@ -1,16 +1,20 @@
 /* common.c: argument checks and parallel blocks of the training kernels. */
 #include "runtime/learn/common.h"
 
+#include "runtime/base/parallel.h"
+
+typedef struct { int64_t total, per; BlockFn fn; void *job; } Blocks;
+
+static int run_blocks(void *blocks, int64_t first, int64_t end, int lane) {
+  const Blocks *b = blocks;
+  for (int64_t k = first; k < end; k++)
+    b->fn(b->job, k, k * b->per, (k + 1) * b->per < b->total ? (k + 1) * b->per : b->total);
+  return 0;
+}
+
 void for_blocks(Rt *rt, int64_t total, int64_t per, int64_t work, BlockFn fn, void *job) {
-  int64_t blocks = (total + per - 1) / per;
-  if (rt->threads < 2 || blocks < 2 || work < CREW_PARALLEL) {
-    for (int64_t b = 0; b < blocks; b++)
-      fn(job, b, b * per, (b + 1) * per < total ? (b + 1) * per : total);
-    return;
-  }
-#pragma omp parallel for num_threads(rt->threads) schedule(static)
-  for (int64_t b = 0; b < blocks; b++)
-    fn(job, b, b * per, (b + 1) * per < total ? (b + 1) * per : total);
+  Blocks b = {total, per, fn, job};
+  parallel_for(work < CREW_PARALLEL ? 1 : rt->threads, (total + per - 1) / per, 1, run_blocks, &b);
 }
 
 RtStatus need_float(Rt *rt, const char *fn, const char *what, const Tensor *t) {

@@ -6,6 +6,7 @@
  * of x whose products are added in order, so that threads can share it.
  */
 #include "runtime/learn/common.h"
+#include "runtime/tensor/blas.h"
 #include "runtime/tensor/matmul.h"
 
 #include <string.h>
@@ -93,8 +94,15 @@ static Tensor *forward(Rt *rt, Tensor *x, Tensor *W, Tensor *b, Activation act, 
     return NULL;
   }
   int64_t rows = n ? x->size / n : m ? y->size / m : 0;
-  if (y->size && n) matmul_raw(rt, d, rows, m, n, x->data, n, false, W->data, m, false, z->data, m);
+  RtStatus bad = RT_OK;
+  if (y->size && n)
+    bad = matmul_raw(rt, d, rows, m, n, x->data, n, false, W->data, m, false, z->data, m);
   else memset(z->data, 0, (size_t)z->size * dtype_size[d]);
+  if (bad) {
+    if (z != y) tensor_unref(rt, z);
+    tensor_unref(rt, y);
+    return NULL;
+  }
   Finish f = {m, dtype_size[d], z->data, y->data, b ? b->data : NULL, kernel_binary(BIN_ADD, d),
               act == ACT_NONE ? NULL : kernel_unary(act_unop(act), d)};
   if (y->size && (f.bias || f.act)) for_blocks(rt, rows, block_rows(m), y->size, finish_rows, &f);
@@ -167,11 +175,14 @@ static Tensor *weight_gradient(Rt *rt, Tensor *x, Tensor *W, Tensor *g) {
   int64_t n = W->shape[0], m = W->shape[1], rows = m ? g->size / m : 0;
   int64_t pieces = (rows + PIECE - 1) / PIECE, shape[3] = {pieces, n, m};
   if (rows == 0 || n == 0) return tensor_zeros(rt, (DType)W->dtype, 2, W->shape);
-  blas_ready();
+  if (blas_open(rt)) return NULL;
   if (pieces == 1) {
     Tensor *o = tensor_new(rt, (DType)W->dtype, 2, W->shape);
-    if (o)
-      matmul_raw(rt, (DType)W->dtype, n, m, rows, x->data, n, true, g->data, m, false, o->data, m);
+    if (o && matmul_raw(rt, (DType)W->dtype, n, m, rows, x->data, n, true, g->data, m, false,
+                        o->data, m)) {
+      tensor_unref(rt, o);
+      return NULL;
+    }
     return o;
   }
   Tensor *part = tensor_new(rt, (DType)W->dtype, 3, shape);
@@ -187,9 +198,11 @@ static Tensor *input_gradient(Rt *rt, Tensor *x, Tensor *W, Tensor *g) {
   int64_t n = W->shape[0], m = W->shape[1];
   if (x->size == 0 || m == 0) return tensor_zeros(rt, (DType)x->dtype, x->rank, x->shape);
   Tensor *o = tensor_new(rt, (DType)x->dtype, x->rank, x->shape);
-  if (o)
-    matmul_raw(rt, (DType)x->dtype, x->size / n, n, m, g->data, m, false, W->data, m, true,
-               o->data, n);
+  if (o && matmul_raw(rt, (DType)x->dtype, x->size / n, n, m, g->data, m, false, W->data, m, true,
+                      o->data, n)) {
+    tensor_unref(rt, o);
+    return NULL;
+  }
   return o;
 }
 

@@ -135,6 +135,14 @@ bool prog_is_const(const Prog *p, int node, double *value) {
   return true;
 }
 
+bool prog_flatten(Prog *to, const Prog *from) {
+  if (!prog_copy(to, from)) return false;
+  for (int k = 0; k < to->n_var; k++)
+    if (to->var[k].stage == PS_ROW) to->var[k].stage = PS_BOTH;
+  for (int i = 0; i < to->n; i++) classify(to, &to->node[i]);
+  return true;
+}
+
 static bool is_value(const Prog *p, int node, double v) {
   double x;
   return prog_is_const(p, node, &x) && x == v;

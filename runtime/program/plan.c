@@ -187,8 +187,11 @@ static void plan_all(Planner *pl, int n_out, const int *outs) {
         operand(pl, i, pl->wide[i]);
       }
     }
-  for (int k = 0; k < n_out; k++)
-    pl->plan->out[k] = outs[k] >= 0 ? pl->place[outs[k]] : (Opnd){OPND_NONE, 0};
+  for (int k = 0; k < n_out; k++) {
+    Opnd o = outs[k] >= 0 ? pl->place[outs[k]] : (Opnd){OPND_NONE, 0};
+    pl->plan->out[k] = o;
+    pl->plan->out_wide[k] = o.kind == OPND_WIDE || (o.kind == OPND_VAR && pl->p->var[o.at].integral);
+  }
 }
 
 static bool planner_init(Planner *pl, int n, int n_out) {
@@ -201,9 +204,10 @@ static bool planner_init(Planner *pl, int n, int n_out) {
   pl->free_real = calloc(2 * m, sizeof(int));
   pl->free_wide = calloc(2 * m, sizeof(int));
   pl->plan->out = calloc((size_t)n_out + 1, sizeof(Opnd));
+  pl->plan->out_wide = calloc((size_t)n_out + 1, sizeof(bool));
   pl->plan->constant = calloc(m, sizeof(double));
   return pl->live && pl->wide && pl->last_use && pl->place && pl->cast && pl->free_real &&
-         pl->free_wide && pl->plan->out && pl->plan->constant;
+         pl->free_wide && pl->plan->out && pl->plan->out_wide && pl->plan->constant;
 }
 
 static void planner_free(Planner *pl) {
@@ -242,6 +246,7 @@ void prog_plan_free(Rt *rt, ProgPlan *plan) {
   if (!plan) return;
   for (int s = 0; s < 4; s++) free(plan->list[s].items);
   free(plan->out);
+  free(plan->out_wide);
   free(plan->constant);
   free(plan);
 }
@@ -253,4 +258,4 @@ int prog_plan_ops(const ProgPlan *plan) {
   return n;
 }
 
-bool prog_out_wide(const ProgPlan *plan, int k) { return plan->out[k].kind == OPND_WIDE; }
+bool prog_out_wide(const ProgPlan *plan, int k) { return plan->out_wide[k]; }

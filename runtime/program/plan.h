@@ -24,6 +24,7 @@ struct ProgPlan {
   InstrList list[4];               /* by stage bits */
   int n_real, n_wide;              /* strip registers */
   Opnd *out;
+  bool *out_wide;                  /* is the output a strip of doubles? */
   double *constant;                /* start values of the scalars */
   bool failed;
 };

@@ -85,6 +85,9 @@ typedef struct {
 void prog_init(Prog *p);
 void prog_free(Prog *p);
 bool prog_copy(Prog *to, const Prog *from);
+/* A copy in which row variables are strips too: short rows then share a strip,
+ * one behind the other.                                                      */
+bool prog_flatten(Prog *to, const Prog *from);
 int prog_add_var(Prog *p, const char *name, int stage, bool integral, double lo, double hi);
 int prog_add_slot(Prog *p, const char *name, double lo, double hi);
 int prog_const(Prog *p, double v);

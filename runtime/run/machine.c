@@ -3,14 +3,13 @@
  * program is started.
  */
 #include "runtime/run/record.h"
+#include "runtime/tensor/blas.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-char *openblas_get_corename(void); /* its headers do not always declare it */
 
 static char *first_line(const char *path, char *buf, size_t n) {
   FILE *f = fopen(path, "re");
@@ -97,7 +96,7 @@ void machine_describe(Arena *a, RunMachine *m) {
   gethostname(host, sizeof host - 1);
   m->host = arena_text(a, host, strlen(host));
   m->cpu_model = cpu_model(a);
-  const char *core = openblas_get_corename();
+  const char *core = blas_core();
   m->kernel = arena_format(a, "%s, OpenBLAS %s", instruction_set(), core ? core : "unknown");
   m->commit = git_commit(a);
   m->pid = (int)getpid();

@@ -4,6 +4,7 @@
  * number, go straight to one kernel call.  Everything else is brought to one
  * compute dtype and walked with a Loop.
  */
+#include "runtime/base/parallel.h"
 #include "runtime/tensor/elementwise.h"
 
 #include <math.h>
@@ -91,19 +92,32 @@ Tensor *kernel_failed(Rt *rt, const char *name, int bad, Tensor *out) {
   return NULL;
 }
 
+typedef struct {
+  BinRun run;
+  int64_t n, sa, sb;
+  const char *a, *b;
+  char *o;
+  size_t in_size, out_size;
+} FlatJob;
+
+static int flat_blocks(void *job, int64_t first, int64_t end, int lane) {
+  const FlatJob *j = job;
+  int64_t in = (int64_t)j->in_size;
+  int bad = 0;
+  for (int64_t k = first; k < end; k++) {
+    int64_t at = k * KERNEL_BLOCK, m = j->n - at < KERNEL_BLOCK ? j->n - at : KERNEL_BLOCK;
+    bad |= j->run(m, j->a + at * j->sa * in, j->sa, j->b + at * j->sb * in, j->sb,
+                  j->o + (size_t)at * j->out_size);
+  }
+  return bad;
+}
+
 /* One long run, in parallel blocks when it is long enough. */
 static int run_flat(Rt *rt, BinRun run, int64_t n, const char *a, int64_t sa, const char *b,
                     int64_t sb, char *o, size_t in_size, size_t out_size) {
   if (n < KERNEL_PARALLEL || rt->threads < 2) return run(n, a, sa, b, sb, o);
-  int64_t blocks = (n + KERNEL_BLOCK - 1) / KERNEL_BLOCK;
-  int bad = 0;
-#pragma omp parallel for num_threads(rt->threads) reduction(| : bad) schedule(static)
-  for (int64_t k = 0; k < blocks; k++) {
-    int64_t at = k * KERNEL_BLOCK, m = n - at < KERNEL_BLOCK ? n - at : KERNEL_BLOCK;
-    bad |= run(m, a + at * sa * (int64_t)in_size, sa, b + at * sb * (int64_t)in_size, sb,
-               o + (size_t)at * out_size);
-  }
-  return bad;
+  FlatJob job = {run, n, sa, sb, a, b, o, in_size, out_size};
+  return parallel_for(rt->threads, (n + KERNEL_BLOCK - 1) / KERNEL_BLOCK, 1, flat_blocks, &job);
 }
 
 typedef struct {
@@ -125,6 +139,14 @@ static int run_range(const BinJob *j, const Loop *walk, int64_t first, int64_t e
   return bad;
 }
 
+typedef struct { const BinJob *bin; const Loop *walk; int64_t runs, per; } WalkJob;
+
+static int walk_blocks(void *job, int64_t first, int64_t end, int lane) {
+  const WalkJob *w = job;
+  int64_t last = end * w->per < w->runs ? end * w->per : w->runs;
+  return run_range(w->bin, w->walk, first * w->per, last);
+}
+
 static int run_loop(Rt *rt, const BinJob *j, const Loop *walk) {
   int64_t runs = loop_runs(walk), n = loop_inner(walk);
   if (runs == 0) return 0;
@@ -132,12 +154,8 @@ static int run_loop(Rt *rt, const BinJob *j, const Loop *walk) {
     return run_flat(rt, j->run, n, j->a, loop_step(walk, 0), j->b, loop_step(walk, 1), j->o,
                     j->in_size, j->out_size);
   if (rt->threads < 2 || runs * n < KERNEL_PARALLEL) return run_range(j, walk, 0, runs);
-  int64_t per = KERNEL_BLOCK / n + 1, blocks = (runs + per - 1) / per;
-  int bad = 0;
-#pragma omp parallel for num_threads(rt->threads) reduction(| : bad) schedule(static)
-  for (int64_t k = 0; k < blocks; k++)
-    bad |= run_range(j, walk, k * per, (k + 1) * per < runs ? (k + 1) * per : runs);
-  return bad;
+  WalkJob job = {j, walk, runs, KERNEL_BLOCK / n + 1};
+  return parallel_for(rt->threads, (runs + job.per - 1) / job.per, 1, walk_blocks, &job);
 }
 
 /* ---- operands --------------------------------------------------------------------------- */

@@ -5,7 +5,10 @@
  * they lie without gaps, so gathering rows is one memcpy a row.              */
 #include <string.h>
 
+#include "runtime/base/parallel.h"
 #include "runtime/tensor/index_plan.h"
+
+#define PARALLEL_BYTES 2e6 /* moved bytes from which a parallel loop pays    */
 
 typedef struct {
   int rank;
@@ -142,45 +145,61 @@ static void pick(const IndexPlan *p, size_t es, const char *a, char *v, int64_t 
   }
 }
 
+typedef struct {
+  const IndexPlan *p;
+  Walk before, behind;
+  RowFn row;
+  size_t es;
+  char *a, *value;
+  int64_t sb, chunk, chunks; /* of the listed offsets */
+  bool picks;
+} MoveJob;
+
+/* Pieces of a move; 1 when one failed. */
+static int move_pieces(void *job, int64_t first, int64_t end, int lane) {
+  const MoveJob *m = job;
+  const IndexPlan *p = m->p;
+  const int64_t e = (int64_t)m->es;
+  bool ok = true;
+  for (int64_t k = first; k < end; k++) {
+    int64_t oa, ov, lo = k % m->chunks * m->chunk,
+                    hi = lo + m->chunk < p->b_count ? lo + m->chunk : p->b_count;
+    walk_at(&m->before, k / m->chunks, &oa, &ov);
+    char *a = m->a + oa * e, *v = m->value + ov * e;
+    if (m->picks) pick(p, m->es, a, v, lo, hi);
+    else ok = move_listed(p, &m->behind, m->row, m->es, a, v, m->sb, lo, hi) && ok;
+  }
+  return !ok;
+}
+
 bool index_move(const IndexPlan *p, IndexMove move, DType dt, char *base, char *value,
                 const int64_t *vs, int threads) {
   size_t es = dtype_size[dt];
   const int64_t e = (int64_t)es;
   RowFn row = row_for(move, dt);
-  Walk before = {0}, behind = {0};
+  MoveJob m = {.p = p, .row = row, .es = es, .value = value, .chunk = 4096};
   int split = p->advanced ? p->before : 0, b_rank = p->advanced ? p->b_rank : 0;
   int64_t outer = 1, inner = 1;
   for (int k = 0; k < split; k++) {
-    walk_push(&before, p->shape[k], p->stride[k], vs[k]);
+    walk_push(&m.before, p->shape[k], p->stride[k], vs[k]);
     outer *= p->shape[k];
   }
   for (int k = split; k < p->rank; k++) {
-    walk_push(&behind, p->shape[k], p->stride[k], vs[b_rank + k]);
+    walk_push(&m.behind, p->shape[k], p->stride[k], vs[b_rank + k]);
     inner *= p->shape[k];
   }
   if (outer == 0 || inner == 0) return true;
-  char *a = base + p->offset * e;
-  if (!p->advanced) return move_block(&behind, row, es, a, value);
-  int64_t sb = 0; /* the b axes step as one */
-  for (int k = b_rank - 1; k >= 0 && sb == 0; k--)
-    if (p->b_shape[k] > 1) sb = vs[split + k];
+  m.a = base + p->offset * e;
+  if (!p->advanced) return move_block(&m.behind, row, es, m.a, value);
+  for (int k = b_rank - 1; k >= 0 && m.sb == 0; k--) /* the b axes step as one */
+    if (p->b_shape[k] > 1) m.sb = vs[split + k];
   /* Blocks of listed offsets are independent when reading; writing and adding
    * keep their order, because an element may be named twice.                */
-  const int64_t chunk = 4096;
-  int64_t chunks = (p->b_count + chunk - 1) / chunk, jobs = outer * chunks;
-  bool picks = move == MOVE_READ && inner == 1 && sb == 1, ok = true;
-  int team =
-      move == MOVE_READ && (double)outer * (double)p->b_count * (double)inner * (double)es > 1e6
-          ? threads
-          : 1;
-  (void)team;      /* without OpenMP nobody else reads it */
-#pragma omp parallel for schedule(static) num_threads(team) if (team > 1) reduction(&& : ok)
-  for (int64_t job = 0; job < jobs; job++) {
-    int64_t oa, ov, lo = job % chunks * chunk,
-                    hi = lo + chunk < p->b_count ? lo + chunk : p->b_count;
-    walk_at(&before, job / chunks, &oa, &ov);
-    if (picks) pick(p, es, a + oa * e, value + ov * e, lo, hi);
-    else ok = move_listed(p, &behind, row, es, a + oa * e, value + ov * e, sb, lo, hi) && ok;
-  }
-  return ok;
+  m.chunks = (p->b_count + m.chunk - 1) / m.chunk;
+  m.picks = move == MOVE_READ && inner == 1 && m.sb == 1;
+  double bytes = (double)outer * (double)p->b_count * (double)inner * (double)es;
+  int team = move == MOVE_READ && bytes > PARALLEL_BYTES ? threads : 1;
+  int64_t pieces = outer * m.chunks;
+  int64_t grain = (int64_t)(PARALLEL_BYTES / 4 * (double)pieces / (bytes + 1)) + 1;
+  return parallel_for(team, pieces, grain, move_pieces, &m) == 0;
 }

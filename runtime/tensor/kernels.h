@@ -59,7 +59,7 @@ static inline UnRun kernel_unary(UnOp op, DType dt) {
 
 /* Work of one parallel block of elementwise kernels, in elements. */
 #define KERNEL_BLOCK 32768
-/* From this many elements on a loop is worth a parallel region. */
-#define KERNEL_PARALLEL (4 * KERNEL_BLOCK)
+/* From this many elements on a loop is worth several threads. */
+#define KERNEL_PARALLEL (8 * KERNEL_BLOCK)
 
 #endif

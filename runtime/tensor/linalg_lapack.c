@@ -2,8 +2,8 @@
  *
  * The library is opened on the first call, because linking it costs every
  * start of the program several milliseconds.  The handle is process-wide and
- * written once; OpenBLAS is held at one thread, since its results change with
- * the number of threads.                                                     */
+ * written once.  It computes with the OpenBLAS that products use, which is
+ * opened before it and holds to one thread.                                  */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 
 #include <lapacke.h>
 
+#include "runtime/tensor/blas.h"
 #include "runtime/tensor/linalg_lapack.h"
 
 #define EACH_PRECISION(F, name) F(s##name) F(d##name) F(c##name) F(z##name)
@@ -31,8 +32,6 @@ typedef struct {
 static Lapack lapack;
 static pthread_once_t lapack_once = PTHREAD_ONCE_INIT;
 
-void openblas_set_num_threads(int n);
-
 static void lapack_load(void) {
   static const char *const names[] = {"liblapacke.so.3", "liblapacke.so", "liblapacke.3.dylib"};
   void *lib = NULL;
@@ -50,10 +49,10 @@ static void lapack_load(void) {
   }
   EACH_FUNCTION(LOAD)
 #undef LOAD
-  openblas_set_num_threads(1);
 }
 
 RtStatus lapack_open(Rt *rt) {
+  RT_TRY(blas_open(rt));
   pthread_once(&lapack_once, lapack_load);
   if (!lapack.error[0]) return RT_OK;
   rt_fail(rt, RT_ERROR, "linear algebra needs LAPACKE: %s", lapack.error);

@@ -6,22 +6,14 @@
  * and products too small for the call to pay, have loops of their own.
  */
 #include "runtime/tensor/matmul.h"
+#include "runtime/base/parallel.h"
+#include "runtime/tensor/blas.h"
 #include "runtime/tensor/loop.h"
 
-#include <cblas.h>
-#include <pthread.h>
 #include <string.h>
 
 #define ROW_BLOCK 256
-#define SMALL_WORK 512          /* m n k up to which the loops below win      */
-#define PARALLEL_WORK 200000    /* m n k from which a parallel region pays    */
-
-static void single_thread_blas(void) { openblas_set_num_threads(1); }
-
-void blas_ready(void) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, single_thread_blas);
-}
+#define PARALLEL_WORK 2000000   /* m n k from which a parallel loop pays      */
 
 /* ---- one product ---------------------------------------------------------------------- */
 
@@ -65,7 +57,7 @@ SMALL_LOOPS(loops_f64, double, MULTIPLY_ADD, _Pragma("omp simd"))
 SMALL_LOOPS(loops_i64, int64_t, CHECKED_ADD, )
 
 static int blas_product(Size s, Operand A, Operand B, void *c, int64_t ldc) {
-  CBLAS_TRANSPOSE ta = A.t ? CblasTrans : CblasNoTrans, tb = B.t ? CblasTrans : CblasNoTrans;
+  int ta = A.t ? BLAS_TRANSPOSED : BLAS_PLAIN, tb = B.t ? BLAS_TRANSPOSED : BLAS_PLAIN;
   int m = (int)s.m, n = (int)s.n, k = (int)s.k;
   int lda = (int)A.ld, ldb = (int)B.ld, ld = (int)ldc;
   const double one[2] = {1, 0}, zero[2] = {0, 0};
@@ -73,23 +65,32 @@ static int blas_product(Size s, Operand A, Operand B, void *c, int64_t ldc) {
   const void *a = A.p, *b = B.p;
   switch (s.d) {
     case DT_F32:
-      cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1, a, lda, b, ldb, 0, c, ld);
+      blas()->sgemm(BLAS_ROW_MAJOR, ta, tb, m, n, k, 1, a, lda, b, ldb, 0, c, ld);
       break;
     case DT_F64:
-      cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1, a, lda, b, ldb, 0, c, ld);
+      blas()->dgemm(BLAS_ROW_MAJOR, ta, tb, m, n, k, 1, a, lda, b, ldb, 0, c, ld);
       break;
     case DT_C64:
-      cblas_cgemm(CblasRowMajor, ta, tb, m, n, k, onef, a, lda, b, ldb, zerof, c, ld);
+      blas()->cgemm(BLAS_ROW_MAJOR, ta, tb, m, n, k, onef, a, lda, b, ldb, zerof, c, ld);
       break;
     default:
-      cblas_zgemm(CblasRowMajor, ta, tb, m, n, k, one, a, lda, b, ldb, zero, c, ld);
+      blas()->zgemm(BLAS_ROW_MAJOR, ta, tb, m, n, k, one, a, lda, b, ldb, zero, c, ld);
       break;
   }
   return 0;
 }
 
+static bool is_small(Size s) {
+  return s.m <= BLAS_SMALL && s.n <= BLAS_SMALL && s.k <= BLAS_SMALL &&
+         s.m * s.n * s.k <= BLAS_SMALL && dtype_float(s.d);
+}
+
+static RtStatus open_for(Rt *rt, Size s) {
+  return s.d == DT_I64 || is_small(s) ? RT_OK : blas_open(rt);
+}
+
 static int product(Size s, Operand A, Operand B, char *c, int64_t ldc) {
-  bool small = s.m * s.n * s.k <= SMALL_WORK;
+  bool small = is_small(s);
   if (s.d == DT_I64) return loops_i64(s, A, B, c, ldc);
   if (small && s.d == DT_F64) return loops_f64(s, A, B, c, ldc);
   if (small && s.d == DT_F32) return loops_f32(s, A, B, c, ldc);
@@ -113,20 +114,29 @@ int matmul_serial(DType d, int64_t m, int64_t n, int64_t k, const void *a, int64
   return bad;
 }
 
-int matmul_raw(Rt *rt, DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
-               bool ta, const void *b, int64_t ldb, bool tb, void *c, int64_t ldc) {
-  Size s = {m, n, k, d};
-  Operand A = {a, lda, ta}, B = {b, ldb, tb};
-  blas_ready();
-  int64_t blocks = (m + ROW_BLOCK - 1) / ROW_BLOCK;
+static RtStatus overflowed(Rt *rt) {
+  return rt_fail(rt, RT_ERROR, "integer overflow in `@`: the result does not fit in 64 bits");
+}
+
+static int threads_for(const Rt *rt, double work) { return work < PARALLEL_WORK ? 1 : rt->threads; }
+
+typedef struct { Size s; Operand A, B; char *c; int64_t ldc; } RowBlocks;
+
+static int row_blocks(void *job, int64_t first, int64_t end, int lane) {
+  const RowBlocks *r = job;
   int bad = 0;
-  if (blocks < 2 || rt->threads < 2 || (double)m * (double)n * (double)k < PARALLEL_WORK) {
-    for (int64_t i = 0; i < blocks; i++) bad |= row_block(s, A, B, c, ldc, i * ROW_BLOCK);
-    return bad;
-  }
-#pragma omp parallel for num_threads(rt->threads) reduction(| : bad) schedule(static)
-  for (int64_t i = 0; i < blocks; i++) bad |= row_block(s, A, B, c, ldc, i * ROW_BLOCK);
+  for (int64_t i = first; i < end; i++)
+    bad |= row_block(r->s, r->A, r->B, r->c, r->ldc, i * ROW_BLOCK);
   return bad;
+}
+
+RtStatus matmul_raw(Rt *rt, DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+                    bool ta, const void *b, int64_t ldb, bool tb, void *c, int64_t ldc) {
+  RowBlocks job = {{m, n, k, d}, {a, lda, ta}, {b, ldb, tb}, c, ldc};
+  RT_TRY(open_for(rt, job.s));
+  int threads = threads_for(rt, (double)m * (double)n * (double)k);
+  int bad = parallel_for(threads, (m + ROW_BLOCK - 1) / ROW_BLOCK, 1, row_blocks, &job);
+  return bad ? overflowed(rt) : RT_OK;
 }
 
 /* ---- tensors ---------------------------------------------------------------------------- */
@@ -240,8 +250,14 @@ static int batch_task(const Batch *b, int64_t t) {
                    t % b->blocks * ROW_BLOCK);
 }
 
+static int batch_tasks(void *job, int64_t first, int64_t end, int lane) {
+  int bad = 0;
+  for (int64_t t = first; t < end; t++) bad |= batch_task(job, t);
+  return bad;
+}
+
 /* All products of the batch, in parallel over (product, row block). */
-static int run_batch(Rt *rt, Size s, Tensor *x, Operand A, Tensor *y, Operand B, int batch,
+static RtStatus run_batch(Rt *rt, Size s, Tensor *x, Operand A, Tensor *y, Operand B, int batch,
                      const int64_t *shape, char *c) {
   Batch job = {.s = s, .A = A, .B = B, .batch = batch, .shape = shape, .c = c};
   int64_t total = 1;
@@ -252,15 +268,11 @@ static int run_batch(Rt *rt, Size s, Tensor *x, Operand A, Tensor *y, Operand B,
   for (int i = 0; i < batch; i++) total *= shape[i];
   job.blocks = (s.m + ROW_BLOCK - 1) / ROW_BLOCK;
   int64_t tasks = total * job.blocks;
-  double work = (double)total * (double)s.m * (double)s.n * (double)s.k;
-  int bad = 0;
-  if (rt->threads < 2 || tasks < 2 || work < PARALLEL_WORK) {
-    for (int64_t t = 0; t < tasks; t++) bad |= batch_task(&job, t);
-    return bad;
-  }
-#pragma omp parallel for num_threads(rt->threads) reduction(| : bad) schedule(static)
-  for (int64_t t = 0; t < tasks; t++) bad |= batch_task(&job, t);
-  return bad;
+  double each = (double)s.m * (double)s.n * (double)s.k, work = (double)total * each;
+  int64_t grain = (int64_t)(PARALLEL_WORK / 4 / (each < 1 ? 1 : each)) + 1;
+  RT_TRY(open_for(rt, s));
+  return parallel_for(threads_for(rt, work), tasks, grain, batch_tasks, &job) ? overflowed(rt)
+                                                                             : RT_OK;
 }
 
 static Tensor *multiply(Rt *rt, Tensor *a, Tensor *b, Tensor *x, Operand A, bool tx, Tensor *y,
@@ -281,14 +293,12 @@ static Tensor *multiply(Rt *rt, Tensor *a, Tensor *b, Tensor *x, Operand A, bool
     memset(out->data, 0, (size_t)out->size * dtype_size[s.d]);
     return out;
   }
-  blas_ready();
   bool tall = y->rank == 2 && x->rank > 2 && x->contiguous && !A.t && x->size / s.k < INT32_MAX;
   /* many products with one right side are one tall product */
-  int bad = tall ? matmul_raw(rt, s.d, x->size / s.k, s.n, s.k, A.p, s.k, false, B.p, B.ld, B.t,
-                              out->data, s.n)
-                 : run_batch(rt, s, x, A, y, B, batch, shape, out->data);
+  RtStatus bad = tall ? matmul_raw(rt, s.d, x->size / s.k, s.n, s.k, A.p, s.k, false, B.p, B.ld,
+                                   B.t, out->data, s.n)
+                      : run_batch(rt, s, x, A, y, B, batch, shape, out->data);
   if (!bad) return out;
-  rt_fail(rt, RT_ERROR, "integer overflow in `@`: the result does not fit in 64 bits");
   tensor_unref(rt, out);
   return NULL;
 }
@@ -300,9 +310,7 @@ static Tensor *small_product(Rt *rt, Tensor *a, bool ta, Tensor *b, bool tb) {
       !a->contiguous || !b->contiguous)
     return NULL;
   Size s = {a->shape[ta], b->shape[!tb], a->shape[!ta], (DType)a->dtype};
-  if (b->shape[tb] != s.k || s.m > SMALL_WORK || s.n > SMALL_WORK || s.k > SMALL_WORK || s.k < 1 ||
-      s.m * s.n * s.k > SMALL_WORK)
-    return NULL;
+  if (b->shape[tb] != s.k || s.k < 1 || !is_small(s)) return NULL;
   Tensor *out = tensor_new(rt, s.d, 2, (int64_t[]){s.m, s.n});
   Operand A = {a->data, a->shape[1], ta}, B = {b->data, b->shape[1], tb};
   if (out) product(s, A, B, out->data, s.n);

@@ -5,15 +5,13 @@
 
 /* C (m, n), rows ldc apart, = op(A) op(B), row-major; a transposed operand is
  * stored (k, m) or (n, k).  Dims below 2^31, k >= 1.  Parallel over fixed
- * blocks of rows.  Nonzero: an i64 product overflowed.                        */
-int matmul_raw(Rt *rt, DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
-               bool ta, const void *b, int64_t ldb, bool tb, void *c, int64_t ldc);
+ * blocks of rows.  An i64 product that overflows is an error.                 */
+RtStatus matmul_raw(Rt *rt, DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+                    bool ta, const void *b, int64_t ldb, bool tb, void *c, int64_t ldc);
 
-/* The same product on this thread alone: for use inside parallel regions. */
+/* The same product on this thread alone, for use inside parallel loops; after
+ * blas_open() (runtime/tensor/blas.h).  Nonzero: an i64 product overflowed.   */
 int matmul_serial(DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, bool ta,
                   const void *b, int64_t ldb, bool tb, void *c, int64_t ldc);
-
-/* Call once before using cblas or LAPACKE directly: sets one BLAS thread. */
-void blas_ready(void);
 
 #endif

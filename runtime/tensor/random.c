@@ -13,9 +13,12 @@
 
 #include <Random123/philox.h>
 
+#include "runtime/base/parallel.h"
 #include "runtime/tensor/random.h"
 
 #define BLOCK 1024 /* elements filled together; no result depends on it     */
+#define RANDOM_GRAIN 8192     /* elements a thread takes at a time             */
+#define RANDOM_PARALLEL 65536 /* elements from which a parallel loop pays      */
 
 /* ---- keys and streams ------------------------------------------------------ */
 
@@ -190,6 +193,36 @@ static FillFn fill_best(void) {
   return fill_plain;
 }
 
+typedef struct {
+  FillFn fill;
+  RngCall call;
+  bool normal, single;
+  int64_t total;   /* real numbers */
+  double scale;
+  char *data;
+} FillJob;
+
+static int fill_blocks(void *job, int64_t first, int64_t end, int lane) {
+  const FillJob *f = job;
+  for (int64_t b = first; b < end; b++) {
+    double x[BLOCK];
+    int64_t lo = b * BLOCK;
+    int n = (int)(f->total - lo < BLOCK ? f->total - lo : BLOCK);
+    f->fill(f->normal, f->call, (uint64_t)lo, n, x);
+    for (int i = 0; i < n; i++) x[i] *= f->scale;
+    if (!f->single) {
+      memcpy(f->data + lo * 8, x, (size_t)n * 8);
+      continue;
+    }
+    float *o = (float *)(void *)f->data + lo;
+    for (int i = 0; i < n; i++) {
+      o[i] = (float)x[i];
+      if (!f->normal && o[i] >= 1) o[i] = 0x1.fffffep-1f; /* [0, 1) survives rounding */
+    }
+  }
+  return 0;
+}
+
 /* Complex normals have independent parts of variance 1/2: elements 2e, 2e+1. */
 static Tensor *filled(Rt *rt, RngCall c, bool normal, DType dt, int rank, const int64_t *shape) {
   if (dt == DT_BOOL || dt == DT_I64) {
@@ -199,29 +232,11 @@ static Tensor *filled(Rt *rt, RngCall c, bool normal, DType dt, int rank, const 
   }
   Tensor *out = tensor_new(rt, dt, rank, shape);
   if (!out || out->size == 0) return out;
-  FillFn fill = fill_best();
   bool pairs = dtype_complex(dt), single = dt == DT_F32 || dt == DT_C64;
-  int64_t total = out->size * (pairs ? 2 : 1), blocks = (total + BLOCK - 1) / BLOCK;
-  double scale = pairs && normal ? 0.70710678118654752440 : 1;
-  char *data = out->data;
-#pragma omp parallel for schedule(static)                                                          \
-    num_threads(rt->threads) if (total > 65536 && rt->threads > 1)
-  for (int64_t b = 0; b < blocks; b++) {
-    double x[BLOCK];
-    int64_t lo = b * BLOCK;
-    int n = (int)(total - lo < BLOCK ? total - lo : BLOCK);
-    fill(normal, c, (uint64_t)lo, n, x);
-    for (int i = 0; i < n; i++) x[i] *= scale;
-    if (!single) {
-      memcpy(data + lo * 8, x, (size_t)n * 8);
-      continue;
-    }
-    float *f = (float *)(void *)data + lo;
-    for (int i = 0; i < n; i++) {
-      f[i] = (float)x[i];
-      if (!normal && f[i] >= 1) f[i] = 0x1.fffffep-1f; /* [0, 1) survives rounding */
-    }
-  }
+  FillJob job = {fill_best(), c, normal, single, out->size * (pairs ? 2 : 1),
+                 pairs && normal ? 0.70710678118654752440 : 1, out->data};
+  parallel_for(job.total < RANDOM_PARALLEL ? 1 : rt->threads, (job.total + BLOCK - 1) / BLOCK,
+               RANDOM_GRAIN / BLOCK, fill_blocks, &job);
   return out;
 }
 
@@ -251,6 +266,15 @@ static uint64_t bounded(RngCall c, uint64_t e, uint64_t range) {
   }
 }
 
+typedef struct { RngCall call; int64_t lo; uint64_t range; int64_t *o; } IntJob;
+
+static int draw_ints(void *job, int64_t first, int64_t end, int lane) {
+  const IntJob *j = job;
+  for (int64_t i = first; i < end; i++)
+    j->o[i] = (int64_t)((uint64_t)j->lo + bounded(j->call, (uint64_t)i, j->range));
+  return 0;
+}
+
 Tensor *tensor_randint(Rt *rt, RngCall c, int64_t lo, int64_t hi, int rank, const int64_t *shape) {
   if (lo >= hi) {
     rt_fail(rt, RT_ERROR, "randint: nothing lies in [%lld, %lld)", (long long)lo, (long long)hi);
@@ -259,10 +283,9 @@ Tensor *tensor_randint(Rt *rt, RngCall c, int64_t lo, int64_t hi, int rank, cons
   }
   Tensor *out = tensor_new(rt, DT_I64, rank, shape);
   if (!out) return NULL;
-  uint64_t range = (uint64_t)hi - (uint64_t)lo;
-  int64_t *o = (int64_t *)(void *)out->data, n = out->size;
-#pragma omp parallel for schedule(static) num_threads(rt->threads) if (n > 65536 && rt->threads > 1)
-  for (int64_t i = 0; i < n; i++) o[i] = (int64_t)((uint64_t)lo + bounded(c, (uint64_t)i, range));
+  IntJob job = {c, lo, (uint64_t)hi - (uint64_t)lo, (int64_t *)(void *)out->data};
+  parallel_for(out->size < RANDOM_PARALLEL ? 1 : rt->threads, out->size, RANDOM_GRAIN, draw_ints,
+               &job);
   return out;
 }
 

@@ -4,6 +4,7 @@
  * contiguous run (reducing the last axes), or whole rows are combined
  * (reducing the first ones), or the tensor is copied once to get there.
  */
+#include "runtime/base/parallel.h"
 #include "runtime/tensor/reduce.h"
 #include "runtime/tensor/elementwise.h"
 
@@ -32,20 +33,29 @@ static DType reduce_result(RedOp op, DType d) {
 
 /* ---- contiguous runs -------------------------------------------------------------------- */
 
+typedef struct { RedOp op; DType d; int64_t n; const char *x; double *part; } LongSum;
+
+static int sum_pieces(void *job, int64_t first, int64_t end, int lane) {
+  const LongSum *s = job;
+  const Kernels *k = kernels();
+  bool squares = s->op == RED_SUMSQ;
+  for (int64_t i = first; i < end; i++) {
+    int64_t at = i * SUM_PIECE, m = s->n - at < SUM_PIECE ? s->n - at : SUM_PIECE;
+    const double *xd = (const double *)s->x + at;
+    const float *xf = (const float *)s->x + at;
+    if (s->d == DT_F64) s->part[i] = squares ? k->sumsq_f64(m, xd) : k->sum_f64(m, xd);
+    else s->part[i] = squares ? k->sumsq_f32(m, xf) : k->sum_f32(m, xf);
+  }
+  return 0;
+}
+
 /* One long float sum: pieces in parallel, added in order as total_ does. */
 static int long_sum(Rt *rt, RedOp op, DType d, int64_t n, const char *x, void *o) {
   int64_t pieces = (n + SUM_PIECE - 1) / SUM_PIECE;
   double *part = rt_alloc(rt, (size_t)pieces * sizeof *part);
   if (!part) return -1;
-  const Kernels *k = kernels();
-#pragma omp parallel for num_threads(rt->threads) schedule(static)
-  for (int64_t i = 0; i < pieces; i++) {
-    int64_t at = i * SUM_PIECE, m = n - at < SUM_PIECE ? n - at : SUM_PIECE;
-    const double *xd = (const double *)x + at;
-    const float *xf = (const float *)x + at;
-    if (d == DT_F64) part[i] = op == RED_SUMSQ ? k->sumsq_f64(m, xd) : k->sum_f64(m, xd);
-    else part[i] = op == RED_SUMSQ ? k->sumsq_f32(m, xf) : k->sum_f32(m, xf);
-  }
+  LongSum job = {op, d, n, x, part};
+  parallel_for(rt->threads, pieces, KERNEL_BLOCK / SUM_PIECE + 1, sum_pieces, &job);
   double s = 0;
   for (int64_t i = 0; i < pieces; i++) s += part[i];
   rt_free(rt, part, (size_t)pieces * sizeof *part);
@@ -55,27 +65,29 @@ static int long_sum(Rt *rt, RedOp op, DType d, int64_t n, const char *x, void *o
   return 0;
 }
 
+typedef struct { ReduceRun run; int64_t n; const char *x; char *o; size_t step, out; } Runs;
+
+static int reduce_each(void *job, int64_t first, int64_t end, int lane) {
+  const Runs *r = job;
+  int bad = 0;
+  for (int64_t i = first; i < end; i++)
+    bad |= r->run(r->n, r->x + (size_t)i * r->step, r->o + (size_t)i * r->out);
+  return bad;
+}
+
 static int reduce_last(Rt *rt, RedOp op, DType d, int64_t outer, int64_t n, const char *x,
                        char *o, size_t out_size) {
   ReduceRun run = reduce_runs[op][d];
   size_t step = (size_t)n * dtype_size[d];
   bool sums = op == RED_SUM || op == RED_MEAN || op == RED_SUMSQ;
-  if (rt->threads < 2 || outer * n < KERNEL_PARALLEL) {
-    int bad = 0;
-    for (int64_t i = 0; i < outer; i++)
-      bad |= run(n, x + (size_t)i * step, o + (size_t)i * out_size);
-    return bad;
-  }
+  Runs job = {run, n, x, o, step, out_size};
+  if (rt->threads < 2 || outer * n < KERNEL_PARALLEL) return reduce_each(&job, 0, outer, 0);
   if (outer < rt->threads && sums && dtype_float(d) && n > SUM_PIECE) {
     for (int64_t i = 0; i < outer; i++)
       if (long_sum(rt, op, d, n, x + (size_t)i * step, o + (size_t)i * out_size)) return -1;
     return 0;
   }
-  int bad = 0;
-#pragma omp parallel for num_threads(rt->threads) reduction(| : bad) schedule(static)
-  for (int64_t i = 0; i < outer; i++)
-    bad |= run(n, x + (size_t)i * step, o + (size_t)i * out_size);
-  return bad;
+  return parallel_for(rt->threads, outer, KERNEL_BLOCK / n + 1, reduce_each, &job);
 }
 
 /* ---- rows --------------------------------------------------------------------------------- */
@@ -157,18 +169,19 @@ static int row_task(const RowJob *job, int64_t t) {
   return one_chunk(job->op, job->d, r, m, o);
 }
 
+static int row_tasks(void *job, int64_t first, int64_t end, int lane) {
+  int bad = 0;
+  for (int64_t t = first; t < end; t++) bad |= row_task(job, t);
+  return bad;
+}
+
 static int reduce_rows(Rt *rt, RedOp op, DType d, const Loop *keep, Rows rows, char *o) {
   int64_t runs = loop_runs(keep), n = loop_inner(keep);
   RowJob job = {op, d, keep, rows, (n + COLUMNS - 1) / COLUMNS, o};
   int64_t tasks = runs * job.chunks;
-  int bad = 0;
-  if (rt->threads < 2 || tasks < 2 || runs * n * rows.rows < KERNEL_PARALLEL) {
-    for (int64_t t = 0; t < tasks; t++) bad |= row_task(&job, t);
-    return bad;
-  }
-#pragma omp parallel for num_threads(rt->threads) reduction(| : bad) schedule(static)
-  for (int64_t t = 0; t < tasks; t++) bad |= row_task(&job, t);
-  return bad;
+  int64_t work = runs * n * rows.rows;
+  int64_t grain = tasks ? KERNEL_BLOCK / (work / tasks + 1) + 1 : 1;
+  return parallel_for(work < KERNEL_PARALLEL ? 1 : rt->threads, tasks, grain, row_tasks, &job);
 }
 
 /* ---- putting it together --------------------------------------------------------------------- */

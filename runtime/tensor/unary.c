@@ -1,4 +1,5 @@
 /* unary.c: functions of one tensor, clip and where. */
+#include "runtime/base/parallel.h"
 #include "runtime/tensor/elementwise.h"
 
 #include <math.h>
@@ -36,17 +37,24 @@ static DType unary_result(UnOp op, DType d) {
   return d;
 }
 
-static int run_unary(Rt *rt, UnRun run, int64_t n, const char *x, char *o, size_t in, size_t out) {
-  if (n < KERNEL_PARALLEL / 4 || rt->threads < 2) return run(n, x, o);
-  const int64_t block = KERNEL_BLOCK / 4;
-  int64_t blocks = (n + block - 1) / block;
+typedef struct { UnRun run; int64_t n; const char *x; char *o; size_t in, out; } UnJob;
+
+enum { UNARY_BLOCK = KERNEL_BLOCK / 4 };
+
+static int unary_blocks(void *job, int64_t first, int64_t end, int lane) {
+  const UnJob *j = job;
   int bad = 0;
-#pragma omp parallel for num_threads(rt->threads) reduction(| : bad) schedule(static)
-  for (int64_t k = 0; k < blocks; k++) {
-    int64_t at = k * block, m = n - at < block ? n - at : block;
-    bad |= run(m, x + (size_t)at * in, o + (size_t)at * out);
+  for (int64_t k = first; k < end; k++) {
+    int64_t at = k * UNARY_BLOCK, m = j->n - at < UNARY_BLOCK ? j->n - at : UNARY_BLOCK;
+    bad |= j->run(m, j->x + (size_t)at * j->in, j->o + (size_t)at * j->out);
   }
   return bad;
+}
+
+static int run_unary(Rt *rt, UnRun run, int64_t n, const char *x, char *o, size_t in, size_t out) {
+  if (n < KERNEL_PARALLEL / 4 || rt->threads < 2) return run(n, x, o);
+  UnJob job = {run, n, x, o, in, out};
+  return parallel_for(rt->threads, (n + UNARY_BLOCK - 1) / UNARY_BLOCK, 2, unary_blocks, &job);
 }
 
 Tensor *tensor_unary(Rt *rt, UnOp op, Tensor *a, unsigned reuse) {

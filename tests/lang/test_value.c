@@ -99,7 +99,8 @@ static void test_equality(void **state) {
   assert_false(value_equal(h->vm, one, NIL_VALUE));
   assert_false(value_equal(h->vm, value_int(INT64_MAX), value_int(INT64_MAX - 1)));
   value_unref(h->vm, z);
-  List *a = list_new(h->vm, false, 0), *b = list_new(h->vm, false, 0), *t = list_new(h->vm, true, 0);
+  List *a = list_new(h->vm, false, 0), *b = list_new(h->vm, false, 0),
+       *t = list_new(h->vm, true, 0);
   List *all[3] = {a, b, t};
   for (int k = 0; k < 3; k++) {
     list_push(h->vm, all[k], value_int(1));

@@ -15,7 +15,9 @@
 
 typedef struct { Rt *rt; Vm *vm; Diags diags; Buf out; } Host;
 
-static void write_out(void *user, const char *text, size_t n) { buf_bytes(&((Host *)user)->out, text, n); }
+static void write_out(void *user, const char *text, size_t n) {
+  buf_bytes(&((Host *)user)->out, text, n);
+}
 
 static int open_host(void **state) {
   Host *h = calloc(1, sizeof *h);
@@ -80,12 +82,13 @@ static void flat(Host *h, const char *setup, const char *statement) {
   for (int k = 0; k < 2; k++) {
     allocs = h->rt->allocs;
     copies = h->rt->buffer_copies;
-    snprintf(text, sizeof text, "fn work%d() {\n  %s\n  for i in 0..%d { %s }\n}\nwork%d()", k, setup, rounds[k],
-             statement, k);
+    snprintf(text, sizeof text, "fn work%d() {\n  %s\n  for i in 0..%d { %s }\n}\nwork%d()", k,
+             setup, rounds[k], statement, k);
     good(h, text);
   }
   if (h->rt->allocs - allocs > 60 || h->rt->buffer_copies != copies)
-    fail_msg("%s: %llu blocks, %llu copies", statement, (unsigned long long)(h->rt->allocs - allocs),
+    fail_msg("%s: %llu blocks, %llu copies", statement,
+             (unsigned long long)(h->rt->allocs - allocs),
              (unsigned long long)(h->rt->buffer_copies - copies));
 }
 
@@ -118,7 +121,8 @@ static void test_in_place_at_the_top(void **state) {
 static void test_sharing_copies_once(void **state) {
   Host *h = *state;
   uint64_t copies = h->rt->buffer_copies;
-  good(h, "fn f() { var x = zeros(10); let y = x; for i in 0..10 { x[i] = 1.0 }; sum(x) - sum(y) }\nprint(f())");
+  good(h, "fn f() { var x = zeros(10); let y = x; for i in 0..10 { x[i] = 1.0 }; sum(x) - sum(y) "
+          "}\nprint(f())");
   assert_int_equal(h->rt->buffer_copies, copies + 1);
   assert_string_equal(h->out.data, "10.0\n");
 }
@@ -130,7 +134,8 @@ static void test_limits(void **state) {
   h->rt->step_limit = h->rt->steps + 100000;
   expect_failure(h, "while true { }", RT_LIMIT, "steps");
   h->rt->step_limit = h->rt->steps + 100000;
-  expect_failure(h, "fn f(n) = f(n)\ntry { f(1) } catch e { print(\"caught\") }\nwhile true { }", RT_LIMIT, "steps");
+  expect_failure(h, "fn f(n) = f(n)\ntry { f(1) } catch e { print(\"caught\") }\nwhile true { }",
+                 RT_LIMIT, "steps");
   h->rt->step_limit = h->rt->steps + 5000;
   expect_failure(h, "try { while true { } } catch e { print(\"caught\") }", RT_LIMIT, "steps");
   assert_int_equal(h->out.len, 0);
@@ -175,23 +180,26 @@ static void test_random_scopes(void **state) {
   Host *h = *state;
   good(h, "fn draw() = rand(1)[0]\nfn two() = (draw(), draw())\n"
           "var a = (0.0, 0.0)\nvar b = 0.0\nvar c = 0.0\n"
-          "with seed(3) { a = two() }\nwith seed(3) { b = draw(); with seed(9) { draw() }; c = draw() }\n"
+          "with seed(3) { a = two() }\nwith seed(3) { b = draw(); with seed(9) { draw() }; c = "
+          "draw() }\n"
           "print(a[0] == b, a[1] == c, a[0] == a[1])");
   assert_string_equal(h->out.data, "true true false\n");
   RtScope *scope = h->rt->scope;
   expect_failure(h, "with seed(1) { with seed(2) { error(\"x\") } }", RT_ERROR, "x");
   assert_ptr_equal(h->rt->scope, scope);
   good(h, "fn f() { for i in 0..3 { with seed(i) { if i == 1 { return i } } } }\nf()\n"
-          "for i in 0..3 { with seed(i) { continue } }\ntry { with seed(4) { error(\"x\") } } catch e { }");
+          "for i in 0..3 { with seed(i) { continue } }\ntry { with seed(4) { error(\"x\") } } "
+          "catch e { }");
   assert_ptr_equal(h->rt->scope, scope);
 }
 
-/* ---- calls from C ------------------------------------------------------------------------------ */
+/* ---- calls from C -------------------------------------------------------- */
 
 static int add_bound(Vm *vm, Value *args, int n, Value *out) {
   assert_int_equal(n, 4);
   assert_true(value_is(args[2], OBJ_TUPLE) && value_is(args[3], OBJ_RECORD));
-  *out = value_int(args[0].i * 1000 + args[1].i * 100 + AS_LIST(args[2])->n * 10 + AS_RECORD(args[3])->n);
+  *out = value_int(args[0].i * 1000 + args[1].i * 100 + AS_LIST(args[2])->n * 10 +
+                   AS_RECORD(args[3])->n);
   return 0;
 }
 
@@ -219,7 +227,8 @@ static void test_natives(void **state) {
   assert_int_equal(int_of(h, "add_bound(b = 7, a = 1)"), 1700);
   expect_failure(h, "add_bound()", RT_ERROR, "add_bound");
   assert_int_equal(int_of(h, "call_twice(x => x * x, 3)"), 81);
-  assert_int_equal(int_of(h, "fn deep(x) = if x > 40 { x } else { call_twice(deep, x + 1) }\ndeep(30)"), 41);
+  assert_int_equal(
+      int_of(h, "fn deep(x) = if x > 40 { x } else { call_twice(deep, x + 1) }\ndeep(30)"), 41);
 }
 
 static void test_calls_of_closures(void **state) {
@@ -240,7 +249,7 @@ static void test_calls_of_closures(void **state) {
   assert_true(callable_has_param(f, "b") && !callable_has_param(f, "c"));
 }
 
-/* ---- sessions, names ---------------------------------------------------------------------------------- */
+/* ---- sessions, names ----------------------------------------------------- */
 
 static void test_session(void **state) {
   Host *h = *state;
@@ -282,7 +291,8 @@ static void hex_of(Host *h, const char *name, char hex[65]) {
 static void test_hash(void **state) {
   Host *h = *state;
   char a[65], b[65], c[65];
-  good(h, "fn inner(x) = x + 1\nfn f(x) = inner(x)   # comment\nlet r = {a: 1, b: [1.0, 2.0]}\nlet s = {a: 1, b: [1.0, 2.0]}");
+  good(h, "fn inner(x) = x + 1\nfn f(x) = inner(x)   # comment\nlet r = {a: 1, b: [1.0, 2.0]}\nlet "
+          "s = {a: 1, b: [1.0, 2.0]}");
   hex_of(h, "f", a);
   hex_of(h, "r", b);
   hex_of(h, "s", c);
@@ -293,9 +303,15 @@ static void test_hash(void **state) {
   good(h, "fn inner(x) = x + 2");                      /* code that f calls */
   hex_of(h, "f", b);
   assert_string_not_equal(a, b);
+  Buf net = {0};                                       /* 2^40 paths, 40 functions */
+  buf_text(&net, "fn n0(x) = x\n");
+  for (int k = 1; k <= 40; k++) buf_format(&net, "fn n%d(x) = n%d(x) + n%d(x)\n", k, k - 1, k - 1);
+  good(h, net.data);
+  buf_free(&net);
+  hex_of(h, "n40", c);
 }
 
-/* ---- trees -------------------------------------------------------------------------------------------- */
+/* ---- trees --------------------------------------------------------------- */
 
 static int list_path(Vm *vm, const char *path, Value *leaf, void *user) {
   buf_format(user, "%s ", path);
@@ -313,8 +329,10 @@ static void test_trees(void **state) {
   value_unref(h->vm, v);
   good(h, "fn rec(w, x) = {w: w, k: 3, b: (x, \"t\")}\nlet a = rec([1.0, 2.0], 0.5)\n"
           "let b = rec([10.0, 20.0], 1.0)\nprint(a + b)\nprint(2 * a)\nprint(a)");
-  assert_string_equal(h->out.data, "{w: [11.0, 22.0], k: 3, b: (1.5, \"t\")}\n{w: [2.0, 4.0], k: 3, b: (1.0, \"t\")}\n"
-                                   "{w: [1.0, 2.0], k: 3, b: (0.5, \"t\")}\n");
+  assert_string_equal(
+      h->out.data,
+      "{w: [11.0, 22.0], k: 3, b: (1.5, \"t\")}\n{w: [2.0, 4.0], k: 3, b: (1.0, \"t\")}\n"
+      "{w: [1.0, 2.0], k: 3, b: (0.5, \"t\")}\n");
   good(h, "fn one(w) = {w: w}\nfn two(w, v) = {w: w, v: v}");
   expect_failure(h, "one([1.0]) + one([1.0, 2.0])", RT_ERROR, "structure");
   expect_failure(h, "one([1.0]) + two([1.0], 2.0)", RT_ERROR, "structure");

@@ -497,7 +497,7 @@ static void same_bits_on_any_thread_count(void **state) {
   Rt *rt = *state;
   int before = rt->threads;
   for (int v = 0; v < N_VARIANT; v += 3) {
-    Case c = CASE(1, 2, 1, 150, 200, 8, 5, 0, v, is_log(v) ? SUM_EPS : L2, CAUSAL);
+    Case c = CASE(1, 2, 1, 310, 420, 8, 5, 0, v, is_log(v) ? SUM_EPS : L2, CAUSAL);
     fill(&c, 5);
     AttnSpec *s = build(rt, &c);
     int64_t n = (int64_t)c.B * c.Hq * c.nq * c.e;

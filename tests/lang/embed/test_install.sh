@@ -45,7 +45,7 @@ W
 else no "example host builds"; cat host.log; fi
 
 # The static library, without the shared one.
-if gcc -std=c11 -I"$root/include" host.c -o host-static "$root/lib/libqa.a" -fopenmp -lopenblas -lz -lsqlite3 \
+if gcc -std=c11 -I"$root/include" host.c -o host-static "$root/lib/libqa.a" -lz -lsqlite3 \
   -lcjson -lm -ldl -pthread 2>static.log && ./host-static >/dev/null; then ok "static host"
 else no "static host"; cat static.log; fi
 

@@ -1,4 +1,4 @@
-/* test_two_contexts.c: two contexts in two threads share nothing: meant for
+/* test_threads_contexts.c: two contexts in two threads share nothing: meant for
  * the thread sanitizer, and checks that both get the numbers one alone gets.
  */
 #include <setjmp.h>
@@ -29,7 +29,8 @@ static void *work(void *data) {
   Result *r = data;
   Rt *rt = rt_open();
   if (!rt) { r->failed = true; return NULL; }
-  int64_t sx[] = {600, 20}, sw[] = {20, 30};
+  rt->threads = 2; /* the sizes are large enough for parallel loops */
+  int64_t sx[] = {4000, 40}, sw[] = {40, 50};
   Tensor *x = tensor_randn(rt, rng_seeded(1), DT_F64, 2, sx);
   Tensor *W = tensor_randn(rt, rng_seeded(2), DT_F64, 2, sw);
   for (int i = 0; i < 20 && x && W; i++) {
