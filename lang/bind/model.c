@@ -80,7 +80,7 @@ static int model_make(Vm *vm, Value *args, int n, Value *out) {
   args[1] = NIL_VALUE;
   *out = value_obj(m);
   Tensor *flat;
-  if (leaves_pack(vm, out, &flat)) {
+  if (leaves_pack(vm, out, DT_F32, &flat)) {
     value_unref(vm, *out);
     return 1;
   }
@@ -152,7 +152,7 @@ static Tensor *params_traced(Vm *vm, const Leaves *l) {
 
 static int bind_params(Vm *vm, Value *args, int n, Value *out) {
   Leaves l;
-  if (leaves_list(vm, &args[0], &l)) return 1;
+  if (leaves_list(vm, &args[0], DT_F64, &l)) return 1;
   if (!l.n) {
     leaves_free(vm, &l);
     return vm_error(vm, "params: %s %s without float leaves", VALUE_A(args[0]));
@@ -189,7 +189,7 @@ static int bind_with_params(Vm *vm, Value *args, int n, Value *out) {
   if (arg_tensor(vm, args[1], "values", &given)) return 1;
   *out = args[0];
   args[0] = NIL_VALUE;
-  int failed = leaves_pack(vm, out, &flat) || set_flat(vm, flat, given);
+  int failed = leaves_pack(vm, out, DT_F64, &flat) || set_flat(vm, flat, given);
   tensor_unref(rt, flat);
   tensor_unref(rt, given);
   if (failed) value_unref(vm, *out);

@@ -29,7 +29,7 @@ typedef struct Hidden {
 
 typedef struct {
   Source *source;
-  const Node *fields; /* items: nodes whose `name` is a field */
+  const Node *fields; /* items: nodes whose `name` is a field or a method */
   Hidden *hidden;     /* innermost first */
 } Rewrite;
 
@@ -217,6 +217,16 @@ static Node *method_lambda(Lower *lo, Node *fn, const Node *fields) {
   return lambda;
 }
 
+/* What methods see as plain names: fields and each other. */
+static Node *member_names(Source *s, Node *body) {
+  Node *members = node_new(s, N_TUPLE, body);
+  for (uint32_t i = 0; members && i < body->n; i++) {
+    Node *st = body->items[i];
+    if (st->kind == N_LEAF || st->kind == N_EQUATION || st->kind == N_FN) node_push(s, members, st);
+  }
+  return members;
+}
+
 static Node *model_fields(Source *s, Node *body) {
   Node *fields = node_new(s, N_RECORD, body);
   for (uint32_t i = 0; fields && i < body->n; i++) {
@@ -277,12 +287,12 @@ static Node *with_option(Source *s, const Node *decl, const char *name, bool dty
 Node *lower_model(Lower *lo, Node *decl) {
   Source *s = lo->source;
   Node *body = decl->b;
-  Node *fields = model_fields(s, body);
+  Node *fields = model_fields(s, body), *members = member_names(s, body);
   Node *leaves = node_new(s, N_TUPLE, decl);
   Node *methods = node_new(s, N_RECORD, decl);
   Node *block = node_new(s, N_BLOCK, decl);
   Node *make = node_new(s, N_LAMBDA, decl);
-  if (!fields || !leaves || !methods || !block || !make) return NULL;
+  if (!fields || !members || !leaves || !methods || !block || !make) return NULL;
 
   for (uint32_t i = 0; i < body->n; i++) {
     Node *st = body->items[i];
@@ -293,7 +303,7 @@ Node *lower_model(Lower *lo, Node *decl) {
       break;
     case N_EQUATION: node_push(s, block, let_node(s, st->name, st->a, st)); break;
     case N_FN:
-      node_push(s, methods, pair_node(s, st->name, method_lambda(lo, st, fields), st));
+      node_push(s, methods, pair_node(s, st->name, method_lambda(lo, st, members), st));
       break;
     default: node_push(s, block, st);
     }

@@ -583,8 +583,7 @@ static void expr_kind(Fn *f, Node *n, uint32_t dst) {
   case N_ERROR: break;
   default:
     if (is_statement(n)) {
-      stmt(f, n);
-      emit(f, I_NIL, 0, dst, 0, 0);
+      stmt_value(f, n, dst, false);
     } else {
       compile_error(f, n->span, "%s cannot stand here", node_kind_name(n->kind));
     }

@@ -430,7 +430,7 @@ void block_stmts(Fn *f, Node *block) {
 }
 
 /* The value of a block is that of its last statement, nil if that has none. */
-static void last_value(Fn *f, Node *n, uint32_t dst, bool top) {
+void stmt_value(Fn *f, Node *n, uint32_t dst, bool top) {
   if (n->kind == N_WITH) {
     with_value(f, n, dst);
   } else if (is_statement(n)) {
@@ -447,7 +447,7 @@ void block_value(Fn *f, Node *block, uint32_t dst) {
   if (block->n == 0) emit(f, I_NIL, 0, dst, 0, 0);
   for (uint32_t k = 0; k < block->n; k++) {
     if (k + 1 < block->n) stmt(f, block->items[k]);
-    else last_value(f, block->items[k], dst, false);
+    else stmt_value(f, block->items[k], dst, false);
   }
   f->free = keep;
   f->n_locals = locals;
@@ -495,7 +495,7 @@ void module_body(Fn *f, Node *root, uint32_t dst) {
   }
   for (uint32_t k = 0; k < root->n; k++) {
     if (k + 1 < root->n) stmt_at(f, root->items[k], true);
-    else last_value(f, root->items[k], dst, true);
+    else stmt_value(f, root->items[k], dst, true);
   }
   if (c->keep || !c->main_file) store_session_vars(f);
 }
