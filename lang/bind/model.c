@@ -80,7 +80,7 @@ static int model_make(Vm *vm, Value *args, int n, Value *out) {
   args[1] = NIL_VALUE;
   *out = value_obj(m);
   Tensor *flat;
-  if (leaves_pack(vm, out, DT_F32, &flat)) {
+  if (leaves_pack(vm, out, leaf_dtype(vm), &flat)) {
     value_unref(vm, *out);
     return 1;
   }
@@ -123,7 +123,7 @@ static int model_construct(Vm *vm, Value *args, int n, Value *out) {
   if (failed) return 1;
   /* what is not a `param` of a model: attention instances, tensors as fields */
   Tensor *flat = NULL;
-  if (tree_own(vm, out) || tree_visit(vm, out, leaf_astype, &dt) || leaves_pack(vm, out, &flat)) {
+  if (tree_own(vm, out) || tree_visit(vm, out, leaf_astype, &dt) || leaves_pack(vm, out, dt, &flat)) {
     value_unref(vm, *out);
     return 1;
   }

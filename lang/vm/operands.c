@@ -10,6 +10,8 @@ static bool single(const Tensor *t) { return t->dtype == DT_F32 || t->dtype == D
 void error_operands(Vm *vm, const char *op, const Tensor *a, const Tensor *b) {
   ErrorOperands *o = &vm->operands;
   const char *message = vm->rt->error.message;
+  o->op = NULL;
+  if (vm->rt->error.status != RT_ERROR) return;
   *o = (ErrorOperands){.op = op, .message = hash_bytes(message, strlen(message))};
   if (a->dtype >= DT_F32 && b->dtype >= DT_F32 && single(a) != single(b)) {
     snprintf(o->is[0], sizeof o->is[0], "%s", dtype_name[a->dtype]);
