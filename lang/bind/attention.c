@@ -26,8 +26,8 @@ static int bind_attention(Vm *vm, Value *args, int n, Value *out) {
   for (int k = 0; k < decl->n_slot - decl->n_param; k++) {
     Value v = rest->items[2 * decl->n_param + k];
     if (v.tag != V_BOOL && v.tag != V_INT && v.tag != V_FLOAT && !value_is(v, OBJ_TENSOR)) {
-      vm_error(vm, "attention `%s`: `%s` is a %s; equations take numbers and tensors",
-               decl->spec->name, decl->spec->prog.slot[decl->n_param + k].name, value_type_name(v));
+      vm_error(vm, "attention `%s`: `%s` is %s %s; equations take numbers and tensors", decl->spec->name,
+               decl->spec->prog.slot[decl->n_param + k].name, VALUE_A(v));
       value_unref(vm, *out);
       return 1;
     }
@@ -97,14 +97,13 @@ static int as_instance(Vm *vm, Value v, const char *what, Value *out) {
     return 0;
   }
   if (!value_callable(v)) {
-    vm_error(vm, "%s: expected an attention, found a %s", what, value_type_name(v));
+    vm_error(vm, "%s: expected an attention, found %s %s", what, VALUE_A(v));
     vm_help(vm, "declare one with `attention name { score = ... }`, or use softmax");
     return 1;
   }
   if (vm_call(vm, v, NULL, 0, out)) return 1;
   if (box_data(*out, &attn_instance_type)) return 0;
-  vm_error(vm, "%s: expected an attention, found a function that gives a %s", what,
-           value_type_name(*out));
+  vm_error(vm, "%s: expected an attention, found a function that gives %s %s", what, VALUE_A(*out));
   value_unref(vm, *out);
   return 1;
 }
@@ -198,7 +197,7 @@ static Tensor *prep_rows(Vm *vm, Value f, Tensor *x) {
     if (failed) break;
     bool vector = value_is(got, OBJ_TENSOR) && AS_TENSOR(got)->rank == 1;
     if (!vector) {
-      vm_error(vm, "prep: the map gives a %s; it needs a vector", value_type_name(got));
+      vm_error(vm, "prep: the map gives %s %s; it needs a vector", VALUE_A(got));
       value_unref(vm, got);
       break;
     }

@@ -180,7 +180,7 @@ static int bind_split_heads(Vm *vm, Value *args, int n, Value *out) {
  * gradients must have the structure of what they were taken of.              */
 static Tensor *gradient_vector(Vm *vm, Value *g, const Tensor *w) {
   Leaves l;
-  if (leaves_list(vm, g, &l)) return NULL;
+  if (leaves_list(vm, g, (DType)w->dtype, &l)) return NULL;
   Tensor *flat = leaves_flat(vm, &l);
   if (!flat && l.n) flat = leaves_gather(vm, &l);
   int64_t size = l.size;
@@ -236,7 +236,7 @@ static int bind_adam(Vm *vm, Value *args, int n, Value *out) {
       arg_float(vm, args[8], "eps", &s.eps) || arg_float(vm, args[9], "decay", &s.decay))
     return 1;
   Tensor *w = NULL, *g = NULL;
-  int failed = leaves_pack(vm, &args[0], &w);
+  int failed = leaves_pack(vm, &args[0], DT_F64, &w);
   if (!failed && !w) failed = vm_error(vm, "adam: the model has no float leaves");
   if (!failed) failed = !(g = gradient_vector(vm, &args[1], w));
   if (!failed) failed = state_vector(vm, &args[2], w) || state_vector(vm, &args[3], w);
@@ -256,7 +256,7 @@ static int bind_sgd(Vm *vm, Value *args, int n, Value *out) {
       arg_float(vm, args[5], "decay", &s.decay) || arg_bool(vm, args[6], "nesterov", &s.nesterov))
     return 1;
   Tensor *w = NULL, *g = NULL;
-  int failed = leaves_pack(vm, &args[0], &w);
+  int failed = leaves_pack(vm, &args[0], DT_F64, &w);
   if (!failed && !w) failed = vm_error(vm, "sgd: the model has no float leaves");
   if (!failed) failed = !(g = gradient_vector(vm, &args[1], w));
   if (!failed && s.momentum != 0) failed = state_vector(vm, &args[2], w);
@@ -275,7 +275,7 @@ static int bind_clip_norm(Vm *vm, Value *args, int n, Value *out) {
   double limit;
   if (arg_float(vm, args[1], "limit", &limit)) return 1;
   Tensor *flat;
-  if (leaves_pack(vm, &args[0], &flat)) return 1;
+  if (leaves_pack(vm, &args[0], DT_F64, &flat)) return 1;
   double norm = flat ? learn_norm(vm_rt(vm), flat) : 0;
   int failed = 0;
   if (flat && norm > limit) { /* nan compares false: a broken gradient stays visible */

@@ -10,6 +10,7 @@ static bool is_leaf_tensor(Value v) {
 
 static int list_leaf(Vm *vm, const char *path, Value *leaf, void *user) {
   Leaves *l = user;
+  if (leaf->tag == V_FLOAT) l->numbers = true;
   if (!is_leaf_tensor(*leaf)) return 0;
   Rt *rt = vm_rt(vm);
   if (l->n == l->cap) {
@@ -28,11 +29,28 @@ static int list_leaf(Vm *vm, const char *path, Value *leaf, void *user) {
   return 0;
 }
 
-int leaves_list(Vm *vm, Value *v, Leaves *out) {
-  *out = (Leaves){.dtype = DT_F64};
+static int list_once(Vm *vm, Value *v, DType alone, Leaves *out) {
+  *out = (Leaves){.dtype = alone};
   int failed = tree_visit(vm, v, list_leaf, out);
   if (failed) leaves_free(vm, out);
   return failed;
+}
+
+static int box_number(Vm *vm, const char *path, Value *leaf, void *user) {
+  if (leaf->tag != V_FLOAT) return 0;
+  Tensor *t = tensor_scalar(vm_rt(vm), *(DType *)user, leaf->f, 0);
+  if (!t) return 1;
+  *leaf = value_obj(t);
+  return 0;
+}
+
+int leaves_list(Vm *vm, Value *v, DType alone, Leaves *out) {
+  if (list_once(vm, v, alone, out)) return 1;
+  if (!out->numbers) return 0;
+  DType dt = out->n ? out->dtype : alone;
+  leaves_free(vm, out);
+  if (tree_own(vm, v) || tree_visit(vm, v, box_number, &dt)) return 1;
+  return list_once(vm, v, alone, out);
 }
 
 void leaves_free(Vm *vm, Leaves *l) {
@@ -102,10 +120,10 @@ static int rehome_leaf(Vm *vm, const char *path, Value *leaf, void *user) {
   return 0;
 }
 
-int leaves_pack(Vm *vm, Value *v, Tensor **flat) {
+int leaves_pack(Vm *vm, Value *v, DType alone, Tensor **flat) {
   *flat = NULL;
   Leaves l;
-  if (tree_own(vm, v) || leaves_list(vm, v, &l)) return 1;
+  if (tree_own(vm, v) || leaves_list(vm, v, alone, &l)) return 1;
   if (leaves_private(&l)) *flat = leaves_flat(vm, &l);
   if (*flat || !l.n) {
     leaves_free(vm, &l);

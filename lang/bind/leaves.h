@@ -14,10 +14,13 @@ typedef struct {
   DType dtype;         /* common dtype; of mixed ones the wider */
   bool mixed;
   bool traced;         /* at least one is recorded on the tape */
+  bool numbers;        /* plain floats were met */
 } Leaves;
 
-/* Lists the float tensors inside v in declaration order (v is not changed). */
-int leaves_list(Vm *vm, Value *v, Leaves *out);
+/* Lists the float tensors inside v in declaration order.  Leaves that are
+ * plain floats become rank-0 tensors of the others' dtype (`alone` if there
+ * are no others); v is made unshared for that, and left alone otherwise.      */
+int leaves_list(Vm *vm, Value *v, DType alone, Leaves *out);
 void leaves_free(Vm *vm, Leaves *l);
 /* The shared buffer as a vector (new reference) if the leaves already lie in
  * order in one storage, else NULL without an error.                          */
@@ -25,7 +28,7 @@ Tensor *leaves_flat(Vm *vm, const Leaves *l);
 /* Makes *v unshared and its leaves consecutive views of one fresh or already
  * private buffer; *flat is that buffer as a vector (new reference; NULL when
  * there are no leaves).                                                      */
-int leaves_pack(Vm *vm, Value *v, Tensor **flat);
+int leaves_pack(Vm *vm, Value *v, DType alone, Tensor **flat);
 /* Copies the leaves, in order, into one new vector of their dtype. */
 Tensor *leaves_gather(Vm *vm, const Leaves *l);
 #endif

@@ -60,15 +60,15 @@ static int as_float(Vm *vm, Value x, Value *out) {
 /* Containers: leaves as tree_visit finds them. */
 static int trace_tree(Vm *vm, const char *what, Value x, Trace *t) {
   Leaves l;
-  if (leaves_list(vm, &t->value, &l)) return 1;
+  if (leaves_list(vm, &t->value, DT_F64, &l)) return 1;
   Tensor *flat = l.n > 1 && !l.traced ? leaves_flat(vm, &l) : NULL;
   t->flat = flat != NULL;
   tensor_unref(vm_rt(vm), flat);
   leaves_free(vm, &l);
   if (tree_own(vm, &t->value) || tree_visit(vm, &t->value, trace_leaf, t)) return 1;
   if (t->n) return 0;
-  return vm_error(vm, "%s holds no float to differentiate by: it is a %s", what,
-                  value_type_name(x));
+  return vm_error(vm, "%s holds no float to differentiate by: it is %s %s", what,
+                  VALUE_A(x));
 }
 
 static int begin(Vm *vm, Value x, const char *what, Trace *t, bool outer) {
@@ -153,7 +153,7 @@ int trace_gradient(Vm *vm, const Trace *t, Tensor **grads, Value *out) {
     tensor_unref(rt, grads[i]);
   }
   Tensor *flat = NULL;
-  if (!failed && t->flat && !traced) failed = leaves_pack(vm, out, &flat);
+  if (!failed && t->flat && !traced) failed = leaves_pack(vm, out, DT_F64, &flat);
   tensor_unref(rt, flat);
   if (failed) value_unref(vm, *out);
   return failed;

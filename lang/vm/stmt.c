@@ -299,7 +299,7 @@ static void while_stmt(Fn *f, Node *n) {
   f->loop = loop.outer;
 }
 
-static void with_stmt(Fn *f, Node *n, uint32_t dst) {
+void with_value(Fn *f, Node *n, uint32_t dst) {
   uint32_t r = expr_any(f, n->a);
   f->c->span = n->span;
   emit(f, I_SCOPE, 0, r, 0, 0);
@@ -394,7 +394,7 @@ static void stmt_at(Fn *f, Node *n, bool top) {
   case N_BREAK: case N_CONTINUE: break_stmt(f, n); break;
   case N_FOR: for_stmt(f, n); break;
   case N_WHILE: while_stmt(f, n); break;
-  case N_WITH: with_stmt(f, n, alloc_regs(f, 1)); break;
+  case N_WITH: with_value(f, n, alloc_regs(f, 1)); break;
   case N_BLOCK: block_stmts(f, n); break;
   case N_IF:
     if (n->c || n->b) {
@@ -430,9 +430,9 @@ void block_stmts(Fn *f, Node *block) {
 }
 
 /* The value of a block is that of its last statement, nil if that has none. */
-static void last_value(Fn *f, Node *n, uint32_t dst, bool top) {
+void stmt_value(Fn *f, Node *n, uint32_t dst, bool top) {
   if (n->kind == N_WITH) {
-    with_stmt(f, n, dst);
+    with_value(f, n, dst);
   } else if (is_statement(n)) {
     stmt_at(f, n, top);
     if (n->kind != N_RETURN && n->kind != N_BREAK && n->kind != N_CONTINUE)
@@ -447,7 +447,7 @@ void block_value(Fn *f, Node *block, uint32_t dst) {
   if (block->n == 0) emit(f, I_NIL, 0, dst, 0, 0);
   for (uint32_t k = 0; k < block->n; k++) {
     if (k + 1 < block->n) stmt(f, block->items[k]);
-    else last_value(f, block->items[k], dst, false);
+    else stmt_value(f, block->items[k], dst, false);
   }
   f->free = keep;
   f->n_locals = locals;
@@ -495,7 +495,7 @@ void module_body(Fn *f, Node *root, uint32_t dst) {
   }
   for (uint32_t k = 0; k < root->n; k++) {
     if (k + 1 < root->n) stmt_at(f, root->items[k], true);
-    else last_value(f, root->items[k], dst, true);
+    else stmt_value(f, root->items[k], dst, true);
   }
   if (c->keep || !c->main_file) store_session_vars(f);
 }
