@@ -455,7 +455,6 @@ int value_minmax(Vm *vm, bool max, Value a, Value b, Value *out) {
   if ((value_is(a, OBJ_TENSOR) || value_is(b, OBJ_TENSOR)) && numeric(a) && numeric(b))
     return tensor_pair(vm, max ? BIN_MAX : BIN_MIN, a, b, 0, out);
   Value above;
-  if (is_unset(a) && is_unset(b)) return vm_error(vm, "`%s` of no elements", max ? "max" : "min");
   if (a.tag == V_FLOAT && isnan(a.f)) above = value_bool(max);
   else if (b.tag == V_FLOAT && isnan(b.f)) above = value_bool(!max);
   else if (value_order(vm, OP_GE, a, b, &above)) return 1;
