@@ -26,8 +26,8 @@ static int bind_attention(Vm *vm, Value *args, int n, Value *out) {
   for (int k = 0; k < decl->n_slot - decl->n_param; k++) {
     Value v = rest->items[2 * decl->n_param + k];
     if (v.tag != V_BOOL && v.tag != V_INT && v.tag != V_FLOAT && !value_is(v, OBJ_TENSOR)) {
-      vm_error(vm, "attention `%s`: `%s` is a %s; equations take numbers and tensors", decl->spec->name,
-               decl->spec->prog.slot[decl->n_param + k].name, value_type_name(v));
+      vm_error(vm, "attention `%s`: `%s` is %s %s; equations take numbers and tensors", decl->spec->name,
+               decl->spec->prog.slot[decl->n_param + k].name, VALUE_A(v));
       value_unref(vm, *out);
       return 1;
     }
@@ -60,7 +60,8 @@ static int load_instance(Vm *vm, Value *args, int n, Value *out) {
   List *l = value_is(args[0], OBJ_TUPLE) ? AS_LIST(args[0]) : NULL;
   Value pair = NIL_VALUE;
   int failed = 1;
-  if (!l || l->n < 2 || vm_call(vm, l->items[0], NULL, 0, &pair)) return l ? 1 : vm_error(vm, "not a stored attention");
+  if (!l || l->n < 2 || vm_call(vm, l->items[0], NULL, 0, &pair))
+    return l ? 1 : vm_error(vm, "not a stored attention");
   bool good = value_is(pair, OBJ_TUPLE) && AS_LIST(pair)->n == 2;
   AttnDecl *decl = good ? box_data(AS_LIST(pair)->items[1], &attn_decl_type) : NULL;
   if (!decl || (int)l->n != 2 + 5 * decl->n_param + decl->n_slot) {
@@ -96,13 +97,13 @@ static int as_instance(Vm *vm, Value v, const char *what, Value *out) {
     return 0;
   }
   if (!value_callable(v)) {
-    vm_error(vm, "%s: expected an attention, found a %s", what, value_type_name(v));
+    vm_error(vm, "%s: expected an attention, found %s %s", what, VALUE_A(v));
     vm_help(vm, "declare one with `attention name { score = ... }`, or use softmax");
     return 1;
   }
   if (vm_call(vm, v, NULL, 0, out)) return 1;
   if (box_data(*out, &attn_instance_type)) return 0;
-  vm_error(vm, "%s: expected an attention, found a function that gives a %s", what, value_type_name(*out));
+  vm_error(vm, "%s: expected an attention, found a function that gives %s %s", what, VALUE_A(*out));
   value_unref(vm, *out);
   return 1;
 }
@@ -111,15 +112,17 @@ static int bind_instance(Vm *vm, Value *args, int n, Value *out) {
   Value a;
   int64_t heads, d;
   if (arg_int(vm, args[1], "heads", &heads) || arg_int(vm, args[2], "d", &d)) return 1;
-  if (heads < 1 || d < 1) return vm_error(vm, "instance: heads is %lld and d %lld; both count from 1",
-                                          (long long)heads, (long long)d);
+  if (heads < 1 || d < 1)
+    return vm_error(vm, "instance: heads is %lld and d %lld; both count from 1", (long long)heads,
+                    (long long)d);
   if (as_instance(vm, args[0], "instance", &a)) return 1;
   *out = attn_instance_copy(vm, AS_BOX(a)->data);
   value_unref(vm, a);
   if (out->tag == V_NIL) return 1;
   AttnInstance *own = AS_BOX(*out)->data;
   int failed = attn_draw(vm, own, heads, d, DT_F32);
-  for (int k = 0; k < attn_decl(own)->n_param && !failed; k++) { /* a layer's leaves share one dtype */
+  for (int k = 0; k < attn_decl(own)->n_param && !failed;
+       k++) { /* a layer's leaves share one dtype */
     Tensor *t = AS_TENSOR(own->param[k].raw), *f = op_astype(vm_rt(vm), t, DT_F32);
     if (!f) { failed = 1; break; }
     tensor_unref(vm_rt(vm), t);
@@ -194,7 +197,7 @@ static Tensor *prep_rows(Vm *vm, Value f, Tensor *x) {
     if (failed) break;
     bool vector = value_is(got, OBJ_TENSOR) && AS_TENSOR(got)->rank == 1;
     if (!vector) {
-      vm_error(vm, "prep: the map gives a %s; it needs a vector", value_type_name(got));
+      vm_error(vm, "prep: the map gives %s %s; it needs a vector", VALUE_A(got));
       value_unref(vm, got);
       break;
     }
@@ -286,30 +289,35 @@ static int bind_explain(Vm *vm, Value *args, int n, Value *out) {
 }
 
 const Native natives_attention[] = {
-  {"attend", "a, Q, K, V, train = nil",
-   "Attention of queries Q (.., n_q, d) on keys K (.., n_k, d) with values V (.., n_k, e): (.., n_q, e).\n"
-   "a is an attention declaration or an instance; .. is nothing, heads, or batch and heads. Q may have a\n"
-   "multiple of K's heads; the last query sits at the last key; a fully masked row gives 0.\n"
-   "train switches dropout; nil: on while a gradient is taken.",
-   bind_attend, NF_DIFF},
-  {"weights", "a, Q, K, train = nil",
-   "The normalised weights of an attention: (.., n_q, n_k), 0 where masked.",
-   bind_weights, NF_DIFF},
-  {"energies", "a, Q, K, train = nil",
-   "The energies of an attention, minus the logarithm of the weight before its norm: (.., n_q, n_k),\n"
-   "inf where masked.",
-   bind_energies, NF_DIFF},
-  {"instance", "a, heads, d",
-   "An instance of an attention with params drawn for these extents, as a layer makes it.\n"
-   "Params in (lo, inf) are learned as log(x - lo), in (lo, hi) through a scaled sigmoid.",
-   bind_instance, NF_DIFF},
-  {"fixed", "x", "A start value of an attention's param that is not learned: a(gamma = fixed(2.0)).",
-   bind_fixed, NF_DIFF},
-  {"explain_attention", "a, Q, K, V = nil",
-   "Prints what an attention does for these operands: program, tiles, flops, bytes.", bind_explain, NF_CONST},
-  {"__attention", "decl, self, prep, *rest", "", bind_attention, NF_DIFF | NF_HIDDEN},
-  {"__attention_param", "start, lo, hi, shape", "", bind_attention_param, NF_DIFF | NF_HIDDEN},
-  {"__load_Attention", "saved", "", load_instance, NF_CONST | NF_HIDDEN},
-  {"__load_fixed", "saved", "", bind_fixed, NF_CONST | NF_HIDDEN},
-  {0},
+    {"attend", "a, Q, K, V, train = nil",
+     "Attention of queries Q (.., n_q, d) on keys K (.., n_k, d) with values V (.., n_k, e): (.., "
+     "n_q, e).\n"
+     "a is an attention declaration or an instance; .. is nothing, heads, or batch and heads. Q "
+     "may have a\n"
+     "multiple of K's heads; the last query sits at the last key; a fully masked row gives 0.\n"
+     "train switches dropout; nil: on while a gradient is taken.",
+     bind_attend, NF_DIFF},
+    {"weights", "a, Q, K, train = nil",
+     "The normalised weights of an attention: (.., n_q, n_k), 0 where masked.", bind_weights,
+     NF_DIFF},
+    {"energies", "a, Q, K, train = nil",
+     "The energies of an attention, minus the logarithm of the weight before its norm: (.., n_q, "
+     "n_k),\n"
+     "inf where masked.",
+     bind_energies, NF_DIFF},
+    {"instance", "a, heads, d",
+     "An instance of an attention with params drawn for these extents, as a layer makes it.\n"
+     "Params in (lo, inf) are learned as log(x - lo), in (lo, hi) through a scaled sigmoid.",
+     bind_instance, NF_DIFF},
+    {"fixed", "x",
+     "A start value of an attention's param that is not learned: a(gamma = fixed(2.0)).",
+     bind_fixed, NF_DIFF},
+    {"explain_attention", "a, Q, K, V = nil",
+     "Prints what an attention does for these operands: program, tiles, flops, bytes.",
+     bind_explain, NF_CONST},
+    {"__attention", "decl, self, prep, *rest", "", bind_attention, NF_DIFF | NF_HIDDEN},
+    {"__attention_param", "start, lo, hi, shape", "", bind_attention_param, NF_DIFF | NF_HIDDEN},
+    {"__load_Attention", "saved", "", load_instance, NF_CONST | NF_HIDDEN},
+    {"__load_fixed", "saved", "", bind_fixed, NF_CONST | NF_HIDDEN},
+    {0},
 };

@@ -20,7 +20,8 @@ static int decl_explain(Vm *vm, Box *self, Buf *out) {
   return attn_explain(vm_rt(vm), ((AttnDecl *)self->data)->spec, NULL, out) != RT_OK;
 }
 
-const BoxType attn_decl_type = {.name = "attention declaration", .drop = decl_drop, .explain = decl_explain};
+const BoxType attn_decl_type = {
+    .name = "attention declaration", .drop = decl_drop, .explain = decl_explain};
 
 static void fixed_drop(Vm *vm, void *data) {
   value_unref(vm, *(Value *)data);
@@ -45,7 +46,9 @@ const BoxType attn_fixed_type = {.name = "fixed", .drop = fixed_drop, .print = f
 
 /* ---- making ------------------------------------------------------------------------- */
 
-static int captured_count(const AttnInstance *a) { return attn_decl(a)->n_slot - attn_decl(a)->n_param; }
+static int captured_count(const AttnInstance *a) {
+  return attn_decl(a)->n_slot - attn_decl(a)->n_param;
+}
 
 const char *attn_param_name(const AttnInstance *a, int k) {
   return attn_decl(a)->spec->prog.slot[k].name;
@@ -253,7 +256,8 @@ int attn_param_set(Vm *vm, AttnInstance *a, int k, Value v) {
     return 0;
   }
   Tensor *old = AS_TENSOR(p->raw);
-  Tensor *t = spread(vm, attn_param_name(a, k), inner ? *inner : v, old->dtype, old->rank, old->shape);
+  Tensor *t =
+      spread(vm, attn_param_name(a, k), inner ? *inner : v, old->dtype, old->rank, old->shape);
   if (inner) p->fixed = true;
   if (!t) return 1;
   if (check_interval(vm, attn_param_name(a, k), p, t)) {
@@ -265,7 +269,8 @@ int attn_param_set(Vm *vm, AttnInstance *a, int k, Value v) {
   return 0;
 }
 
-/* ---- what can be done with an instance --------------------------------------------------------- */
+/* ---- what can be done with an instance ---------------------------------------------------------
+ */
 
 static int instance_field(Vm *vm, Box *self, const char *name, Value *out) {
   AttnInstance *a = self->data;
@@ -294,7 +299,8 @@ static int instance_field(Vm *vm, Box *self, const char *name, Value *out) {
 static int instance_set_field(Vm *vm, Box **self, const char *name, Value v) {
   AttnInstance *a = (*self)->data;
   int k = attn_param_index(a, name);
-  if (k < 0) return vm_error(vm, "attention `%s` has no param `%s`", attn_decl(a)->spec->name, name);
+  if (k < 0)
+    return vm_error(vm, "attention `%s` has no param `%s`", attn_decl(a)->spec->name, name);
   return attn_param_set(vm, a, k, v);
 }
 
@@ -304,14 +310,16 @@ static void instance_names(Vm *vm, Box *self, void (*each)(const char *, void *)
 }
 
 /* a(gamma = 3.0): a copy with new values. */
-static int instance_call(Vm *vm, Box *self, Value *args, int n, const char *const *names, Value *out) {
+static int instance_call(Vm *vm, Box *self, Value *args, int n, const char *const *names,
+                         Value *out) {
   AttnInstance *a = self->data;
   Value copy = attn_instance_copy(vm, a);
   if (copy.tag == V_NIL) return 1;
   AttnInstance *b = AS_BOX(copy)->data;
   for (int i = 0; i < n; i++) {
     int k = names && names[i] ? attn_param_index(a, names[i]) : -1;
-    int failed = k < 0 ? vm_error(vm, "an instance of `%s` takes its params by name", attn_decl(a)->spec->name)
+    int failed = k < 0 ? vm_error(vm, "an instance of `%s` takes its params by name",
+                                  attn_decl(a)->spec->name)
                        : attn_param_set(vm, b, k, args[i]);
     if (failed) {
       value_unref(vm, copy);
@@ -341,7 +349,8 @@ static void instance_print(Vm *vm, Box *self, Buf *out) {
   buf_text(out, ")");
 }
 
-static int instance_leaves(Vm *vm, Box *self, int (*visit)(Vm *, const char *, Value *, void *), void *user) {
+static int instance_leaves(Vm *vm, Box *self, int (*visit)(Vm *, const char *, Value *, void *),
+                           void *user) {
   AttnInstance *a = self->data;
   for (int k = 0; k < attn_decl(a)->n_param; k++) {
     AttnParam *p = &a->param[k];
@@ -362,7 +371,8 @@ static bool instance_equal(Vm *vm, Box *x, Box *y) {
   AttnInstance *a = x->data, *b = y->data;
   if (a->decl.o != b->decl.o) return false;
   for (int k = 0; k < attn_decl(a)->n_param; k++)
-    if (a->param[k].fixed != b->param[k].fixed || !value_equal(vm, a->param[k].raw, b->param[k].raw))
+    if (a->param[k].fixed != b->param[k].fixed ||
+        !value_equal(vm, a->param[k].raw, b->param[k].raw))
       return false;
   for (int k = 0; k < captured_count(a); k++)
     if (!value_equal(vm, a->captured[k], b->captured[k])) return false;
@@ -409,8 +419,17 @@ static int instance_explain(Vm *vm, Box *self, Buf *out) {
 }
 
 const BoxType attn_instance_type = {
-  .name = "Attention", .drop = instance_drop, .field = instance_field, .set_field = instance_set_field,
-  .call = instance_call, .print = instance_print, .leaves = instance_leaves, .clone = instance_clone,
-  .equal = instance_equal, .hash = instance_hash, .save = instance_save, .explain = instance_explain,
-  .names = instance_names,
+    .name = "Attention",
+    .drop = instance_drop,
+    .field = instance_field,
+    .set_field = instance_set_field,
+    .call = instance_call,
+    .print = instance_print,
+    .leaves = instance_leaves,
+    .clone = instance_clone,
+    .equal = instance_equal,
+    .hash = instance_hash,
+    .save = instance_save,
+    .explain = instance_explain,
+    .names = instance_names,
 };

@@ -110,8 +110,8 @@ static int split_aux(Vm *vm, bool aux, Value r, Value *value, Value *extra) {
   *extra = NIL_VALUE;
   if (!aux) return 0;
   if (!value_is(r, OBJ_TUPLE) || AS_LIST(r)->n != 2)
-    return vm_error(vm, "with aux = true the function must return (value, aux), found a %s",
-                    value_type_name(r));
+    return vm_error(vm, "with aux = true the function must return (value, aux), found %s %s",
+                    VALUE_A(r));
   *value = AS_LIST(r)->items[0];
   *extra = AS_LIST(r)->items[1];
   return 0;

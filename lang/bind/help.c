@@ -201,7 +201,7 @@ static int core_explain(Vm *vm, Value *args, int n, Value *out) {
   else if (value_callable(v)) failed = help_value(vm, NULL, v, &b);
   else {
     value_print(vm, v, &b, true);
-    buf_format(&b, "\n  a %s\n", value_type_name(v));
+    buf_format(&b, "\n  %s %s\n", VALUE_A(v));
   }
   return write_out(vm, &b, failed);
 }

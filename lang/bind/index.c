@@ -138,7 +138,7 @@ static int bind_extent(Vm *vm, Value *args, int n, Value *out) {
     *out = value_int(t->shape[axis]);
     return 0;
   }
-  if (axis != 0) return vm_error(vm, "a %s has one index only", value_type_name(args[0]));
+  if (axis != 0) return vm_error(vm, "%s %s has one index only", VALUE_A(args[0]));
   if (value_len(vm, args[0], &len)) return 1;
   *out = value_int(len);
   return 0;

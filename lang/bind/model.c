@@ -1,19 +1,25 @@
 /* model.c: what `model` declarations are made of, and models as vectors. */
 #include "lang/bind/leaves.h"
+#include "lang/bind/tensor_args.h"
+#include "lang/vm/internal.h"
 #include "runtime/grad/grad.h"
+#include "runtime/tensor/random.h"
 
 #include <string.h>
 
 /* ---- __leaf(name, init, shape): the start value of a param ------------------ */
 
+/* f32, unless the model under construction was asked for another. */
+static DType leaf_dtype(Vm *vm) { return vm->leaf_dtype ? (DType)(vm->leaf_dtype - 1) : DT_F32; }
+
 static Tensor *leaf_from_number(Vm *vm, Value init, int rank, const int64_t *shape) {
   double x;
   if (arg_float(vm, init, "start value", &x)) return NULL;
-  return tensor_full(vm_rt(vm), DT_F32, rank, shape, x, 0);
+  return tensor_full(vm_rt(vm), leaf_dtype(vm), rank, shape, x, 0);
 }
 
-/* A tensor given as start value: broadcast to the declared shape, f32 like
- * every leaf of a fresh model.                                               */
+/* A tensor given as start value: broadcast to the declared shape, with the dtype
+ * of every leaf of the fresh model.                                               */
 static Tensor *leaf_from_tensor(Vm *vm, const char *name, Tensor *t, int rank,
                                 const int64_t *shape) {
   Rt *rt = vm_rt(vm);
@@ -27,7 +33,7 @@ static Tensor *leaf_from_tensor(Vm *vm, const char *name, Tensor *t, int rank,
     return NULL;
   }
   Tensor *wide = tensor_expand(rt, t, rank, shape);
-  Tensor *cast = wide ? tensor_astype(rt, wide, DT_F32) : NULL;
+  Tensor *cast = wide ? tensor_astype(rt, wide, leaf_dtype(vm)) : NULL;
   tensor_unref(rt, wide);
   Tensor *own = cast ? tensor_copy(rt, cast) : NULL;
   tensor_unref(rt, cast);
@@ -74,11 +80,54 @@ static int model_make(Vm *vm, Value *args, int n, Value *out) {
   args[1] = NIL_VALUE;
   *out = value_obj(m);
   Tensor *flat;
-  if (leaves_pack(vm, out, DT_F32, &flat)) {
+  if (leaves_pack(vm, out, leaf_dtype(vm), &flat)) {
     value_unref(vm, *out);
     return 1;
   }
   tensor_unref(rt, flat);
+  return 0;
+}
+
+/* ---- __construct(model, dtype, seed, *args): m(.., dtype = f64, seed = 7) ------ */
+
+typedef struct { Value *args; Value *out; } Construction;
+static int construct(Vm *vm, void *user) {
+  Construction *c = user;
+  List *given = AS_LIST(c->args[3]);
+  return vm_call(vm, c->args[0], given->items, (int)given->n, c->out);
+}
+
+static int leaf_astype(Vm *vm, const char *path, Value *leaf, void *user) {
+  DType dt = *(DType *)user;
+  if (!value_is(*leaf, OBJ_TENSOR) || AS_TENSOR(*leaf)->dtype == dt) return 0;
+  Tensor *t = op_astype(vm_rt(vm), AS_TENSOR(*leaf), dt);
+  if (!t) return 1;
+  value_unref(vm, *leaf);
+  *leaf = value_obj(t);
+  return 0;
+}
+
+static int model_construct(Vm *vm, Value *args, int n, Value *out) {
+  DType dt = leaf_dtype(vm);
+  int64_t seed = 0;
+  Construction c = {args, out};
+  int before = vm->leaf_dtype;
+  if (args[1].tag != V_NIL) {
+    if (arg_dtype(vm, args[1], DT_F32, &dt)) return 1;
+    if (dt < DT_F32) return vm_error(vm, "the leaves of a model are float or complex, found dtype %s", dtype_name[dt]);
+    vm->leaf_dtype = (int)dt + 1;
+  }
+  int failed = args[2].tag == V_NIL ? construct(vm, &c)
+               : arg_int(vm, args[2], "seed", &seed) || vm_with_scope(vm, rng_seeded(seed).key, construct, &c);
+  vm->leaf_dtype = before;
+  if (failed) return 1;
+  /* what is not a `param` of a model: attention instances, tensors as fields */
+  Tensor *flat = NULL;
+  if (tree_own(vm, out) || tree_visit(vm, out, leaf_astype, &dt) || leaves_pack(vm, out, dt, &flat)) {
+    value_unref(vm, *out);
+    return 1;
+  }
+  tensor_unref(vm_rt(vm), flat);
   return 0;
 }
 
@@ -106,7 +155,7 @@ static int bind_params(Vm *vm, Value *args, int n, Value *out) {
   if (leaves_list(vm, &args[0], DT_F64, &l)) return 1;
   if (!l.n) {
     leaves_free(vm, &l);
-    return vm_error(vm, "params: a %s without float leaves", value_type_name(args[0]));
+    return vm_error(vm, "params: %s %s without float leaves", VALUE_A(args[0]));
   }
   Tensor *flat = l.traced ? params_traced(vm, &l) : leaves_flat(vm, &l);
   if (!flat && !l.traced) flat = leaves_gather(vm, &l);
@@ -197,6 +246,8 @@ static int bind_forward(Vm *vm, Value *args, int n, Value *out) {
 
 const Native natives_model[] = {
   {"__leaf", "name, init, shape", "Start value of a `param`.", model_leaf, NF_HIDDEN},
+  {"__construct", "model, dtype, seed, *args", "A model of another dtype or seed.", model_construct,
+   NF_HIDDEN | NF_DIFF},
   {"__model", "name, fields, leaves, methods", "Builds a model value.", model_make, NF_HIDDEN | NF_DIFF},
   {"__note", "model, name, value", "Attaches something that is not a leaf.", bind_note, NF_HIDDEN},
   {"__forward", "model, x, train", "Runs a model in training or in use.", bind_forward, NF_HIDDEN | NF_DIFF},

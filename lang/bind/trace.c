@@ -67,8 +67,8 @@ static int trace_tree(Vm *vm, const char *what, Value x, Trace *t) {
   leaves_free(vm, &l);
   if (tree_own(vm, &t->value) || tree_visit(vm, &t->value, trace_leaf, t)) return 1;
   if (t->n) return 0;
-  return vm_error(vm, "%s holds no float to differentiate by: it is a %s", what,
-                  value_type_name(x));
+  return vm_error(vm, "%s holds no float to differentiate by: it is %s %s", what,
+                  VALUE_A(x));
 }
 
 static int begin(Vm *vm, Value x, const char *what, Trace *t, bool outer) {

@@ -29,7 +29,8 @@ static bool literal(const Node *n, double *out) {
 
 typedef struct { bool found; } Extents;
 static void look_for_extents(Node *n, void *user) {
-  if (n->kind == N_NAME && (!strcmp(n->name, "d") || !strcmp(n->name, "heads"))) ((Extents *)user)->found = true;
+  if (n->kind == N_NAME && (!strcmp(n->name, "d") || !strcmp(n->name, "heads")))
+    ((Extents *)user)->found = true;
   node_children(n, look_for_extents, user);
 }
 
@@ -65,7 +66,8 @@ static void declare_names(Build *b) {
     {"heads", AV_HEADS}, {"batch", AV_BATCH},
   };
   for (size_t k = 0; k < sizeof vars / sizeof *vars; k++)
-    attn_bind(b, (Name){.name = vars[k].name, .kind = NAME_NODE, .node = prog_var(b->p, vars[k].var)});
+    attn_bind(b,
+              (Name){.name = vars[k].name, .kind = NAME_NODE, .node = prog_var(b->p, vars[k].var)});
   attn_bind(b, (Name){.name = "q", .kind = NAME_VECTOR, .side = ATTN_Q});
   attn_bind(b, (Name){.name = "k", .kind = NAME_VECTOR, .side = ATTN_K});
 }
@@ -76,13 +78,16 @@ static void declare_lets(Build *b) {
     const Node *s = body->items[i];
     if (s->kind != N_LET) continue;
     if (s->a->kind != N_NAME) attn_error(b, s->a, "an intermediate of an equation has one name");
-    else attn_bind(b, (Name){.name = s->a->name, .kind = NAME_LET, .decl = s->b, .scope = b->names});
+    else
+      attn_bind(b, (Name){.name = s->a->name, .kind = NAME_LET, .decl = s->b, .scope = b->names});
   }
 }
 
 /* ---- equations --------------------------------------------------------------------- */
 
-static bool is_name(const Node *n, const char *name) { return n->kind == N_NAME && !strcmp(n->name, name); }
+static bool is_name(const Node *n, const char *name) {
+  return n->kind == N_NAME && !strcmp(n->name, name);
+}
 static const Node *call_of(const Node *n, const char *name) { /* name(x): x */
   bool fits = n->kind == N_CALL && is_name(n->a, name) && n->n == 1 && n->items[0]->kind != N_ARG;
   return fits ? n->items[0] : NULL;
@@ -94,11 +99,13 @@ static void norm_expression(Build *b, const Node *n) {
     {"sum", AV_SUM}, {"max", AV_MAX}, {"l2", AV_L2}, {"length", AV_COUNT},
   };
   for (int k = 0; k < 4; k++)
-    attn_bind(b, (Name){.name = stats[k].name, .kind = NAME_NODE, .node = prog_var(b->p, stats[k].var)});
+    attn_bind(
+        b, (Name){.name = stats[k].name, .kind = NAME_NODE, .node = prog_var(b->p, stats[k].var)});
   int phi = attn_translate(b, n);
   b->names = before;
   if (phi < 0) return;
-  if (b->p->node[phi].stage & PS_COL) attn_error(b, n, "`norm` belongs to a whole row, not to one pair");
+  if (b->p->node[phi].stage & PS_COL)
+    attn_error(b, n, "`norm` belongs to a whole row, not to one pair");
   b->spec->phi = phi;
 }
 
@@ -112,7 +119,8 @@ static void set_norm(Build *b, const Node *e) {
     s->alpha = attn_translate(b, alpha);
     double a;
     if (prog_is_const(b->p, s->alpha, &a) && !(a >= 1))
-      diag_help(attn_diag(b, alpha, "entmax wants alpha from 1"), "1 is softmax, 2 is sparsemax, 1.5 lies between");
+      diag_help(attn_diag(b, alpha, "entmax wants alpha from 1"),
+                "1 is softmax, 2 is sparsemax, 1.5 lies between");
   } else norm_expression(b, n);
   if (s->norm != ATTN_NORM_PHI && !s->log) {
     Diag *d = attn_diag(b, n, "this norm works on a score");
@@ -131,11 +139,13 @@ static void set_select(Build *b, const Node *e) {
   } else if (is_name(e->a, "sample")) {
     s->select = ATTN_SAMPLE;
     if (s->norm != ATTN_NORM_PHI || s->phi != attn_norm_sum(s) || !s->log) {
-      Diag *d = attn_diag(b, e->a, "`select = sample` draws one key with the probabilities of a softmax");
+      Diag *d =
+          attn_diag(b, e->a, "`select = sample` draws one key with the probabilities of a softmax");
       diag_help(d, "give a `score` and leave `norm = sum`");
     }
   } else {
-    diag_help(attn_diag(b, e->a, "`select` does not take this"), "write `select = top(m)` or `select = sample`");
+    diag_help(attn_diag(b, e->a, "`select` does not take this"),
+              "write `select = top(m)` or `select = sample`");
   }
 }
 
@@ -177,7 +187,8 @@ static void check_sign(Build *b, const Node *weight) {
   show_range(bounds.lo, lo, sizeof lo);
   show_range(bounds.hi, hi, sizeof hi);
   Diag *d;
-  if (sign == ATTN_SIGN_NEGATIVE) d = attn_diag(b, weight->a, "this weight can be negative, and `norm = sum` divides by its sum");
+  if (sign == ATTN_SIGN_NEGATIVE)
+    d = attn_diag(b, weight->a, "this weight can be negative, and `norm = sum` divides by its sum");
   else
     d = diag_add(b->lo->diags, DIAG_WARNING, b->lo->source, weight->a->span,
                  "this weight may be negative, and `norm = sum` divides by its sum");
@@ -233,7 +244,8 @@ static Node *initialiser(Lower *lo, const Node *leaf) {
 /* () => ("text of the declaration", DECL) */
 static Node *identity(Lower *lo, const AttnDecl *decl, Node *constant, const Node *at) {
   Source *s = lo->source;
-  Node *lambda = node_new(s, N_LAMBDA, at), *pair = node_new(s, N_TUPLE, at), *text = node_new(s, N_STR, at);
+  Node *lambda = node_new(s, N_LAMBDA, at), *pair = node_new(s, N_TUPLE, at),
+       *text = node_new(s, N_STR, at);
   if (!lambda || !pair || !text) return NULL;
   text->name = arena_text(&s->arena, decl->text, strlen(decl->text));
   text->i = (int64_t)strlen(decl->text);

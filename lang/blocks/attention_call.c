@@ -11,7 +11,9 @@ enum { INLINE_DEPTH = 16 };
 
 typedef struct { AttnSide side; int slot; } Vector;
 
-static bool named(const Node *n, const char *name) { return n->kind == N_NAME && !strcmp(n->name, name); }
+static bool named(const Node *n, const char *name) {
+  return n->kind == N_NAME && !strcmp(n->name, name);
+}
 
 /* q, q[i], k, k[j], a param, or a captured vector, bare or as u[h]. */
 static bool vector_of(Build *b, const Node *n, Vector *out) {
@@ -59,7 +61,10 @@ static int vector_call(Build *b, const Node *n, const char *f) {
     r = attn_cos(b->spec, x.side, x.slot, y.side, y.slot);
     if (r >= 0 && *f == 'o') r = prog_binary(b->p, PO_MUL, r, r);
   } else {
-    AttnProduct product = one ? ATTN_NORM2 : !strcmp(f, "dot") ? ATTN_DOT : !strcmp(f, "l1") ? ATTN_L1 : ATTN_DIST2;
+    AttnProduct product = one                 ? ATTN_NORM2
+                          : !strcmp(f, "dot") ? ATTN_DOT
+                          : !strcmp(f, "l1")  ? ATTN_L1
+                                              : ATTN_DIST2;
     r = attn_product(b->spec, product, x.side, x.slot, y.side, y.slot);
   }
   if (r < 0) return attn_error(b, n, "more than %d different products of vectors", ATTN_MAX_LEAF);
@@ -85,7 +90,8 @@ static int arguments(Build *b, const Node *n, int most, int *arg) {
   for (uint32_t i = 0; i < n->n; i++) {
     const Node *e = n->items[i];
     if (e->kind == N_ARG || e->kind == N_GEN)
-      return attn_error(b, e, "named arguments and generators have no place in an attention equation");
+      return attn_error(b, e,
+                        "named arguments and generators have no place in an attention equation");
     if ((arg[i] = attn_translate(b, e)) < 0) return -1;
   }
   return (int)n->n;
@@ -97,12 +103,14 @@ static int math_call(Build *b, const Node *n, const char *f) {
   for (size_t i = 0; i < sizeof ones / sizeof *ones; i++) {
     if (strcmp(ones[i].name, f)) continue;
     if ((k = arguments(b, n, 8, arg)) < 0) return -1;
-    return k == 1 ? prog_unary(b->p, ones[i].op, arg[0]) : attn_error(b, n, "`%s` takes one number", f);
+    return k == 1 ? prog_unary(b->p, ones[i].op, arg[0])
+                  : attn_error(b, n, "`%s` takes one number", f);
   }
   for (size_t i = 0; i < sizeof twos / sizeof *twos; i++) {
     if (strcmp(twos[i].name, f)) continue;
     if ((k = arguments(b, n, 8, arg)) < 0) return -1;
-    if (k < 2 || (k > 2 && twos[i].op == PO_ATAN2)) return attn_error(b, n, "`%s` takes two numbers", f);
+    if (k < 2 || (k > 2 && twos[i].op == PO_ATAN2))
+      return attn_error(b, n, "`%s` takes two numbers", f);
     int r = prog_binary(b->p, twos[i].op, arg[0], arg[1]);
     for (int j = 2; j < k; j++) r = prog_binary(b->p, twos[i].op, r, arg[j]);
     return r;
@@ -114,7 +122,9 @@ static int math_call(Build *b, const Node *n, const char *f) {
   bool clip = !strcmp(f, "clip");
   if (!clip && strcmp(f, "where")) return -2;
   if ((k = arguments(b, n, 8, arg)) < 0) return -1;
-  if (k != 3) return attn_error(b, n, clip ? "`clip` takes x, low, high" : "`where` takes a condition and two numbers");
+  if (k != 3)
+    return attn_error(
+        b, n, clip ? "`clip` takes x, low, high" : "`where` takes a condition and two numbers");
   if (!clip) return prog_select(b->p, arg[0], arg[1], arg[2]);
   return prog_binary(b->p, PO_MIN, prog_binary(b->p, PO_MAX, arg[0], arg[1]), arg[2]);
 }
@@ -145,13 +155,16 @@ static const Node *argument_for(const Node *call, const Node *fn, uint32_t at) {
 static int inline_call(Build *b, const Node *n, const Node *fn) {
   const Name *before = b->names, *inner = NULL;
   int r = -1;
-  if (b->depth >= INLINE_DEPTH) return attn_error(b, n, "`%s` calls itself; an equation cannot", fn->name);
+  if (b->depth >= INLINE_DEPTH)
+    return attn_error(b, n, "`%s` calls itself; an equation cannot", fn->name);
   Build body = *b;
   body.names = NULL;
   for (uint32_t i = 0; i < fn->n; i++) {
     const Node *arg = argument_for(n, fn, i);
     if (!arg) return attn_error(b, n, "`%s` wants an argument `%s`", fn->name, fn->items[i]->name);
-    if (!attn_bind(&body, (Name){.name = fn->items[i]->name, .kind = NAME_LET, .decl = arg, .scope = before}))
+    if (!attn_bind(
+            &body,
+            (Name){.name = fn->items[i]->name, .kind = NAME_LET, .decl = arg, .scope = before}))
       return -1;
   }
   inner = body.names;
@@ -169,7 +182,8 @@ int attn_translate_call(Build *b, const Node *n) {
     const char *f = n->a->name;
     const Node *fn = script_function(b, f);
     if (!fn) {
-      bool product = !strcmp(f, "cos") && (n->n == 2 || (n->n == 1 && is_pair_vector(b, n->items[0])));
+      bool product =
+          !strcmp(f, "cos") && (n->n == 2 || (n->n == 1 && is_pair_vector(b, n->items[0])));
       for (int i = 0; products[i]; i++) product |= !strcmp(products[i], f);
       if (product) return vector_call(b, n, f);
       int r = math_call(b, n, f);

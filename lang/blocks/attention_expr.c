@@ -145,7 +145,8 @@ static bool shadowed(const Build *b, const char *name) {
   const Node *m = b->lo->module;
   for (uint32_t i = 0; m && i < m->n; i++) {
     const Node *s = m->items[i];
-    if ((s->kind == N_LET || s->kind == N_VAR) && s->a && s->a->kind == N_NAME && !strcmp(s->a->name, name))
+    if ((s->kind == N_LET || s->kind == N_VAR) && s->a && s->a->kind == N_NAME &&
+        !strcmp(s->a->name, name))
       return true;
   }
   return false;
@@ -173,7 +174,9 @@ static int translate_name(Build *b, const Node *n) {
   }
   Diag *d = attn_diag(b, n, "`%s` is a vector", n->name);
   diag_label(d, "a scalar is due here");
-  diag_help(d, "use it through dot(q, k), dist2(q, k), cos(q, k), l1(q, k), overlap(q, k) or norm2(%s)", n->name);
+  diag_help(
+      d, "use it through dot(q, k), dist2(q, k), cos(q, k), l1(q, k), overlap(q, k) or norm2(%s)",
+      n->name);
   return -1;
 }
 
@@ -184,15 +187,19 @@ static int translate_index(Build *b, const Node *n) {
   if (x && x->kind == NAME_VECTOR) {
     Diag *d = attn_diag(b, n, "`%s` is a vector", base->name);
     diag_label(d, "a scalar is due here");
-    diag_help(d, "use it through dot(q, k), dist2(q, k), cos(q, k), l1(q, k), overlap(q, k) or norm2(%s)", base->name);
+    diag_help(
+        d, "use it through dot(q, k), dist2(q, k), cos(q, k), l1(q, k), overlap(q, k) or norm2(%s)",
+        base->name);
     return -1;
   }
-  if (x && x->kind == NAME_NODE) return attn_error(b, n, "`%s` is a number and has no index", base->name);
+  if (x && x->kind == NAME_NODE)
+    return attn_error(b, n, "`%s` is a number and has no index", base->name);
   if (x && x->kind == NAME_PARAM) {
     slot = x->slot;
     if (by_head(x->decl) && n->n + 1 == x->decl->n) ix[m++] = prog_var(b->p, AV_H);
     else if (n->n != x->decl->n) {
-      Diag *d = attn_diag(b, n, "`%s` has %u axes, %u indices are given", x->name, x->decl->n, n->n);
+      Diag *d =
+          attn_diag(b, n, "`%s` has %u axes, %u indices are given", x->name, x->decl->n, n->n);
       diag_second(d, b->lo->source, x->decl->span, "declared here");
       return -1;
     }
@@ -247,7 +254,9 @@ static int translate_compare(Build *b, const Node *n) {
   int all = -1, left = attn_translate(b, n->items[0]);
   for (uint32_t i = 1; left >= 0 && i < n->n; i++) {
     int op = binary_op(n->ops[i - 1]), right;
-    if (op < 0) return attn_error(b, n, "`%s` has no place in an attention equation", ast_op_text(n->ops[i - 1]));
+    if (op < 0)
+      return attn_error(b, n, "`%s` has no place in an attention equation",
+                        ast_op_text(n->ops[i - 1]));
     if ((right = attn_translate(b, n->items[i])) < 0) return -1;
     int one = prog_binary(b->p, op, left, right);
     all = all < 0 ? one : prog_binary(b->p, PO_AND, all, one);
@@ -269,7 +278,9 @@ static int translate_block(Build *b, const Node *n) {
   for (uint32_t i = 0; i < n->n; i++) {
     const Node *s = n->items[i];
     if (s->kind == N_LET && s->a->kind == N_NAME && i + 1 < n->n) {
-      if (!attn_bind(b, (Name){.name = s->a->name, .kind = NAME_LET, .decl = s->b, .scope = b->names})) break;
+      if (!attn_bind(b,
+                     (Name){.name = s->a->name, .kind = NAME_LET, .decl = s->b, .scope = b->names}))
+        break;
       continue;
     }
     if (i + 1 < n->n) { r = attn_error(b, s, "only `let` may come before the value here"); break; }

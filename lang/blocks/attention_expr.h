@@ -46,6 +46,8 @@ bool attn_is_outer(const Build *b, const Node *n);
 
 /* attention_call.c: calls, products of vectors. */
 int attn_translate_call(Build *b, const Node *n);
-int attn_error(Build *b, const Node *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-Diag *attn_diag(Build *b, const Node *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int attn_error(Build *b, const Node *at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+Diag *attn_diag(Build *b, const Node *at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 #endif

@@ -38,8 +38,6 @@ static const Reducer reducers[] = {
 
 static const Reducer *as_reducer(const Lower *lo, const Node *n) {
   if (n->kind != N_CALL || n->n != 1 || n->items[0]->kind != N_GEN || n->a->kind != N_NAME) return NULL;
-  for (uint32_t i = 0; i < n->items[0]->n; i++) /* ordered names make a triangle: a loop */
-    if (n->items[0]->items[i]->kind == N_ORDER) return NULL;
   for (size_t i = 0; i < sizeof reducers / sizeof *reducers; i++)
     if (!strcmp(reducers[i].name, n->a->name)) return is_library(lo, n->a->name) ? &reducers[i] : NULL;
   return NULL;
@@ -98,18 +96,42 @@ static Node *extent_range(Source *s, const Use *u, const Node *at) {
   return range;
 }
 
+static bool is_extent(const Node *range) {
+  const Node *stop = range->kind == N_RANGE ? range->b : NULL;
+  return stop && stop->kind == N_CALL && stop->a->kind == N_NAME && !strcmp(stop->a->name, "__extent");
+}
+
 static Node *infer_range(Lower *lo, const char *name, Node *where, const Node *at) {
   Use u = {name, NULL, 0, false};
   find_use(where, &u);
   if (u.base) return extent_range(lo->source, &u, at);
   Diag *d = diag_add(lo->diags, DIAG_ERROR, lo->source, at->span, "the range of `%s` is not known", name);
   diag_label(d, "no tensor is indexed by `%s` alone", name);
-  diag_help(d, "write it out: `%s in 0..n`", name);
+  if (at->kind == N_NAME)   /* of an array definition, whose left side takes names only */
+    diag_help(d, "make it by a comprehension: [... for %s in 0..n]", name);
+  else
+    diag_help(d, "write it out: `%s in 0..n`", name);
   return NULL;
 }
 
 static const char *bind_name(const Node *bind) {
   return bind->n == 1 && bind->items[0]->kind == N_NAME ? bind->items[0]->name : NULL;
+}
+
+/* `i < j`: one range for all of them, that of the first one used as an index. */
+static bool fill_order(Lower *lo, Node *order, Node *body) {
+  for (uint32_t k = 0; k < order->n && !order->a; k++) {
+    Use u = {order->items[k]->name, NULL, 0, false};
+    find_use(body, &u);
+    if (u.base && !(order->a = extent_range(lo->source, &u, order))) return false;
+  }
+  if (order->a) return true;
+  Diag *d = diag_add(lo->diags, DIAG_ERROR, lo->source, order->span, "the range of `%s` is not known",
+                     order->items[0]->name);
+  diag_label(d, "no tensor is indexed by one of these names alone");
+  diag_help(d, "write it out: `%.*s in 0..n`", (int)(order->span.end - order->span.start),
+            lo->source->text + order->span.start);
+  return false;
 }
 
 /* Writes the inferred range into the last binder that has none; binders
@@ -118,6 +140,11 @@ static bool fill_ranges(Lower *lo, Node *clauses, Node *body) {
   bool shared = false; /* does a later binder have a range? */
   for (uint32_t i = clauses->n; i-- > 0;) {
     Node *c = clauses->items[i];
+    if (c->kind == N_ORDER) {
+      shared = false;
+      if (!c->a && !fill_order(lo, c, body)) return false;
+      continue;
+    }
     if (c->kind != N_BIND) continue;
     if (c->a) shared = true;
     else if (!shared) {
@@ -388,8 +415,7 @@ static int add_axis(Build *b, const char *name, const Node *range) {
   int k = b->spec->axes++;
   IxAxis *ax = &b->spec->axis[k];
   *ax = (IxAxis){.name = name, .start = IX_INFERRED, .stop = IX_INFERRED, .inclusive = range->op == 1};
-  if (range->b->kind == N_CALL && range->b->a->kind == N_NAME && !strcmp(range->b->a->name, "__extent"))
-    return k;
+  if (is_extent(range)) return k;
   ax->start = range_end(b, range->a, &ax->literal_start);
   ax->stop = range_end(b, range->b, &ax->literal_stop);
   return k;
@@ -402,6 +428,24 @@ static const Node *binder_range(const Node *clauses, uint32_t i) {
   return NULL;
 }
 
+/* Can its extent be read off an operand? */
+static bool used_alone(const Node *where, const char *name) {
+  Use u = {name, NULL, 0, false};
+  find_use((Node *)where, &u);
+  return u.base != NULL;
+}
+
+static IxNode *order_guard(Build *b, const Node *order) {
+  IxNode *all = NULL;
+  for (uint32_t i = 0; i + 1 < order->n; i++) {
+    int op = bin_of(order->ops[i]);
+    if (op < 0) return give_up(b);
+    IxNode *one = binary(b, (BinOp)op, translate(b, order->items[i]), translate(b, order->items[i + 1]), order);
+    all = all ? binary(b, BIN_AND, all, one, order) : one;
+  }
+  return all;
+}
+
 static IxNode *translate_reduce(Build *b, const Node *n, const Reducer *r) {
   const Node *gen = n->items[0];
   IxNode *x = ix_new(b, IXN_REDUCE, n);
@@ -409,16 +453,24 @@ static IxNode *translate_reduce(Build *b, const Node *n, const Reducer *r) {
   int depth = b->depth;
   for (uint32_t i = 0; i < gen->n; i++) {
     const Node *c = gen->items[i];
-    if (c->kind != N_BIND) continue;
+    if (c->kind != N_BIND && c->kind != N_ORDER) continue;
     for (uint32_t k = 0; k < c->n; k++) {
       if (c->items[k]->kind != N_NAME) return give_up(b);
-      int axis = add_axis(b, c->items[k]->name, binder_range(gen, i));
+      const Node *range = c->kind == N_ORDER ? c->a : binder_range(gen, i);
+      if (c->kind == N_ORDER && is_extent(range) && !used_alone(gen, c->items[k]->name))
+        return give_up(b);
+      int axis = add_axis(b, c->items[k]->name, range);
       if (b->failed) return NULL;
       b->scope[b->depth++] = axis;
       x->over |= 1u << axis;
     }
   }
   IxNode *guard = gen->b ? translate(b, gen->b) : NULL;
+  for (uint32_t i = 0; i < gen->n && !b->failed; i++)
+    if (gen->items[i]->kind == N_ORDER) {
+      IxNode *g = order_guard(b, gen->items[i]);
+      guard = guard && g ? binary(b, BIN_AND, guard, g, gen) : g;
+    }
   x->a = translate(b, gen->a);
   x->b = guard;
   b->depth = depth;

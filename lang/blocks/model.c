@@ -237,6 +237,53 @@ static Node *model_fields(Source *s, Node *body) {
   return fields;
 }
 
+/* ---- dtype = f64, seed = 7 --------------------------------------------------- */
+
+typedef struct { const char *name; bool found; } Mention;
+static void find_mention(Node *n, void *user) {
+  Mention *m = user;
+  if (n->kind == N_NAME && !strcmp(n->name, m->name)) m->found = true;
+  if (!m->found) node_children(n, find_mention, user);
+}
+
+/* Every constructor takes them by name, unless its own text uses the word. */
+static bool add_option(Source *s, Node *make, const Node *decl, const char *name) {
+  Mention m = {name, false};
+  find_mention(decl->b, &m);
+  for (uint32_t i = 0; i < decl->n; i++) m.found |= !strcmp(decl->items[i]->name, name);
+  if (m.found) return false;
+  Node *p = node_new(s, N_PARAM, decl);
+  if (!p || !(p->a = node_new(s, N_NIL, decl))) return false;
+  p->name = name;
+  node_push(s, make, p);
+  return true;
+}
+
+static Node *block_of(Source *s, Node *value) {
+  Node *b = value ? node_new(s, N_BLOCK, value) : NULL;
+  if (b) node_push(s, b, value);
+  return b;
+}
+
+/* `name` given ? __construct(MODEL, dtype, seed, its arguments) : otherwise */
+static Node *with_option(Source *s, const Node *decl, const char *name, bool dtype, bool seed, Node *otherwise) {
+  Node *args[3 + 32] = {node_name(s, decl->name, decl),
+                        dtype ? node_name(s, "dtype", decl) : node_new(s, N_NIL, decl),
+                        seed ? node_name(s, "seed", decl) : node_new(s, N_NIL, decl)};
+  for (uint32_t i = 0; i < decl->n; i++) args[3 + i] = node_name(s, decl->items[i]->name, decl);
+  Node *choice = node_new(s, N_IF, decl), *test = node_new(s, N_COMPARE, decl);
+  uint8_t *ops = arena_alloc(&s->arena, 4);
+  if (!choice || !test || !ops) return NULL;
+  ops[0] = OP_EQ;
+  node_push(s, test, node_name(s, name, decl));
+  node_push(s, test, node_new(s, N_NIL, decl));
+  test->ops = ops;
+  choice->a = test;
+  choice->b = otherwise;
+  choice->c = block_of(s, node_call(s, "__construct", decl, decl->n + 3, args));
+  return block_of(s, choice);
+}
+
 Node *lower_model(Lower *lo, Node *decl) {
   Source *s = lo->source;
   Node *body = decl->b;
@@ -267,5 +314,9 @@ Node *lower_model(Lower *lo, Node *decl) {
   make->doc = decl->doc;
   for (uint32_t i = 0; i < decl->n; i++) node_push(s, make, decl->items[i]);
   make->b = block;
+  if (decl->n > 32) return make;
+  bool dtype = add_option(s, make, decl, "dtype"), seed = add_option(s, make, decl, "seed");
+  if (dtype) make->b = with_option(s, decl, "dtype", dtype, seed, make->b);
+  if (seed) make->b = with_option(s, decl, "seed", dtype, seed, make->b);
   return make;
 }

@@ -146,6 +146,7 @@ static Known record(Checker *c, Node *n) {
 
 static void bind_clause(Checker *c, Node *b) {
   if (b->kind == N_ORDER) {
+    if (b->a) walk(c, b->a);
     for (uint32_t i = 0; i < b->n; i++) bind(c, B_LOOP, b->items[i]->name, b->items[i]->span, b);
     return;
   }

@@ -122,6 +122,7 @@ clauses(A) ::= clauses(B) COMMA clause(C). { A = mk_clause(p, B, C); }
 clause(A) ::= binder(B). { A = mk_list(p, N_BIND, B); }
 clause(A) ::= binder(B) IN oper(C). { A = mk_list(p, N_BIND, B); A->a = own(p, A, C); }
 clause(A) ::= order(B). { A = B; }
+clause(A) ::= order(B) IN oper(C). { A = B; A->a = own(p, A, C); }
 binder(A) ::= NAME(T). { A = name_node(p, T); }
 binder(A) ::= names_paren(B). { A = B; }
 order(A) ::= NAME(T) orderop(O) NAME(U). {

@@ -200,7 +200,15 @@ static const struct { const char *name; int power; int8_t time, kelvin; } units[
 };
 
 static void unknown_unit(Scan *s, const char *number, const char *word, const char *end) {
-  int n = (int)(end - word);
+  int n = (int)(end - word), all = (int)(end - number);
+  if (number[0] == '0' && all > 1 && strchr("xXbB", number[1])) {
+    bool hex = (number[1] | 32) == 'x';
+    Diag *d = scan_error(s, number, end, "`%.*s` is not a %s number", all, number,
+                         hex ? "hexadecimal" : "binary");
+    diag_label(d, hex ? "a hexadecimal digit is 0-9 or a-f" : "a binary digit is 0 or 1");
+    s->flags |= TOK_BAD;
+    return;
+  }
   Diag *d = scan_error(s, word, end, "`%.*s` directly after a number is not a unit", n, word);
   diag_label(d, "units are ns us ms s, Hz kHz MHz GHz, mK K");
   s->flags |= TOK_BAD;

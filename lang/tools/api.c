@@ -273,7 +273,7 @@ qa_Status qa_call(qa_State *S, qa_Value fn, const qa_Value *args, int n, qa_Valu
   if (result) *result = qa_nil();
   if (n < 0 || n > MOST) return misuse(S, "qa_call passes 0 to %d arguments, not %d", MOST, n);
   if (!value_callable(inside(fn)))
-    return misuse(S, "qa_call: a %s cannot be called", value_type_name(inside(fn)));
+    return misuse(S, "qa_call: %s %s cannot be called", VALUE_A(inside(fn)));
   for (int i = 0; i < n; i++) in[i] = inside(args[i]);
   enter(S);
   int failed = vm_call(S->vm, inside(fn), in, n, &out);

@@ -195,6 +195,21 @@ static int quantity_binary(Vm *vm, AstOp op, Value a, Value b, Value *out) {
 
 /* ---- strings -------------------------------------------------------------------- */
 
+/* By doubling what is there; over the memory limit before anything is written. */
+static int string_repeat(Vm *vm, Str *text, int64_t times, Value *out) {
+  if (times < 0 || !text->len) times = 0;
+  if (times && times > (int64_t)(UINT32_MAX / 4 / text->len))
+    return vm_error(vm, "string is too long: %lld times %u bytes", (long long)times, text->len);
+  size_t n = (size_t)times * text->len;
+  Str *s = str_new(vm, NULL, n);
+  if (!s) return 1;
+  if (n) memcpy(s->data, text->data, text->len);
+  for (size_t have = text->len; have < n; have *= 2)
+    memcpy(s->data + have, s->data, have < n - have ? have : n - have);
+  *out = value_obj(s);
+  return 0;
+}
+
 static int string_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
   bool sa = value_is(a, OBJ_STR), sb = value_is(b, OBJ_STR);
   if (op == OP_ADD && sa && sb) {
@@ -219,20 +234,7 @@ static int string_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Val
     return 0;
   }
   if (op == OP_MUL && (sa ? b.tag : a.tag) == V_INT && sa != sb) {
-    Str *text = sa ? AS_STR(a) : AS_STR(b), *s = str_new(vm, "", 0);
-    int64_t times = sa ? b.i : a.i;
-    if (!s) return 1;
-    if (times > 0 && text->len && times > (int64_t)(UINT32_MAX / 4 / text->len)) {
-      value_unref(vm, value_obj(s));
-      return vm_error(vm, "string is too long: %lld times %u bytes", (long long)times, text->len);
-    }
-    for (int64_t k = 0; k < times; k++)
-      if (str_append(vm, &s, text->data, text->len)) {
-        value_unref(vm, value_obj(s));
-        return 1;
-      }
-    *out = value_obj(s);
-    return 0;
+    return string_repeat(vm, sa ? AS_STR(a) : AS_STR(b), sa ? b.i : a.i, out);
   }
   return operand_error(vm, op, a, b);
 }
@@ -257,6 +259,12 @@ static BinOp binop_of(AstOp op) {
   }
 }
 
+static const char *text_of(BinOp op) {
+  for (int k = OP_ADD; k <= OP_GE; k++)
+    if (k != OP_MATMUL && binop_of((AstOp)k) == op) return ast_op_text((AstOp)k);
+  return "";
+}
+
 /* A scalar, traced ones included, adapts to the tensor beside it.  Of two
  * scalars the narrower adapts, as two plain floats would give a float.       */
 static unsigned weak_bits(const Tensor *a, const Tensor *b) {
@@ -272,6 +280,7 @@ static int tensor_pair(Vm *vm, BinOp op, Value a, Value b, unsigned reuse, Value
   if (ta && tb) {
     Tensor *x = AS_TENSOR(a), *y = AS_TENSOR(b);
     r = op_binary(vm->rt, op, x, y, reuse, weak_bits(x, y));
+    if (!r) error_operands(vm, text_of(op), x, y);
   } else {
     Value s = ta ? b : a;
     Tensor *t = AS_TENSOR(ta ? a : b);
@@ -295,7 +304,10 @@ static int matmul(Vm *vm, Value a, Value b, Value *out) {
   if (!value_is(a, OBJ_TENSOR) || !value_is(b, OBJ_TENSOR))
     return operand_error(vm, OP_MATMUL, a, b);
   Tensor *r = op_matmul(vm->rt, AS_TENSOR(a), AS_TENSOR(b));
-  if (!r) return 1;
+  if (!r) {
+    error_operands(vm, "@", AS_TENSOR(a), AS_TENSOR(b));
+    return 1;
+  }
   *out = value_simplify(vm, value_obj(r));
   return 0;
 }
@@ -439,9 +451,11 @@ int value_compare(Vm *vm, AstOp op, Value a, Value b, Value *out) {
 }
 
 int value_minmax(Vm *vm, bool max, Value a, Value b, Value *out) {
+  if (is_unset(a)) return vm_error(vm, "`%s` of nothing has no value", max ? "max" : "min");
   if ((value_is(a, OBJ_TENSOR) || value_is(b, OBJ_TENSOR)) && numeric(a) && numeric(b))
     return tensor_pair(vm, max ? BIN_MAX : BIN_MIN, a, b, 0, out);
   Value above;
+  if (is_unset(a) && is_unset(b)) return vm_error(vm, "`%s` of no elements", max ? "max" : "min");
   if (a.tag == V_FLOAT && isnan(a.f)) above = value_bool(max);
   else if (b.tag == V_FLOAT && isnan(b.f)) above = value_bool(!max);
   else if (value_order(vm, OP_GE, a, b, &above)) return 1;
@@ -489,9 +503,8 @@ int value_negate(Vm *vm, Value a, unsigned reuse, Value *out) {
     *out = value_simplify(vm, value_obj(t));
     return 0;
   }
-  if (is_tree(a) || value_is(a, OBJ_RANGE))
-    return value_binary(vm, OP_MUL, value_int(-1), a, reuse << 1, out);
-  return vm_error(vm, "`-` does not work on a %s", value_type_name(a));
+  if (is_tree(a) || value_is(a, OBJ_RANGE)) return value_binary(vm, OP_MUL, value_int(-1), a, reuse << 1, out);
+  return vm_error(vm, "`-` does not work on %s %s", VALUE_A(a));
 }
 
 int value_not(Vm *vm, Value a, Value *out) {

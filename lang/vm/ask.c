@@ -28,6 +28,11 @@ const char *value_type_name(Value v) {
   return "value";
 }
 
+const char *value_article(Value v) {
+  if (v.tag == V_NIL) return "the value";
+  return strchr("aeioAEIO", value_type_name(v)[0]) ? "an" : "a";
+}
+
 /* ---- equality ---------------------------------------------------------------- */
 
 static bool number_of(Value v, c128 *z) {
@@ -267,7 +272,7 @@ int value_len(Vm *vm, Value v, int64_t *out) {
       return 0;
     }
   }
-  return vm_error(vm, "a %s has no length", value_type_name(v));
+  return vm_error(vm, "%s %s has no length", VALUE_A(v));
 }
 
 bool value_callable(Value v) {

@@ -151,7 +151,7 @@ int call_object(Vm *vm, Value fn, Value *args, uint32_t n, const Value *names, u
     drop_args(vm, args, n);
     return failed;
   }
-  vm_error(vm, "a %s is not a function", value_type_name(fn));
+  vm_error(vm, "%s %s is not a function", VALUE_A(fn));
   if (fn.tag == V_INT || fn.tag == V_FLOAT) vm_help(vm, "a product needs `*`");
   if (value_is(fn, OBJ_MODEL)) vm_help(vm, "the model has no `fn forward(x)`");
   return 1;

@@ -98,6 +98,7 @@ void stmt(Fn *f, Node *n);
 /* A statement where a value is due: `with` gives its block's, others nil. */
 void stmt_value(Fn *f, Node *n, uint32_t dst, bool top);
 void block_value(Fn *f, Node *block, uint32_t dst);
+void with_value(Fn *f, Node *with, uint32_t dst);
 void block_stmts(Fn *f, Node *block);
 void module_body(Fn *f, Node *root, uint32_t dst);
 bool is_statement(const Node *n);

@@ -63,6 +63,7 @@ void error_clear(Vm *vm) {
   vm->error_source = NULL;
   vm->rt->error.status = RT_OK;
   vm->rt->error.help[0] = 0;
+  vm->operands.op = NULL;
 }
 
 /* Limits, interrupts and lack of memory go through every `try`. */
@@ -129,6 +130,7 @@ void error_report(Vm *vm, Diags *diags) {
     Diag *d = diag_add(diags, DIAG_ERROR, vm->error_source,
                        vm->error_source ? vm->error_span : (Span){0, 0}, "%s", message);
     if (e->help[0]) diag_help(d, "%s", e->help);
+    error_operands_show(vm, d);
     Buf trace = {0};
     trace_text(vm, &trace);
     if (trace.data && trace.len) diag_trace(d, trace.data);

@@ -544,6 +544,7 @@ static void piecewise(Fn *f, Node *n, uint32_t dst) {
   case N_IF: if_expr(f, n, to); break;
   case N_TRY: try_expr(f, n, to); break;
   case N_BLOCK: block_value(f, n, to); break;
+  case N_WITH: with_value(f, n, to); break;
   default: comprehension(f, n, to); break;
   }
   settle(f, to, dst);
@@ -577,8 +578,8 @@ static void expr_kind(Fn *f, Node *n, uint32_t dst) {
   case N_BRACKET: bracket_expr(f, n, dst); break;
   case N_RECORD: record_expr(f, n, dst); break;
   case N_TUPLE: tuple_expr(f, n, dst); break;
-  case N_COMPARE: case N_AND: case N_OR: case N_IF: case N_TRY: case N_BLOCK: case N_COMPREHENSION:
-  case N_GEN: piecewise(f, n, dst); break;
+  case N_COMPARE: case N_AND: case N_OR: case N_IF: case N_TRY: case N_BLOCK: case N_WITH:
+  case N_COMPREHENSION: case N_GEN: piecewise(f, n, dst); break;
   case N_ERROR: break;
   default:
     if (is_statement(n)) {

@@ -6,7 +6,7 @@
 /* ---- subscripts ---------------------------------------------------------------- */
 
 static int subscript_error(Vm *vm, Value v, Value ix) {
-  vm_error(vm, "a %s is not indexed by a %s", value_type_name(v), value_type_name(ix));
+  vm_error(vm, "%s %s is not indexed by %s %s", VALUE_A(v), VALUE_A(ix));
   if (ix.tag == V_FLOAT) vm_help(vm, "an index is an int: write int(i)");
   return 1;
 }
@@ -193,8 +193,8 @@ static int no_key(Vm *vm, Record *r, const char *what, const char *name) {
 
 int index_get(Vm *vm, Value v, const Value *ix, int n, Value *out) {
   if (value_is(v, OBJ_TENSOR)) return tensor_get(vm, v, ix, n, out);
-  if (!IS_OBJ(v)) return vm_error(vm, "a %s cannot be indexed", value_type_name(v));
-  if (n != 1) return vm_error(vm, "a %s takes one index, found %d", value_type_name(v), n);
+  if (!IS_OBJ(v)) return vm_error(vm, "%s %s cannot be indexed", VALUE_A(v));
+  if (n != 1) return vm_error(vm, "%s %s takes one index, found %d", VALUE_A(v), n);
   switch (v.o->kind) {
   case OBJ_LIST: case OBJ_TUPLE: return list_get(vm, v, ix[0], out);
   case OBJ_STR: return str_get(vm, v, ix[0], out);
@@ -203,7 +203,7 @@ int index_get(Vm *vm, Value v, const Value *ix, int n, Value *out) {
     if (value_is(ix[0], OBJ_STR)) return field_get(vm, v, AS_STR(ix[0]), out);
     return subscript_error(vm, v, ix[0]);
   }
-  return vm_error(vm, "a %s cannot be indexed", value_type_name(v));
+  return vm_error(vm, "%s %s cannot be indexed", VALUE_A(v));
 }
 
 /* ---- fields -------------------------------------------------------------------- */
@@ -272,7 +272,7 @@ int field_get(Vm *vm, Value v, Str *name, Value *out) {
   }
   if (value_is(v, OBJ_BOX) && AS_BOX(v)->type->field)
     return AS_BOX(v)->type->field(vm, AS_BOX(v), name->data, out);
-  vm_error(vm, "a %s has no field `%s`", value_type_name(v), name->data);
+  vm_error(vm, "%s %s has no field `%s`", VALUE_A(v), name->data);
   if (v.tag == V_NIL) vm_help(vm, "the value is nil: was it set?");
   else if (value_is(v, OBJ_TENSOR))
     vm_help(vm, "tensors are asked by functions: shape(x), dtype(x), len(x)");
@@ -332,7 +332,7 @@ static int tensor_set(Vm *vm, Value *v, const Value *values, int n, Value x) {
   if (!vm->rt->tape && tensor_unique(t) && element_offset(t, ix, n, &at) && element_write(t, at, x))
     return 0;
   if (!value_is_scalar(x) && !value_is(x, OBJ_TENSOR) && !value_is(x, OBJ_RANGE))
-    return vm_error(vm, "a %s tensor cannot hold a %s", dtype_name[t->dtype], value_type_name(x));
+    return vm_error(vm, "%s %s tensor cannot hold %s %s", t->dtype == DT_I64 ? "an" : "a", dtype_name[t->dtype], VALUE_A(x));
   Tensor *xt = value_for(vm, x, t->dtype);
   if (!xt) return 1;
   int failed = op_index_set(vm->rt, &t, n, ix, xt) != RT_OK;
@@ -366,14 +366,14 @@ int index_set(Vm *vm, Value *v, const Value *ix, int n, Value x) {
     return record_set_str(vm, AS_RECORD(*v), AS_STR(ix[0]), value_ref(x));
   }
   if (value_is(*v, OBJ_TUPLE) || value_is(*v, OBJ_STR)) {
-    vm_error(vm, "the elements of a %s cannot be changed", value_type_name(*v));
+    vm_error(vm, "the elements of %s %s cannot be changed", VALUE_A(*v));
     vm_help(vm, "build a new one, or use a list");
     return 1;
   }
   if (value_is(*v, OBJ_LIST) || value_is(*v, OBJ_RECORD))
     return n == 1 ? subscript_error(vm, *v, ix[0])
-                  : vm_error(vm, "a %s takes one index, found %d", value_type_name(*v), n);
-  return vm_error(vm, "the elements of a %s cannot be set", value_type_name(*v));
+                  : vm_error(vm, "%s %s takes one index, found %d", VALUE_A(*v), n);
+  return vm_error(vm, "the elements of %s %s cannot be set", VALUE_A(*v));
 }
 
 /* ---- nested places ------------------------------------------------------------------- */
@@ -412,7 +412,7 @@ static int field_step(Vm *vm, Value *at, uint32_t step, uint32_t ix, const Place
     return no_key(vm, r, model ? "the model" : "the record", s->field->data);
   }
   if (!value_is(*at, OBJ_BOX) || !AS_BOX(*at)->type->set_field)
-    return vm_error(vm, "the fields of a %s cannot be set", value_type_name(*at));
+    return vm_error(vm, "the fields of %s %s cannot be set", VALUE_A(*at));
   Value child = NIL_VALUE;
   if (last && w->place->op == OP_NONE) child = value_ref(w->x);
   else if (field_get(vm, *at, s->field, &child)) return 1;
@@ -520,7 +520,7 @@ int iterate_begin(Vm *vm, Value *v, bool pairs) {
   } else if (value_is(*v, OBJ_RECORD)) {
     if (record_entries(vm, AS_RECORD(*v), pairs, &seq)) return 1;
   } else {
-    vm_error(vm, "cannot iterate over a %s", value_type_name(*v));
+    vm_error(vm, "cannot iterate over %s %s", VALUE_A(*v));
     if (v->tag == V_INT) vm_help(vm, "write 0..%lld", (long long)v->i);
     return 1;
   }
@@ -550,11 +550,11 @@ int iterate_next(Vm *vm, Value seq, int64_t k, Value *out, bool *more) {
 int value_unpack(Vm *vm, Value v, int n, Value *out) {
   bool list = value_is(v, OBJ_LIST) || value_is(v, OBJ_TUPLE);
   if (!list && !(value_is(v, OBJ_TENSOR) && AS_TENSOR(v)->rank))
-    return vm_error(vm, "cannot take a %s apart into %d names", value_type_name(v), n);
+    return vm_error(vm, "cannot take %s %s apart into %d names", VALUE_A(v), n);
   int64_t len;
   if (value_len(vm, v, &len)) return 1;
   if (len != n)
-    return vm_error(vm, "cannot take a %s of %lld values apart into %d names", value_type_name(v),
+    return vm_error(vm, "cannot take %s %s of %lld values apart into %d names", VALUE_A(v),
                     (long long)len, n);
   for (int k = 0; k < n; k++) {
     bool more;
@@ -575,6 +575,6 @@ int dimension(Vm *vm, Value v, int axis, int64_t *out) {
     *out = AS_TENSOR(v)->shape[axis];
     return 0;
   }
-  if (axis) return vm_error(vm, "a %s takes one index", value_type_name(v));
+  if (axis) return vm_error(vm, "%s %s takes one index", VALUE_A(v));
   return value_len(vm, v, out);
 }

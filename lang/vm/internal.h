@@ -178,6 +178,14 @@ typedef struct { Closure *closure; const Proto *proto; const Instr *pc; Value *b
 typedef struct { uint32_t frame; const Instr *pc; unsigned reg; uint32_t scopes; } Handler;
 typedef struct { Source *source; Span span; Str *function; bool module; } TraceEntry;
 
+/* What stood on both sides of the operator of the error with this message. */
+typedef struct {
+  const char *op;            /* its text; NULL: nothing noted                 */
+  char is[2][48];
+  bool flip_left, flip_right; /* `@` works with that side transposed          */
+  uint64_t message;
+} ErrorOperands;
+
 #define TRACE_MAX 24
 #define FRAMES_MAX 100000
 #define STACK_MAX ((size_t)4 << 20)     /* values; 64 MiB                     */
@@ -209,6 +217,7 @@ struct Vm {
   Diags *diags;                    /* of the run under way; may be NULL       */
   Value *kept; uint32_t n_kept, cap_kept;
   const Native *current;           /* the native function that runs           */
+  int leaf_dtype;                  /* of models under construction, + 1; 0: f32 */
   bool progress_open;
   Obj **dead; uint32_t n_dead, cap_dead;   /* containers waiting to be freed   */
   bool freeing;
@@ -217,6 +226,7 @@ struct Vm {
   bool error_located;
   Source *error_source; Span error_span;
   TraceEntry trace[TRACE_MAX]; int n_trace; uint64_t trace_total;
+  ErrorOperands operands;          /* of an error of two tensors               */
   Module *importing[64]; int n_importing;
 };
 
@@ -247,6 +257,9 @@ void error_clear(Vm *vm);
 void error_report(Vm *vm, Diags *diags);
 Value error_value(Vm *vm);                         /* the record a catch sees  */
 bool error_catchable(const Vm *vm);
+/* operands.c: notes the operands of the error just set; their label */
+void error_operands(Vm *vm, const char *op, const Tensor *a, const Tensor *b);
+void error_operands_show(Vm *vm, Diag *d);
 /* module.c */
 Module *module_new(Vm *vm, const char *key);
 void module_free(Vm *vm, Module *m);

@@ -359,8 +359,6 @@ bool reducer(Fn *f, Node *call, uint32_t dst) {
   if (!library) return false;
   int errors = f->c->diags->errors;
   bool loop = call->flags & NODE_NO_INDEX;
-  for (uint32_t k = 0; k < call->items[0]->n; k++)
-    loop |= call->items[0]->items[k]->kind == N_ORDER;
   Node *lowered = loop ? NULL : lower_reducer(&f->c->lower, call);
   if (lowered) expr(f, lowered, dst);
   else if (f->c->diags->errors == errors) reducer_loop(f, name, call->items[0], call->span, dst);

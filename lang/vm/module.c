@@ -202,7 +202,8 @@ static int module_field(Vm *vm, Box *self, const char *name, Value *out) {
       near = m->info[k].name->data;
     }
   }
-  vm_error(vm, "the module `%s` has no `%s`", m->key, name);
+  const char *file = strrchr(m->key, '/');
+  vm_error(vm, "the module `%s` has no `%s`", file ? file + 1 : m->key, name);
   if (near) vm_help(vm, "did you mean `%s`?", near);
   return 1;
 }

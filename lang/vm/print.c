@@ -334,7 +334,7 @@ static int format_sequence(Vm *vm, const char *text, const Spec *f, Value v, Buf
 }
 
 static int wrong_type(Vm *vm, const char *text, Value v) {
-  return vm_error(vm, "format `%s` does not fit a %s", text, value_type_name(v));
+  return vm_error(vm, "format `%s` does not fit %s %s", text, VALUE_A(v));
 }
 
 static void format_complex(const Spec *f, c128 z, Buf *out) {

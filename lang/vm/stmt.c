@@ -299,7 +299,7 @@ static void while_stmt(Fn *f, Node *n) {
   f->loop = loop.outer;
 }
 
-static void with_stmt(Fn *f, Node *n, uint32_t dst) {
+void with_value(Fn *f, Node *n, uint32_t dst) {
   uint32_t r = expr_any(f, n->a);
   f->c->span = n->span;
   emit(f, I_SCOPE, 0, r, 0, 0);
@@ -394,7 +394,7 @@ static void stmt_at(Fn *f, Node *n, bool top) {
   case N_BREAK: case N_CONTINUE: break_stmt(f, n); break;
   case N_FOR: for_stmt(f, n); break;
   case N_WHILE: while_stmt(f, n); break;
-  case N_WITH: with_stmt(f, n, alloc_regs(f, 1)); break;
+  case N_WITH: with_value(f, n, alloc_regs(f, 1)); break;
   case N_BLOCK: block_stmts(f, n); break;
   case N_IF:
     if (n->c || n->b) {
@@ -432,7 +432,7 @@ void block_stmts(Fn *f, Node *block) {
 /* The value of a block is that of its last statement, nil if that has none. */
 void stmt_value(Fn *f, Node *n, uint32_t dst, bool top) {
   if (n->kind == N_WITH) {
-    with_stmt(f, n, dst);
+    with_value(f, n, dst);
   } else if (is_statement(n)) {
     stmt_at(f, n, top);
     if (n->kind != N_RETURN && n->kind != N_BREAK && n->kind != N_CONTINUE)

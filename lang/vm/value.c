@@ -33,7 +33,7 @@ static Str *str_room(Vm *vm, size_t n, size_t cap) {
 
 Str *str_new(Vm *vm, const char *text, size_t n) {
   Str *s = str_room(vm, n, n);
-  if (s && n) memcpy(s->data, text, n);
+  if (s && n && text) memcpy(s->data, text, n);
   return s;
 }
 
@@ -316,7 +316,7 @@ Value object_own(Vm *vm, Value v) {
   }
   case OBJ_BOX: {
     Box *b = AS_BOX(v)->type->clone ? AS_BOX(v)->type->clone(vm, AS_BOX(v)) : NULL;
-    if (!b && !AS_BOX(v)->type->clone) vm_error(vm, "a %s cannot be changed", value_type_name(v));
+    if (!b && !AS_BOX(v)->type->clone) vm_error(vm, "%s %s cannot be changed", VALUE_A(v));
     c = b ? value_obj(b) : UNSET_VALUE;
     break;
   }

@@ -84,7 +84,7 @@ static inline void value_unref(Vm *vm, Value v) {
 }
 
 /* ---- making; NULL / nonzero with the error set when memory is short ----- */
-Str *str_new(Vm *vm, const char *s, size_t n);
+Str *str_new(Vm *vm, const char *s, size_t n);        /* NULL: n bytes to be filled */
 Str *str_format(Vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 Value complex_new(Vm *vm, c128 z);
 List *list_new(Vm *vm, bool tuple, uint32_t cap);
@@ -103,6 +103,8 @@ static inline void *box_data(Value v, const BoxType *t) {
 
 /* ---- asking -------------------------------------------------------------- */
 const char *value_type_name(Value v);     /* "int", "f32 tensor (3, 4)"-less: "tensor", "record", "Attention" */
+const char *value_article(Value v);       /* "an" for "int"                     */
+#define VALUE_A(v) value_article(v), value_type_name(v)   /* "a tensor" for "%s %s" */
 void value_print(Vm *vm, Value v, Buf *out, bool quote);  /* as print() (quote false) or the REPL (true) */
 bool value_equal(Vm *vm, Value a, Value b);               /* structural */
 void value_hash(Vm *vm, Value v, Sha256 *h);              /* content; functions by code */

@@ -102,8 +102,10 @@ typedef struct {
 
 /* New tensors; recorded on the tape as one node each round (`iterate`).       */
 Tensor *op_attend(Rt *rt, AttnSpec *s, const AttnArgs *a);
-Tensor *op_attn_weights(Rt *rt, AttnSpec *s, const AttnArgs *a);   /* (.., n_q, n_k), rows as used on v */
-Tensor *op_attn_energies(Rt *rt, AttnSpec *s, const AttnArgs *a);  /* -log weight; inf where masked */
+Tensor *op_attn_weights(Rt *rt, AttnSpec *s,
+                        const AttnArgs *a); /* (.., n_q, n_k), rows as used on v */
+Tensor *op_attn_energies(Rt *rt, AttnSpec *s,
+                         const AttnArgs *a); /* -log weight; inf where masked */
 
 /* What was made of the variant; with q and k also tiles, flops and bytes. */
 RtStatus attn_explain(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out);

@@ -25,7 +25,8 @@ struct AttnCode {
 
 /* Plans for these dtypes, made anew when they change.  grad: derivatives too. */
 /* flat: mask, weight and derivatives take several rows as one strip. */
-AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, bool flat, const uint8_t *slot_dtype, bool grad);
+AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, bool flat, const uint8_t *slot_dtype,
+                    bool grad);
 void attn_code_free(Rt *rt, AttnCode *c);
 
 typedef enum { ATTN_ATTEND, ATTN_WEIGHTS, ATTN_ENERGIES } AttnMode;
@@ -84,7 +85,8 @@ void attn_vars(const AttnJob *job, int64_t b, int64_t h, double *var);
  * captured vector; x, y contiguous vectors of d numbers read as doubles.     */
 const void *attn_vec(const AttnJob *job, int slot, int64_t h, int64_t *stride, uint8_t *dtype);
 
-RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a, bool grad);
+RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a,
+                       bool grad);
 RtStatus attn_forward_f32(Rt *rt, AttnJob *job);
 RtStatus attn_forward_f64(Rt *rt, AttnJob *job);
 RtStatus attn_backward_f32(Rt *rt, AttnJob *job);

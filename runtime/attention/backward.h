@@ -360,7 +360,8 @@ static void backward_block(Work *w, int64_t r0, int64_t m, const Sinks *to) {
 }
 
 /* The item's share of row blocks for every query head of the key head. */
-static void backward_item(Work *w, int64_t b, int64_t hk, int64_t first, int64_t last, const Sinks *to) {
+static void backward_item(Work *w, int64_t b, int64_t hk, int64_t first, int64_t last,
+                          const Sinks *to) {
   AttnJob *job = w->job;
   const AttnSpec *s = job->spec;
   int64_t group = job->Hq / job->Hk;
@@ -395,7 +396,8 @@ static void cut(const AttnJob *job, Partials *p) {
   int64_t heads = job->B * job->Hk;
   memset(p, 0, sizeof *p);
   p->blocks = (job->nq + job->rows - 1) / (job->rows ? job->rows : 1);
-  p->chunks = heads >= WANT_ITEMS || heads == 0 ? 1 : attn_min(p->blocks, (WANT_ITEMS + heads - 1) / heads);
+  p->chunks =
+      heads >= WANT_ITEMS || heads == 0 ? 1 : attn_min(p->blocks, (WANT_ITEMS + heads - 1) / heads);
   if (p->chunks < 1) p->chunks = 1;
   p->items = heads * p->chunks;
   for (int s = 0; s < job->spec->prog.n_slot; s++)
@@ -415,7 +417,8 @@ static void run_group(Work *w, const Partials *p, int64_t g, double **dslot) {
   for (int64_t k = g * p->items / p->groups; k < (g + 1) * p->items / p->groups; k++) {
     int64_t bh = k / p->chunks, c = k % p->chunks, own = p->chunks > 1 ? k : bh;
     T *dk = p->chunks > 1 ? p->dk : job->dk, *dv = p->chunks > 1 ? p->dv : job->dv;
-    Sinks to = {dk ? dk + own * job->nk * job->d : NULL, dv ? dv + own * job->nk * job->e : NULL, dslot};
+    Sinks to = {dk ? dk + own * job->nk * job->d : NULL, dv ? dv + own * job->nk * job->e : NULL,
+                dslot};
     backward_item(w, bh / job->Hk, bh % job->Hk, c * p->blocks / p->chunks,
                   (c + 1) * p->blocks / p->chunks, &to);
   }

@@ -50,14 +50,15 @@ static bool wanted_list(Wanted *w, Prog *p, int out, const uint8_t *slot_dtype,
 }
 
 /* Plans d(out)/d(leaves) with the given seed node. */
-static RtStatus grad_plan(Rt *rt, AttnGrad *g, const AttnSpec *s, bool flat, int out, bool seed_one, DType real,
-                          const uint8_t *slot_dtype, int n_var, const int *var) {
+static RtStatus grad_plan(Rt *rt, AttnGrad *g, const AttnSpec *s, bool flat, int out, bool seed_one,
+                          DType real, const uint8_t *slot_dtype, int n_var, const int *var) {
   Prog p;
   Wanted w = {0};
   RtStatus status = RT_ERROR;
   for (int k = 0; k < ATTN_MAX_LEAF; k++) g->leaf_out[k] = -1;
   for (int k = 0; k < 3; k++) g->stat_out[k] = -1;
-  if (!(flat ? prog_flatten : prog_copy)(&p, &s->prog)) return rt_fail(rt, RT_MEMORY, "out of memory");
+  if (!(flat ? prog_flatten : prog_copy)(&p, &s->prog))
+    return rt_fail(rt, RT_MEMORY, "out of memory");
   if (!wanted_list(&w, &p, out, slot_dtype, n_var, var) ||
       !(g->load = calloc((size_t)w.n_leaf + 1, sizeof *g->load))) {
     status = rt_fail(rt, RT_MEMORY, "out of memory");
@@ -116,7 +117,8 @@ static RtStatus plan_forward(Rt *rt, AttnCode *c, AttnSpec *s, DType real, bool 
     if (!(c->norm = prog_plan(rt, p, DT_F64, c->slot_dtype, 1, &s->phi))) return rt->error.status;
     for (int i = 0; i < p->n; i++) {
       const ProgNode *n = &p->node[i];
-      if (n->op != PO_VAR || n->slot < AV_SUM || n->slot > AV_COUNT || !prog_uses(p, s->phi, i)) continue;
+      if (n->op != PO_VAR || n->slot < AV_SUM || n->slot > AV_COUNT || !prog_uses(p, s->phi, i))
+        continue;
       c->uses_max |= n->slot == AV_MAX;
       c->uses_l2 |= n->slot == AV_L2;
       c->uses_count |= n->slot == AV_COUNT;
@@ -126,13 +128,15 @@ static RtStatus plan_forward(Rt *rt, AttnCode *c, AttnSpec *s, DType real, bool 
   int row = -1;
   for (int i = 0; i < p->n; i++)
     if (p->node[i].op == PO_VAR && p->node[i].slot == AV_I) row = i;
-  c->uses_i = row >= 0 && (prog_uses(p, s->out, row) || (s->mask >= 0 && prog_uses(p, s->mask, row)));
+  c->uses_i =
+      row >= 0 && (prog_uses(p, s->out, row) || (s->mask >= 0 && prog_uses(p, s->mask, row)));
   int once[3] = {s->alpha, s->top, s->dropout};
   if (!(c->once = prog_plan(rt, p, DT_F64, c->slot_dtype, 3, once))) return rt->error.status;
   return RT_OK;
 }
 
-AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, bool flat, const uint8_t *slot_dtype, bool grad) {
+AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, bool flat, const uint8_t *slot_dtype,
+                    bool grad) {
   size_t n = (size_t)s->prog.n_slot;
   AttnCode **at = &s->code[(real == DT_F64) + 2 * flat];
   if (*at && n && memcmp((*at)->slot_dtype, slot_dtype, n)) {

@@ -13,7 +13,8 @@ static void line(Buf *out, const char *label, const Prog *p, int node) {
 static void describe_norm(const AttnSpec *s, Buf *out) {
   const Prog *p = &s->prog;
   double c;
-  if (s->norm == ATTN_NORM_SPARSEMAX) buf_text(out, "  norm       sparsemax (threshold by Michelot's iteration)\n");
+  if (s->norm == ATTN_NORM_SPARSEMAX)
+    buf_text(out, "  norm       sparsemax (threshold by Michelot's iteration)\n");
   else if (s->norm == ATTN_NORM_ENTMAX) {
     buf_text(out, "  norm       entmax, alpha = ");
     prog_show(p, s->alpha, out);
@@ -32,7 +33,8 @@ static void describe(const AttnSpec *s, Buf *out) {
   if (s->prep != ATTN_PREP_NONE) buf_format(out, "  prep       %s\n", preps[s->prep]);
   line(out, s->log ? "log weight" : "weight", p, s->out);
   if (!s->log)
-    buf_format(out, "  bounds     [%g, %g]%s\n", b.lo, b.hi, sign == ATTN_SIGN_MAYBE ? ", sign not known" : "");
+    buf_format(out, "  bounds     [%g, %g]%s\n", b.lo, b.hi,
+               sign == ATTN_SIGN_MAYBE ? ", sign not known" : "");
   describe_norm(s, out);
   if (s->mask >= 0) line(out, "mask", p, s->mask);
   if (s->select == ATTN_TOP) {
@@ -40,7 +42,8 @@ static void describe(const AttnSpec *s, Buf *out) {
     prog_show(p, s->top, out);
     buf_text(out, ", ties to the lowest index\n");
   }
-  if (s->select == ATTN_SAMPLE) buf_text(out, "  select     one key a row (Gumbel), straight-through gradient\n");
+  if (s->select == ATTN_SAMPLE)
+    buf_text(out, "  select     one key a row (Gumbel), straight-through gradient\n");
   if (s->dropout >= 0) line(out, "dropout", p, s->dropout);
   if (s->iterate >= 0) line(out, "iterate", p, s->iterate);
   buf_text(out, "  products   ");
@@ -49,10 +52,15 @@ static void describe(const AttnSpec *s, Buf *out) {
                s->leaf[k].stage == PS_BOTH ? " each pair" : " once a vector");
   int ops = 0;
   for (int i = 0; i < p->n; i++)
-    ops += p->node[i].op >= PO_LOAD && p->node[i].stage == PS_BOTH && p->node[i].vec && prog_uses(p, s->out, i);
-  buf_format(out, "\n  cost       2 (d + e) flops and %d vector operations a pair, 6 d + 4 e flops going back;\n"
-                  "             row strips of 16 to 64 queries in memory, never n x n\n", ops);
-  if (s->mask >= 0) buf_text(out, "  tiles      empty ones are skipped, full ones are not masked\n");
+    ops += p->node[i].op >= PO_LOAD && p->node[i].stage == PS_BOTH && p->node[i].vec &&
+           prog_uses(p, s->out, i);
+  buf_format(out,
+             "\n  cost       2 (d + e) flops and %d vector operations a pair, 6 d + 4 e flops "
+             "going back;\n"
+             "             row strips of 16 to 64 queries in memory, never n x n\n",
+             ops);
+  if (s->mask >= 0)
+    buf_text(out, "  tiles      empty ones are skipped, full ones are not masked\n");
   buf_text(out, "  program\n");
   int outs[2] = {s->out, s->mask};
   prog_list(p, 2, outs, out);
@@ -88,10 +96,13 @@ static RtStatus describe_call(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out) 
     buf_format(out, "  tiles      %lld x %lld: %lld full, %lld partial, %lld skipped\n",
                (long long)job.rows, (long long)job.cols, (long long)tiles[TILE_FULL],
                (long long)tiles[TILE_PARTIAL], (long long)tiles[TILE_EMPTY]);
-    buf_format(out, "  forward    %.3g flops in products, %d vector operations a pair, %.3g bytes in and out\n",
-               2 * pairs * de, prog_plan_ops(job.code->out), size * (q * de + k * de));
+    buf_format(
+        out,
+        "  forward    %.3g flops in products, %d vector operations a pair, %.3g bytes in and out\n",
+        2 * pairs * de, prog_plan_ops(job.code->out), size * (q * de + k * de));
     buf_format(out, "  backward   %.3g flops in products, %d vector operations a pair\n",
-               2 * pairs * (3 * (double)job.d + 2 * (double)job.e), prog_plan_ops(job.code->out_grad.plan));
+               2 * pairs * (3 * (double)job.d + 2 * (double)job.e),
+               prog_plan_ops(job.code->out_grad.plan));
   }
   if (job.slot) rt_free(rt, job.slot, ((size_t)s->prog.n_slot + 1) * sizeof *job.slot);
   rt_free(rt, scratch, n);

@@ -85,7 +85,8 @@ static void prepare_all(AttnJob *job, bool back) {
   Prepare p = {job, back};
   int64_t heads = job->B * job->Hq, each = job->nk * (job->d + job->e);
   int64_t grain = ATTN_PARALLEL / 8 / (each + 1) + 1;
-  parallel_for(heads * each < ATTN_PARALLEL / 4 ? 1 : job->threads, heads, grain, prepare_heads, &p);
+  parallel_for(heads * each < ATTN_PARALLEL / 4 ? 1 : job->threads, heads, grain, prepare_heads,
+               &p);
 }
 
 typedef struct { AttnJob *job; Lane *lane; int64_t blocks; } Forward;

@@ -75,7 +75,8 @@ static RtStatus bind_slots(Rt *rt, AttnJob *job, const AttnArgs *a, uint8_t *dty
     const Tensor *t = a->slot[s];
     dtypes[s] = t->dtype;
     if (dtype_complex(t->dtype) || t->rank > PROG_MAX_INDEX)
-      return rt_fail(rt, RT_ERROR, "attention `%s`: `%s` is %s %s; it needs real numbers and at most %d axes",
+      return rt_fail(rt, RT_ERROR,
+                     "attention `%s`: `%s` is %s %s; it needs real numbers and at most %d axes",
                      job->spec->name, p->slot[s].name, dtype_name[t->dtype],
                      tensor_shape_text(t, text), PROG_MAX_INDEX);
     ProgTensor *b = &job->slot[s];
@@ -107,20 +108,14 @@ static RtStatus check_vectors(Rt *rt, const AttnJob *job, const AttnArgs *a) {
       bool fits = t->rank >= 1 && t->rank <= 2 && axis(t, 0) == job->d &&
                   (t->rank == 1 || t->shape[0] == job->Hq) && dtype_float(t->dtype);
       if (!fits)
-        return rt_fail(rt, RT_ERROR,
-                       "attention `%s`: the vector `%s` has shape %s; it needs (%lld) or (%lld, %lld)",
-                       job->spec->name, job->spec->prog.slot[slot].name, tensor_shape_text(t, text),
-                       (long long)job->d, (long long)job->Hq, (long long)job->d);
+        return rt_fail(
+            rt, RT_ERROR,
+            "attention `%s`: the vector `%s` has shape %s; it needs (%lld) or (%lld, %lld)",
+            job->spec->name, job->spec->prog.slot[slot].name, tensor_shape_text(t, text),
+            (long long)job->d, (long long)job->Hq, (long long)job->d);
     }
   }
   return RT_OK;
-}
-
-/* A parallel region pays from some 100 microseconds of work on. */
-static int useful_threads(const Rt *rt, const AttnJob *job) {
-  double pairs = (double)job->B * (double)job->Hq * (double)job->nq * (double)job->nk;
-  bool large = pairs * (2 * (double)(job->d + job->e) + 60) > 8e6;
-  return large && rt->threads > 1 ? rt->threads : 1;
 }
 
 /* Block sizes depend on shapes alone, so that results do not depend on the
@@ -134,6 +129,9 @@ static void block_sizes(AttnJob *job, bool grad) {
   rows = rows < 16 ? 16 : rows > 64 ? 64 : rows / 8 * 8;
   job->rows = attn_min(rows, job->nq ? job->nq : 1);
   job->cols = job->spec->mask >= 0 ? PROG_STRIP / 2 : PROG_STRIP;
+  /* OpenBLAS multiplies without packing while m n k stays below 10^6. */
+  int64_t wide = job->d > job->e ? job->d : job->e;
+  while (job->cols > 64 && job->rows * job->cols * wide > 1000000) job->cols /= 2;
 }
 
 /* Multiplications of a pass, roughly: a score counts as 16. */
@@ -142,12 +140,14 @@ static double pass_work(const AttnJob *job) {
   return pairs * (double)(job->d + job->e + 16);
 }
 
-RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a, bool grad) {
+RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a,
+                       bool grad) {
   job->mode = mode;
   job->spec = s;
   job->bad_slot = -1;
   job->interrupted = &rt->interrupted;
-  if (s->out < 0) return rt_fail(rt, RT_ERROR, "attention `%s` has neither score nor weight", s->name);
+  if (s->out < 0)
+    return rt_fail(rt, RT_ERROR, "attention `%s` has neither score nor weight", s->name);
   RT_TRY(check_shapes(rt, job, a));
   job->threads = pass_work(job) < ATTN_PARALLEL ? 1 : rt->threads;
   size_t n_slot = (size_t)s->prog.n_slot + 1;
@@ -167,7 +167,6 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   job->k = view_of(a->k);
   if (a->v) job->v = view_of(a->v);
   block_sizes(job, grad);
-  job->threads = useful_threads(rt, job);
   return RT_OK;
 }
 
@@ -230,7 +229,8 @@ AttnTile attn_tile(const AttnJob *job, int64_t b, int64_t h, int64_t r0, int64_t
   int64_t shift = job->nk - job->nq;
   var[AV_I] = (Interval){(double)(r0 + shift), (double)(r1 - 1 + shift)};
   var[AV_J] = (Interval){(double)j0, (double)(j1 - 1)};
-  Interval x = prog_interval(&s->prog, s->mask, &(ProgRanges){var, load_range, (void *)job}, scratch);
+  Interval x =
+      prog_interval(&s->prog, s->mask, &(ProgRanges){var, load_range, (void *)job}, scratch);
   if (x.lo == 0 && x.hi == 0) return TILE_EMPTY;
   return x.lo > 0 || x.hi < 0 ? TILE_FULL : TILE_PARTIAL;
 }

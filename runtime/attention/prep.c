@@ -24,7 +24,8 @@ static double length2(const double *x, int64_t d) {
   return s;
 }
 
-static void map_row(AttnPrep prep, double base, const double *x, double *y, int64_t d, double position) {
+static void map_row(AttnPrep prep, double base, const double *x, double *y, int64_t d,
+                    double position) {
   double f = 1;
   if (prep == ATTN_PREP_ROPE) {
     rotate(x, y, d, position, base);
@@ -55,12 +56,14 @@ static void back_row(AttnPrep prep, double base, const double *x, const double *
 }
 
 static void read_row(const Tensor *t, int64_t r, double *out, int64_t d) {
-  if (t->dtype == DT_F32) for (int64_t c = 0; c < d; c++) out[c] = ((const float *)t->data)[r * d + c];
+  if (t->dtype == DT_F32)
+    for (int64_t c = 0; c < d; c++) out[c] = ((const float *)t->data)[r * d + c];
   else for (int64_t c = 0; c < d; c++) out[c] = ((const double *)t->data)[r * d + c];
 }
 
 static void write_row(Tensor *t, int64_t r, const double *in, int64_t d) {
-  if (t->dtype == DT_F32) for (int64_t c = 0; c < d; c++) ((float *)t->data)[r * d + c] = (float)in[c];
+  if (t->dtype == DT_F32)
+    for (int64_t c = 0; c < d; c++) ((float *)t->data)[r * d + c] = (float)in[c];
   else for (int64_t c = 0; c < d; c++) ((double *)t->data)[r * d + c] = in[c];
 }
 

@@ -57,13 +57,14 @@ int attn_product(AttnSpec *s, AttnProduct product, AttnSide left, int left_slot,
   }
   if (s->n_leaf == ATTN_MAX_LEAF) return -1;
   static const char *const names[] = {"dot", "dist2", "l1", "norm2", "norm"};
-  const char *name = one ? arena_format(&s->arena, "%s(%s)", names[product], side_name(s, left, left_slot))
-                         : arena_format(&s->arena, "%s(%s, %s)", names[product],
-                                        side_name(s, left, left_slot), side_name(s, right, right_slot));
+  const char *name =
+      one ? arena_format(&s->arena, "%s(%s)", names[product], side_name(s, left, left_slot))
+          : arena_format(&s->arena, "%s(%s, %s)", names[product], side_name(s, left, left_slot),
+                         side_name(s, right, right_slot));
   int stage = side_stage(left) | side_stage(right);
-  int var = prog_add_var(&s->prog, name ? name : names[product], stage, false,
-                         product == ATTN_DOT && (left != right || left_slot != right_slot) ? -INFINITY : 0,
-                         INFINITY);
+  int var = prog_add_var(
+      &s->prog, name ? name : names[product], stage, false,
+      product == ATTN_DOT && (left != right || left_slot != right_slot) ? -INFINITY : 0, INFINITY);
   s->leaf[s->n_leaf++] = (AttnLeaf){product, (uint8_t)left, (uint8_t)right, (int16_t)left_slot,
                                     (int16_t)right_slot, var, (uint8_t)stage};
   return prog_var(&s->prog, var);
@@ -117,7 +118,8 @@ static Interval bounds_with_cos(const AttnSpec *s, int unknown, Interval *scratc
   Prog copy;
   Interval all = {-INFINITY, INFINITY};
   if (!prog_copy(&copy, p)) return all;
-  for (int k = unknown; k < copy.n_slot; k++) copy.slot[k].range.lo = fmax(0, copy.slot[k].range.lo);
+  for (int k = unknown; k < copy.n_slot; k++)
+    copy.slot[k].range.lo = fmax(0, copy.slot[k].range.lo);
   for (int i = 0; i < p->n; i++) {
     const ProgNode *n = &p->node[i];
     if (n->op != PO_MUL) continue;

@@ -33,7 +33,8 @@ static RtStatus job_status(Rt *rt, const AttnJob *job) {
   if (job->bad_slot < 0) return RT_OK;
   const ProgTensor *t = &job->slot[job->bad_slot];
   char text[128];
-  rt_fail(rt, RT_ERROR, "attention `%s`: index %lld of `%s` is out of range; axis %d of %s has %lld",
+  rt_fail(rt, RT_ERROR,
+          "attention `%s`: index %lld of `%s` is out of range; axis %d of %s has %lld",
           job->spec->name, (long long)job->bad_index, job->spec->prog.slot[job->bad_slot].name,
           job->bad_axis, shape_text(t->rank, t->shape, text), (long long)t->shape[job->bad_axis]);
   rt_help(rt, "clip(index, 0, %lld) keeps it inside, or let the mask leave such pairs out",
@@ -58,11 +59,15 @@ static RtStatus spec_scalar(Rt *rt, const AttnSpec *s, int node, const AttnArgs 
       const Tensor *t = a->slot[k];
       if (t->rank > PROG_MAX_INDEX) continue;
       slot[k] = (ProgTensor){.data = t->data, .dtype = t->dtype, .rank = t->rank};
-      for (int q = 0; q < t->rank; q++) { slot[k].shape[q] = t->shape[q]; slot[k].stride[q] = t->stride[q]; }
+      for (int q = 0; q < t->rank; q++) {
+        slot[k].shape[q] = t->shape[q];
+        slot[k].stride[q] = t->stride[q];
+      }
     }
     if (prog_eval(p, node, var, slot, value, &bad)) *out = value[node];
-    else status = rt_fail(rt, RT_ERROR, "attention `%s`: `%s` does not have the shape its use needs",
-                          s->name, p->slot[p->node[bad].slot].name);
+    else
+      status = rt_fail(rt, RT_ERROR, "attention `%s`: `%s` does not have the shape its use needs",
+                       s->name, p->slot[p->node[bad].slot].name);
   }
   free(slot);
   free(value);
@@ -283,7 +288,8 @@ static void prep_drop(Rt *rt, void *data) { rt_free(rt, data, sizeof(PrepData));
 static RtStatus prep_backward(Rt *rt, TapeNode *node, Tensor **g) {
   const PrepData *d = tape_data(node);
   if (!g[0]) return RT_OK;
-  return tape_add(rt, node, 0, attn_prep_back(rt, d->prep, d->base, tape_saved(node, 0), d->first, g[0]));
+  return tape_add(rt, node, 0,
+                  attn_prep_back(rt, d->prep, d->base, tape_saved(node, 0), d->first, g[0]));
 }
 static const TapeRule prep_rule = {"prep", prep_backward, prep_drop, true};
 
@@ -336,7 +342,8 @@ static Tensor *rounds(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
   double n = 1;
   if (s->iterate >= 0 && spec_scalar(rt, s, s->iterate, a, &n)) return NULL;
   if (!(n >= 1 && n <= 10000 && n == floor(n))) {
-    rt_fail(rt, RT_ERROR, "attention `%s`: iterate is %g; it needs a whole number from 1", s->name, n);
+    rt_fail(rt, RT_ERROR, "attention `%s`: iterate is %g; it needs a whole number from 1", s->name,
+            n);
     return NULL;
   }
   AttnArgs in = *a;

@@ -72,7 +72,8 @@ static void carve_work(Work *w, AttnJob *job, bool back, Carve *c) {
   w->ranges = carve(c, ((size_t)job->spec->prog.n + n_var) * sizeof(Interval));
   w->row = carve(c, m * sizeof(AttnRow));
   for (int l = 0; l < job->spec->n_leaf; l++)
-    if (job->spec->leaf[l].stage == PS_BOTH) w->leaf[l] = carve(c, (back ? strips : m * cols) * sizeof(T));
+    if (job->spec->leaf[l].stage == PS_BOTH)
+      w->leaf[l] = carve(c, (back ? strips : m * cols) * sizeof(T));
   if (!back) return;
   carve_run(c, &w->grad, code->out_grad.plan);
   carve_run(c, &w->norm_grad, code->norm_grad.plan);
@@ -113,7 +114,8 @@ static double *row_leaf(const AttnJob *job, int l, int64_t b, int64_t h) {
 typedef struct { const void *data; int64_t step; uint8_t dtype; } Side;
 
 static double side_at(Side s, int64_t c) {
-  return s.dtype == DT_F32 ? ((const float *)s.data)[c * s.step] : ((const double *)s.data)[c * s.step];
+  return s.dtype == DT_F32 ? ((const float *)s.data)[c * s.step]
+                           : ((const double *)s.data)[c * s.step];
 }
 
 static Side side_of(const AttnJob *job, int side, int slot, int64_t b, int64_t h, int64_t r) {
@@ -152,7 +154,8 @@ static double leaf_value(const AttnJob *job, const AttnLeaf *l, int64_t b, int64
 
 /* ---- prepare: transposed tiles and one-vector products ---------------------------------- */
 
-static void pack(const AttnJob *job, const AttnView *from, int64_t b, int64_t hk, int64_t width, T *to) {
+static void pack(const AttnJob *job, const AttnView *from, int64_t b, int64_t hk, int64_t width,
+                 T *to) {
   for (int64_t j0 = 0; j0 < job->nk; j0 += job->cols) {
     int64_t w = attn_min(job->cols, job->nk - j0);
     T *tile = to + j0 * width;
@@ -172,9 +175,11 @@ static void prepare_head(AttnJob *job, int64_t b, int64_t h, bool back) {
   for (int l = 0; l < job->spec->n_leaf; l++) {
     const AttnLeaf *leaf = &job->spec->leaf[l];
     if (leaf->stage == PS_COL)
-      for (int64_t j = 0; j < job->nk; j++) col_leaf(job, l, b, h)[j] = (T)leaf_value(job, leaf, b, h, j);
+      for (int64_t j = 0; j < job->nk; j++)
+        col_leaf(job, l, b, h)[j] = (T)leaf_value(job, leaf, b, h, j);
     if (leaf->stage == PS_ROW)
-      for (int64_t r = 0; r < job->nq; r++) row_leaf(job, l, b, h)[r] = leaf_value(job, leaf, b, h, r);
+      for (int64_t r = 0; r < job->nq; r++)
+        row_leaf(job, l, b, h)[r] = leaf_value(job, leaf, b, h, r);
   }
 }
 
@@ -195,15 +200,10 @@ CLONES static void distances(bool square, int64_t m, int64_t w, int64_t d, const
   }
 }
 
-/* C (m, n) = alpha op(A) B + beta C, rows ld apart. */
-static void multiply(bool transposed, int m, int n, int k, T alpha, const T *a, int lda, const T *b,
-                    int ldb, T beta, T *c, int ldc) {
-  if ((int64_t)m * n * k > BLAS_SMALL) {
-    GEMM(BLAS_ROW_MAJOR, transposed ? BLAS_TRANSPOSED : BLAS_PLAIN, BLAS_PLAIN, m, n, k, alpha, a,
-         lda, b, ldb, beta, c, ldc);
-    return;
-  }
-  int64_t row = transposed ? 1 : lda, col = transposed ? lda : 1;
+/* C (m, n) = alpha op(A) B + beta C, rows ld apart; A's element (i, l) lies at i row + l col. */
+CLONES static void small_product(int m, int n, int k, T alpha, const T *restrict a, int64_t row,
+                                 int64_t col, const T *restrict b, int ldb, T beta,
+                                 T *restrict c, int ldc) {
   for (int64_t i = 0; i < m; i++) {
     T *to = c + i * ldc;
     for (int64_t j = 0; j < n; j++) to[j] = beta == 0 ? 0 : beta * to[j];
@@ -212,6 +212,16 @@ static void multiply(bool transposed, int m, int n, int k, T alpha, const T *a, 
       for (int64_t j = 0; j < n; j++) to[j] += x * b[l * ldb + j];
     }
   }
+}
+
+static void multiply(bool transposed, int m, int n, int k, T alpha, const T *a, int lda, const T *b,
+                     int ldb, T beta, T *c, int ldc) {
+  if ((int64_t)m * n * k > BLAS_SMALL)
+    GEMM(BLAS_ROW_MAJOR, transposed ? BLAS_TRANSPOSED : BLAS_PLAIN, BLAS_PLAIN, m, n, k, alpha, a,
+         lda, b, ldb, beta, c, ldc);
+  else
+    small_product(m, n, k, alpha, a, transposed ? 1 : lda, transposed ? lda : 1, b, ldb, beta, c,
+                  ldc);
 }
 
 static void products(Work *w, const Block *bl, bool whole) {
@@ -225,7 +235,8 @@ static void products(Work *w, const Block *bl, bool whole) {
       multiply(false, (int)w->m, (int)bl->w, (int)job->d, 1, q,
                (int)job->q.row, kt, (int)bl->w, 0, w->leaf[l] + off, (int)ld);
     else
-      distances(leaf->product == ATTN_DIST2, w->m, bl->w, job->d, q, job->q.row, kt, w->leaf[l] + off, ld);
+      distances(leaf->product == ATTN_DIST2, w->m, bl->w, job->d, q, job->q.row, kt,
+                w->leaf[l] + off, ld);
   }
 }
 
@@ -247,7 +258,8 @@ static void start_head(Work *w, int64_t b, int64_t h, bool back) {
   for (int l = 0; l < job->spec->n_leaf; l++)
     if (job->spec->leaf[l].stage == PS_ONCE)
       w->var[job->spec->leaf[l].var] = leaf_value(job, &job->spec->leaf[l], b, h, 0);
-  ProgRun *runs[] = {&w->mask, &w->out, &w->norm, &w->once, &w->grad, &w->norm_grad, &w->alpha_grad};
+  ProgRun *runs[] = {&w->mask, &w->out,       &w->norm,      &w->once,
+                     &w->grad, &w->norm_grad, &w->alpha_grad};
   for (int k = 0; k < (back ? 7 : 4); k++) {
     if (!runs[k]->plan) continue;
     bind_run(w, runs[k]);
@@ -257,7 +269,8 @@ static void start_head(Work *w, int64_t b, int64_t h, bool back) {
   prog_out(&w->once, 0, &w->alpha);
   prog_out(&w->once, 1, &top);
   prog_out(&w->once, 2, &w->rate);
-  if (code->once && job->spec->top >= 0) w->top = top < 0 ? 0 : top > 9e15 ? INT64_MAX : (int64_t)top;
+  if (code->once && job->spec->top >= 0)
+    w->top = top < 0 ? 0 : top > 9e15 ? INT64_MAX : (int64_t)top;
 }
 
 static void find_blocks(Work *w, int64_t r0, int64_t m) {
@@ -301,7 +314,8 @@ static void read_strip(const ProgRun *run, int k, int64_t n, T *to) {
   double s;
   const void *x = prog_out(run, k, &s);
   if (!x) for (int64_t j = 0; j < n; j++) to[j] = (T)s;
-  else if (prog_out_wide(run->plan, k)) for (int64_t j = 0; j < n; j++) to[j] = (T)((const double *)x)[j];
+  else if (prog_out_wide(run->plan, k))
+    for (int64_t j = 0; j < n; j++) to[j] = (T)((const double *)x)[j];
   else memcpy(to, x, (size_t)n * sizeof(T));
 }
 

@@ -124,7 +124,8 @@ int prog_var(Prog *p, int var) {
 }
 
 int prog_load(Prog *p, int slot, int n, const int *ix) {
-  ProgNode node = {.op = PO_LOAD, .slot = (int16_t)slot, .n_ix = (uint8_t)n, .a = -1, .b = -1, .c = -1};
+  ProgNode node = {
+      .op = PO_LOAD, .slot = (int16_t)slot, .n_ix = (uint8_t)n, .a = -1, .b = -1, .c = -1};
   for (int i = 0; i < n && i < PROG_MAX_INDEX; i++) node.ix[i] = ix[i];
   return intern(p, &node);
 }

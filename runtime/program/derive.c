@@ -167,6 +167,7 @@ RtStatus prog_derive(Rt *rt, Prog *p, int out, int seed, int n, const int *leaf,
 done:
   free(d.adjoint);
   free(d.wanted);
-  if (!status && p->failed) status = rt_fail(rt, RT_MEMORY, "out of memory while deriving a program");
+  if (!status && p->failed)
+    status = rt_fail(rt, RT_MEMORY, "out of memory while deriving a program");
   return status;
 }

@@ -1,6 +1,7 @@
 /* kernel.h: arithmetic and comparisons of strips, included once per number type
  * with T (the type), FN (the function's name) and M(f) (libm's f for T).
- * Elementary functions are the tensor kernels'.  A NULL operand pointer means the scalar beside it.                        */
+ * Elementary functions are the tensor kernels'.  A NULL operand pointer means the scalar beside it.
+ */
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))

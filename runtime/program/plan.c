@@ -190,7 +190,8 @@ static void plan_all(Planner *pl, int n_out, const int *outs) {
   for (int k = 0; k < n_out; k++) {
     Opnd o = outs[k] >= 0 ? pl->place[outs[k]] : (Opnd){OPND_NONE, 0};
     pl->plan->out[k] = o;
-    pl->plan->out_wide[k] = o.kind == OPND_WIDE || (o.kind == OPND_VAR && pl->p->var[o.at].integral);
+    pl->plan->out_wide[k] =
+        o.kind == OPND_WIDE || (o.kind == OPND_VAR && pl->p->var[o.at].integral);
   }
 }
 

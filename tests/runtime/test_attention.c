@@ -100,7 +100,13 @@ static double threshold(int n, const double *z, double power) { /* sum max(z - t
 static void ref_row(const Case *c, int b, int h, int r, double *p) {
   int *open = malloc((size_t)c->nk * sizeof *open), n = 0;
   double *x = malloc((size_t)c->nk * sizeof *x), top = -INFINITY, sum = 0, l2 = 0, mx = -INFINITY;
-  for (int j = 0; j < c->nk; j++) { p[j] = 0; if (sees(c, r, j)) { open[n] = j; x[n++] = pair(c, b, h, r, j); } }
+  for (int j = 0; j < c->nk; j++) {
+    p[j] = 0;
+    if (sees(c, r, j)) {
+      open[n] = j;
+      x[n++] = pair(c, b, h, r, j);
+    }
+  }
   if (c->top && c->top < n) { /* repeated selection of the largest, lowest index first */
     int *kept = calloc((size_t)n, sizeof *kept), m = 0;
     for (int t = 0; t < c->top; t++) {
@@ -152,7 +158,8 @@ static void ref_out(const Case *c, double *out) {
 static AttnSpec *build(Rt *rt, const Case *c) {
   AttnSpec *s = attn_spec_new(rt, variant_name[c->variant]);
   Prog *p = &s->prog;
-  static const char *const names[] = {"gamma", "slope", "table", "u", "w", "bias", "doc", "eps", "alpha"};
+  static const char *const names[] = {"gamma", "slope", "table", "u",    "w",
+                                      "bias",  "doc",   "eps",   "alpha"};
   for (int k = 0; k < N_SLOT; k++)
     prog_add_slot(p, names[k], k == S_GAMMA || k == S_EPS ? 0 : -INFINITY, INFINITY);
 #define U(op, a) prog_unary(p, op, a)
@@ -167,26 +174,43 @@ static AttnSpec *build(Rt *rt, const Case *c) {
   switch (c->variant) {
   case SOFTMAX: attn_set_score(s, sd); break;
   case GAUSS: attn_set_weight(s, U(PO_EXP, U(PO_NEG, B2(PO_MUL, gamma, dist)))); break;
-  case LORENTZ: attn_set_weight(s, B2(PO_DIV, C(1), B2(PO_ADD, C(1), B2(PO_DIV, dist, B2(PO_POW, gamma, C(2)))))); break;
-  case SIGMOID: attn_set_weight(s, B2(PO_DIV, C(1), B2(PO_ADD, C(1), U(PO_EXP, U(PO_NEG, B2(PO_SUB, sd, U(PO_LOG, nk))))))); break;
+  case LORENTZ:
+    attn_set_weight(s,
+                    B2(PO_DIV, C(1), B2(PO_ADD, C(1), B2(PO_DIV, dist, B2(PO_POW, gamma, C(2))))));
+    break;
+  case SIGMOID:
+    attn_set_weight(
+        s, B2(PO_DIV, C(1), B2(PO_ADD, C(1), U(PO_EXP, U(PO_NEG, B2(PO_SUB, sd, U(PO_LOG, nk)))))));
+    break;
   case RELU2: attn_set_weight(s, B2(PO_POW, U(PO_RELU, sd), C(2))); break;
-  case COSINE: attn_set_weight(s, U(PO_EXP, B2(PO_MUL, U(PO_NEG, gamma), B2(PO_SUB, C(1), cs)))); break;
-  case L1W: attn_set_score(s, U(PO_NEG, B2(PO_MUL, gamma, attn_product(s, ATTN_L1, ATTN_Q, 0, ATTN_K, 0)))); break;
+  case COSINE:
+    attn_set_weight(s, U(PO_EXP, B2(PO_MUL, U(PO_NEG, gamma), B2(PO_SUB, C(1), cs))));
+    break;
+  case L1W:
+    attn_set_score(s, U(PO_NEG, B2(PO_MUL, gamma, attn_product(s, ATTN_L1, ATTN_Q, 0, ATTN_K, 0))));
+    break;
   case MEHLER: {
     int t = U(PO_TANH, B2(PO_DIV, gamma, C(2)));
-    int plus = B2(PO_ADD, B2(PO_ADD, attn_product(s, ATTN_NORM2, ATTN_Q, 0, ATTN_Q, 0), attn_product(s, ATTN_NORM2, ATTN_K, 0, ATTN_K, 0)), B2(PO_MUL, C(2), dot));
-    attn_set_weight(s, U(PO_EXP, B2(PO_MUL, C(-0.25), B2(PO_ADD, B2(PO_DIV, dist, t), B2(PO_MUL, plus, t)))));
+    int plus = B2(PO_ADD,
+                  B2(PO_ADD, attn_product(s, ATTN_NORM2, ATTN_Q, 0, ATTN_Q, 0),
+                     attn_product(s, ATTN_NORM2, ATTN_K, 0, ATTN_K, 0)),
+                  B2(PO_MUL, C(2), dot));
+    attn_set_weight(
+        s, U(PO_EXP, B2(PO_MUL, C(-0.25), B2(PO_ADD, B2(PO_DIV, dist, t), B2(PO_MUL, plus, t)))));
     break;
   }
   case ALIBI: {
     int at = B2(PO_MIN, B2(PO_MAX, B2(PO_ADD, dij, C(20)), C(0)), C(39));
-    attn_set_score(s, B2(PO_ADD, B2(PO_SUB, sd, B2(PO_MUL, prog_load(p, S_SLOPE, 1, &h), dij)), prog_load(p, S_TABLE, 1, &at)));
+    attn_set_score(s, B2(PO_ADD, B2(PO_SUB, sd, B2(PO_MUL, prog_load(p, S_SLOPE, 1, &h), dij)),
+                         prog_load(p, S_TABLE, 1, &at)));
     break;
   }
   case VECTORS: {
-    int uk = attn_product(s, ATTN_DOT, ATTN_K, 0, ATTN_VEC, S_U), wq = attn_product(s, ATTN_DOT, ATTN_VEC, S_W, ATTN_Q, 0);
+    int uk = attn_product(s, ATTN_DOT, ATTN_K, 0, ATTN_VEC, S_U),
+        wq = attn_product(s, ATTN_DOT, ATTN_VEC, S_W, ATTN_Q, 0);
     int uq = attn_product(s, ATTN_DIST2, ATTN_VEC, S_U, ATTN_Q, 0);
-    attn_set_score(s, B2(PO_SUB, B2(PO_ADD, B2(PO_ADD, sd, uk), B2(PO_MUL, C(0.3), wq)), B2(PO_MUL, C(0.1), uq)));
+    attn_set_score(s, B2(PO_SUB, B2(PO_ADD, B2(PO_ADD, sd, uk), B2(PO_MUL, C(0.3), wq)),
+                         B2(PO_MUL, C(0.1), uq)));
     break;
   }
   case OVERLAP: attn_set_weight(s, B2(PO_MUL, gamma, B2(PO_MUL, cs, cs))); break;
@@ -198,13 +222,18 @@ static AttnSpec *build(Rt *rt, const Case *c) {
   int phi[] = {C(1), sum, B2(PO_ADD, sum, eps), prog_var(p, AV_COUNT), prog_var(p, AV_MAX), l2,
                B2(PO_ADD, B2(PO_DIV, nk, eps), B2(PO_MUL, C(0.3), l2))};
   if (c->norm < SPARSE) s->phi = phi[c->norm];
-  s->norm = c->norm == SPARSE ? ATTN_NORM_SPARSEMAX : c->norm == ENTMAX ? ATTN_NORM_ENTMAX : ATTN_NORM_PHI;
+  s->norm = c->norm == SPARSE   ? ATTN_NORM_SPARSEMAX
+            : c->norm == ENTMAX ? ATTN_NORM_ENTMAX
+                                : ATTN_NORM_PHI;
   if (c->norm == ENTMAX) s->alpha = prog_load(p, S_ALPHA, 0, NULL);
   int causal = B2(PO_LE, j, i);
   switch (c->mask) {
   case CAUSAL: s->mask = causal; break;
   case WINDOW: s->mask = B2(PO_AND, causal, B2(PO_LT, dij, C(9))); break;
-  case DOCUMENT: s->mask = B2(PO_AND, B2(PO_GE, i, C(0)), B2(PO_EQ, prog_load(p, S_DOC, 1, &i), prog_load(p, S_DOC, 1, &j))); break;
+  case DOCUMENT:
+    s->mask = B2(PO_AND, B2(PO_GE, i, C(0)),
+                 B2(PO_EQ, prog_load(p, S_DOC, 1, &i), prog_load(p, S_DOC, 1, &j)));
+    break;
   case DILATED: s->mask = B2(PO_AND, B2(PO_EQ, B2(PO_MOD, j, C(7)), C(3)), B2(PO_NE, j, i)); break;
   default: break;
   }
@@ -227,9 +256,18 @@ static double **arrays(Case *c, int k) {
 
 static void fill(Case *c, uint64_t seed) {
   Random r = {seed};
-  int64_t size[3 + N_SLOT] = {(int64_t)c->B * c->Hq * c->nq * c->d, (int64_t)c->B * c->Hk * c->nk * c->d,
-    (int64_t)c->B * c->Hk * c->nk * c->e, 1, c->Hq, 40, c->d, (int64_t)c->Hq * c->d,
-    (int64_t)c->Hq * c->nq * c->nk, c->nk, 1, 1};
+  int64_t size[3 + N_SLOT] = {(int64_t)c->B * c->Hq * c->nq * c->d,
+                              (int64_t)c->B * c->Hk * c->nk * c->d,
+                              (int64_t)c->B * c->Hk * c->nk * c->e,
+                              1,
+                              c->Hq,
+                              40,
+                              c->d,
+                              (int64_t)c->Hq * c->d,
+                              (int64_t)c->Hq * c->nq * c->nk,
+                              c->nk,
+                              1,
+                              1};
   memcpy(c->size, size, sizeof size);
   for (int k = 0; k < 3 + N_SLOT; k++) {
     double *x = malloc((size_t)size[k] * sizeof *x + 8);
@@ -254,8 +292,10 @@ static Tensor *tensor_of(Rt *rt, DType dt, int rank, const int64_t *shape, const
 typedef struct { Tensor *in[3 + N_SLOT]; AttnArgs args; } Inputs;
 
 static void inputs(Rt *rt, const Case *c, DType dt, Inputs *x) {
-  int64_t q[] = {c->B, c->Hq, c->nq, c->d}, k[] = {c->B, c->Hk, c->nk, c->d}, v[] = {c->B, c->Hk, c->nk, c->e};
-  int64_t s[N_SLOT][3] = {{0}, {c->Hq}, {40}, {c->d}, {c->Hq, c->d}, {c->Hq, c->nq, c->nk}, {c->nk}, {0}, {0}};
+  int64_t q[] = {c->B, c->Hq, c->nq, c->d}, k[] = {c->B, c->Hk, c->nk, c->d},
+          v[] = {c->B, c->Hk, c->nk, c->e};
+  int64_t s[N_SLOT][3] = {{0},     {c->Hq}, {40}, {c->d}, {c->Hq, c->d}, {c->Hq, c->nq, c->nk},
+                          {c->nk}, {0},     {0}};
   int rank[N_SLOT] = {0, 1, 1, 1, 2, 3, 1, 0, 0};
   x->in[0] = tensor_of(rt, dt, 4, q, c->q);
   x->in[1] = tensor_of(rt, dt, 4, k, c->k);
@@ -265,13 +305,17 @@ static void inputs(Rt *rt, const Case *c, DType dt, Inputs *x) {
   x->args = (AttnArgs){x->in[0], x->in[1], x->in[2], x->in + 3, false};
 }
 
-static void inputs_drop(Rt *rt, Inputs *x) { for (int k = 0; k < 3 + N_SLOT; k++) tensor_unref(rt, x->in[k]); }
+static void inputs_drop(Rt *rt, Inputs *x) {
+  for (int k = 0; k < 3 + N_SLOT; k++) tensor_unref(rt, x->in[k]);
+}
 
-/* ---- checks ------------------------------------------------------------------------------------ */
+/* ---- checks ------------------------------------------------------------------------------------
+ */
 
 static void label(const Case *c, char *to) {
-  snprintf(to, 200, "%s, norm %s, mask %s, top %d, (%d, %d/%d, %dx%d, %d)", variant_name[c->variant],
-           norm_name[c->norm], mask_name[c->mask], c->top, c->B, c->Hq, c->Hk, c->nq, c->nk, c->d);
+  snprintf(to, 200, "%s, norm %s, mask %s, top %d, (%d, %d/%d, %dx%d, %d)",
+           variant_name[c->variant], norm_name[c->norm], mask_name[c->mask], c->top, c->B, c->Hq,
+           c->Hk, c->nq, c->nk, c->d);
 }
 
 static double normwise(const Tensor *t, const double *ref, int64_t n) {
@@ -316,7 +360,8 @@ static double loss(const Case *c, const double *g, double *out) {
 }
 
 /* Gradients of sum(g * out) for every input, as tensors. */
-static void gradients(Rt *rt, const Case *c, AttnSpec *s, DType dt, const double *g, Tensor **grads) {
+static void gradients(Rt *rt, const Case *c, AttnSpec *s, DType dt, const double *g,
+                      Tensor **grads) {
   Inputs x;
   inputs(rt, c, dt, &x);
   uint64_t mark;
@@ -356,7 +401,8 @@ static void check_gradients(Rt *rt, Case *c, AttnSpec *s, Random *r) {
   gradients(rt, c, s, DT_F32, g, single);
   for (int k = 0; k < 3 + N_SLOT; k++) {
     if (k == 3 + S_DOC) continue;
-    double *x = *arrays(c, k), *dir = malloc((size_t)c->size[k] * sizeof *dir), *keep = malloc((size_t)c->size[k] * sizeof *keep);
+    double *x = *arrays(c, k), *dir = malloc((size_t)c->size[k] * sizeof *dir),
+           *keep = malloc((size_t)c->size[k] * sizeof *keep);
     double along = 0, scale = 0, hstep = 2e-5;
     for (int64_t a = 0; a < c->size[k]; a++) {
       dir[a] = gauss(r) / sqrt((double)c->size[k]);
@@ -379,7 +425,8 @@ static void check_gradients(Rt *rt, Case *c, AttnSpec *s, Random *r) {
     for (int64_t a = 0; a < c->size[k]; a++)
       err = fmax(err, fabs(tensor_get_f64(grad[k], a) - tensor_get_f64(single[k], a)));
     /* Sums that cancel are measured against the loss's own size. */
-    if (!(err <= 2e-5 * fmax(size, 0.05 * sqrt((double)n)))) fail_msg("%s: input %d: f32 gradient off by %g of %g", text, k, err, size);
+    if (!(err <= 2e-5 * fmax(size, 0.05 * sqrt((double)n))))
+      fail_msg("%s: input %d: f32 gradient off by %g of %g", text, k, err, size);
     tensor_unref(rt, grad[k]);
     tensor_unref(rt, single[k]);
     free(dir);
@@ -391,7 +438,8 @@ static void check_gradients(Rt *rt, Case *c, AttnSpec *s, Random *r) {
 
 static bool sensible(const Case *c) {
   if (!is_log(c->variant) && c->norm >= SPARSE) return false;
-  if (c->variant == LINEAR && (c->norm == SUM || c->norm == SUM_EPS || c->norm == MAX)) return false;
+  if (c->variant == LINEAR && (c->norm == SUM || c->norm == SUM_EPS || c->norm == MAX))
+    return false;
   return true;
 }
 
@@ -399,16 +447,18 @@ static void every_combination(void **state) {
   Rt *rt = *state;
   Random r = {11};
   int count = 0;
-  for (int v = 0; v < N_VARIANT; v++) for (int n = 0; n < N_NORM; n++) for (int m = 0; m < N_MASK; m++) {
-    Case c = CASE(2, 4, 2, 13, 19, 5, 3, 0, v, n, m);
-    if (!sensible(&c)) continue;
-    fill(&c, 100 + (uint64_t)count++);
-    AttnSpec *s = build(rt, &c);
-    check_forward(rt, &c, s);
-    check_gradients(rt, &c, s, &r);
-    attn_spec_unref(rt, s);
-    drop(&c);
-  }
+  for (int v = 0; v < N_VARIANT; v++)
+    for (int n = 0; n < N_NORM; n++)
+      for (int m = 0; m < N_MASK; m++) {
+        Case c = CASE(2, 4, 2, 13, 19, 5, 3, 0, v, n, m);
+        if (!sensible(&c)) continue;
+        fill(&c, 100 + (uint64_t)count++);
+        AttnSpec *s = build(rt, &c);
+        check_forward(rt, &c, s);
+        check_gradients(rt, &c, s, &r);
+        attn_spec_unref(rt, s);
+        drop(&c);
+      }
   assert_true(count > 500);
 }
 
@@ -417,7 +467,8 @@ static void several_tiles(void **state) {
   Random r = {12};
   for (int v = 0; v < N_VARIANT; v++) for (int m = 0; m < N_MASK; m++) {
     static const Norm norms[] = {SUM, L2, EXPR, MAX};
-    Case c = CASE(1, 2, 1, 71, 301, 6, 4, 0, v, is_log(v) && m == 3 ? ENTMAX : norms[(v + m) % 4], m);
+    Case c =
+        CASE(1, 2, 1, 71, 301, 6, 4, 0, v, is_log(v) && m == 3 ? ENTMAX : norms[(v + m) % 4], m);
     if (!sensible(&c)) c.norm = LENGTH;
     fill(&c, 900 + (uint64_t)(v * N_MASK + m));
     AttnSpec *s = build(rt, &c);
@@ -521,7 +572,8 @@ static void same_bits_on_any_thread_count(void **state) {
   rt->threads = before;
 }
 
-/* ---- golden values: q = (1, .5), three keys, values 1 2 3 -------------------------------------- */
+/* ---- golden values: q = (1, .5), three keys, values 1 2 3 --------------------------------------
+ */
 
 typedef struct { const char *name; double weight[3], out; } Golden;
 
@@ -548,10 +600,15 @@ static void golden_table(void **state) {
   AttnSpec *s;
   Prog *p;
   int dot, dist, cs, sd, plus, one;
-#define START() (s = attn_spec_new(rt, "golden"), p = &s->prog, dot = attn_product(s, ATTN_DOT, ATTN_Q, 0, ATTN_K, 0), \
-    dist = attn_product(s, ATTN_DIST2, ATTN_Q, 0, ATTN_K, 0), cs = attn_cos(s, ATTN_Q, 0, ATTN_K, 0), one = C(1), \
-    sd = B2(PO_DIV, dot, C(sqrt(2))), plus = B2(PO_ADD, B2(PO_ADD, attn_product(s, ATTN_NORM2, ATTN_Q, 0, ATTN_Q, 0), \
-    attn_product(s, ATTN_NORM2, ATTN_K, 0, ATTN_K, 0)), B2(PO_MUL, C(2), dot)))
+#define START()                                                                                    \
+  (s = attn_spec_new(rt, "golden"), p = &s->prog,                                                  \
+   dot = attn_product(s, ATTN_DOT, ATTN_Q, 0, ATTN_K, 0),                                          \
+   dist = attn_product(s, ATTN_DIST2, ATTN_Q, 0, ATTN_K, 0),                                       \
+   cs = attn_cos(s, ATTN_Q, 0, ATTN_K, 0), one = C(1), sd = B2(PO_DIV, dot, C(sqrt(2))),           \
+   plus = B2(PO_ADD,                                                                               \
+             B2(PO_ADD, attn_product(s, ATTN_NORM2, ATTN_Q, 0, ATTN_Q, 0),                         \
+                attn_product(s, ATTN_NORM2, ATTN_K, 0, ATTN_K, 0)),                                \
+             B2(PO_MUL, C(2), dot)))
 #define COUNT() (s->phi = prog_var(p, AV_NK))
 #define CHECK(...) check_golden(rt, s, &(Golden)__VA_ARGS__)
   START(); attn_set_score(s, sd);
@@ -565,10 +622,14 @@ static void golden_table(void **state) {
   START(); attn_set_weight(s, U(PO_EXP, B2(PO_MUL, C(-.5), dist))); COUNT();
   CHECK({"gaussian 1/N", {.2302447769, .3251033040, .0725403523}, 1.0980724418});
   int m;
-  START(); m = B2(PO_MUL, C(-.25), B2(PO_ADD, B2(PO_DIV, dist, C(tanh(.35))), B2(PO_MUL, plus, C(tanh(.35)))));
+  START();
+  m = B2(PO_MUL, C(-.25),
+         B2(PO_ADD, B2(PO_DIV, dist, C(tanh(.35))), B2(PO_MUL, plus, C(tanh(.35)))));
   attn_set_weight(s, U(PO_EXP, m));
   CHECK({"mehler", {.4084456247, .5163721445, .0751822308}, 1.6667366061});
-  START(); m = B2(PO_MUL, C(-.25), B2(PO_ADD, B2(PO_DIV, dist, C(tanh(.35))), B2(PO_MUL, plus, C(tanh(.35)))));
+  START();
+  m = B2(PO_MUL, C(-.25),
+         B2(PO_ADD, B2(PO_DIV, dist, C(tanh(.35))), B2(PO_MUL, plus, C(tanh(.35)))));
   attn_set_weight(s, U(PO_EXP, m)); s->phi = one;
   CHECK({"mehler, none", {.4738993967, .5991212366, .0872302497}, 1.9338326190});
   START(); m = B2(PO_SUB, one, U(PO_EXP, B2(PO_MUL, C(-.5), dist)));
@@ -576,7 +637,9 @@ static void golden_table(void **state) {
   CHECK({"exp-well", {.3169602401, .5599948029, .1230449570}, 1.8060847169});
   START(); attn_set_weight(s, U(PO_EXP, B2(PO_MUL, C(-5), B2(PO_SUB, one, cs)))); COUNT();
   CHECK({"spherical 1/N", {.0622377784, .3169964131, .0008424528}, .6987579628});
-  START(); attn_set_weight(s, B2(PO_DIV, one, B2(PO_ADD, one, U(PO_EXP, U(PO_NEG, B2(PO_SUB, sd, C(log(3))))))));
+  START();
+  attn_set_weight(
+      s, B2(PO_DIV, one, B2(PO_ADD, one, U(PO_EXP, U(PO_NEG, B2(PO_SUB, sd, C(log(3))))))));
   s->phi = one;
   CHECK({"sigmoid", {.3066623986, .4728609999, .2183361427}, 1.9073928264});
   START(); attn_set_weight(s, U(PO_RELU, sd)); COUNT();
@@ -598,9 +661,13 @@ static int close_rt(void **state) { rt_close(*state); return 0; }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(golden_table), cmocka_unit_test(every_combination), cmocka_unit_test(several_tiles),
-    cmocka_unit_test(top_selection), cmocka_unit_test(rows_without_keys), cmocka_unit_test(far_scores),
-    cmocka_unit_test(same_bits_on_any_thread_count),
+      cmocka_unit_test(golden_table),
+      cmocka_unit_test(every_combination),
+      cmocka_unit_test(several_tiles),
+      cmocka_unit_test(top_selection),
+      cmocka_unit_test(rows_without_keys),
+      cmocka_unit_test(far_scores),
+      cmocka_unit_test(same_bits_on_any_thread_count),
   };
   return cmocka_run_group_tests(tests, open_rt, close_rt);
 }

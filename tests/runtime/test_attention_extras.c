@@ -76,7 +76,8 @@ static void check_gradients(Rt *rt, const char *name, Op op, AttnSpec *s, bool t
       tensor_set_f64(in[k], i, x);
       double expected = (up - down) / (2 * h), got = tensor_get_f64(grad[k], i);
       if (!(fabs(expected - got) <= 1e-7 * fmax(1, fabs(expected)) + 2e-8))
-        fail_msg("%s: input %d[%d]: gradient %.10g, difference %.10g", name, k, (int)i, got, expected);
+        fail_msg("%s: input %d[%d]: gradient %.10g, difference %.10g", name, k, (int)i, got,
+                 expected);
     }
   for (int k = 0; k < 4; k++) { tensor_unref(rt, grad[k]); tensor_unref(rt, leaf[k]); }
   drop(rt, in);
@@ -124,14 +125,16 @@ static void preps(void **state) {
 static void rope_is_relative(void **state) {
   Rt *rt = *state;
   int64_t shape[] = {6, D};
-  Tensor *in[4] = {tensor_full(rt, DT_F64, 2, shape, 0.7, 0), tensor_full(rt, DT_F64, 2, shape, 0.4, 0),
-                   NULL, tensor_scalar(rt, DT_F64, 1, 0)};
+  Tensor *in[4] = {tensor_full(rt, DT_F64, 2, shape, 0.7, 0),
+                   tensor_full(rt, DT_F64, 2, shape, 0.4, 0), NULL,
+                   tensor_scalar(rt, DT_F64, 1, 0)};
   AttnSpec *s = spec(rt, "rope");
   s->prep = ATTN_PREP_ROPE;
   Tensor *u = call(rt, op_attn_energies, s, in, false);
   for (int i = 0; i < 5; i++)
     for (int j = 0; j < 5; j++)
-      assert_true(fabs(tensor_get_f64(u, i * 6 + j) - tensor_get_f64(u, (i + 1) * 6 + j + 1)) < 1e-13);
+      assert_true(fabs(tensor_get_f64(u, i * 6 + j) - tensor_get_f64(u, (i + 1) * 6 + j + 1)) <
+                  1e-13);
   assert_true(fabs(tensor_get_f64(u, 0) - tensor_get_f64(u, 5)) > 1e-3);
   tensor_unref(rt, u);
   attn_spec_unref(rt, s);
@@ -196,7 +199,8 @@ static void samples(void **state) {
   Random r = {4};
   Tensor *in[4] = {tensor_full(rt, DT_F64, 2, sq, 0.5, 0), random_tensor(rt, &r, 2, sk), NULL,
                    tensor_scalar(rt, DT_F64, 1, 0)};
-  Tensor *w = call(rt, op_attn_weights, hard, in, false), *p = call(rt, op_attn_weights, soft, in, false);
+  Tensor *w = call(rt, op_attn_weights, hard, in, false),
+         *p = call(rt, op_attn_weights, soft, in, false);
   for (int j = 0; j < 3; j++) {
     double n = 0;
     for (int i = 0; i < 4000; i++) n += tensor_get_f64(w, i * 3 + j);
@@ -223,7 +227,8 @@ static void matrices(void **state) {
   Random r = {4};
   Tensor *in[4];
   make(rt, &r, in);
-  Tensor *w = call(rt, op_attn_weights, s, in, false), *e = call(rt, op_attn_energies, s, in, false);
+  Tensor *w = call(rt, op_attn_weights, s, in, false),
+         *e = call(rt, op_attn_energies, s, in, false);
   for (int i = 0; i < HEADS * NQ; i++) {
     double sum = 0;
     for (int j = 0; j < NK; j++) {
@@ -277,7 +282,11 @@ static void errors(void **state) {
   prog_add_slot(&s->prog, "t", -INFINITY, INFINITY);
   Prog *p = &s->prog;
   int j = prog_var(p, AV_J);
-  attn_set_score(s, prog_load(p, 0, 1, (int[]){prog_binary(p, PO_ADD, j, prog_binary(p, PO_MUL, prog_const(p, 0), prog_var(p, AV_I)))}));
+  attn_set_score(
+      s,
+      prog_load(p, 0, 1,
+                (int[]){prog_binary(p, PO_ADD, j,
+                                    prog_binary(p, PO_MUL, prog_const(p, 0), prog_var(p, AV_I)))}));
   tensor_unref(rt, in[3]);
   in[3] = random_tensor(rt, &r, 1, (int64_t[]){NK - 2});
   expect_error(rt, s, in, "index 5 of `t` is out of range");
@@ -302,12 +311,15 @@ static void signs(void **state) {
     AttnSpec *s = attn_spec_new(rt, "sign");
     Prog *p = &s->prog;
     prog_add_slot(p, "a", -INFINITY, INFINITY);
-    int dot = attn_product(s, ATTN_DOT, ATTN_Q, 0, ATTN_K, 0), dist = attn_product(s, ATTN_DIST2, ATTN_Q, 0, ATTN_K, 0);
+    int dot = attn_product(s, ATTN_DOT, ATTN_Q, 0, ATTN_K, 0),
+        dist = attn_product(s, ATTN_DIST2, ATTN_Q, 0, ATTN_K, 0);
     int cs = attn_cos(s, ATTN_Q, 0, ATTN_K, 0), one = prog_const(p, 1);
-    int w[] = {dot, prog_binary(p, PO_DIV, one, prog_binary(p, PO_ADD, one, dist)), prog_binary(p, PO_ADD, one, cs),
+    int w[] = {dot, prog_binary(p, PO_DIV, one, prog_binary(p, PO_ADD, one, dist)),
+               prog_binary(p, PO_ADD, one, cs),
                prog_binary(p, PO_MUL, prog_load(p, 0, 0, NULL), prog_binary(p, PO_MUL, dot, dot)),
                prog_binary(p, PO_SUB, one, dist)};
-    AttnSign expected[] = {ATTN_SIGN_NEGATIVE, ATTN_SIGN_OK, ATTN_SIGN_OK, ATTN_SIGN_MAYBE, ATTN_SIGN_NEGATIVE};
+    AttnSign expected[] = {ATTN_SIGN_NEGATIVE, ATTN_SIGN_OK, ATTN_SIGN_OK, ATTN_SIGN_MAYBE,
+                           ATTN_SIGN_NEGATIVE};
     attn_set_weight(s, w[k]);
     assert_int_equal(attn_weight_sign(s, 1, &b), expected[k]);
     attn_spec_unref(rt, s);

@@ -29,7 +29,10 @@ typedef struct {
 static void world_init(World *w, Random *r) {
   for (int i = 0; i < ROWS; i++) w->row[i] = 0.2 + next(r);
   for (int j = 0; j < COLS; j++) { w->col[j] = 0.2 + next(r); w->ids[j] = pick(r, 50); }
-  for (int k = 0; k < ROWS * COLS; k++) { w->full[k] = 2 * next(r) - 1; w->seed[k] = 2 * next(r) - 1; }
+  for (int k = 0; k < ROWS * COLS; k++) {
+    w->full[k] = 2 * next(r) - 1;
+    w->seed[k] = 2 * next(r) - 1;
+  }
   for (int k = 0; k < 50; k++) w->table[k] = 0.1 + next(r);
   w->once = 0.7;
   w->slot[0] = (ProgTensor){w->table, DT_F64, 1, {50}, {1}};
@@ -57,7 +60,10 @@ static int grow(Prog *p, Random *r, int depth) {
     case 0: return prog_var(p, V_ROW);
     case 1: return prog_var(p, V_COL);
     case 2: return prog_var(p, V_ONCE);
-    case 3: return prog_load(p, 0, 1, (int[]){prog_binary(p, PO_MOD, prog_binary(p, PO_ADD, i, j), prog_const(p, 50))});
+    case 3:
+      return prog_load(
+          p, 0, 1,
+          (int[]){prog_binary(p, PO_MOD, prog_binary(p, PO_ADD, i, j), prog_const(p, 50))});
     case 4: return prog_load(p, 0, 1, (int[]){prog_load(p, 1, 1, &j)});
     case 5: return prog_binary(p, PO_DIV, prog_binary(p, PO_SUB, i, j), prog_const(p, 37));
     default: return prog_var(p, V_FULL);
@@ -68,18 +74,29 @@ static int grow(Prog *p, Random *r, int depth) {
   static const ProgOp twos[] = {PO_ADD, PO_SUB, PO_MUL, PO_ADD, PO_SUB, PO_MUL};
   int a = grow(p, r, depth - 1);
   switch (pick(r, 8)) {
-  case 0: return prog_unary(p, PO_TANH, prog_unary(p, ones[pick(r, 12)], prog_unary(p, PO_TANH, a)));
-  case 1: return prog_binary(p, PO_DIV, grow(p, r, depth - 1),
-                             prog_binary(p, PO_ADD, prog_const(p, 1.5), prog_binary(p, PO_MUL, a, a)));
-  case 2: return prog_unary(p, PO_LOG, prog_binary(p, PO_ADD, prog_const(p, 2), prog_binary(p, PO_MUL, a, a)));
-  case 3: return prog_binary(p, PO_POW, prog_unary(p, PO_SOFTPLUS, a), prog_unary(p, PO_TANH, grow(p, r, depth - 1)));
-  case 4: return prog_select(p, prog_binary(p, PO_LT, prog_var(p, V_J), prog_binary(p, PO_ADD, prog_const(p, 90.5), prog_var(p, V_I))), a, grow(p, r, depth - 1));
+  case 0:
+    return prog_unary(p, PO_TANH, prog_unary(p, ones[pick(r, 12)], prog_unary(p, PO_TANH, a)));
+  case 1:
+    return prog_binary(p, PO_DIV, grow(p, r, depth - 1),
+                       prog_binary(p, PO_ADD, prog_const(p, 1.5), prog_binary(p, PO_MUL, a, a)));
+  case 2:
+    return prog_unary(p, PO_LOG,
+                      prog_binary(p, PO_ADD, prog_const(p, 2), prog_binary(p, PO_MUL, a, a)));
+  case 3:
+    return prog_binary(p, PO_POW, prog_unary(p, PO_SOFTPLUS, a),
+                       prog_unary(p, PO_TANH, grow(p, r, depth - 1)));
+  case 4:
+    return prog_select(p,
+                       prog_binary(p, PO_LT, prog_var(p, V_J),
+                                   prog_binary(p, PO_ADD, prog_const(p, 90.5), prog_var(p, V_I))),
+                       a, grow(p, r, depth - 1));
   default: return prog_binary(p, twos[pick(r, 6)], a, grow(p, r, depth - 1));
   }
 }
 
 static void point(const World *w, int i, int j, double var[N_VAR]) {
-  double v[N_VAR] = {i, j, w->row[i], w->col[j], w->full[i * COLS + j], w->once, w->seed[i * COLS + j]};
+  double v[N_VAR] = {
+      i, j, w->row[i], w->col[j], w->full[i * COLS + j], w->once, w->seed[i * COLS + j]};
   memcpy(var, v, sizeof v);
 }
 
@@ -101,7 +118,10 @@ static void run_all(ProgPlan *plan, const World *w, DType dt, int n_out, double 
   prog_run_once(&run);
   prog_run_col(&run, COLS);
   for (int i = 0; i < ROWS; i++) {
-    for (int j = 0; j < COLS; j++) { fullf[j] = (float)w->full[i * COLS + j]; seedf[j] = (float)w->seed[i * COLS + j]; }
+    for (int j = 0; j < COLS; j++) {
+      fullf[j] = (float)w->full[i * COLS + j];
+      seedf[j] = (float)w->seed[i * COLS + j];
+    }
     strip[V_FULL] = dt == DT_F32 ? (const void *)fullf : w->full + i * COLS;
     strip[V_SEED] = dt == DT_F32 ? (const void *)seedf : w->seed + i * COLS;
     point(w, i, 0, var);
@@ -129,7 +149,8 @@ static void strips_match_single_values(void **state) {
     declare(&p);
     int node = grow(&p, &r, 4);
     uint8_t dts[2] = {DT_F64, DT_I64};
-    double *out = malloc(ROWS * COLS * sizeof(double)), *value = malloc((size_t)p.n * sizeof(double));
+    double *out = malloc(ROWS * COLS * sizeof(double)),
+           *value = malloc((size_t)p.n * sizeof(double));
     for (int k = 0; k < 2; k++) {
       DType dt = k ? DT_F32 : DT_F64;
       ProgPlan *plan = prog_plan(rt, &p, dt, dts, 1, &node);
@@ -190,8 +211,9 @@ static void derivatives_match_differences(void **state) {
     declare(&p);
     int node = grow(&p, &r, 3), j = prog_var(&p, V_J);
     int ids = prog_load(&p, 1, 1, &j);
-    int leaf[5] = {prog_var(&p, V_ROW), prog_var(&p, V_COL), prog_var(&p, V_FULL), prog_var(&p, V_ONCE),
-                   prog_load(&p, 0, 1, &ids)}, adj[5];
+    int leaf[5] = {prog_var(&p, V_ROW), prog_var(&p, V_COL), prog_var(&p, V_FULL),
+                   prog_var(&p, V_ONCE), prog_load(&p, 0, 1, &ids)},
+        adj[5];
     assert_int_equal(prog_derive(rt, &p, node, prog_var(&p, V_SEED), 5, leaf, adj), RT_OK);
     uint8_t dts[2] = {DT_F64, DT_I64};
     ProgPlan *plan = prog_plan(rt, &p, DT_F64, dts, 5, adj);
@@ -251,8 +273,11 @@ static void masks_classify_tiles(void **state) {
   declare(&p);
   int i = prog_var(&p, V_I), j = prog_var(&p, V_J);
   int causal = prog_binary(&p, PO_LE, j, i);
-  int window = prog_binary(&p, PO_AND, causal, prog_binary(&p, PO_LT, prog_binary(&p, PO_SUB, i, j), prog_const(&p, 64)));
-  int dilated = prog_binary(&p, PO_EQ, prog_binary(&p, PO_MOD, j, prog_const(&p, 64)), prog_const(&p, 0));
+  int window =
+      prog_binary(&p, PO_AND, causal,
+                  prog_binary(&p, PO_LT, prog_binary(&p, PO_SUB, i, j), prog_const(&p, 64)));
+  int dilated =
+      prog_binary(&p, PO_EQ, prog_binary(&p, PO_MOD, j, prog_const(&p, 64)), prog_const(&p, 0));
   Interval x = tile(&p, causal, 0, 63, 64, 127);
   assert_true(x.lo == 0 && x.hi == 0);
   x = tile(&p, causal, 64, 127, 0, 63);
