@@ -107,7 +107,7 @@ deps:
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 demo: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) all
-	$(B)/qa run examples/qho/digits.qa
+	$(B)/qa run examples/qho/digits.qa --jobs $(JOBS) --threads 1
 
 # ---- tests -------------------------------------------------------------------
 # Unit tests are cmocka programs, one a file; tests/run says how the rest works.

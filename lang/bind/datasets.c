@@ -1,7 +1,7 @@
 /* datasets.c: the data sets every script can use.
  *
  * digits() is inside the binary.  The others are files, looked for in
- * $QA_DATA, then ./data, then ~/.cache/qa/data.  Each gives a record
+ * $QA_DATA, then ../shared/data, then ~/.cache/qa/data.  Each gives a record
  * {name, train: {x, y}, test: {x, y}, classes, labels}.                      */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ enum { ROOTS = 3 };
 static void data_roots(char roots[ROOTS][1024]) {
   const char *set = getenv("QA_DATA"), *home = getenv("HOME");
   snprintf(roots[0], 1024, "%s", set ? set : "");
-  snprintf(roots[1], 1024, "data");
+  snprintf(roots[1], 1024, "../shared/data");
   if (home && *home) snprintf(roots[2], 1024, "%s/.cache/qa/data", home);
   else roots[2][0] = 0;
 }
@@ -312,7 +312,7 @@ static int bind_shakespeare(Vm *vm, Value *args, int n, Value *out) {
 }
 
 #define WHERE                                                                                      \
-  "Looked for in QA_DATA, then data below the current folder, then ~/.cache/qa/data."
+  "Looked for in QA_DATA, then ../shared/data, then ~/.cache/qa/data."
 
 const Native natives_datasets[] = {
     {"digits", "fold = 0, folds = 5",

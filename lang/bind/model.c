@@ -24,6 +24,11 @@ static Tensor *leaf_from_tensor(Vm *vm, const char *name, Tensor *t, int rank,
                                 const int64_t *shape) {
   Rt *rt = vm_rt(vm);
   char have[128], want[128];
+  if (t->dtype > DT_F64) {
+    vm_error(vm, "param `%s` is real, its start value is complex", name);
+    vm_help(vm, "keep two params, the real and the imaginary part");
+    return NULL;
+  }
   bool fits = t->rank <= rank;
   for (int k = 1; fits && k <= t->rank; k++)
     fits = t->shape[t->rank - k] == shape[rank - k] || t->shape[t->rank - k] == 1;

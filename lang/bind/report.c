@@ -241,14 +241,12 @@ int bind_report_paired(Vm *vm, Value *args, int n, Value *out) {
   Report *r = box_data(args[0], &report_box);
   const char *text = optional_text(args[1]);
   Groups by;
-  double *v, *w;
+  double *v;
   (void)n;
   *out = NIL_VALUE;
   if (!r || !text) return vm_error(vm, "paired: no report runs");
+  if (args[3].tag != V_NIL && args[4].tag == V_NIL) return bind_paired(vm, args + 2, 3, out);
   if (report_numbers(vm, r, args[2], text, &v)) return 1;
-  if (args[3].tag != V_NIL)
-    return report_numbers(vm, r, args[3], "y", &w) ||
-        report_paired_values(vm, v, w, r->x->n_runs, out);
   if (report_groups(vm, r, args[4], optional_text(args[5]), "by", &by)) return 1;
   if (by.setting < 0 || by.n < 2) {
     vm_error(vm, "paired(%s, by = ..) takes a setting with at least two values", text);

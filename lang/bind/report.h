@@ -43,4 +43,5 @@ int bind_report_claim(Vm *vm, Value *args, int n, Value *out);
 int bind_report_label(Vm *vm, Value *args, int n, Value *out);
 int bind_table(Vm *vm, Value *args, int n, Value *out);
 int bind_plot(Vm *vm, Value *args, int n, Value *out);
+int bind_paired(Vm *vm, Value *args, int n, Value *out);
 #endif

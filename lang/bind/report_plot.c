@@ -200,6 +200,10 @@ static const char *some_sweep(const Experiment *x, const char *other, bool last)
 }
 
 /* report, text, y, x, over, by, file, title, xlabel, ylabel, xlog, ylog, over_name, by_name */
+static bool is_column(const Report *r, Value v) {
+  return value_is(v, OBJ_TENSOR) && AS_TENSOR(v)->rank > 0 && AS_TENSOR(v)->shape[0] == r->x->n_runs;
+}
+
 int bind_report_plot(Vm *vm, Value *args, int n, Value *out) {
   Report *r = box_data(args[0], &report_box);
   const char *text = optional_text(args[1]), *title = optional_text(args[7]);
@@ -209,7 +213,8 @@ int bind_report_plot(Vm *vm, Value *args, int n, Value *out) {
   *out = NIL_VALUE;
   if (!r || !text) return vm_error(vm, "plot: no report runs");
   Plot plot = {.title = title ? title : text, .ylabel = text};
-  if (args[3].tag != V_NIL) { /* plot(y, x) of other values than columns */
+  bool grouped = args[4].tag != V_NIL || args[5].tag != V_NIL;
+  if (args[3].tag != V_NIL || (!grouped && !is_column(r, args[2]))) { /* other values than columns */
     Value plain[10];
     memcpy(plain, args + 2, sizeof plain);
     return bind_plot(vm, plain, 10, out);

@@ -113,7 +113,7 @@ static int bind_wilson(Vm *vm, Value *args, int n, Value *out) {
   return estimate_record(vm, &e, out);
 }
 
-static int bind_paired(Vm *vm, Value *args, int n, Value *out) {
+int bind_paired(Vm *vm, Value *args, int n, Value *out) {
   double *x, *y;
   int64_t nx, ny;
   (void)n;

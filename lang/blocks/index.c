@@ -107,7 +107,10 @@ static Node *infer_range(Lower *lo, const char *name, Node *where, const Node *a
   if (u.base) return extent_range(lo->source, &u, at);
   Diag *d = diag_add(lo->diags, DIAG_ERROR, lo->source, at->span, "the range of `%s` is not known", name);
   diag_label(d, "no tensor is indexed by `%s` alone", name);
-  diag_help(d, "write it out: `%s in 0..n`", name);
+  if (at->kind == N_NAME)   /* of an array definition, whose left side takes names only */
+    diag_help(d, "make it by a comprehension: [... for %s in 0..n]", name);
+  else
+    diag_help(d, "write it out: `%s in 0..n`", name);
   return NULL;
 }
 

@@ -100,7 +100,7 @@ static int index_of(const Header *h, const char *name) {
 /* Names an attention instance or a model takes besides its parameters. */
 static bool extra_name(const Header *h, const char *name) {
   if (h->named_rest) return true;
-  if (!h->decl) return strcmp(name, "seed") == 0;     /* `seed = s` fixes one call */
+  if (!h->decl) return false;
   if (h->decl->kind == N_MODEL) return strcmp(name, "dtype") == 0 || strcmp(name, "seed") == 0;
   if (!h->attention || !h->decl->b) return false;
   for (uint32_t i = 0; i < h->decl->b->n; i++) {

@@ -42,7 +42,7 @@ for file in "$ROOT"/stdlib/*.qa; do
   sed -nE 's/^(fn|model|attention|let) ([a-zA-Z][A-Za-z0-9_]*).*/\2/p' "$file" | sed "s/^/$module./" >>names
 done
 [ "$(wc -l <names)" -gt 150 ] || echo "not ok qa doc lists only $(wc -l <names) names"
-grep -oE '`[^`]*`' "$ROOT/lang/LANGUAGE.md" | grep -oE '[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?' | sort -u >mentioned
+sed '/^```/,/^```/d' "$ROOT/lang/LANGUAGE.md" | tr '\n' ' ' | grep -oE '`[^`]*`' | grep -oE '[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?' | sort -u >mentioned
 undocumented="" unmentioned=""
 while read -r name; do
   documented "$("$QA" doc "$name" 2>&1)" || undocumented+=" $name"
