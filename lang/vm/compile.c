@@ -295,6 +295,7 @@ static void fn_close(Fn *f) {
   rt_free(rt, f->links, f->cap_links * sizeof *f->links);
   f->c->fn = f->outer;
   f->proto->start = f->proto->code + f->proto->entry;
+  if (f->c->diags->errors) return;    /* it will not run, and its registers may not add up */
   short_returns(f->proto);
   if (!f->c->no_memory && liveness_mark(f->c->vm, f->proto)) f->c->no_memory = true;
 }

@@ -155,7 +155,8 @@ static Opcode arith_opcode(AstOp op) {
 
 static bool number_literal(Fn *f, Node *n, Value *v) {
   if (n->kind != N_INT && n->kind != N_FLOAT && n->kind != N_UNARY) return false;
-  return literal(f, n, v) && !IS_OBJ(*v);
+  if (n->kind == N_UNARY && n->a->kind == N_IMAG) return false;
+  return literal(f, n, v);
 }
 
 /* dst = R[left] op right */
