@@ -75,6 +75,7 @@ static const Row table[] = {
   {"transpose", "x => w(transpose(x)^2 + x'^2)", "t"}, {"stack", "x => w(stack(x, x * x, axis = 1)^2)", "t"},
   {"concat", "x => w(concat(x, x * x, axis = 1)^2)", "t"}, {"split", "x => w(split(x, 2, axis = 1)[1]^2)", "t"},
   {"tile", "x => w(tile(x, 2, 3)^2)", "t"}, {"astype", "x => w(astype(x, \"c128\") * (1 + 2i))", "t"},
+  {"c128", "x => w(c128(x) * (2 - 1i))", "t"},
   {"f64", "x => w(f64(x)^2)", "t"}, {"where", "x => w(where(x > 0, x^2, exp(x)))", "t"},
   {"gather", "x => w(gather(x, [1, 0, 1])^2)", "t"},
   {"scatter_add", "x => w(scatter_add(3, [2, 2], x)^2)", "t"}, {"detach", "x => w(detach(x * 0) + x)", "t"},
@@ -120,6 +121,7 @@ static const Row table[] = {
   {"__attention_param", "a => w(weights(a, t, kk))", "astype(instance(lor, 1, 4), f64)"},
   {"__index", "x => { let C[i, j] = sum(x[i, k] * m[k, l] * x[j, l] for k, l); w(C) }", "m"},
   {"__model", "x => { let n = {W: x}; w(n.W^2) }", "t"}, {"__forward", "n => w(n(t))", "astype(net(4), f64)"},
+  {"__construct", "x => w(params(net(4, dtype = f64, seed = 1)) * sum(x))", "t"},
   {"params", "n => w(params(n)^2)", "astype(net(4), f64)"},
 };
 
@@ -127,6 +129,8 @@ static const Row table[] = {
  * check, with the reason.                                                    */
 static const Row exempt[] = {
   {"fixed", "marks a start value as not learned", NULL},
+  {"bool", "its result is no float", NULL}, {"i64", "its result is no float", NULL},
+  {"c64", "rounds to c64: a difference quotient has no 1e-6", NULL},
   {"f32", "rounds to f32: a difference quotient has no 1e-6", NULL},
 };
 
