@@ -176,7 +176,7 @@ static void show_range(double x, char *to, size_t n) {
 }
 
 /* A row of signed weights may sum to nothing. */
-static void check_sign(Build *b, const Node *weight) {
+static void check_sign(Build *b, const AttnDecl *decl, const Node *weight) {
   AttnSpec *s = b->spec;
   Interval bounds;
   if (!weight || s->log || s->norm != ATTN_NORM_PHI || s->phi < 0) return;
@@ -187,7 +187,7 @@ static void check_sign(Build *b, const Node *weight) {
   show_range(bounds.lo, lo, sizeof lo);
   show_range(bounds.hi, hi, sizeof hi);
   Diag *d;
-  if (sign == ATTN_SIGN_NEGATIVE)
+  if (sign == ATTN_SIGN_NEGATIVE && !decl->has_prep) /* what a function makes of q and k is open */
     d = attn_diag(b, weight->a, "this weight can be negative, and `norm = sum` divides by its sum");
   else
     d = diag_add(b->lo->diags, DIAG_WARNING, b->lo->source, weight->a->span,
@@ -214,7 +214,7 @@ static void translate(Build *b, AttnDecl *decl) {
   if ((e = equation(b->decl, "dropout"))) s->dropout = once(b, e->a);
   if ((e = equation(b->decl, "iterate"))) s->iterate = once(b, e->a);
   if ((e = equation(b->decl, "prep"))) set_prep(b, e, decl);
-  check_sign(b, weight);
+  check_sign(b, decl, weight);
 }
 
 /* ---- the function that makes instances ------------------------------------------------- */

@@ -88,7 +88,8 @@ void attn_set_weight(AttnSpec *s, int node);
 void attn_set_score(AttnSpec *s, int node);
 int attn_norm_sum(AttnSpec *s);    /* node of the row's sum; also for max, l2, count via prog_var */
 
-/* Signs.  NEGATIVE: a witness was found; MAYBE: bounds do not exclude it.     */
+/* Signs.  NEGATIVE: somewhere, whatever the slots hold; MAYBE: for some of their
+ * values, or bounds do not exclude it.                                        */
 typedef enum { ATTN_SIGN_OK, ATTN_SIGN_MAYBE, ATTN_SIGN_NEGATIVE } AttnSign;
 /* Slots from `unknown` on hold values that nobody knows yet; they are taken to be
  * not negative.                                                               */

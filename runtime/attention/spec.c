@@ -111,6 +111,19 @@ static double inside(Lcg *r, Interval x) {
   return (lcg(r) < 0.5 ? -1 : 1) * wide;
 }
 
+/* Products of unit vectors are bounded. */
+static void bound_units(const AttnSpec *s, Prog *p) {
+  if (s->prep != ATTN_PREP_UNIT) return;
+  for (int k = 0; k < s->n_leaf; k++) {
+    const AttnLeaf *l = &s->leaf[k];
+    Interval *range = &p->var[l->var].range;
+    if (l->left == ATTN_VEC || l->right == ATTN_VEC) continue;
+    if (l->product == ATTN_DOT) *range = (Interval){-1, 1};
+    if (l->product == ATTN_DIST2) *range = (Interval){0, 4};
+    if (l->product == ATTN_NORM2) *range = (Interval){0, 1};
+  }
+}
+
 /* cos(q, k) is a product of three variables to the interval arithmetic, which
  * then loses its bounds: give such nodes their own. */
 static Interval bounds_with_cos(const AttnSpec *s, int unknown, Interval *scratch) {
@@ -120,6 +133,7 @@ static Interval bounds_with_cos(const AttnSpec *s, int unknown, Interval *scratc
   if (!prog_copy(&copy, p)) return all;
   for (int k = unknown; k < copy.n_slot; k++)
     copy.slot[k].range.lo = fmax(0, copy.slot[k].range.lo);
+  bound_units(s, &copy);
   for (int i = 0; i < p->n; i++) {
     const ProgNode *n = &p->node[i];
     if (n->op != PO_MUL) continue;
@@ -141,13 +155,21 @@ static Interval bounds_with_cos(const AttnSpec *s, int unknown, Interval *scratc
   return result;
 }
 
+static void to_length(double *x, int n, double length) {
+  double sum = 0;
+  for (int c = 0; c < n; c++) sum += x[c] * x[c];
+  for (int c = 0; c < n && sum > 0; c++) x[c] *= length / sqrt(sum);
+}
+
 /* One random pair of vectors: all products agree with each other. */
 static void sample_point(const AttnSpec *s, Lcg *r, double *var) {
   enum { D = 4 };
   enum { VECTORS = 8 };
-  double vec[2 + VECTORS][D], scale = exp(4 * lcg(r) - 2);
+  double vec[2 + VECTORS][D], scale = exp(14 * lcg(r) - 7);
   for (int v = 0; v < 2 + VECTORS; v++)
     for (int c = 0; c < D; c++) vec[v][c] = scale * (2 * lcg(r) - 1);
+  if (s->prep == ATTN_PREP_UNIT || s->prep == ATTN_PREP_RMS)
+    for (int v = 0; v < 2; v++) to_length(vec[v], D, s->prep == ATTN_PREP_UNIT ? 1 : sqrt(D));
   for (int k = 0; k < s->prog.n_var; k++) var[k] = inside(r, s->prog.var[k].range);
   double n = floor(2 + 30 * lcg(r));
   var[AV_NQ] = var[AV_NK] = n;
@@ -173,6 +195,49 @@ static void sample_point(const AttnSpec *s, Lcg *r, double *var) {
   }
 }
 
+/* A value for what is known only when the variant is used: mostly far from the
+ * edges of its range, and of any size.                                        */
+static double setting(Lcg *r, Interval range) {
+  double size = exp(12 * lcg(r) - 6);
+  bool below = lcg(r) < 0.5;
+  if (isfinite(range.lo) && isfinite(range.hi)) return inside(r, range);
+  if (isfinite(range.lo)) return range.lo + size;
+  if (isfinite(range.hi)) return range.hi - size;
+  return below ? -size : size;
+}
+
+/* Is there a pair of vectors with a negative weight, slots being `slot`? */
+static bool negative_pair(const AttnSpec *s, Lcg *r, const double *slot, double *var,
+                          double *value) {
+  const Prog *p = &s->prog;
+  for (int trial = 0; trial < 400; trial++) {
+    sample_point(s, r, var);
+    for (int i = 0; i <= s->out; i++) {
+      const ProgNode *n = &p->node[i];
+      value[i] = n->op == PO_CONST ? n->value : n->op == PO_VAR ? var[n->slot]
+               : n->op == PO_LOAD ? slot[n->slot]
+               : prog_op_eval(n->op, value[n->a], n->b >= 0 ? value[n->b] : 0,
+                              n->c >= 0 ? value[n->c] : 0);
+    }
+    bool clear = true; /* a masked pair proves nothing */
+    if (s->mask >= 0 && s->mask <= s->out) clear = value[s->mask] != 0;
+    if (clear && value[s->out] < -1e-9) return true;
+  }
+  return false;
+}
+
+/* Negative somewhere whatever parameters and captured tensors hold: one setting
+ * of theirs without a witness leaves the question open.                       */
+static bool negative_always(const AttnSpec *s, double *slot, double *var, double *value) {
+  Lcg r = {1};
+  for (int k = 0; k < 48; k++) {
+    for (int i = 0; i < s->prog.n_slot; i++) slot[i] = setting(&r, s->prog.slot[i].range);
+    if (!negative_pair(s, &r, slot, var, value)) return false;
+    if (s->prog.n_slot == 0) break;
+  }
+  return true;
+}
+
 AttnSign attn_weight_sign(const AttnSpec *s, int unknown, Interval *bounds) {
   const Prog *p = &s->prog;
   *bounds = (Interval){0, INFINITY};
@@ -180,30 +245,16 @@ AttnSign attn_weight_sign(const AttnSpec *s, int unknown, Interval *bounds) {
   Interval *scratch = malloc((size_t)p->n * sizeof *scratch);
   double *value = malloc((size_t)p->n * sizeof *value);
   double *var = malloc((size_t)p->n_var * sizeof *var);
+  double *slot = malloc((size_t)(p->n_slot + 1) * sizeof *slot);
   AttnSign sign = ATTN_SIGN_MAYBE;
-  if (scratch && value && var) {
+  if (scratch && value && var && slot) {
     *bounds = bounds_with_cos(s, unknown, scratch);
     if (bounds->lo >= 0) sign = ATTN_SIGN_OK;
-    /* What captured tensors and parameters hold is not known here: a witness
-     * must not need them to be negative. */
-    Lcg r = {1};
-    for (int trial = 0; trial < 400 && sign == ATTN_SIGN_MAYBE; trial++) {
-      sample_point(s, &r, var);
-      for (int i = 0; i <= s->out; i++) {
-        const ProgNode *n = &p->node[i];
-        value[i] = n->op == PO_CONST ? n->value : n->op == PO_VAR ? var[n->slot]
-                 : n->op == PO_LOAD ? inside(&r, (Interval){fmax(0, p->slot[n->slot].range.lo),
-                                                            p->slot[n->slot].range.hi})
-                 : prog_op_eval(n->op, value[n->a], n->b >= 0 ? value[n->b] : 0,
-                                n->c >= 0 ? value[n->c] : 0);
-      }
-      bool clear = true; /* a masked pair proves nothing */
-      if (s->mask >= 0 && s->mask <= s->out) clear = value[s->mask] != 0;
-      if (clear && value[s->out] < -1e-9) sign = ATTN_SIGN_NEGATIVE;
-    }
+    else if (negative_always(s, slot, var, value)) sign = ATTN_SIGN_NEGATIVE;
   }
   free(scratch);
   free(value);
   free(var);
+  free(slot);
   return sign;
 }
