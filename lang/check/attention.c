@@ -197,6 +197,16 @@ static void equation(Checker *c, Node *e) {
   }
 }
 
+/* 2, 0.5, -1: leaves *x alone when it is none of these. */
+static bool literal_number(const Node *n, double *x) {
+  bool minus = n && n->kind == N_UNARY && n->op == OP_NEG;
+  if (minus) n = n->a;
+  if (!n || (n->kind != N_INT && n->kind != N_FLOAT)) return false;
+  double v = n->kind == N_INT ? (double)n->i : n->f;
+  *x = minus ? -v : v;
+  return true;
+}
+
 static void leaf(Checker *c, Node *n) {
   for (uint32_t i = 0; i < n->n; i++) walk(c, n->items[i]);
   if (!n->a) {
@@ -206,14 +216,10 @@ static void leaf(Checker *c, Node *n) {
   walk(c, n->a);
   walk(c, n->b);
   walk(c, n->c);
-  double lo = n->b && n->b->kind == N_INT     ? (double)n->b->i
-              : n->b && n->b->kind == N_FLOAT ? n->b->f
-                                              : -1e308;
-  double hi = n->c && n->c->kind == N_INT     ? (double)n->c->i
-              : n->c && n->c->kind == N_FLOAT ? n->c->f
-                                              : 1e308;
-  bool literal = n->a && (n->a->kind == N_INT || n->a->kind == N_FLOAT);
-  double v = !literal ? 0 : n->a->kind == N_INT ? (double)n->a->i : n->a->f;
+  double lo = -1e308, hi = 1e308, v = 0;
+  literal_number(n->b, &lo);
+  literal_number(n->c, &hi);
+  bool literal = literal_number(n->a, &v);
   if (lo >= hi)
     diag_label(check_error(c, n->b->span, "this interval is empty"), "the lower end comes first");
   else if (literal && n->b && (v <= lo || v >= hi)) {

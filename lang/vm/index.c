@@ -273,7 +273,9 @@ int field_get(Vm *vm, Value v, Str *name, Value *out) {
   if (value_is(v, OBJ_BOX) && AS_BOX(v)->type->field)
     return AS_BOX(v)->type->field(vm, AS_BOX(v), name->data, out);
   vm_error(vm, "%s %s has no field `%s`", VALUE_A(v), name->data);
+  const char *called = value_callable(v) ? callable_name(v) : NULL;
   if (v.tag == V_NIL) vm_help(vm, "the value is nil: was it set?");
+  else if (called) vm_help(vm, "call it first: `%s(...).%s`", called, name->data);
   else if (value_is(v, OBJ_TENSOR))
     vm_help(vm, "tensors are asked by functions: shape(x), dtype(x), len(x)");
   return 1;
