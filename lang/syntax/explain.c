@@ -197,6 +197,30 @@ static bool comma_or_name(Case *c) {
   return false;
 }
 
+/* Where a pattern or a binder is due: names, and no expressions. */
+static bool patterns(Case *c) {
+  const Tok *f = c->found, *open = open_bracket(c);
+  int k = c->first->kind, prev = c->prev->kind;
+  if (!accepts(c, T_NAME) || accepts(c, T_INT)) return false;
+  bool bracket = f->kind == T_LPAREN || f->kind == T_LPAREN_LAMBDA || f->kind == T_LREC ||
+                 f->kind == T_LBRACE || f->kind == T_LBRACKET;
+  bool inside = open && (open->kind == T_LPAREN || open->kind == T_LREC) &&
+                (prev == T_COMMA || prev == T_COLON || c->prev == open);
+  if (bracket && inside && k != T_FN) {
+    bool bind = (k == T_LET || k == T_VAR) && open == tok(c, c->start + 1);
+    return mend(c, f, "patterns do not nest",
+                bind ? "take the inner one apart on a line of its own: "
+                       "`let (a, rest) = ...`, then `let (b, c) = rest`"
+                     : "bind it to a name, `(a, rest)`, and use `rest[0]`, `rest[1]`");
+  }
+  bool number = f->kind == T_INT || f->kind == T_FLOAT || f->kind == T_MINUS;
+  if (number && (prev == T_LT || prev == T_LE || prev == T_GT || prev == T_GE || prev == T_FOR ||
+                 prev == T_SWEEP || prev == T_COMMA))
+    return mend(c, f, "binders are names; their bounds stand in a range",
+                "write `i in 0..n`, or `i < j in 0..n` for ordered ones");
+  return false;
+}
+
 static bool blocks(Case *c) {
   const Tok *f = c->found;
   int k = c->first->kind;
@@ -363,6 +387,6 @@ void explain_syntax_error(Parse *p, void *parser) {
   if (c.found->kind == 0 && p->diags->errors == 0) p->incomplete = true;
   if (p->diags->errors && at_end && c.found->kind == 0) return;
   if (other_languages(&c) || misplaced_word(&c) || colon(&c) || assign(&c) || comma_or_name(&c) ||
-      blocks(&c) || operators(&c) || lambda_brackets(&c)) return;
+      patterns(&c) || blocks(&c) || operators(&c) || lambda_brackets(&c)) return;
   general(&c);
 }
