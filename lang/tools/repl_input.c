@@ -188,6 +188,7 @@ ReadResult reader_next(Reader *r, const char **text) {
   for (;;) {
     int n = 0;
     r->cancelled = false;
+    el_set(r->el, EL_PREP_TERM, 1);   /* keys are keys from before the prompt is shown */
     const char *line = el_gets(r->el, &n);
     if (r->cancelled) return READ_CANCELLED;
     if (!line || n <= 0) {
