@@ -207,6 +207,10 @@ static RtStatus guarded(IxEval *e, const IxNode *n, Tensor *body, Tensor **out) 
   return *out ? RT_OK : RT_ERROR;
 }
 
+static RtStatus mean_of_nothing(IxEval *e) {
+  return rt_fail(e->rt, RT_ERROR, "`mean` of nothing has no value");
+}
+
 /* The number of elements a mean divides by: those the guard lets through. */
 static RtStatus mean_count(IxEval *e, const IxNode *n, Tensor **out) {
   IxVal g;
@@ -222,6 +226,13 @@ static RtStatus mean_count(IxEval *e, const IxNode *n, Tensor **out) {
   tensor_unref(e->rt, wide);
   *out = ints ? tensor_reduce(e->rt, RED_SUM, ints, n->over, true) : NULL;
   tensor_unref(e->rt, ints);
+  const double *count = *out ? (const double *)(const void *)(*out)->data : NULL;
+  for (int64_t k = 0; count && k < (*out)->size; k++)
+    if (count[k] == 0) {
+      tensor_unref(e->rt, *out);
+      *out = NULL;
+      return mean_of_nothing(e);
+    }
   return *out ? RT_OK : RT_ERROR;
 }
 
@@ -305,6 +316,11 @@ RtStatus ix_reduce(IxEval *e, const IxNode *n, IxVal *out) {
   uint32_t axes = n->a->axes | (n->b ? n->b->axes : 0);
   if (!done) RT_TRY(reduce_chunks(e, n, axes, out));
   if (!n->mean) return RT_OK;
+  if (!n->b && ix_count(e, n->over) == 0) {
+    ix_drop(e, *out);
+    *out = (IxVal){0};
+    return mean_of_nothing(e);
+  }
   Tensor *sum = out->t, *mean = NULL, *count = NULL;
   if (!n->b) mean = op_binary_scalar(e->rt, BIN_DIV, sum, ix_count(e, n->over), false, false, 1);
   else if (!mean_count(e, n, &count)) mean = op_binary(e->rt, BIN_DIV, sum, count, 1, 2);

@@ -64,7 +64,7 @@ static bool all_ints(const List *l) {
 
 static int fold(Vm *vm, const Reduction *r, const List *l, Value *out) {
   if (l->n == 0) {
-    if (r->op == RED_MEAN) return vm_error(vm, "`mean` of an empty list");
+    if (r->op == RED_MEAN) return vm_error(vm, "`mean` of nothing has no value");
     *out = value_int(r->op == RED_PROD);
     return 0;
   }

@@ -247,8 +247,21 @@ static int say(Experiment *x, const char *fmt, ...) {
   return 0;
 }
 
-static int dry_run(Experiment *x, Value *out) {
+/* What stands for the results of an experiment that was not run: whoever asks for
+ * one ends the script, without a fault.                                         */
+static int planned_field(Vm *vm, Box *self, const char *name, Value *out) {
   *out = NIL_VALUE;
+  return (int)rt_fail(vm_rt(vm), RT_STOP,
+                      "the dry run ends here: `%s` is a result, and nothing was run", name);
+}
+static void planned_print(Vm *vm, Box *self, Buf *out) { buf_text(out, "<not run>"); }
+static const BoxType planned_box = {
+    .name = "planned experiment", .field = planned_field, .print = planned_print};
+
+static int dry_run(Experiment *x, Value *out) {
+  Box *box = box_new(x->vm, &planned_box, NULL);
+  if (!box) return (int)rt_fail(vm_rt(x->vm), RT_MEMORY, "out of memory");
+  *out = value_obj(box);
   if (x->options.json)
     return say(x, "{\"type\":\"plan\",\"experiment\":\"%s\",\"runs\":%d,\"missing\":%d}\n",
                x->plan->name, x->n_runs, x->missing);

@@ -14,6 +14,8 @@ static int operand_error(Vm *vm, AstOp op, Value a, Value b) {
     vm_help(vm, "lists have no arithmetic: use append(xs, x), concat(xs, ys) or stack(xs)");
   else if (value_is(a, OBJ_STR) || value_is(b, OBJ_STR))
     vm_help(vm, "write \"{x}\" to put a value into a string");
+  else if (a.tag == V_QUANTITY || b.tag == V_QUANTITY)
+    vm_help(vm, "divide the quantity by a unit first, (t / 1us) for example: tensors hold numbers");
   return 1;
 }
 
@@ -451,7 +453,8 @@ int value_compare(Vm *vm, AstOp op, Value a, Value b, Value *out) {
 }
 
 int value_minmax(Vm *vm, bool max, Value a, Value b, Value *out) {
-  if (is_unset(a)) return vm_error(vm, "`%s` of nothing has no value", max ? "max" : "min");
+  if (is_unset(a)) /* a reducer over nothing; the mean gives its count, 0, beside it */
+    return vm_error(vm, "`%s` of nothing has no value", !is_unset(b) ? "mean" : max ? "max" : "min");
   if ((value_is(a, OBJ_TENSOR) || value_is(b, OBJ_TENSOR)) && numeric(a) && numeric(b))
     return tensor_pair(vm, max ? BIN_MAX : BIN_MIN, a, b, 0, out);
   Value above;

@@ -127,7 +127,7 @@ void error_report(Vm *vm, Diags *diags) {
   RtError *e = &vm->rt->error;
   if (diags) {
     const char *message = e->message[0] ? e->message : "failed";
-    Diag *d = diag_add(diags, DIAG_ERROR, vm->error_source,
+    Diag *d = diag_add(diags, e->status == RT_STOP ? DIAG_WARNING : DIAG_ERROR, vm->error_source,
                        vm->error_source ? vm->error_span : (Span){0, 0}, "%s", message);
     if (e->help[0]) diag_help(d, "%s", e->help);
     error_operands_show(vm, d);

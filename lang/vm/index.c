@@ -385,11 +385,16 @@ typedef struct { const Place *place; const Value *ix; Value x; } PlaceWalk;
 
 static int place_step(Vm *vm, Value *at, uint32_t step, uint32_t ix, const PlaceWalk *w);
 
-/* The last step on a value that lies in its own slot. */
-static int store(Vm *vm, Value *slot, const PlaceWalk *w) {
+/* The last step on a value that lies in its own slot; `m`: it is field `name` of
+ * this model.                                                                  */
+static int store(Vm *vm, Value *slot, const PlaceWalk *w, const Model *m, const Str *name) {
   Value r;
   if (w->place->op == OP_NONE) r = value_ref(w->x);
   else if (value_binary(vm, w->place->op, *slot, w->x, 1, &r)) return 1;
+  if (m && leaf_assign(vm, m, name, *slot, &r)) {
+    value_unref(vm, r);
+    return 1;
+  }
   value_unref(vm, *slot);
   *slot = r;
   return 0;
@@ -409,7 +414,10 @@ static int field_step(Vm *vm, Value *at, uint32_t step, uint32_t ix, const Place
     }
     Record *r = model ? AS_MODEL(*at)->fields : AS_RECORD(*at);
     Value *slot = record_get_str(r, s->field);
-    if (slot) return last ? store(vm, slot, w) : place_step(vm, slot, step + 1, ix, w);
+    if (slot) {
+      const Model *m = model ? AS_MODEL(*at) : NULL;
+      return last ? store(vm, slot, w, m, s->field) : place_step(vm, slot, step + 1, ix, w);
+    }
     if (last && !model && w->place->op == OP_NONE)
       return record_set_str(vm, r, s->field, value_ref(w->x));
     return no_key(vm, r, model ? "the model" : "the record", s->field->data);
@@ -420,7 +428,7 @@ static int field_step(Vm *vm, Value *at, uint32_t step, uint32_t ix, const Place
   if (last && w->place->op == OP_NONE) child = value_ref(w->x);
   else if (field_get(vm, *at, s->field, &child)) return 1;
   if (!(last && w->place->op == OP_NONE) &&
-      (last ? store(vm, &child, w) : place_step(vm, &child, step + 1, ix, w))) {
+      (last ? store(vm, &child, w, NULL, NULL) : place_step(vm, &child, step + 1, ix, w))) {
     value_unref(vm, child);
     return 1;
   }
@@ -449,11 +457,11 @@ static int index_step(Vm *vm, Value *at, uint32_t step, uint32_t ix, const Place
     slot = record_get_str(AS_RECORD(*at), AS_STR(values[0]));
     if (!slot) return no_key(vm, AS_RECORD(*at), "the record", AS_STR(values[0])->data);
   }
-  if (slot) return last ? store(vm, slot, w) : place_step(vm, slot, step + 1, ix + s->n, w);
+  if (slot) return last ? store(vm, slot, w, NULL, NULL) : place_step(vm, slot, step + 1, ix + s->n, w);
   if (last && w->place->op == OP_NONE) return index_set(vm, at, values, (int)s->n, w->x);
   Value child;        /* elements of a tensor: read, change, write back */
   if (index_get(vm, *at, values, (int)s->n, &child)) return 1;
-  int failed = last ? store(vm, &child, w) : place_step(vm, &child, step + 1, ix + s->n, w);
+  int failed = last ? store(vm, &child, w, NULL, NULL) : place_step(vm, &child, step + 1, ix + s->n, w);
   if (!failed) failed = index_set(vm, at, values, (int)s->n, child);
   value_unref(vm, child);
   return failed;

@@ -291,6 +291,9 @@ int value_not(Vm *vm, Value a, Value *out);
 int value_transpose(Vm *vm, Value a, Value *out);
 int value_truth(Vm *vm, Value v, bool *out);
 bool value_is_scalar(Value v);                      /* bool int float complex or a rank-0 tensor */
+/* Fits *v to the leaf `old` it replaces (other fields: nothing to do); on an error
+ * *v is as it was.                                                             */
+int leaf_assign(Vm *vm, const Model *m, const Str *name, Value old, Value *v);
 int leafwise_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out);
 /* index.c */
 int index_get(Vm *vm, Value v, const Value *ix, int n, Value *out);

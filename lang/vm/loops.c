@@ -273,7 +273,7 @@ Node *arraydef_loops(Fn *f, Node *def) {
 typedef struct {
   const char *name;
   Node *element;
-  uint32_t acc, count;
+  uint32_t acc, count, last;   /* mean: how many; the same once there is one  */
 } Reduce;
 
 static void fold_body(Fn *f, void *user) {
@@ -281,7 +281,10 @@ static void fold_body(Fn *f, void *user) {
   uint32_t keep = f->free, x = expr_any(f, r->element);
   f->c->span = r->element->span;
   emit(f, strcmp(r->name, "prod") == 0 ? I_MUL : I_ADD, 0, r->acc, r->acc, x);
-  if (r->count) emit(f, I_ADDK, 0, r->count, r->count, constant(f, value_int(1)));
+  if (r->count) {
+    emit(f, I_ADDK, 0, r->count, r->count, constant(f, value_int(1)));
+    emit(f, I_MOVE, 0, r->last, r->count, 0);
+  }
   f->free = keep;
 }
 
@@ -331,17 +334,20 @@ static void reducer_loop(Fn *f, const char *name, Node *gen, Span span, uint32_t
   if (mean) {
     r.count = alloc_regs(f, 1);
     emit_bx(f, I_LOADI, 0, r.count, 0);
+    r.last = alloc_regs(f, 1);
+    load_constant(f, UNSET_VALUE, r.last);
   }
   loops(f, gen->items, gen->n, gen->b, sources(f, gen),
         any || all ? decide_body : count ? count_body : extreme ? extreme_body : fold_body, &r);
   f->c->span = span;
-  if (mean) emit(f, I_DIV, 0, r.acc, r.acc, r.count);
-  if (extreme) {          /* of nothing: the instruction says so */
+  if (extreme || mean) {          /* of nothing: the instruction says so */
+    uint32_t first = mean ? r.last : r.acc;
     Chain set = 0;
-    chain_add(f, &set, emit_bx(f, I_JSET, 0, r.acc, 0));
-    emit(f, strcmp(name, "min") == 0 ? I_MIN : I_MAX, 0, r.acc, r.acc, r.acc);
+    chain_add(f, &set, emit_bx(f, I_JSET, 0, first, 0));
+    emit(f, strcmp(name, "max") == 0 ? I_MAX : I_MIN, 0, r.acc, first, mean ? r.count : first);
     patch_here(f, set);
   }
+  if (mean) emit(f, I_DIV, 0, r.acc, r.acc, r.count);
   emit(f, I_MOVE, 0, dst, r.acc, 0);
 }
 

@@ -146,7 +146,7 @@ VmResult vm_run_source(Vm *vm, Source *s, bool main_file, bool keep_globals, Dia
     Value v;
     if (execute(vm, p, &v)) {
       error_report(vm, diags);
-      r = VM_FAILED;
+      r = vm->rt->error.status == RT_STOP ? VM_OK : VM_FAILED;
     } else if (result) {
       *result = v;
     } else {

@@ -41,6 +41,38 @@ static bool declared_leaf(const Model *m, const Str *name) {
   return false;
 }
 
+/* A number or a tensor of the leaf's shape, in the leaf's dtype; consumes *v. */
+int leaf_assign(Vm *vm, const Model *m, const Str *name, Value old, Value *v) {
+  char have[128], want[128];
+  if (!declared_leaf(m, name) || !value_is(old, OBJ_TENSOR) || !is_leaf(old)) return 0;
+  Rt *rt = vm->rt;
+  Tensor *leaf = AS_TENSOR(old), *t = NULL;
+  bool number = (v->tag >= V_BOOL && v->tag <= V_FLOAT) || value_is(*v, OBJ_COMPLEX);
+  if (!number && !value_is(*v, OBJ_TENSOR) && !value_is(*v, OBJ_RANGE))
+    return vm_error(vm, "param `%s` is a tensor of shape %s, found %s %s", name->data,
+                    tensor_shape_text(leaf, want), VALUE_A(*v));
+  t = value_to_tensor(vm, *v);
+  if (!t) return 1;
+  bool same = t->rank == leaf->rank &&
+              !memcmp(t->shape, leaf->shape, (size_t)t->rank * sizeof *t->shape);
+  if (!same) {
+    vm_error(vm, "param `%s` has shape %s, found %s", name->data, tensor_shape_text(leaf, want),
+             number ? "a number" : tensor_shape_text(t, have));
+    if (number) vm_help(vm, "fill it: full(%s, x)", tensor_shape_text(leaf, want));
+    else vm_help(vm, "a leaf keeps its shape; make a new model for another");
+  } else if (dtype_complex(t->dtype) && !dtype_complex(leaf->dtype)) {
+    vm_error(vm, "param `%s` is %s, found %s", name->data, dtype_name[leaf->dtype],
+             dtype_name[t->dtype]);
+    same = false;
+  }
+  Tensor *fit = same ? op_astype(rt, t, leaf->dtype) : NULL;
+  tensor_unref(rt, t);
+  if (!fit) return 1;
+  value_unref(vm, *v);
+  *v = value_obj(fit);
+  return 0;
+}
+
 static int too_deep(Vm *vm) {
   return vm_error(vm, "value is nested too deeply (limit %d)", DEPTH_MAX);
 }

@@ -144,9 +144,41 @@ static int convert_error(Vm *vm, const char *name, const char *text, const char 
   return vm_error(vm, "input `%s` is %s in the script, found \"%s\"", name, wanted, text);
 }
 
+/* "5us", "-2GHz": a number with a unit as a script writes it. */
+static bool read_quantity(const char *text, Value *out) {
+  Diags diags;
+  Source *source = source_new("<input>", NULL, text, strlen(text));
+  if (!source) return false;
+  diags_init(&diags);
+  const Node *n = parse_source(source, &diags, NULL);
+  n = diags.errors || n->n != 1 ? NULL : n->items[0];
+  bool minus = n && n->kind == N_UNARY && n->op == OP_NEG;
+  if (minus) n = n->a;
+  bool found = n && n->kind == N_QUANTITY;
+  if (found) {
+    *out = (Value){.tag = V_QUANTITY, .f = minus ? -n->f : n->f};
+    for (int k = 0; k < 4; k++) out->dims[k] = n->dims[k];
+  }
+  diags_free(&diags);
+  source_unref(source);
+  return found;
+}
+
+static int convert_quantity(Vm *vm, const char *name, const char *text, Value like, Value *out) {
+  if (read_quantity(text, out) && !memcmp(out->dims, like.dims, sizeof like.dims)) return 0;
+  Buf b = {0};
+  value_print(vm, like, &b, false);
+  *out = NIL_VALUE;
+  vm_error(vm, "input `%s` is %s in the script, found \"%s\"", name, b.data ? b.data : "", text);
+  vm_help(vm, "give a number with a unit of the same kind, %s=%s", name, b.data ? b.data : "");
+  buf_free(&b);
+  return 1;
+}
+
 static int convert(Vm *vm, const char *name, Str *text, Value like, Value *out) {
   char *end;
   switch (like.tag) {
+  case V_QUANTITY: return convert_quantity(vm, name, text->data, like, out);
   case V_BOOL:
     if (strcmp(text->data, "true") && strcmp(text->data, "false"))
       return convert_error(vm, name, text->data, "true or false");

@@ -26,7 +26,8 @@ typedef enum {
   RT_INTERRUPTED, /* rt_interrupt() was called                               */
   RT_BACKEND,     /* network or solver                                       */
   RT_BUDGET,      /* a `budget` refused                                      */
-  RT_CLAIM        /* a `claim` of a report is false                          */
+  RT_CLAIM,       /* a `claim` of a report is false                          */
+  RT_STOP         /* no fault: a dry run came to what it does not compute    */
 } RtStatus;
 
 typedef struct {

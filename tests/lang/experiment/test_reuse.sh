@@ -62,6 +62,19 @@ expects "kept values are not needed for stored runs" 0 0 gain=2.0
 sed -i 's/repeat seed 3/repeat seed 4/' reuse.qa
 "$QA" run reuse.qa --dry-run gain=2.0 >out.txt
 has "--dry-run counts" "36 runs, 27 stored, 9 to compute" out.txt
+cat >after.qa <<'END'
+experiment later { sweep a in [1, 2]
+  record y = a * 2 }
+experiment more { sweep a in [1, 2, 3]
+  record y = a * 2 }
+print(try later.y else "caught")
+print("not reached")
+END
+"$QA" run after.qa --dry-run >out.txt 2>err.txt && echo "ok --dry-run ends cleanly where results are used" ||
+  { echo "not ok --dry-run where results are used: exit $?"; cat err.txt; }
+has "--dry-run lists what comes before" "more: 3 runs, 0 stored, 3 to compute" out.txt
+has "--dry-run says where it ended" "the dry run ends here: .y. is a result" err.txt
+if grep -qE "caught|not reached" out.txt; then echo "not ok --dry-run went on"; else echo "ok --dry-run stops there"; fi
 "$QA" run reuse.qa --json gain=2.0 >out.txt 2>err.txt
 has "--json: table" '^{"type":"table","title":"loss"' out.txt
 has "--json: experiment" '^{"type":"experiment","name":"reuse","runs":36' out.txt
