@@ -119,11 +119,14 @@ static int model_construct(Vm *vm, Value *args, int n, Value *out) {
   int before = vm->leaf_dtype;
   if (args[1].tag != V_NIL) {
     if (arg_dtype(vm, args[1], DT_F32, &dt)) return 1;
-    if (dt < DT_F32) return vm_error(vm, "the leaves of a model are float or complex, found dtype %s", dtype_name[dt]);
+    if (dt < DT_F32)
+      return vm_error(vm, "the leaves of a model are float or complex, found dtype %s",
+                      dtype_name[dt]);
     vm->leaf_dtype = (int)dt + 1;
   }
   int failed = args[2].tag == V_NIL ? construct(vm, &c)
-               : arg_int(vm, args[2], "seed", &seed) || vm_with_scope(vm, rng_seeded(seed).key, construct, &c);
+               : arg_int(vm, args[2], "seed", &seed) ||
+                     vm_with_scope(vm, rng_seeded(seed).key, construct, &c);
   vm->leaf_dtype = before;
   if (failed) return 1;
   /* what is not a `param` of a model: attention instances, tensors as fields */

@@ -266,7 +266,8 @@ static Node *block_of(Source *s, Node *value) {
 }
 
 /* `name` given ? __construct(MODEL, dtype, seed, its arguments) : otherwise */
-static Node *with_option(Source *s, const Node *decl, const char *name, bool dtype, bool seed, Node *otherwise) {
+static Node *with_option(Source *s, const Node *decl, const char *name, bool dtype, bool seed,
+                         Node *otherwise) {
   Node *args[3 + 32] = {node_name(s, decl->name, decl),
                         dtype ? node_name(s, "dtype", decl) : node_new(s, N_NIL, decl),
                         seed ? node_name(s, "seed", decl) : node_new(s, N_NIL, decl)};

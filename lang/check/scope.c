@@ -170,6 +170,11 @@ static const struct { const char *name, *mend;
     {"raise", "write `error(\"...\")`"},
     {"throw", "write `error(\"...\")`"},
     {"array", "write `[1, 2, 3]`"},
+    {"flatten", "write `reshape(x, -1)`"},
+    {"ravel", "write `reshape(x, -1)`"},
+    {"squeeze", "write `reshape(x, shape)`, or index the axis: `x[0]`"},
+    {"vstack", "write `concat(xs, axis = 0)`"},
+    {"hstack", "write `concat(xs, axis = 1)`"},
     {"list", "write `[a, b]`"},
     {"dict", "write `{a: 1}`"},
     {"push", "write `append(xs, x)`"},
@@ -202,6 +207,16 @@ static bool in_broken_text(Checker *c, const char *name) {
   return false;
 }
 
+/* A column of the experiment around: it is a name in the report alone. */
+static const Node *column_of(const Checker *c, const char *name) {
+  if (!c->in_experiment || c->in_report) return NULL;
+  for (uint32_t i = 0; c->block && i < c->block->n; i++) {
+    const Node *s = c->block->items[i];
+    if ((s->kind == N_COLUMN || s->kind == N_ARTIFACT) && strcmp(s->name, name) == 0) return s;
+  }
+  return NULL;
+}
+
 static const Node *later_in(const Node *block, const char *name, uint32_t after) {
   for (uint32_t i = 0; block && i < block->n; i++) {
     const Node *s = block->items[i];
@@ -226,6 +241,12 @@ void unknown_name(Checker *c, const Node *n) {
     return;
   }
   Diag *d = check_error(c, n->span, "unknown name `%s`", n->name);
+  const Node *column = column_of(c, n->name);
+  if (column) {
+    diag_second(d, c->source, column->span2, "a column, known in the report only");
+    diag_help(d, "bind the value first: `let %s = ...`, then `record %s = %s`", n->name, n->name, n->name);
+    return;
+  }
   const char *mend = foreign_name(n->name);
   const char *near = mend ? NULL : nearest_name(c, n->name);
   if (mend) diag_help(d, "%s", mend);

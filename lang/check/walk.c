@@ -169,7 +169,35 @@ int walk_clauses(Checker *c, Node *list) {
   return mark;
 }
 
+typedef struct { const char *name; bool found; } Mention;
+static void mention(Node *n, void *user) {
+  Mention *m = user;
+  if (n->kind == N_NAME && !strcmp(n->name, m->name)) m->found = true;
+  if (!m->found) node_children(n, mention, user);
+}
+
+/* `for i < j < n` with an `n` from outside is meant as a bound, but makes a third
+ * index: said where nothing else uses it.                                        */
+static void order_shadows(Checker *c, Node *gen) {
+  for (uint32_t k = 0; k < gen->n; k++) {
+    const Node *order = gen->items[k];
+    if (order->kind != N_ORDER || order->n < 2) continue;
+    const Node *last = order->items[order->n - 1];
+    const Bind *outer = find(c, last->name);
+    Mention m = {last->name, false};
+    if (gen->a) mention(gen->a, &m);
+    if (gen->b) mention(gen->b, &m);
+    if (!outer || m.found) continue;
+    Diag *d = check_warning(c, last->span, "`%s` is one more index here, not a bound", last->name);
+    diag_second(d, c->source, outer->span, "this `%s` has nothing to do with it", last->name);
+    diag_help(d, "write the range behind it: `%.*s in 0..%s`",
+              (int)(order->items[order->n - 2]->span.end - order->span.start),
+              c->source->text + order->span.start, last->name);
+  }
+}
+
 static Known generator(Checker *c, Node *n) {
+  order_shadows(c, n);
   int mark = walk_clauses(c, n);
   if (n->b) condition(c, n->b, walk(c, n->b), "a guard");
   if (n->a) walk(c, n->a);

@@ -119,6 +119,16 @@ static const struct { const char *word, *where; } block_words[] = {
   {"minimize", "Hamiltonians"}, {"binary", "Hamiltonians"},
 };
 
+static bool lonely_unit(Case *c) {
+  static const char *const units[] = {"ns", "us", "ms", "s", "Hz", "kHz", "MHz", "GHz", "mK", "K", NULL};
+  if ((c->prev->kind != T_INT && c->prev->kind != T_FLOAT) || !one_of(c->found, units)) return false;
+  Diag *d = diag_add(c->p->diags, DIAG_ERROR, c->p->source, span(c->found),
+                     "a unit stands directly behind its number");
+  diag_help(d, "write `%.*s%s`", (int)(c->prev->end - c->prev->start),
+            c->p->source->text + c->prev->start, c->found->text);
+  return true;
+}
+
 static bool misplaced_word(Case *c) {
   if (c->prev != c->first || c->prev->kind != T_NAME) return false;
   for (size_t i = 0; i < sizeof block_words / sizeof *block_words; i++) {
@@ -132,8 +142,10 @@ static bool misplaced_word(Case *c) {
 }
 
 static bool colon(Case *c) {
-  if (c->found->kind != T_COLON) return false;
   const Tok *open = open_bracket(c);
+  if (c->prev->kind == T_COLON && open && open->kind == T_LBRACKET)   /* x[:4] */
+    return mend(c, c->prev, "a slice is written with `..`", "write `x[..4]`, `x[..-1]`, or `x[:]` for all");
+  if (c->found->kind != T_COLON) return false;
   static const char *const heads[] = {"def", "class", "elif", NULL};
   if (open && open->kind == T_LBRACKET)
     return mend(c, c->found, "a slice is written with `..`",
@@ -386,7 +398,7 @@ void explain_syntax_error(Parse *p, void *parser) {
   bool at_end = c.found->kind == 0 || (c.found->flags & TOK_END);
   if (c.found->kind == 0 && p->diags->errors == 0) p->incomplete = true;
   if (p->diags->errors && at_end && c.found->kind == 0) return;
-  if (other_languages(&c) || misplaced_word(&c) || colon(&c) || assign(&c) || comma_or_name(&c) ||
-      patterns(&c) || blocks(&c) || operators(&c) || lambda_brackets(&c)) return;
+  if (other_languages(&c) || lonely_unit(&c) || misplaced_word(&c) || colon(&c) || assign(&c) ||
+      comma_or_name(&c) || patterns(&c) || blocks(&c) || operators(&c) || lambda_brackets(&c)) return;
   general(&c);
 }

@@ -163,7 +163,7 @@ const char *qa_message_json(qa_State *S) {
   if (S->diags.n > 0) {
     diags_json(&S->diags, &S->json);
   } else if (S->message.len > 0) {   /* "error: TEXT\n": quotes and control bytes escaped */
-    buf_text(&S->json, "{\"level\":\"error\",\"message\":\"");
+    buf_text(&S->json, "{\"type\":\"error\",\"message\":\"");
     for (const char *p = S->message.data + strlen("error: "); *p && *p != '\n'; p++) {
       if (*p == '"' || *p == '\\') buf_format(&S->json, "\\%c", *p);
       else if ((unsigned char)*p < 0x20) buf_format(&S->json, "\\u%04x", *p);

@@ -334,7 +334,8 @@ static int tensor_set(Vm *vm, Value *v, const Value *values, int n, Value x) {
   if (!vm->rt->tape && tensor_unique(t) && element_offset(t, ix, n, &at) && element_write(t, at, x))
     return 0;
   if (!value_is_scalar(x) && !value_is(x, OBJ_TENSOR) && !value_is(x, OBJ_RANGE))
-    return vm_error(vm, "%s %s tensor cannot hold %s %s", t->dtype == DT_I64 ? "an" : "a", dtype_name[t->dtype], VALUE_A(x));
+    return vm_error(vm, "%s %s tensor cannot hold %s %s", t->dtype == DT_I64 ? "an" : "a",
+                    dtype_name[t->dtype], VALUE_A(x));
   Tensor *xt = value_for(vm, x, t->dtype);
   if (!xt) return 1;
   int failed = op_index_set(vm->rt, &t, n, ix, xt) != RT_OK;

@@ -62,7 +62,8 @@ static void operand_name(const char *from, const char *to, char out[48]) {
 
 static bool plain_name(const char *s) {
   for (; *s; s++)
-    if (!strchr("_.[]0123456789", *s) && !(*s & 0x80) && !((*s | 32) >= 'a' && (*s | 32) <= 'z')) return false;
+    if (!strchr("_.[]0123456789", *s) && !(*s & 0x80) && !((*s | 32) >= 'a' && (*s | 32) <= 'z'))
+      return false;
   return true;
 }
 

@@ -87,7 +87,8 @@ Value complex_new(Vm *vm, c128 z) {
 Value range_new(Vm *vm, int64_t start, int64_t stop) {
   int64_t length;
   if (stop > start && __builtin_sub_overflow(stop, start, &length)) {
-    vm_error(vm, "a range of more than 9223372036854775807 values: %lld..%lld", (long long)start, (long long)stop);
+    vm_error(vm, "a range of more than 9223372036854775807 values: %lld..%lld", (long long)start,
+             (long long)stop);
     return UNSET_VALUE;
   }
   Range *r = rt_alloc(vm->rt, sizeof *r);

@@ -193,15 +193,21 @@ static bool make_grid(const Table *t, Grid *g) {
   return true;
 }
 
+/* "seeds", but "s" and "runs" as they are. */
+static const char *plural(const char *unit) {
+  size_t n = strlen(unit);
+  return n < 2 || unit[n - 1] == 's' ? "" : "s";
+}
+
 static void footnote(const Table *t, Buf *out) {
   int64_t n;
   bool same = same_n(t, &n), pairs = false;
   for (int r = 1; r < t->n_rows; r++) pairs = pairs || has_pairs(t, r);
   const char *unit = t->unit_name ? t->unit_name : "run";
   if (same && n == 1) buf_format(out, "n = 1 %s: no interval", unit);
-  else if (same) buf_format(out, "mean ± 95 %% interval, n = %" PRId64 " %ss", n, unit);
-  else buf_format(out, "mean ± 95 %% interval, n = %ss", unit);
-  if (pairs) buf_format(out, "; differences are paired on shared %ss", unit);
+  else if (same) buf_format(out, "mean ± 95 %% interval, n = %" PRId64 " %s%s", n, unit, plural(unit));
+  else buf_format(out, "mean ± 95 %% interval, n = %s%s", unit, plural(unit));
+  if (pairs) buf_format(out, "; differences are paired on shared %s%s", unit, plural(unit));
 }
 
 void table_text(const Table *t, Buf *out, int width) {
