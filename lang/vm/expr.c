@@ -172,15 +172,15 @@ void binary_to(Fn *f, AstOp op, uint32_t dst, uint32_t left, Node *right) {
 }
 
 static void binary_expr(Fn *f, Node *n, uint32_t dst) {
-  Value v;
-  if ((n->op == OP_ADD || n->op == OP_MUL) && number_literal(f, n->a, &v)) {
+  Value v, k;
+  bool constant_left = number_literal(f, n->a, &v) && !number_literal(f, n->b, &k);
+  if ((n->op == OP_ADD || n->op == OP_MUL) && constant_left) {
     uint32_t r = expr_any(f, n->b);     /* 2 * x is x * 2 */
     f->c->span = n->span;
     emit(f, n->op == OP_ADD ? I_ADDK : I_MULK, 0, dst, r, constant(f, v));
     return;
   }
   uint32_t left = operand(f, n->a, n->b);
-  Value k;
   Opcode code = arith_opcode(n->op);
   if (n->op != OP_MATMUL && number_literal(f, n->b, &k)) {
     f->c->span = n->span;
