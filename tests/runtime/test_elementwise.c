@@ -1,41 +1,8 @@
 /* test_elementwise.c: dtype rules, broadcasting, reuse, overflow, functions. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/runtime/pattern.h"
 
-#include <complex.h>
 #include <math.h>
 #include <string.h>
-
-#include "runtime/tensor/tensor.h"
-
-static Rt *rt;
-static int setup(void **s) { (void)s; rt = rt_open(); return rt ? 0 : -1; }
-static int teardown(void **s) {
-  (void)s;
-  size_t left = rt->bytes;
-  rt_close(rt);
-  return left ? -1 : 0;
-}
-
-static Tensor *filled(DType d, int rank, const int64_t *shape, int seed) {
-  Tensor *t = tensor_new(rt, d, rank, shape);
-  for (int64_t i = 0; i < t->size; i++) {
-    double v = (double)((i * 37 + seed * 11) % 19) - 9;
-    if (d >= DT_F32) v = v / 4 + 0.125;
-    tensor_set_f64(t, i, d == DT_BOOL ? v > 0 : v);
-    if (d == DT_C64) ((c64 *)t->data)[i].im = (float)((i + seed) % 5) - 2;
-    if (d == DT_C128) ((c128 *)t->data)[i].im = (double)((i + seed) % 5) - 2;
-  }
-  return t;
-}
-
-static double complex at(const Tensor *t, int64_t i) {
-  c128 z = tensor_get_c128(t, i);
-  return CMPLX(z.re, z.im);
-}
 
 static double pymod(double x, double y) {
   double r = fmod(x, y);

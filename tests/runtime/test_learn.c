@@ -2,11 +2,7 @@
  * gradients against central differences; f32 against f64; one thread against
  * three; optimiser steps against their formulas.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/runtime/fixture.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,15 +10,6 @@
 
 #include "runtime/grad/grad.h"
 #include "runtime/learn/learn.h"
-
-static Rt *rt;
-static int setup(void **s) { (void)s; rt = rt_open(); return rt ? 0 : -1; }
-static int teardown(void **s) {
-  (void)s;
-  size_t left = rt->bytes;
-  rt_close(rt);
-  return left ? -1 : 0;
-}
 
 static Tensor *filled(DType d, int rank, const int64_t *shape, int seed) {
   Tensor *t = tensor_new(rt, d, rank, shape);
