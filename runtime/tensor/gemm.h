@@ -1,0 +1,32 @@
+/* gemm.h: own matrix products (private to the runtime).
+ *
+ * Micro-kernels for AVX-512, AVX2 and plain C, chosen with kernels()->level,
+ * f32 and f64.  They run on the calling thread; loops over products are
+ * parallel instead.  The bits of an element of C depend on k and the kernels
+ * alone, not on m, n or the strides.                                          */
+#ifndef QA_TENSOR_GEMM_H
+#define QA_TENSOR_GEMM_H
+#include "runtime/base/base.h"
+
+/* One block: C (m, n) = A (m, k) B (k, n), added to C when `add`.  Operands are
+ * used as they lie: A's element (i, l) at a[i a_row + l a_col], rows of B and C
+ * contiguous and ldb, ldc apart.  No packing, no scratch: meant for operands
+ * in the first two cache levels (attention's tiles, n up to 128 or so).
+ * Any m, n, k >= 0 are right; C overlaps neither A nor B.                      */
+void gemm_tile_f32(int m, int n, int k, const float *a, int64_t a_row, int64_t a_col,
+                   const float *b, int64_t ldb, float *c, int64_t ldc, bool add);
+void gemm_tile_f64(int m, int n, int k, const double *a, int64_t a_row, int64_t a_col,
+                   const double *b, int64_t ldb, double *c, int64_t ldc, bool add);
+
+/* C (m, n) = A (m, k) B^T with B (n, k) as rows of k numbers: dot products without
+ * packing, for few rows m (decoding: m = 1).                                   */
+void gemm_dots_f32(int m, int n, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                   float *c, int64_t ldc);
+void gemm_dots_f64(int m, int n, int k, const double *a, int64_t lda, const double *b, int64_t ldb,
+                   double *c, int64_t ldc);
+
+/* to (n, m) = from (m, n) transposed; rows contiguous, ld apart. */
+void gemm_transpose_f32(int m, int n, const float *from, int64_t ld, float *to, int64_t to_ld);
+void gemm_transpose_f64(int m, int n, const double *from, int64_t ld, double *to, int64_t to_ld);
+
+#endif
