@@ -256,7 +256,14 @@ static int run(Vm *vm, Value *args, const char *what, bool with_v, AttnOp op, Va
     call_free(vm, &c);
     return 1;
   }
-  Tensor *t = op(rt, attn_decl(c.inst)->spec, &a);
+  AttnSpec *spec = attn_decl(c.inst)->spec;
+  Value causal = args[with_v ? 5 : 4];
+  if (causal.tag != V_BOOL) {
+    call_free(vm, &c);
+    return vm_error(vm, "%s: `causal` is true or false, found %s %s", what, VALUE_A(causal));
+  }
+  if (causal.b) spec = attn_spec_causal(rt, spec);
+  Tensor *t = spec ? op(rt, spec, &a) : NULL;
   call_free(vm, &c);
   if (!t) return 1;
   *out = value_obj(t);
@@ -289,18 +296,19 @@ static int bind_explain(Vm *vm, Value *args, int n, Value *out) {
 }
 
 const Native natives_attention[] = {
-    {"attend", "a, Q, K, V, train = nil",
+    {"attend", "a, Q, K, V, train = nil, causal = false",
      "Attention of queries Q (.., n_q, d) on keys K (.., n_k, d) with values V (.., n_k, e): (.., "
      "n_q, e).\n"
      "a is an attention declaration or an instance; .. is nothing, heads, or batch and heads. Q "
      "may have a\n"
      "multiple of K's heads; the last query sits at the last key; a fully masked row gives 0.\n"
-     "train switches dropout; nil: on while a gradient is taken.",
+     "train switches dropout; nil: on while a gradient is taken. causal = true lets a query see "
+     "no key\nbehind its own position, whatever the attention's own mask lets through.",
      bind_attend, NF_DIFF},
-    {"weights", "a, Q, K, train = nil",
+    {"weights", "a, Q, K, train = nil, causal = false",
      "The normalised weights of an attention: (.., n_q, n_k), 0 where masked.", bind_weights,
      NF_DIFF},
-    {"energies", "a, Q, K, train = nil",
+    {"energies", "a, Q, K, train = nil, causal = false",
      "The energies of an attention, minus the logarithm of the weight before its norm: (.., n_q, "
      "n_k),\n"
      "inf where masked.",
