@@ -21,6 +21,7 @@ typedef struct {
   int n_slot;
   uint64_t early;           /* bit k: param k depends neither on d nor on heads */
   bool has_prep;            /* prep is a function of a vector                 */
+  bool sign_open;           /* the weight's sign depends on what is captured  */
 } AttnDecl;
 extern const BoxType attn_decl_type;       /* data: AttnDecl                  */
 
