@@ -57,6 +57,8 @@ typedef struct AttnCode AttnCode;  /* plans, made on first use                 *
  * plans are kept. */
 typedef struct AttnSpec {
   uint32_t refs;
+  struct AttnSpec *owner;          /* of a causal form: whose it is, and who is counted */
+  struct AttnSpec *causal;         /* made on first use, or NULL               */
   char name[64];
   Prog prog;
   Arena arena;                     /* names                                    */
@@ -72,12 +74,18 @@ typedef struct AttnSpec {
   int top, dropout, iterate;
   AttnPrep prep;
   int rope_base;
+  const char *map;                 /* how a map of q and k is applied before, for explain; or NULL */
   AttnCode *code[4];               /* f32, f64; the same for short rows        */
 } AttnSpec;
 
 AttnSpec *attn_spec_new(Rt *rt, const char *name);    /* norm = sum, nothing else set */
-static inline AttnSpec *attn_spec_ref(AttnSpec *s) { s->refs++; return s; }
+static inline AttnSpec *attn_spec_ref(AttnSpec *s) {
+  (s->owner ? s->owner : s)->refs++;
+  return s;
+}
 void attn_spec_unref(Rt *rt, AttnSpec *s);
+/* The variant with `j <= i` joined to its mask; lives as long as s. NULL: no memory. */
+AttnSpec *attn_spec_causal(Rt *rt, AttnSpec *s);
 /* The node of a product of two vectors; equal products share one. cos and
  * overlap (= cos^2) are built from products.  -1: too many.                   */
 int attn_product(AttnSpec *s, AttnProduct product, AttnSide left, int left_slot,

@@ -28,12 +28,45 @@ AttnSpec *attn_spec_new(Rt *rt, const char *name) {
   return s;
 }
 
-void attn_spec_unref(Rt *rt, AttnSpec *s) {
-  if (!s || --s->refs) return;
+static void spec_free(Rt *rt, AttnSpec *s) {
+  if (!s) return;
   for (int k = 0; k < 4; k++) attn_code_free(rt, s->code[k]);
+  spec_free(rt, s->causal);
   prog_free(&s->prog);
   arena_free(&s->arena);
   free(s);
+}
+
+void attn_spec_unref(Rt *rt, AttnSpec *s) {
+  if (s && s->owner) s = s->owner;
+  if (s && !--s->refs) spec_free(rt, s);
+}
+
+/* Names stay in the owner's arena, so the two live and die together. */
+AttnSpec *attn_spec_causal(Rt *rt, AttnSpec *s) {
+  if (s->owner) return s;
+  if (s->causal) return s->causal;
+  AttnSpec *c = malloc(sizeof *c);
+  Prog prog = {0};
+  if (!c || !prog_copy(&prog, &s->prog)) {
+    free(c);
+    rt_fail(rt, RT_MEMORY, "out of memory");
+    return NULL;
+  }
+  *c = *s;
+  c->prog = prog;
+  c->owner = s;
+  memset(c->code, 0, sizeof c->code);
+  arena_init(&c->arena, NULL);
+  Prog *p = &c->prog;
+  int past = prog_binary(p, PO_LE, prog_var(p, AV_J), prog_var(p, AV_I));
+  c->mask = s->mask < 0 ? past : prog_binary(p, PO_AND, s->mask, past);
+  if (p->failed) {
+    spec_free(rt, c);
+    rt_fail(rt, RT_MEMORY, "out of memory");
+    return NULL;
+  }
+  return s->causal = c;
 }
 
 static int side_stage(AttnSide s) { return s == ATTN_Q ? PS_ROW : s == ATTN_K ? PS_COL : PS_ONCE; }

@@ -1,0 +1,38 @@
+/* gemm.c: the products of gemm.h by the kernels of this machine. */
+#include "runtime/tensor/gemm_levels.h"
+
+const GemmKernels *gemm_kernels(void) {
+#ifdef QA_KERNEL_LEVELS
+  if (__builtin_cpu_supports("x86-64-v4")) return &gemm_v4;
+  if (__builtin_cpu_supports("x86-64-v3")) return &gemm_v3;
+#endif
+  return &gemm_base;
+}
+
+void gemm_tile_f32(int m, int n, int k, const float *a, int64_t a_row, int64_t a_col,
+                   const float *b, int64_t ldb, float *c, int64_t ldc, bool add) {
+  gemm_kernels()->tile_f32(m, n, k, a, a_row, a_col, b, ldb, c, ldc, add);
+}
+
+void gemm_tile_f64(int m, int n, int k, const double *a, int64_t a_row, int64_t a_col,
+                   const double *b, int64_t ldb, double *c, int64_t ldc, bool add) {
+  gemm_kernels()->tile_f64(m, n, k, a, a_row, a_col, b, ldb, c, ldc, add);
+}
+
+void gemm_dots_f32(int m, int n, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                   float *c, int64_t ldc) {
+  gemm_kernels()->dots_f32(m, n, k, a, lda, b, ldb, c, ldc);
+}
+
+void gemm_dots_f64(int m, int n, int k, const double *a, int64_t lda, const double *b, int64_t ldb,
+                   double *c, int64_t ldc) {
+  gemm_kernels()->dots_f64(m, n, k, a, lda, b, ldb, c, ldc);
+}
+
+void gemm_transpose_f32(int m, int n, const float *from, int64_t ld, float *to, int64_t to_ld) {
+  gemm_kernels()->transpose_f32(m, n, from, ld, to, to_ld);
+}
+
+void gemm_transpose_f64(int m, int n, const double *from, int64_t ld, double *to, int64_t to_ld) {
+  gemm_kernels()->transpose_f64(m, n, from, ld, to, to_ld);
+}

@@ -1,0 +1,89 @@
+/* gemm_impl.h: the kernels of gemm_levels.h for both types (private; included
+ * by each gemm_*.c after it has chosen its instruction set and defined
+ * GEMM_NAME, GEMM_LEVEL, GEMM_BYTES of a vector and GEMM_REGISTERS).
+ *
+ * A vector is a GCC vector; what the compiler has no vector operation for
+ * (parts of vectors, fused multiply-add) is written per instruction set.      */
+#include "runtime/tensor/gemm_levels.h"
+
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 32")
+
+#define T float
+#define N(name) name##_f32
+#define L (GEMM_BYTES / 4)
+typedef float VT_f32 __attribute__((vector_size(GEMM_BYTES)));
+#if GEMM_BYTES == 64
+typedef __mmask16 Part_f32;
+INLINE Part_f32 part_f32(int n) { return (__mmask16)(n >= 16 ? 0xffff : (1 << n) - 1); }
+INLINE VT_f32 load_part_f32(const float *p, Part_f32 m) { return _mm512_maskz_loadu_ps(m, p); }
+INLINE void store_part_f32(float *p, VT_f32 x, Part_f32 m) { _mm512_mask_storeu_ps(p, m, x); }
+INLINE VT_f32 fma_f32(VT_f32 x, VT_f32 y, VT_f32 s) { return _mm512_fmadd_ps(x, y, s); }
+#elif GEMM_BYTES == 32
+typedef __m256i Part_f32;
+INLINE Part_f32 part_f32(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINE VT_f32 load_part_f32(const float *p, Part_f32 m) { return _mm256_maskload_ps(p, m); }
+INLINE void store_part_f32(float *p, VT_f32 x, Part_f32 m) { _mm256_maskstore_ps(p, m, x); }
+INLINE VT_f32 fma_f32(VT_f32 x, VT_f32 y, VT_f32 s) { return _mm256_fmadd_ps(x, y, s); }
+#else
+typedef int Part_f32;
+INLINE Part_f32 part_f32(int n) { return n < L ? n : L; }
+INLINE VT_f32 load_part_f32(const float *p, Part_f32 m) {
+  VT_f32 x = {0};
+  for (int i = 0; i < m; i++) x[i] = p[i];
+  return x;
+}
+INLINE void store_part_f32(float *p, VT_f32 x, Part_f32 m) {
+  for (int i = 0; i < m; i++) p[i] = x[i];
+}
+INLINE VT_f32 fma_f32(VT_f32 x, VT_f32 y, VT_f32 s) { return x * y + s; }
+#endif
+#include "runtime/tensor/gemm_body.h"
+#undef T
+#undef N
+#undef L
+
+#define T double
+#define N(name) name##_f64
+#define L (GEMM_BYTES / 8)
+typedef double VT_f64 __attribute__((vector_size(GEMM_BYTES)));
+#if GEMM_BYTES == 64
+typedef __mmask8 Part_f64;
+INLINE Part_f64 part_f64(int n) { return (__mmask8)(n >= 8 ? 0xff : (1 << n) - 1); }
+INLINE VT_f64 load_part_f64(const double *p, Part_f64 m) { return _mm512_maskz_loadu_pd(m, p); }
+INLINE void store_part_f64(double *p, VT_f64 x, Part_f64 m) { _mm512_mask_storeu_pd(p, m, x); }
+INLINE VT_f64 fma_f64(VT_f64 x, VT_f64 y, VT_f64 s) { return _mm512_fmadd_pd(x, y, s); }
+#elif GEMM_BYTES == 32
+typedef __m256i Part_f64;
+INLINE Part_f64 part_f64(int n) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+INLINE VT_f64 load_part_f64(const double *p, Part_f64 m) { return _mm256_maskload_pd(p, m); }
+INLINE void store_part_f64(double *p, VT_f64 x, Part_f64 m) { _mm256_maskstore_pd(p, m, x); }
+INLINE VT_f64 fma_f64(VT_f64 x, VT_f64 y, VT_f64 s) { return _mm256_fmadd_pd(x, y, s); }
+#else
+typedef int Part_f64;
+INLINE Part_f64 part_f64(int n) { return n < L ? n : L; }
+INLINE VT_f64 load_part_f64(const double *p, Part_f64 m) {
+  VT_f64 x = {0};
+  for (int i = 0; i < m; i++) x[i] = p[i];
+  return x;
+}
+INLINE void store_part_f64(double *p, VT_f64 x, Part_f64 m) {
+  for (int i = 0; i < m; i++) p[i] = x[i];
+}
+INLINE VT_f64 fma_f64(VT_f64 x, VT_f64 y, VT_f64 s) { return x * y + s; }
+#endif
+#include "runtime/tensor/gemm_body.h"
+#undef T
+#undef N
+#undef L
+
+const GemmKernels GEMM_NAME = {
+  GEMM_LEVEL, tile_f32, tile_f64, dots_f32, dots_f64, transpose_f32, transpose_f64,
+  spin_f32, spin_f64,
+};

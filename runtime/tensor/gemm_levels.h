@@ -1,0 +1,32 @@
+/* gemm_levels.h: the matrix kernels of one instruction set (private to the
+ * runtime and its tests).
+ *
+ * gemm_impl.h is compiled once per instruction set, as kernels_impl.h is; the
+ * functions of gemm.h call the table that gemm_kernels() gives.               */
+#ifndef QA_TENSOR_GEMM_LEVELS_H
+#define QA_TENSOR_GEMM_LEVELS_H
+#include "runtime/tensor/gemm.h"
+#include "runtime/tensor/kernels_levels.h"
+
+typedef struct {
+  const char *level;   /* as in Kernels */
+  void (*tile_f32)(int m, int n, int k, const float *a, int64_t a_row, int64_t a_col,
+                   const float *b, int64_t ldb, float *c, int64_t ldc, bool add);
+  void (*tile_f64)(int m, int n, int k, const double *a, int64_t a_row, int64_t a_col,
+                   const double *b, int64_t ldb, double *c, int64_t ldc, bool add);
+  void (*dots_f32)(int m, int n, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                   float *c, int64_t ldc);
+  void (*dots_f64)(int m, int n, int k, const double *a, int64_t lda, const double *b,
+                   int64_t ldb, double *c, int64_t ldc);
+  void (*transpose_f32)(int m, int n, const float *from, int64_t ld, float *to, int64_t to_ld);
+  void (*transpose_f64)(int m, int n, const double *from, int64_t ld, double *to, int64_t to_ld);
+  /* multiply-adds in registers alone; returns the floating-point operations done */
+  double (*spin_f32)(int64_t rounds);
+  double (*spin_f64)(int64_t rounds);
+} GemmKernels;
+
+extern const GemmKernels gemm_base, gemm_v3, gemm_v4;
+/* The table for this machine. */
+const GemmKernels *gemm_kernels(void);
+
+#endif
