@@ -98,9 +98,10 @@ static const Node *call_of(const Node *n, const char *name) { /* name(x): x */
 static void norm_expression(Build *b, const Node *n) {
   const Name *before = b->names;
   static const struct { const char *name; int var; } stats[] = {
-    {"sum", AV_SUM}, {"max", AV_MAX}, {"l2", AV_L2}, {"length", AV_COUNT},
+    {"sum", AV_SUM}, {"max", AV_MAX}, {"l2", AV_L2}, {"l1", AV_L1},
+    {"length", AV_COUNT},
   };
-  for (int k = 0; k < 4; k++)
+  for (size_t k = 0; k < sizeof stats / sizeof *stats; k++)
     attn_bind(
         b, (Name){.name = stats[k].name, .kind = NAME_NODE, .node = prog_var(b->p, stats[k].var)});
   int phi = attn_translate(b, n);
@@ -234,13 +235,14 @@ static void show_range(double x, char *to, size_t n) {
 }
 
 /* A row of signed weights may sum to nothing. */
-static void check_sign(Build *b, const AttnDecl *decl, const Node *weight) {
+static void check_sign(Build *b, AttnDecl *decl, const Node *weight) {
   AttnSpec *s = b->spec;
   Interval bounds;
   if (!weight || s->log || s->norm != ATTN_NORM_PHI || s->phi < 0) return;
   if (!prog_uses(b->p, s->phi, attn_norm_sum(s))) return;
-  AttnSign sign = attn_weight_sign(s, b->n_param, &bounds);
+  AttnSign sign = attn_weight_sign(s, NULL, &bounds);
   if (sign == ATTN_SIGN_OK) return;
+  decl->sign_open = !decl->has_prep;
   /* The library says in its documentation where a sum may vanish. */
   if ((sign == ATTN_SIGN_MAYBE || decl->has_prep) && embedded_find(b->lo->source->name)) return;
   char lo[32], hi[32];

@@ -27,7 +27,7 @@ static void describe(const AttnSpec *s, Buf *out) {
   const Prog *p = &s->prog;
   Interval b;
   static const char *const preps[] = {"none", "unit", "rms", "rope"};
-  AttnSign sign = attn_weight_sign(s, 0, &b);
+  AttnSign sign = attn_weight_sign(s, NULL, &b);
   AttnFeature form;
   const char *why;
   bool state = attn_feature(s, &form, &why);
@@ -39,7 +39,7 @@ static void describe(const AttnSpec *s, Buf *out) {
   if (s->prep != ATTN_PREP_NONE) buf_format(out, "  prep       %s\n", preps[s->prep]);
   if (s->map) buf_format(out, "  prep       %s\n", s->map);
   line(out, s->log ? "log weight" : "weight", p, s->out);
-  if (!s->log)
+  if (!s->log || isfinite(b.hi))
     buf_format(out, "  bounds     [%g, %g]%s\n", b.lo, b.hi,
                sign == ATTN_SIGN_MAYBE ? ", sign not known" : "");
   describe_norm(s, out);
