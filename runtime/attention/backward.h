@@ -212,7 +212,7 @@ static double stat_slope(const Work *w, int k) {
   return s;
 }
 
-/* dL/dw = (dp - D (phi_sum + phi_max [best] + phi_l2 w / l2)) / phi with
+/* dL/dw = (dp - D (phi_sum + phi_max [best] + phi_l2 w / l2 + phi_l1 sign w)) / phi with
  * D = sum p dp; for log weights times w. */
 static void phi_back(Work *w, int64_t r, const Sinks *to) {
   const AttnRow *row = &w->row[r];
@@ -232,8 +232,10 @@ static void phi_back(Work *w, int64_t r, const Sinks *to) {
   }
   double a = D * stat_slope(w, 0), top = D * stat_slope(w, 1), b = D * stat_slope(w, 2);
   b = row->l2 > 0 ? b / (row->scale * row->l2) : 0;
+  double c = D * stat_slope(w, 3) * (row->scale < 0 ? -1 : 1);
   for (int64_t j = 0; j < w->n_col; j++) {
     double x = dp[j] - a - b * p[j] - (j == row->best ? top : 0);
+    x -= p[j] > 0 ? c : p[j] < 0 ? -c : 0;
     x *= w->job->spec->log ? (double)p[j] : row->inverse;
     dp[j] = open[j] ? (T)x : 0;
   }

@@ -42,6 +42,12 @@ static double open_max(const T *x, const uint8_t *open, int64_t n) {
   return top;
 }
 
+static double abs_sum(const T *x, int64_t n) {
+  double sum = 0;
+  for (int64_t j = 0; j < n; j++) sum += fabs((double)x[j]);
+  return sum;
+}
+
 /* The row's statistics, as far as the normaliser wants them; log-weights
  * become weights relative to exp(shift).  false: nothing takes part.         */
 static bool row_stats(Work *w, int64_t r, AttnRow *row) {
@@ -68,6 +74,7 @@ static bool row_stats(Work *w, int64_t r, AttnRow *row) {
     }
   }
   if (code->uses_l2) row->l2 = sqrt(ROW_SUMSQ(w->n_col, x));
+  if (code->uses_l1) row->l1 = s->log ? row->sum : abs_sum(x, w->n_col);
   if (code->uses_count)
     for (int64_t j = 0; j < w->n_col; j++) row->count += open[j];
   return true;
@@ -83,6 +90,7 @@ static double set_stats(Work *w, const AttnRow *row) {
   w->var[AV_SUM] = e * row->sum;
   w->var[AV_MAX] = e * row->max;
   w->var[AV_L2] = e * row->l2;
+  w->var[AV_L1] = e * row->l1;
   w->var[AV_COUNT] = (double)row->count;
   return e;
 }
