@@ -49,7 +49,8 @@ typedef struct {
 
 typedef enum { ATTN_PREP_NONE, ATTN_PREP_UNIT, ATTN_PREP_RMS, ATTN_PREP_ROPE } AttnPrep;
 typedef enum { ATTN_NORM_PHI, ATTN_NORM_SPARSEMAX, ATTN_NORM_ENTMAX } AttnNorm;
-typedef enum { ATTN_ALL, ATTN_TOP, ATTN_SAMPLE } AttnSelect;
+/* TOP: the m largest; SAMPLE, ARGMAX: one key, drawn or the largest. */
+typedef enum { ATTN_ALL, ATTN_TOP, ATTN_SAMPLE, ATTN_ARGMAX } AttnSelect;
 
 typedef struct AttnCode AttnCode;  /* plans, made on first use                 */
 
@@ -71,6 +72,8 @@ typedef struct AttnSpec {
   int phi;                         /* ATTN_NORM_PHI: the divisor               */
   int alpha;                       /* entmax                                   */
   AttnSelect select;
+  bool through;                    /* gradients as if nothing were left out: always with one key */
+  int tau;                         /* temperature of the softmax that gradients then see */
   int top, dropout, iterate;
   AttnPrep prep;
   int rope_base;

@@ -49,8 +49,9 @@ static void describe(const AttnSpec *s, Buf *out) {
     prog_show(p, s->top, out);
     buf_text(out, ", ties to the lowest index\n");
   }
-  if (s->select == ATTN_SAMPLE)
-    buf_text(out, "  select     one key a row (Gumbel), straight-through gradient\n");
+  if (s->select == ATTN_SAMPLE) buf_text(out, "  select     one key a row, drawn (Gumbel)\n");
+  if (s->select == ATTN_ARGMAX) buf_text(out, "  select     the largest key of a row\n");
+  if (s->through) buf_text(out, "  gradient   straight through the selection\n");
   if (s->dropout >= 0) line(out, "dropout", p, s->dropout);
   if (s->iterate >= 0) line(out, "iterate", p, s->iterate);
   if (attn_feature_describe(s, out)) return;
