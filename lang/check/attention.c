@@ -127,11 +127,11 @@ static void norm(Checker *c, Node *e) {
   scope_close(c, mark);
 }
 
-static void choice(Checker *c, Node *e, const char *const *words, const char *call,
+static void choice(Checker *c, Node *e, const char *const *words, const char *const *calls,
                    const char *help) {
   Node *v = e->a;
   bool ok = v->kind == N_NAME && one_of(v->name, words);
-  if (v->kind == N_CALL && v->a->kind == N_NAME && strcmp(v->a->name, call) == 0 && v->n == 1) {
+  if (v->kind == N_CALL && v->a->kind == N_NAME && one_of(v->a->name, calls) && v->n == 1) {
     walk(c, v->items[0]);
     return;
   }
@@ -184,13 +184,16 @@ static void scalar(Checker *c, Node *e) {
 }
 
 static void equation(Checker *c, Node *e) {
-  static const char *const selects[] = {"sample", NULL};
+  static const char *const selects[] = {"sample", "argmax", NULL};
+  static const char *const select_calls[] = {"top", "sample", "argmax", NULL};
+  static const char *const grads[] = {"straight_through", NULL}, *const none[] = {NULL};
   const char *n = e->name;
   if (strcmp(n, "score") == 0 || strcmp(n, "weight") == 0 || strcmp(n, "mask") == 0) scalar(c, e);
   else if (strcmp(n, "norm") == 0) norm(c, e);
   else if (strcmp(n, "prep") == 0) prep(c, e);
   else if (strcmp(n, "select") == 0)
-    choice(c, e, selects, "top", "write `select = top(m)` or `select = sample`");
+    choice(c, e, selects, select_calls, "write `select = top(m)`, `select = argmax` or `select = sample`");
+  else if (strcmp(n, "grad") == 0) choice(c, e, grads, none, "write `grad = straight_through`");
   else if (strcmp(n, "dropout") == 0 || strcmp(n, "iterate") == 0) small_number(c, e);
   else {
     Diag *d = check_error(c, e->span2, "`%s` goes with `binary` variables", n);

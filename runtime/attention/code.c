@@ -131,8 +131,8 @@ static RtStatus plan_forward(Rt *rt, AttnCode *c, AttnSpec *s, DType real, bool 
     if (p->node[i].op == PO_VAR && p->node[i].slot == AV_I) row = i;
   c->uses_i =
       row >= 0 && (prog_uses(p, s->out, row) || (s->mask >= 0 && prog_uses(p, s->mask, row)));
-  int once[3] = {s->alpha, s->top, s->dropout};
-  if (!(c->once = prog_plan(rt, p, DT_F64, c->slot_dtype, 3, once))) return rt->error.status;
+  int once[4] = {s->alpha, s->top, s->dropout, s->tau};
+  if (!(c->once = prog_plan(rt, p, DT_F64, c->slot_dtype, 4, once))) return rt->error.status;
   return RT_OK;
 }
 

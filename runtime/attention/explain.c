@@ -49,10 +49,12 @@ static void describe(const AttnSpec *s, Buf *out) {
     prog_show(p, s->top, out);
     buf_text(out, ", ties to the lowest index\n");
   }
-  if (s->select == ATTN_SAMPLE)
-    buf_text(out, "  select     one key a row (Gumbel), straight-through gradient\n");
+  if (s->select == ATTN_SAMPLE) buf_text(out, "  select     one key a row, drawn (Gumbel)\n");
+  if (s->select == ATTN_ARGMAX) buf_text(out, "  select     the largest key of a row\n");
+  if (s->through) buf_text(out, "  gradient   straight through the selection\n");
   if (s->dropout >= 0) line(out, "dropout", p, s->dropout);
   if (s->iterate >= 0) line(out, "iterate", p, s->iterate);
+  if (attn_feature_describe(s, out)) return;
   buf_text(out, "  products   ");
   for (int k = 0; k < s->n_leaf; k++)
     buf_format(out, "%s%s%s", k ? ", " : "", p->var[s->leaf[k].var].name,
@@ -93,6 +95,7 @@ static RtStatus describe_call(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out) 
   if (!status) {
     int64_t tiles[3] = {0};
     double pairs = 0, size = job.real == DT_F32 ? 4 : 8;
+    if (attn_feature_describe_call(&job, out)) goto done;
     count_tiles(&job, scratch, tiles, &pairs);
     pairs *= (double)job.B;
     double q = (double)(job.B * job.Hq * job.nq), k = (double)(job.B * job.Hk * job.nk);
@@ -111,6 +114,7 @@ static RtStatus describe_call(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out) 
                2 * pairs * (3 * (double)job.d + 2 * (double)job.e),
                prog_plan_ops(job.code->out_grad.plan));
   }
+done:
   if (job.slot) rt_free(rt, job.slot, ((size_t)s->prog.n_slot + 1) * sizeof *job.slot);
   rt_free(rt, scratch, n);
   return status;

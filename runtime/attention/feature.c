@@ -76,6 +76,40 @@ bool attn_feature(const AttnSpec *s, AttnFeature *form, const char **why) {
   return s->select == ATTN_ALL && s->dropout < 0 && s->iterate < 0;
 }
 
+/* ---- explaining ------------------------------------------------------------------ */
+
+bool attn_feature_describe(const AttnSpec *s, Buf *out) {
+  AttnFeature form;
+  const char *why;
+  if (!attn_feature(s, &form, &why)) {
+    if (s->out >= 0 && s->prog.node[s->out].op == PO_VAR)
+      buf_format(out, "  state      none, O(n^2): %s\n", why);
+    return false;
+  }
+  buf_format(out,
+             "  state      S = sum phi(k) v^T (r x e)%s a head, %s; r = size of the mapped vectors\n"
+             "  cost       4 r e%s flops a position, three times that going back; no n x n matrix\n",
+             form.sum ? " and sum phi(k)" : "",
+             form.causal ? "running along the keys in chunks of 64" : "summed once over all keys",
+             form.causal ? " + 64 (r + e)" : "");
+  return true;
+}
+
+bool attn_feature_describe_call(const AttnJob *geo, Buf *out) {
+  AttnFeature form;
+  const char *why;
+  if (!attn_feature(geo->spec, &form, &why)) return false;
+  double heads = (double)(geo->B * geo->Hq), keys = (double)(geo->B * geo->Hk * geo->nk);
+  double r = (double)geo->d, e = (double)geo->e, n = (double)geo->nq;
+  double flops = 2 * r * e * (heads * n + keys) + (form.causal ? 64 * heads * n * (r + e) : 0);
+  buf_format(out, "  shape      %lld x %lld heads (%lld of keys), %lld queries, %lld keys, %s\n",
+             (long long)geo->B, (long long)geo->Hq, (long long)geo->Hk, (long long)geo->nq,
+             (long long)geo->nk, dtype_name[geo->real]);
+  buf_format(out, "  forward    %.3g flops; by pairs they would be %.3g\n", flops,
+             2 * heads * n * (double)geo->nk * (r + e) / (form.causal ? 2 : 1));
+  return true;
+}
+
 /* ---- the constant of the divisor -------------------------------------------------- */
 
 /* Numbers in double: one, or one a head when *step is 1.  slot: which captured
@@ -236,14 +270,26 @@ static Node *node_new(Rt *rt, AttnSpec *s, const AttnFeature *form, const AttnAr
   return NULL;
 }
 
+/* States before and behind the keys, for decoding. */
+typedef struct { const Tensor *s0, *z0; Tensor *s1, *z1; } States;
+
 /* out and phi; nothing is kept on failure. */
-static Tensor *forward(Rt *rt, const Node *n, const AttnJob *geo, const Tensor *q, Tensor **phi) {
+static Tensor *forward(Rt *rt, const Node *n, const AttnJob *geo, const Tensor *q,
+                       const States *states, Tensor **phi) {
   int64_t shape[4], rows = geo->B * geo->Hq * geo->nq;
   memcpy(shape, q->shape, (size_t)q->rank * sizeof *shape);
   shape[q->rank - 1] = geo->e;
   Tensor *out = tensor_zeros(rt, geo->real, q->rank, shape);
   *phi = tensor_zeros(rt, DT_F64, 1, &rows);
   FeatureJob job = job_of(geo, n);
+  if (states && states->s0) {
+    job.s0 = states->s0->data;
+    job.z0 = (const double *)states->z0->data;
+  }
+  if (states) {
+    job.s1 = states->s1->data;
+    job.z1 = (double *)states->z1->data;
+  }
   RtStatus status = out && *phi ? RT_OK : rt->error.status;
   if (!status && geo->nk && geo->nq) {
     job.out = out->data;
@@ -272,7 +318,7 @@ Tensor *attn_feature_attend(Rt *rt, AttnSpec *s, const AttnFeature *form, const 
   in.v = own[2];
   if (attn_job_init(rt, &geo, ATTN_ATTEND, s, &in, false)) goto done;
   if (!(n = node_new(rt, s, form, &in, &geo))) goto done;
-  out = forward(rt, n, &geo, in.q, &phi);
+  out = forward(rt, n, &geo, in.q, NULL, &phi);
   if (!out || !keep) node_drop(rt, n);
   else if (record(rt, n, a, own, out, phi)) {
     tensor_unref(rt, out);
@@ -283,4 +329,38 @@ done:
   for (int k = 0; k < 3; k++) tensor_unref(rt, own[k]);
   tensor_unref(rt, phi);
   return out;
+}
+
+/* ---- decoding ----------------------------------------------------------------------------- */
+
+Tensor *attn_feature_next(Rt *rt, AttnSpec *s, const AttnFeature *form, const AttnArgs *a,
+                          const Tensor *s0, const Tensor *z0, Tensor **s1, Tensor **z1) {
+  AttnArgs in = *a;
+  AttnJob geo = {0};
+  Tensor *own[3] = {0}, *out = NULL, *phi = NULL;
+  Tensor *given[3] = {a->q, a->k, a->v};
+  Node *n = NULL;
+  *s1 = *z1 = NULL;
+  for (int k = 0; k < 3; k++)
+    if (!(own[k] = attn_rows(rt, given[k]))) goto done;
+  in.q = own[0];
+  in.k = own[1];
+  in.v = own[2];
+  if (attn_job_init(rt, &geo, ATTN_ATTEND, s, &in, false)) goto done;
+  int64_t shape[4] = {geo.B, geo.Hk, geo.d, geo.e};
+  *s1 = tensor_zeros(rt, geo.real, 4, shape);
+  *z1 = tensor_zeros(rt, DT_F64, 3, shape);
+  States states = {s0, z0, *s1, *z1};
+  if (*s1 && *z1 && (n = node_new(rt, s, form, &in, &geo)))
+    out = forward(rt, n, &geo, in.q, &states, &phi);
+  if (n) node_drop(rt, n);
+done:
+  geo_free(rt, s, &geo);
+  for (int k = 0; k < 3; k++) tensor_unref(rt, own[k]);
+  tensor_unref(rt, phi);
+  if (out) return out;
+  tensor_unref(rt, *s1);
+  tensor_unref(rt, *z1);
+  *s1 = *z1 = NULL;
+  return NULL;
 }
