@@ -16,7 +16,8 @@
 #define ROW_SUMSQ(n, x) kernels()->sumsq_f64(n, x)
 #define ROW_DOT(n, x, y) kernels()->dot_f64(n, x, y)
 #define ROW_EXPSUM(n, x, m, o) kernels()->expsum_f64(n, x, m, o)
-#include "runtime/attention/tile.h"
-#include "runtime/attention/rows.h"
-#include "runtime/attention/forward.h"
-#include "runtime/attention/backward.h"
+#include "runtime/attention/vectors.h"
+#include "runtime/attention/strip.h"
+#include "runtime/attention/strip_rows.h"
+#include "runtime/attention/strip_forward.h"
+#include "runtime/attention/strip_backward.h"

@@ -1,4 +1,4 @@
-/* backward.h: the backward pass; included after forward.h.
+/* strip_backward.h: the backward pass by row strips; included after strip_forward.h.
  *
  * One item is a key head of one batch entry and a fixed share of the row
  * blocks.  It owns its rows of dq; dk, dv and the gradients of captured
@@ -10,11 +10,6 @@ typedef struct {
 } Sinks;
 
 /* ---- gradients of captured tensors ------------------------------------------------ */
-
-static int64_t wrap(double x, int64_t n) {
-  int64_t i = (int64_t)(x < 0 ? x + (double)n : x);
-  return i < 0 || i >= n ? -1 : i;
-}
 
 /* Position in a row-major gradient of the tensor's shape; -1: outside. */
 static int64_t load_at(const Work *w, const ProgRun *run, const AttnLoad *l, int64_t j) {
@@ -46,55 +41,6 @@ static void add_loads(Work *w, const ProgRun *run, const AttnGrad *g, double fac
     for (int64_t j = 0; j < n; j++) {
       int64_t at = open[j] ? load_at(w, run, l, j) : -1;
       if (at >= 0) sink[at] += factor * x[j];
-    }
-  }
-}
-
-/* ---- adjoints of one-vector products ------------------------------------------------- */
-
-/* Where the gradient of one side goes: numbers of type T or doubles. */
-typedef struct { T *real; double *wide; } SideGrad;
-static void side_add(SideGrad g, int64_t c, double v) {
-  if (g.real) g.real[c] += (T)v;
-  else if (g.wide) g.wide[c] += v;
-}
-
-static SideGrad side_grad(const Work *w, int side, int slot, T *dq, T *dk, const Sinks *to) {
-  if (side == ATTN_Q) return (SideGrad){dq, NULL};
-  if (side == ATTN_K) return (SideGrad){dk, NULL};
-  double *base = to->dslot[slot];
-  if (base && w->job->slot[slot].rank == 2) base += w->h * w->job->d;
-  return (SideGrad){NULL, base};
-}
-
-/* g times the derivative of the product at row r (of its vector) to both sides. */
-static void product_back(const Work *w, const AttnLeaf *l, int64_t r, double g, T *dq, T *dk,
-                         const Sinks *to) {
-  const AttnJob *job = w->job;
-  if (g == 0) return;
-  Side x = side_of(job, l->left, l->left_slot, w->b, w->h, r);
-  Side y = side_of(job, l->right, l->right_slot, w->b, w->h, r);
-  SideGrad gx = side_grad(w, l->left, l->left_slot, dq, dk, to);
-  SideGrad gy = side_grad(w, l->right, l->right_slot, dq, dk, to);
-  double norm = l->product == ATTN_NORM ? product(l, x, y, job->d) : 0;
-  if (gx.real && (l->product == ATTN_NORM || l->product == ATTN_NORM2)) { /* q or k with itself */
-    const T *from = x.data;
-    T f = (T)(l->product == ATTN_NORM2 ? 2 * g : norm > 0 ? g / norm : 0);
-    for (int64_t c = 0; c < job->d; c++) gx.real[c] += f * from[c];
-    return;
-  }
-  for (int64_t c = 0; c < job->d; c++) {
-    double a = side_at(x, c), b = side_at(y, c), diff = a - b;
-    switch (l->product) {
-    case ATTN_NORM2: side_add(gx, c, 2 * g * a); break;
-    case ATTN_NORM: side_add(gx, c, norm > 0 ? g * a / norm : 0); break;
-    case ATTN_DOT: side_add(gx, c, g * b); side_add(gy, c, g * a); break;
-    case ATTN_DIST2: side_add(gx, c, 2 * g * diff); side_add(gy, c, -2 * g * diff); break;
-    default: {
-      double s = (diff > 0) - (diff < 0);
-      side_add(gx, c, g * s);
-      side_add(gy, c, -g * s);
-    }
     }
   }
 }
@@ -355,8 +301,8 @@ static void backward_block(Work *w, int64_t r0, int64_t m, const Sinks *to) {
   for (int l = 0; l < s->n_leaf; l++)
     if (s->leaf[l].stage == PS_ROW || s->leaf[l].stage == PS_ONCE)
       for (int64_t r = 0; r < m; r++)
-        product_back(w, &s->leaf[l], r0 + r, w->row_grad[l * job->rows + r],
-                     dq ? dq + r * job->d : NULL, NULL, to);
+        product_back(job, w->b, w->h, &s->leaf[l], r0 + r, w->row_grad[l * job->rows + r],
+                     dq ? dq + r * job->d : NULL, NULL, to->dslot);
 }
 
 /* The item's share of row blocks for every query head of the key head. */
@@ -375,8 +321,8 @@ static void backward_item(Work *w, int64_t b, int64_t hk, int64_t first, int64_t
     for (int l = 0; l < s->n_leaf; l++)
       if (s->leaf[l].stage == PS_COL)
         for (int64_t j = 0; j < job->nk; j++)
-          product_back(w, &s->leaf[l], j, w->col_grad[l * job->nk + j], NULL,
-                       to->dk ? to->dk + j * job->d : NULL, to);
+          product_back(job, w->b, w->h, &s->leaf[l], j, w->col_grad[l * job->nk + j], NULL,
+                       to->dk ? to->dk + j * job->d : NULL, to->dslot);
   }
 }
 
