@@ -179,47 +179,6 @@ static int call_slots(Vm *vm, Call *c) {
   return 0;
 }
 
-/* prep = f: f applied to every row of x, which is taken over. */
-static Tensor *prep_rows(Vm *vm, Value f, Tensor *x) {
-  Rt *rt = vm_rt(vm);
-  if (x->rank < 2) return x;
-  int64_t d = x->shape[x->rank - 1], rows = d ? x->size / d : 0, flat[2] = {rows, d};
-  Tensor *table = op_reshape(rt, x, 2, flat), *all = NULL;
-  Tensor **row = rows ? rt_alloc0(rt, (size_t)rows * sizeof *row) : NULL;
-  int64_t done = 0;
-  for (; table && row && done < rows; done++) {
-    Index at = {.kind = IX_AT, .at = done};
-    Tensor *r = op_index(rt, table, 1, &at);
-    if (!r) break;
-    Value arg = value_obj(r), got;
-    int failed = vm_call(vm, f, &arg, 1, &got);
-    value_unref(vm, arg);
-    if (failed) break;
-    bool vector = value_is(got, OBJ_TENSOR) && AS_TENSOR(got)->rank == 1;
-    if (!vector) {
-      vm_error(vm, "prep: the map gives %s %s; it needs a vector", VALUE_A(got));
-      value_unref(vm, got);
-      break;
-    }
-    row[done] = AS_TENSOR(got);
-  }
-  if (row && done == rows) {
-    Tensor *stacked = op_stack(rt, (int)rows, row, 0);
-    int64_t shape[TENSOR_MAX_RANK];
-    memcpy(shape, x->shape, (size_t)x->rank * sizeof *shape);
-    if (stacked) {
-      shape[x->rank - 1] = stacked->shape[1];
-      all = op_reshape(rt, stacked, x->rank, shape);
-    }
-    tensor_unref(rt, stacked);
-  }
-  for (int64_t k = 0; k < done; k++) tensor_unref(rt, row[k]);
-  if (row) rt_free(rt, row, (size_t)rows * sizeof *row);
-  tensor_unref(rt, table);
-  tensor_unref(rt, x);
-  return all;
-}
-
 static int call_begin(Vm *vm, Call *c, Value *args, const char *what, bool with_v) {
   *c = (Call){.keep = NIL_VALUE};
   if (as_instance(vm, args[0], what, &c->keep)) return 1;
@@ -232,8 +191,8 @@ static int call_begin(Vm *vm, Call *c, Value *args, const char *what, bool with_
     failed = attn_draw(vm, c->inst, heads, d, c->q->dtype == DT_F32 ? DT_F32 : DT_F64);
   }
   if (!failed && attn_decl(c->inst)->has_prep) {
-    c->q = prep_rows(vm, c->inst->prep, c->q);
-    c->k = c->q ? prep_rows(vm, c->inst->prep, c->k) : c->k;
+    c->q = attn_prep_rows(vm, c->inst, c->q);
+    c->k = c->q ? attn_prep_rows(vm, c->inst, c->k) : c->k;
     failed = !c->q || !c->k;
   }
   if (!failed) failed = call_slots(vm, c);

@@ -228,10 +228,31 @@ static int result_tuple(Vm *vm, Value *args, int n, Value *out) {
   return 0;
 }
 
-/* (model, m, v) = __adam(model, gradient, m, v, step, lr, beta1, beta2, eps, decay) */
+/* Which elements of the model's vector belong to leaves of two or more axes. */
+static AdamSpan *matrix_spans(Vm *vm, Value *model, uint32_t *cap, int *n) {
+  Leaves l;
+  if (leaves_list(vm, model, DT_F64, &l)) return NULL;
+  *cap = l.n;
+  AdamSpan *span = rt_alloc(vm_rt(vm), l.n * sizeof *span);
+  int64_t end = 0;
+  *n = 0;
+  for (uint32_t i = 0; span && i < l.n; i++) {
+    bool decay = l.items[i]->rank >= 2;
+    end += l.items[i]->size;
+    if (*n && span[*n - 1].decay == decay) span[*n - 1].end = end;
+    else span[(*n)++] = (AdamSpan){end, decay};
+  }
+  leaves_free(vm, &l);
+  return span;
+}
+
+/* (model, m, v) = __adam(model, gradient, m, v, step, lr, beta1, beta2, eps, decay, matrices) */
 static int bind_adam(Vm *vm, Value *args, int n, Value *out) {
-  AdamStep s;
-  if (arg_int(vm, args[4], "step", &s.step) || arg_float(vm, args[5], "lr", &s.lr) ||
+  AdamStep s = {0};
+  bool matrices;
+  uint32_t cap = 0;
+  AdamSpan *span = NULL;
+  if (arg_bool(vm, args[10], "matrices", &matrices) || arg_int(vm, args[4], "step", &s.step) || arg_float(vm, args[5], "lr", &s.lr) ||
       arg_float(vm, args[6], "beta1", &s.beta1) || arg_float(vm, args[7], "beta2", &s.beta2) ||
       arg_float(vm, args[8], "eps", &s.eps) || arg_float(vm, args[9], "decay", &s.decay))
     return 1;
@@ -240,7 +261,10 @@ static int bind_adam(Vm *vm, Value *args, int n, Value *out) {
   if (!failed && !w) failed = vm_error(vm, "adam: the model has no float leaves");
   if (!failed) failed = !(g = gradient_vector(vm, &args[1], w));
   if (!failed) failed = state_vector(vm, &args[2], w) || state_vector(vm, &args[3], w);
+  if (!failed && matrices) failed = !(span = matrix_spans(vm, &args[0], &cap, &s.n_span));
+  s.span = span;
   if (!failed) failed = learn_adam(vm_rt(vm), w, g, AS_TENSOR(args[2]), AS_TENSOR(args[3]), s) != RT_OK;
+  if (span) rt_free(vm_rt(vm), span, cap * sizeof *span);
   tensor_unref(vm_rt(vm), w);
   tensor_unref(vm_rt(vm), g);
   if (failed) return 1;
@@ -333,7 +357,7 @@ const Native natives_learn[] = {
    "Patches come row by row; h and w must be multiples of size.", bind_patches, NF_DIFF},
   {"__predict", "logits", "Index of the largest of each row.", bind_predict, NF_CONST | NF_HIDDEN},
   {"__progress", "what, done, total, note", "Shows progress on a terminal.", bind_progress, NF_CONST | NF_HIDDEN},
-  {"__adam", "model, gradient, m, v, step, lr, beta1, beta2, eps, decay", "One Adam step.", bind_adam, NF_HIDDEN},
+  {"__adam", "model, gradient, m, v, step, lr, beta1, beta2, eps, decay, matrices = false", "One Adam step.", bind_adam, NF_HIDDEN},
   {"__sgd", "model, gradient, velocity, lr, momentum, decay, nesterov", "One SGD step.", bind_sgd, NF_HIDDEN},
   {"clip_norm", "gradient, limit",
    "Scales a gradient (any value with float leaves) so that its Euclidean norm is at most limit.\n"

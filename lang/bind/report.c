@@ -274,9 +274,14 @@ int bind_report_label(Vm *vm, Value *args, int n, Value *out) {
   (void)n;
   *out = NIL_VALUE;
   if (arg_bool(vm, args[2], "equal", &equal)) return 1;
-  if (!value_is(args[0], OBJ_LIST) || !value_is(args[1], OBJ_STR)) {
-    vm_error(vm, "the values of this setting are numbers, not labels");
-    return 1;
+  if (!value_is(args[0], OBJ_LIST)) {
+    if (value_is(args[1], OBJ_STR))
+      return vm_error(vm, "the values of this setting are numbers, not labels");
+    return value_compare(vm, equal ? OP_EQ : OP_NE, args[0], args[1], out);
+  }
+  if (!value_is(args[1], OBJ_STR)) {
+    *out = value_bool(value_equal(vm, args[0], args[1]) == equal);
+    return 0;
   }
   List *l = AS_LIST(args[0]);
   int64_t count = l->n;

@@ -144,14 +144,15 @@ static void prep(Checker *c, Node *e) {
   static const char *const words[] = {"unit", "rms", NULL};
   Node *v = e->a;
   if (v->kind == N_NAME && one_of(v->name, words)) return;
-  if (v->kind == N_CALL && v->a->kind == N_NAME && strcmp(v->a->name, "rope") == 0) {
+  bool call = v->kind == N_CALL && v->a->kind == N_NAME;
+  if (call && (strcmp(v->a->name, "rope") == 0 || strcmp(v->a->name, "rows") == 0)) {
     for (uint32_t i = 0; i < v->n; i++) walk(c, v->items[i]);
     return;
   }
   Known k = walk(c, v);
   if (k.kind != K_ANY && k.kind != K_FN)
     diag_help(check_error(c, v->span, "`prep` wants a map of vectors"),
-              "write `unit`, `rms`, `rope(10000)` or a function `x => ...`");
+              "write `unit`, `rms`, `rope(10000)`, a function `x => ...` or `rows(f)`");
 }
 
 static void small_number(Checker *c, Node *e) {

@@ -283,7 +283,6 @@ int liveness_mark(Vm *vm, Proto *p);
 /* arith.c: operands are borrowed unless the reuse bits say that they may be
  * overwritten; *out is a new reference.                                      */
 int value_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out);
-int value_compare(Vm *vm, AstOp op, Value a, Value b, Value *out);
 int value_minmax(Vm *vm, bool max, Value a, Value b, Value *out);
 int value_logic(Vm *vm, bool is_and, Value a, Value b, Value *out);
 int value_negate(Vm *vm, Value a, unsigned reuse, Value *out);

@@ -74,6 +74,7 @@ typedef struct AttnSpec {
   int top, dropout, iterate;
   AttnPrep prep;
   int rope_base;
+  const char *map;                 /* how a map of q and k is applied before, for explain; or NULL */
   AttnCode *code[4];               /* f32, f64; the same for short rows        */
 } AttnSpec;
 

@@ -1,5 +1,5 @@
 /* explain.c: what was made of a variant, as text. */
-#include "runtime/attention/attn.h"
+#include "runtime/attention/feature.h"
 
 #include <math.h>
 #include <string.h>
@@ -28,9 +28,16 @@ static void describe(const AttnSpec *s, Buf *out) {
   Interval b;
   static const char *const preps[] = {"none", "unit", "rms", "rope"};
   AttnSign sign = attn_weight_sign(s, 0, &b);
-  buf_format(out, "attention %s: row strips, %s\n", s->name,
-             s->log ? "exponential weight relative to the row maximum" : "weight used as it is");
+  AttnFeature form;
+  const char *why;
+  bool state = attn_feature(s, &form, &why);
+  if (state)
+    buf_format(out, "attention %s: matrix state, O(n): weight is a product of mapped vectors\n", s->name);
+  else
+    buf_format(out, "attention %s: row strips, %s\n", s->name,
+               s->log ? "exponential weight relative to the row maximum" : "weight used as it is");
   if (s->prep != ATTN_PREP_NONE) buf_format(out, "  prep       %s\n", preps[s->prep]);
+  if (s->map) buf_format(out, "  prep       %s\n", s->map);
   line(out, s->log ? "log weight" : "weight", p, s->out);
   if (!s->log)
     buf_format(out, "  bounds     [%g, %g]%s\n", b.lo, b.hi,

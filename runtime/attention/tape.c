@@ -1,6 +1,6 @@
 /* tape.c: attention as one operation of the tape.  The node keeps q, k, v and
  * the captured tensors; everything else is computed again going back.       */
-#include "runtime/attention/attn.h"
+#include "runtime/attention/feature.h"
 #include "runtime/tensor/blas.h"
 
 #include <math.h>
@@ -21,7 +21,7 @@ static void node_drop(Rt *rt, void *data) {
 }
 
 /* BLAS wants rows of contiguous numbers that do not overlap. */
-static Tensor *rows_ready(Rt *rt, Tensor *t) {
+Tensor *attn_rows(Rt *rt, Tensor *t) {
   int r = t->rank;
   if (r >= 2 && (t->shape[r - 1] == 1 || t->stride[r - 1] == 1) && t->stride[r - 1] != 0 &&
       t->stride[r - 2] >= t->shape[r - 1] && t->stride[r - 2] < INT32_MAX) return tensor_ref(t);
@@ -43,7 +43,7 @@ static RtStatus job_status(Rt *rt, const AttnJob *job) {
 }
 
 /* Value of a scalar expression of the variant (iterate, rope base). */
-static RtStatus spec_scalar(Rt *rt, const AttnSpec *s, int node, const AttnArgs *a, double *out) {
+RtStatus attn_scalar(Rt *rt, const AttnSpec *s, int node, const AttnArgs *a, double *out) {
   const Prog *p = &s->prog;
   ProgTensor *slot = calloc((size_t)p->n_slot + 1, sizeof *slot);
   double *value = calloc((size_t)p->n + (size_t)p->n_var, sizeof *value);
@@ -121,9 +121,9 @@ static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, Rn
   AttnArgs in = *a;
   AttnJob job = {0};
   Tensor *out = NULL;
-  in.q = rows_ready(rt, a->q);
-  in.k = rows_ready(rt, a->k);
-  in.v = a->v ? rows_ready(rt, a->v) : NULL;
+  in.q = attn_rows(rt, a->q);
+  in.k = attn_rows(rt, a->k);
+  in.v = a->v ? attn_rows(rt, a->v) : NULL;
   if (!in.q || !in.k || (a->v && !in.v)) goto done;
   if (attn_job_init(rt, &job, mode, s, &in, false)) {
     job_free(rt, &job, 0, 0, 0, 0);
@@ -212,9 +212,9 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
   if (!slot) return rt->error.status;
   for (int k = 0; k < slots; k++) slot[k] = tape_saved(node, first + k);
   a.slot = slot;
-  a.q = rows_ready(rt, tape_saved(node, 0));
-  a.k = rows_ready(rt, tape_saved(node, 1));
-  a.v = has_v ? rows_ready(rt, tape_saved(node, 2)) : NULL;
+  a.q = attn_rows(rt, tape_saved(node, 0));
+  a.k = attn_rows(rt, tape_saved(node, 1));
+  a.v = has_v ? attn_rows(rt, tape_saved(node, 2)) : NULL;
   Tensor *dout = tensor_contiguous(rt, g[0]), *dq = NULL, *dk = NULL, *dv = NULL;
   if (!a.q || !a.k || (has_v && !a.v) || !dout) status = rt->error.status;
   if (!status) status = attn_job_init(rt, &job, n->mode, s, &a, true);
@@ -253,6 +253,10 @@ static const TapeRule energies_rule = {"energies", backward, node_drop, true};
 static Tensor *one_round(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
   static const TapeRule *const rules[] = {&attend_rule, &weights_rule, &energies_rule};
   RngCall rng = {0};
+  AttnFeature form;
+  const char *why;
+  if (mode == ATTN_ATTEND && attn_feature(s, &form, &why))
+    return attn_feature_attend(rt, s, &form, a);
   if (noisy(s, a->train) && mode != ATTN_ENERGIES) rng = rng_next(rt);
   Tensor *out = forward(rt, mode, s, a, rng);
   if (!out || !rt->tape || !rt->tape->recording) return out;
@@ -314,7 +318,7 @@ static RtStatus prep_both(Rt *rt, AttnSpec *s, AttnArgs *a) {
       return rt_fail(rt, RT_ERROR, "attend: %s is %s %s; it needs f32 or f64 rows", k ? "K" : "Q",
                      dtype_name[t->dtype], tensor_shape_text(t, text));
   }
-  if (s->rope_base >= 0) RT_TRY(spec_scalar(rt, s, s->rope_base, a, &d.base));
+  if (s->rope_base >= 0) RT_TRY(attn_scalar(rt, s, s->rope_base, a, &d.base));
   Tensor *k = op_prep(rt, &d, a->k);
   d.first = a->k->shape[a->k->rank - 2] - a->q->shape[a->q->rank - 2];
   Tensor *q = k ? op_prep(rt, &d, a->q) : NULL;
@@ -340,7 +344,7 @@ static Tensor *prepared(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
 /* Modern Hopfield retrieval: the query becomes sum_j p_j k_j before the last round. */
 static Tensor *rounds(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
   double n = 1;
-  if (s->iterate >= 0 && spec_scalar(rt, s, s->iterate, a, &n)) return NULL;
+  if (s->iterate >= 0 && attn_scalar(rt, s, s->iterate, a, &n)) return NULL;
   if (!(n >= 1 && n <= 10000 && n == floor(n))) {
     rt_fail(rt, RT_ERROR, "attention `%s`: iterate is %g; it needs a whole number from 1", s->name,
             n);

@@ -39,7 +39,13 @@ Tensor *learn_merge_heads(Rt *rt, Tensor *x);
 /* ---- optimisers: one pass over vectors of one dtype, in place --------------- */
 /* `w`, `m`, `v` are unshared vectors (n) that are changed; g is read.
  * step counts from 1.  decay: decoupled weight decay (AdamW), 0 for Adam.      */
-typedef struct { double lr, beta1, beta2, eps, decay; int64_t step; } AdamStep;
+typedef struct { int64_t end; bool decay; } AdamSpan;   /* elements up to `end`: do they decay? */
+typedef struct {
+  double lr, beta1, beta2, eps, decay;
+  int64_t step;
+  const AdamSpan *span;   /* covering the vector in order; NULL: all decay     */
+  int n_span;
+} AdamStep;
 RtStatus learn_adam(Rt *rt, Tensor *w, Tensor *g, Tensor *m, Tensor *v, AdamStep s);
 typedef struct { double lr, momentum, decay; bool nesterov; } SgdStep;
 RtStatus learn_sgd(Rt *rt, Tensor *w, Tensor *g, Tensor *velocity /* or NULL */, SgdStep s);

@@ -20,12 +20,29 @@ typedef struct {
   const SgdStep *sgd;
 } StepWork;
 
+static void adam_piece(const StepWork *s, int64_t first, int64_t end, bool decay) {
+  AdamStep step = *s->adam;
+  size_t at = s->size * (size_t)first;
+  if (!decay) step.decay = 0;
+  s->k->adam(end - first, s->w + at, s->g + at, s->m + at, s->v + at, &step);
+}
+
 static void step_block(void *work, int64_t block, int64_t first, int64_t end) {
   const StepWork *s = work;
   size_t at = s->size * (size_t)first;
-  if (s->adam)
-    s->k->adam(end - first, s->w + at, s->g + at, s->m + at, s->v + at, s->adam);
-  else s->k->sgd(end - first, s->w + at, s->g + at, s->v ? s->v + at : NULL, s->sgd);
+  if (!s->adam) {
+    s->k->sgd(end - first, s->w + at, s->g + at, s->v ? s->v + at : NULL, s->sgd);
+  } else if (!s->adam->span) {
+    adam_piece(s, first, end, true);
+  } else {
+    for (int i = 0; i < s->adam->n_span && first < end; i++) {
+      AdamSpan span = s->adam->span[i];
+      int64_t stop = span.end < end ? span.end : end;
+      if (stop <= first) continue;
+      adam_piece(s, first, stop, span.decay);
+      first = stop;
+    }
+  }
   (void)block;
 }
 
