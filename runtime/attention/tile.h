@@ -97,6 +97,11 @@ TilePlan *tile_plan(Rt *rt, const AttnSpec *s, const AttnCode *code, DType real)
 RtStatus tile_plan_grad(Rt *rt, TilePlan *p, const AttnSpec *s, const AttnCode *code, DType real);
 void tile_plan_free(Rt *rt, TilePlan *p);
 const char *tile_gather_name(const TileLoad *l);
+int tile_stats(const TilePlan *p);     /* numbers a row that the backward pass needs */
+
+/* One pass of a job whose `tile` is set. */
+void tile_sizes(AttnJob *job);
+RtStatus tile_pass(Rt *rt, AttnJob *job, bool back);
 
 RtStatus tile_forward_f32(Rt *rt, AttnJob *job);
 RtStatus tile_forward_f64(Rt *rt, AttnJob *job);

@@ -92,6 +92,9 @@ static void carve_common(TileWork *w, AttnJob *job, bool back, Carve *c) {
 static void start_lane(TileWork *w) {
   const AttnJob *job = w->job;
   FuseRun *run[] = {&w->weight, &w->top, &w->grad};
+  size_t n_var = (size_t)w->plan->prog.n_var;
+  memset(w->in, 0, n_var * sizeof *w->in);
+  memset(w->var, 0, n_var * sizeof *w->var);
   for (int64_t r = 0; r < job->nq; r++) w->pos_i[r] = (double)(r + job->nk - job->nq);
   for (int64_t j = 0; j < job->nk; j++) w->pos_j[j] = (T)j;
   for (int k = 0; k < 3; k++) {
