@@ -142,7 +142,7 @@ static double pass_work(const AttnJob *job) {
 
 static TilePlan *tile_of(const AttnCode *code, bool grad) {
   TilePlan *t = code->tile;
-  return t->reason || grad ? NULL : t;
+  return t->reason || (grad && t->grad_reason) ? NULL : t;
 }
 
 RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a,

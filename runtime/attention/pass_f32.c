@@ -27,3 +27,5 @@
 #include "runtime/attention/strip_backward.h"
 #include "runtime/attention/tile_work.h"
 #include "runtime/attention/tile_forward.h"
+#include "runtime/attention/tile_captured.h"
+#include "runtime/attention/tile_backward.h"

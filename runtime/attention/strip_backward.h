@@ -9,42 +9,6 @@ typedef struct {
   double **dslot;      /* per slot; NULL entries: not wanted */
 } Sinks;
 
-/* ---- gradients of captured tensors ------------------------------------------------ */
-
-/* Position in a row-major gradient of the tensor's shape; -1: outside. */
-static int64_t load_at(const Work *w, const ProgRun *run, const AttnLoad *l, int64_t j) {
-  const ProgTensor *t = &w->job->slot[l->slot];
-  int64_t at = 0;
-  for (int q = 0; q < l->n_ix; q++) {
-    double s;
-    const double *x = prog_out(run, l->ix_out + q, &s);
-    int64_t i = wrap(x ? x[j] : s, t->shape[q]);
-    if (i < 0) return -1;
-    at = at * t->shape[q] + i;
-  }
-  return at;
-}
-
-/* Adds factor times the adjoints of all loads of a finished run. */
-static void add_loads(Work *w, const ProgRun *run, const AttnGrad *g, double factor, int64_t n,
-                      const uint8_t *open, const Sinks *to) {
-  for (int k = 0; k < g->n_load; k++) {
-    const AttnLoad *l = &g->load[k];
-    double *sink = to->dslot[l->slot], s;
-    if (!sink) continue;
-    const T *x = prog_out(run, l->out, &s);
-    if (!x) {
-      int64_t at = load_at(w, run, l, 0);
-      if (at >= 0) sink[at] += factor * s;
-      continue;
-    }
-    for (int64_t j = 0; j < n; j++) {
-      int64_t at = open[j] ? load_at(w, run, l, j) : -1;
-      if (at >= 0) sink[at] += factor * x[j];
-    }
-  }
-}
-
 /* ---- adjoints of products of q with k -------------------------------------------------- */
 
 static int64_t gleaf_ld(const Work *w) { return w->job->flat ? w->n_col : w->job->cols; }
@@ -65,29 +29,14 @@ static void dist2_sums(const Work *w, const Block *bl, const T *g, T *dq, T *dk)
   }
 }
 
-static void l1_back(const Work *w, const Block *bl, const T *g, T *dq, T *dk) {
-  const AttnJob *job = w->job;
-  for (int64_t r = 0; r < w->m; r++) {
-    const T *q = row_of(&job->q, w->b, w->h, w->r0 + r);
-    for (int64_t j = 0; j < bl->w; j++) {
-      const T *k = row_of(&job->k, w->b, key_head(job, w->h), bl->j0 + j);
-      T x = g[r * gleaf_ld(w) + j];
-      for (int64_t c = 0; c < job->d; c++) {
-        T s = q[c] > k[c] ? x : q[c] < k[c] ? -x : 0;
-        if (dq) dq[r * job->d + c] += s;
-        if (dk) dk[j * job->d + c] -= s;
-      }
-    }
-  }
-}
-
 static void pair_back(Work *w, const Block *bl, int l, T *dq, T *dk) {
   const AttnJob *job = w->job;
   const T *g = w->gleaf[l];
   int d = (int)job->d, m = (int)w->m, n = (int)bl->w;
   if (dk) dk += bl->j0 * job->d;
   if (job->spec->leaf[l].product == ATTN_L1) {
-    l1_back(w, bl, g, dq, dk);
+    l1_back(m, n, d, row_of(&job->q, w->b, w->h, w->r0), job->q.row,
+            row_of(&job->k, w->b, key_head(job, w->h), bl->j0), job->k.row, g, gleaf_ld(w), dq, dk);
     return;
   }
   T f = job->spec->leaf[l].product == ATTN_DIST2 ? -2 : 1;
@@ -174,7 +123,8 @@ static void phi_back(Work *w, int64_t r, const Sinks *to) {
   set_stats(w, row);
   if (w->norm_grad.plan) {
     prog_run_row(&w->norm_grad);
-    add_loads(w, &w->norm_grad, &w->job->code->norm_grad, -D * row->inverse, 1, open, to);
+    add_loads(w->job, &w->norm_grad, &w->job->code->norm_grad, -D * row->inverse, 1, open,
+              to->dslot);
   }
   double a = D * stat_slope(w, 0), top = D * stat_slope(w, 1), b = D * stat_slope(w, 2);
   b = row->l2 > 0 ? b / (row->scale * row->l2) : 0;
@@ -206,7 +156,7 @@ static void threshold_back(Work *w, int64_t r, const Sinks *to) {
       double s = w->x[j] / sum, h = -p[j] * log((double)p[j]);
       g += dp[j] * ((p[j] - s) / (a1 * a1) + (h - s * entropy) / a1);
     }
-    add_loads(w, &w->alpha_grad, &job->code->alpha_grad, g, 1, w->open, to);
+    add_loads(job, &w->alpha_grad, &job->code->alpha_grad, g, 1, w->open, to->dslot);
   }
   double mean = sum > 0 ? dot / sum : 0;
   for (int64_t j = 0; j < w->n_col; j++) dp[j] = (T)(w->x[j] * (dp[j] - mean));
@@ -254,7 +204,7 @@ static void strip_back(Work *w, const Block *bl, int64_t r, int64_t count, const
       w->row_grad[l * job->rows + r] += v;
     }
   }
-  add_loads(w, &w->grad, g, 1, len, open, to);
+  add_loads(job, &w->grad, g, 1, len, open, to->dslot);
 }
 
 static void program_back(Work *w, const Block *bl, T *dq, const Sinks *to) {

@@ -55,6 +55,7 @@ typedef enum {
   TILE_ROW_SUMS,               /* they change with the row at most              */
   TILE_COL_SUMS,               /* with the column                               */
   TILE_DIAGONALS,              /* with i - j                                    */
+  TILE_GRID,                   /* they are i, j and fixed ones: [h, i, j]       */
   TILE_PAIRS                   /* with the pair: scattered                      */
 } TileGather;
 
@@ -92,6 +93,8 @@ typedef struct TilePlan {
   int64_t map_nq, map_nk;
 } TilePlan;
 
+/* Why a variant goes by row strips; NULL: it is tiled. */
+const char *tile_reason(const AttnSpec *s);
 /* Never NULL but when out of memory or a plan cannot be made. */
 TilePlan *tile_plan(Rt *rt, const AttnSpec *s, const AttnCode *code, DType real);
 RtStatus tile_plan_grad(Rt *rt, TilePlan *p, const AttnSpec *s, const AttnCode *code, DType real);
@@ -102,6 +105,9 @@ int tile_stats(const TilePlan *p);     /* numbers a row that the backward pass n
 /* One pass of a job whose `tile` is set. */
 void tile_sizes(AttnJob *job);
 RtStatus tile_pass(Rt *rt, AttnJob *job, bool back);
+
+/* Lines about the call of a job whose `tile` is set. */
+RtStatus tile_explain(Rt *rt, const AttnJob *job, Buf *out);
 
 RtStatus tile_forward_f32(Rt *rt, AttnJob *job);
 RtStatus tile_forward_f64(Rt *rt, AttnJob *job);

@@ -22,11 +22,14 @@ static int want(Wants *w, int node) {
 
 /* ---- modes -------------------------------------------------------------------------- */
 
-static const char *reason(const AttnSpec *s, const AttnCode *code) {
+const char *tile_reason(const AttnSpec *s) {
+  const Prog *p = &s->prog;
   if (s->norm != ATTN_NORM_PHI) return "the threshold of its normaliser needs whole rows";
   if (s->select == ATTN_TOP) return "the largest weights are found in whole rows";
   if (s->select == ATTN_SAMPLE) return "one key is drawn from a whole row";
-  if (code->uses_max) return "its divisor uses the row's maximum";
+  for (int i = 0; i < p->n; i++)
+    if (p->node[i].op == PO_VAR && p->node[i].slot == AV_MAX && prog_uses(p, s->phi, i))
+      return "its divisor uses the row's maximum";
   return NULL;
 }
 
@@ -95,7 +98,7 @@ static RtStatus forward_plans(Rt *rt, TilePlan *t, const AttnSpec *s, const Attn
 TilePlan *tile_plan(Rt *rt, const AttnSpec *s, const AttnCode *code, DType real) {
   TilePlan *t = calloc(1, sizeof *t);
   if (!t) { rt_fail(rt, RT_MEMORY, "out of memory"); return NULL; }
-  t->reason = reason(s, code);
+  t->reason = tile_reason(s);
   if (t->reason) return t;
   if (!prog_copy(&t->prog, &s->prog)) {
     rt_fail(rt, RT_MEMORY, "out of memory");
@@ -174,19 +177,21 @@ static bool on_diagonals(const Prog *p, int node) {
 
 static void classify(TileLoad *l, const Prog *p) {
   int stage = 0;
-  bool diagonal = true;
+  bool diagonal = true, grid = true;
   for (int k = 0; k < l->n_ix; k++) {
-    stage |= p->node[l->ix[k]].stage;
+    const ProgNode *n = &p->node[l->ix[k]];
+    stage |= n->stage;
+    grid &= n->stage == PS_ONCE || (n->op == PO_VAR && n->slot <= AV_J);
     diagonal &= on_diagonals(p, l->ix[k]);
   }
   l->fixed = stage == PS_ONCE;
   l->gather = !(stage & PS_COL) ? TILE_ROW_SUMS : !(stage & PS_ROW) ? TILE_COL_SUMS
-            : diagonal ? TILE_DIAGONALS : TILE_PAIRS;
+            : diagonal ? TILE_DIAGONALS : grid ? TILE_GRID : TILE_PAIRS;
 }
 
 const char *tile_gather_name(const TileLoad *l) {
   static const char *const names[] = {"row sums", "column sums", "sums along diagonals",
-                                      "scattered from the tile"};
+                                      "the tile", "scattered from the tile"};
   return l->fixed ? "one sum a head" : names[l->gather];
 }
 

@@ -33,7 +33,8 @@ static RtStatus shape_map(Rt *rt, AttnJob *job, Interval *ranges) {
 }
 
 static RtStatus dispatch(Rt *rt, AttnJob *job, bool back) {
-  return job->real == DT_F32 ? tile_forward_f32(rt, job) : tile_forward_f64(rt, job);
+  if (job->real == DT_F32) return back ? tile_backward_f32(rt, job) : tile_forward_f32(rt, job);
+  return back ? tile_backward_f64(rt, job) : tile_forward_f64(rt, job);
 }
 
 RtStatus tile_pass(Rt *rt, AttnJob *job, bool back) {

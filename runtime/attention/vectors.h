@@ -98,6 +98,52 @@ static int64_t wrap(double x, int64_t n) {
   return i < 0 || i >= n ? -1 : i;
 }
 
+/* Position in a row-major gradient of the tensor's shape; -1: outside. */
+static int64_t load_at(const AttnJob *job, const ProgRun *run, const AttnLoad *l, int64_t j) {
+  const ProgTensor *t = &job->slot[l->slot];
+  int64_t at = 0;
+  for (int q = 0; q < l->n_ix; q++) {
+    double s;
+    const double *x = prog_out(run, l->ix_out + q, &s);
+    int64_t i = wrap(x ? x[j] : s, t->shape[q]);
+    if (i < 0) return -1;
+    at = at * t->shape[q] + i;
+  }
+  return at;
+}
+
+/* Adds factor times the adjoints of all loads of a finished run. */
+static void add_loads(const AttnJob *job, const ProgRun *run, const AttnGrad *g, double factor,
+                      int64_t n, const uint8_t *open, double **dslot) {
+  for (int k = 0; k < g->n_load; k++) {
+    const AttnLoad *l = &g->load[k];
+    double *sink = dslot[l->slot], s;
+    if (!sink) continue;
+    const T *x = prog_out(run, l->out, &s);
+    if (!x) {
+      int64_t at = load_at(job, run, l, 0);
+      if (at >= 0) sink[at] += factor * s;
+      continue;
+    }
+    for (int64_t j = 0; j < n; j++) {
+      int64_t at = open[j] ? load_at(job, run, l, j) : -1;
+      if (at >= 0) sink[at] += factor * x[j];
+    }
+  }
+}
+
+/* Adjoints g (m, n) of |q - k|_1 to the queries and the keys; dq, dk: rows of d. */
+CLONES static void l1_back(int64_t m, int64_t n, int64_t d, const T *q, int64_t q_row, const T *k,
+                           int64_t k_row, const T *g, int64_t ld, T *dq, T *dk) {
+  for (int64_t r = 0; r < m; r++)
+    for (int64_t j = 0; j < n; j++) {
+      const T *a = q + r * q_row, *b = k + j * k_row;
+      T x = g[r * ld + j], *to_q = dq ? dq + r * d : NULL, *to_k = dk ? dk + j * d : NULL;
+      for (int64_t c = 0; c < d && to_q; c++) to_q[c] += a[c] > b[c] ? x : a[c] < b[c] ? -x : 0;
+      for (int64_t c = 0; c < d && to_k; c++) to_k[c] -= a[c] > b[c] ? x : a[c] < b[c] ? -x : 0;
+    }
+}
+
 /* Where the gradient of one side goes: numbers of type T or doubles. */
 typedef struct { T *real; double *wide; } SideGrad;
 static void side_add(SideGrad g, int64_t c, double v) {
