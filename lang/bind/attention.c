@@ -8,6 +8,40 @@
 
 /* ---- making instances ------------------------------------------------------------ */
 
+/* The range of a captured value's numbers. */
+static Interval range_of(Vm *vm, Value v) {
+  Interval all = {-INFINITY, INFINITY}, r = {INFINITY, -INFINITY};
+  Tensor *t = value_to_tensor(vm, v), *x = t && !dtype_complex(t->dtype) ? op_astype(vm_rt(vm), t, DT_F64) : NULL;
+  Tensor *flat = x ? tensor_contiguous(vm_rt(vm), x) : NULL;
+  for (int64_t k = 0; flat && k < flat->size; k++) {
+    double at = ((const double *)flat->data)[k];
+    if (!(at >= r.lo)) r.lo = at;
+    if (!(at <= r.hi)) r.hi = at;
+  }
+  tensor_unref(vm_rt(vm), t);
+  tensor_unref(vm_rt(vm), x);
+  tensor_unref(vm_rt(vm), flat);
+  return r.lo <= r.hi ? r : all;
+}
+
+/* What the declaration left open, for the values this instance has. */
+static int check_instance_sign(Vm *vm, const AttnInstance *a) {
+  const AttnDecl *d = attn_decl(a);
+  Interval bounds, *range = rt_alloc(vm_rt(vm), ((size_t)d->n_slot + 1) * sizeof *range);
+  if (!range) return 1;
+  for (int k = 0; k < d->n_slot; k++)
+    range[k] = k < d->n_param ? d->spec->prog.slot[k].range
+                              : range_of(vm, a->captured[k - d->n_param]);
+  AttnSign sign = attn_weight_sign(d->spec, range, &bounds);
+  rt_free(vm_rt(vm), range, ((size_t)d->n_slot + 1) * sizeof *range);
+  if (sign != ATTN_SIGN_NEGATIVE) return 0;
+  vm_error(vm, "attention `%s`: with these values the weight can be negative, and `norm = sum` divides by its sum",
+           d->spec->name);
+  vm_help(vm, "its values lie in [%g, %g]; another norm, none, length or l2, takes any sign", bounds.lo,
+          bounds.hi);
+  return 1;
+}
+
 /* __attention(decl, self, prep, start, init, ..., captured ...) */
 static int bind_attention(Vm *vm, Value *args, int n, Value *out) {
   AttnDecl *decl = box_data(args[0], &attn_decl_type);
@@ -33,7 +67,7 @@ static int bind_attention(Vm *vm, Value *args, int n, Value *out) {
     }
     a->captured[k] = value_ref(v);
   }
-  if (attn_draw(vm, a, -1, 0, DT_F64)) {
+  if ((decl->sign_open && check_instance_sign(vm, a)) || attn_draw(vm, a, -1, 0, DT_F64)) {
     value_unref(vm, *out);
     return 1;
   }

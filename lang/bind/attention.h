@@ -22,6 +22,7 @@ typedef struct {
   uint64_t early;           /* bit k: param k depends neither on d nor on heads */
   bool has_prep;            /* prep is a function                             */
   bool prep_rows;           /* of a table of vectors; else of one vector      */
+  bool sign_open;           /* the weight's sign depends on what is captured  */
 } AttnDecl;
 extern const BoxType attn_decl_type;       /* data: AttnDecl                  */
 

@@ -2,6 +2,7 @@
  * makes instances (see lang/bind/attention.h for its form).                  */
 #include "lang/blocks/attention_expr.h"
 #include "lang/blocks/attention_rows.h"
+#include "lang/vm/embedded.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -97,9 +98,10 @@ static const Node *call_of(const Node *n, const char *name) { /* name(x): x */
 static void norm_expression(Build *b, const Node *n) {
   const Name *before = b->names;
   static const struct { const char *name; int var; } stats[] = {
-    {"sum", AV_SUM}, {"max", AV_MAX}, {"l2", AV_L2}, {"length", AV_COUNT},
+    {"sum", AV_SUM}, {"max", AV_MAX}, {"l2", AV_L2}, {"l1", AV_L1},
+    {"length", AV_COUNT},
   };
-  for (int k = 0; k < 4; k++)
+  for (size_t k = 0; k < sizeof stats / sizeof *stats; k++)
     attn_bind(
         b, (Name){.name = stats[k].name, .kind = NAME_NODE, .node = prog_var(b->p, stats[k].var)});
   int phi = attn_translate(b, n);
@@ -126,27 +128,6 @@ static void set_norm(Build *b, const Node *e) {
   if (s->norm != ATTN_NORM_PHI && !s->log) {
     Diag *d = attn_diag(b, n, "this norm works on a score");
     diag_help(d, "write `score = ...`, or a weight that is an exponential");
-  }
-}
-
-static void set_select(Build *b, const Node *e) {
-  AttnSpec *s = b->spec;
-  const Node *m = call_of(e->a, "top");
-  double c;
-  if (m) {
-    s->select = ATTN_TOP;
-    s->top = attn_translate(b, m);
-    if (prog_is_const(b->p, s->top, &c) && c < 1) attn_error(b, m, "top keeps at least one key");
-  } else if (is_name(e->a, "sample")) {
-    s->select = ATTN_SAMPLE;
-    if (s->norm != ATTN_NORM_PHI || s->phi != attn_norm_sum(s) || !s->log) {
-      Diag *d =
-          attn_diag(b, e->a, "`select = sample` draws one key with the probabilities of a softmax");
-      diag_help(d, "give a `score` and leave `norm = sum`");
-    }
-  } else {
-    diag_help(attn_diag(b, e->a, "`select` does not take this"),
-              "write `select = top(m)` or `select = sample`");
   }
 }
 
@@ -201,6 +182,71 @@ static void prep_names(Node *n, void *user) {
   if (!p->told) node_children(n, prep_names, user);
 }
 
+/* One key a row: its weight is 1, so the normaliser has to make probabilities. */
+static void one_key(Build *b, const Node *e, AttnSelect select) {
+  AttnSpec *s = b->spec;
+  const Node *tau = call_of(e->a, select == ATTN_SAMPLE ? "sample" : "argmax");
+  bool sums = s->norm == ATTN_NORM_PHI && s->phi == attn_norm_sum(s);
+  s->select = select;
+  s->through = true;
+  if (select == ATTN_SAMPLE && !(sums && s->log)) {
+    Diag *d =
+        attn_diag(b, e->a, "`select = sample` draws one key with the probabilities of a softmax");
+    diag_help(d, "give a `score` and leave `norm = sum`");
+  } else if (!sums && s->norm == ATTN_NORM_PHI) {
+    Diag *d = attn_diag(b, e->a, "`select = argmax` gives one key the weight 1, its gradient that "
+                                 "of weights which sum to 1");
+    diag_help(d, "leave `norm = sum`, or take sparsemax or entmax");
+  }
+  if (!tau) return;
+  s->tau = once(b, tau);
+  double c;
+  if (s->tau < 0) return;
+  if (prog_is_const(b->p, s->tau, &c) && !(c > 0))
+    diag_help(attn_diag(b, tau, "a temperature is positive"), "write `%s(0.5)`",
+              select == ATTN_SAMPLE ? "sample" : "argmax");
+  for (int k = 0; k < b->p->n; k++)
+    if (b->p->node[k].op == PO_LOAD && b->p->node[k].slot < b->n_param &&
+        prog_uses(b->p, s->tau, k)) {
+      diag_help(attn_diag(b, tau, "the temperature of a straight-through gradient is not learnt: "
+                                  "the output does not depend on it"),
+                "make it an argument of the attention");
+      return;
+    }
+  if (!s->log)
+    diag_help(attn_diag(b, tau, "a temperature divides a score"), "write `score = ...`");
+}
+
+static void set_select(Build *b, const Node *e) {
+  AttnSpec *s = b->spec;
+  const Node *m = call_of(e->a, "top");
+  double c;
+  if (m) {
+    s->select = ATTN_TOP;
+    s->top = attn_translate(b, m);
+    if (prog_is_const(b->p, s->top, &c) && c < 1) attn_error(b, m, "top keeps at least one key");
+  } else if (is_name(e->a, "sample") || call_of(e->a, "sample")) {
+    one_key(b, e, ATTN_SAMPLE);
+  } else if (is_name(e->a, "argmax") || call_of(e->a, "argmax")) {
+    one_key(b, e, ATTN_ARGMAX);
+  } else {
+    diag_help(attn_diag(b, e->a, "`select` does not take this"),
+              "write `select = top(m)`, `select = argmax` or `select = sample`");
+  }
+}
+
+/* `grad = straight_through`: the selection is not there going back. */
+static void set_grad(Build *b, const Node *e) {
+  AttnSpec *s = b->spec;
+  if (!is_name(e->a, "straight_through")) {
+    diag_help(attn_diag(b, e->a, "`grad` does not take this"), "write `grad = straight_through`");
+  } else if (s->select == ATTN_ALL) {
+    diag_help(attn_diag(b, e->a, "there is nothing to pass straight through"),
+              "`grad` goes with `select = top(m)`, `argmax` or `sample`");
+  }
+  s->through = true;
+}
+
 static void set_prep(Build *b, const Node *e, AttnDecl *decl) {
   const Node *base = call_of(e->a, "rope"), *rows = call_of(e->a, "rows");
   AttnSpec *s = b->spec;
@@ -233,13 +279,16 @@ static void show_range(double x, char *to, size_t n) {
 }
 
 /* A row of signed weights may sum to nothing. */
-static void check_sign(Build *b, const AttnDecl *decl, const Node *weight) {
+static void check_sign(Build *b, AttnDecl *decl, const Node *weight) {
   AttnSpec *s = b->spec;
   Interval bounds;
   if (!weight || s->log || s->norm != ATTN_NORM_PHI || s->phi < 0) return;
   if (!prog_uses(b->p, s->phi, attn_norm_sum(s))) return;
-  AttnSign sign = attn_weight_sign(s, b->n_param, &bounds);
+  AttnSign sign = attn_weight_sign(s, NULL, &bounds);
   if (sign == ATTN_SIGN_OK) return;
+  decl->sign_open = !decl->has_prep;
+  /* The library says in its documentation where a sum may vanish. */
+  if ((sign == ATTN_SIGN_MAYBE || decl->has_prep) && embedded_find(b->lo->source->name)) return;
   char lo[32], hi[32];
   show_range(bounds.lo, lo, sizeof lo);
   show_range(bounds.hi, hi, sizeof hi);
@@ -268,6 +317,7 @@ static void translate(Build *b, AttnDecl *decl) {
   if ((e = equation(b->decl, "mask"))) s->mask = attn_translate(b, e->a);
   if ((e = equation(b->decl, "norm"))) set_norm(b, e);
   if ((e = equation(b->decl, "select"))) set_select(b, e);
+  if ((e = equation(b->decl, "grad"))) set_grad(b, e);
   if ((e = equation(b->decl, "dropout"))) s->dropout = once(b, e->a);
   if ((e = equation(b->decl, "iterate"))) s->iterate = once(b, e->a);
   if ((e = equation(b->decl, "prep"))) set_prep(b, e, decl);

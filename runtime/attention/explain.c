@@ -28,7 +28,7 @@ static void describe(const AttnSpec *s, Buf *out) {
   const Prog *p = &s->prog;
   Interval b;
   static const char *const preps[] = {"none", "unit", "rms", "rope"};
-  AttnSign sign = attn_weight_sign(s, 0, &b);
+  AttnSign sign = attn_weight_sign(s, NULL, &b);
   AttnFeature form;
   const char *why, *strips = tile_reason(s);
   bool state = attn_feature(s, &form, &why);
@@ -43,7 +43,7 @@ static void describe(const AttnSpec *s, Buf *out) {
   if (s->prep != ATTN_PREP_NONE) buf_format(out, "  prep       %s\n", preps[s->prep]);
   if (s->map) buf_format(out, "  prep       %s\n", s->map);
   line(out, s->log ? "log weight" : "weight", p, s->out);
-  if (!s->log)
+  if (!s->log || isfinite(b.hi))
     buf_format(out, "  bounds     [%g, %g]%s\n", b.lo, b.hi,
                sign == ATTN_SIGN_MAYBE ? ", sign not known" : "");
   describe_norm(s, out);
@@ -53,10 +53,12 @@ static void describe(const AttnSpec *s, Buf *out) {
     prog_show(p, s->top, out);
     buf_text(out, ", ties to the lowest index\n");
   }
-  if (s->select == ATTN_SAMPLE)
-    buf_text(out, "  select     one key a row (Gumbel), straight-through gradient\n");
+  if (s->select == ATTN_SAMPLE) buf_text(out, "  select     one key a row, drawn (Gumbel)\n");
+  if (s->select == ATTN_ARGMAX) buf_text(out, "  select     the largest key of a row\n");
+  if (s->through) buf_text(out, "  gradient   straight through the selection\n");
   if (s->dropout >= 0) line(out, "dropout", p, s->dropout);
   if (s->iterate >= 0) line(out, "iterate", p, s->iterate);
+  if (attn_feature_describe(s, out)) return;
   buf_text(out, "  products   ");
   for (int k = 0; k < s->n_leaf; k++)
     buf_format(out, "%s%s%s", k ? ", " : "", p->var[s->leaf[k].var].name,
@@ -116,12 +118,14 @@ static RtStatus describe_call(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out) 
   if (!scratch) return rt->error.status;
   RtStatus status = attn_job_init(rt, &job, ATTN_ATTEND, s, a, true);
   if (!status) {
+    if (attn_feature_describe_call(&job, out)) goto done;
     buf_format(out, "  shape      %lld x %lld heads (%lld of keys), %lld queries, %lld keys, %s\n",
                (long long)job.B, (long long)job.Hq, (long long)job.Hk, (long long)job.nq,
                (long long)job.nk, dtype_name[job.real]);
     if (job.tile) status = tile_explain(rt, &job, out);
     else describe_strips(&job, scratch, out);
   }
+done:
   if (job.slot) rt_free(rt, job.slot, ((size_t)s->prog.n_slot + 1) * sizeof *job.slot);
   rt_free(rt, scratch, n);
   return status;

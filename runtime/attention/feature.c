@@ -76,6 +76,40 @@ bool attn_feature(const AttnSpec *s, AttnFeature *form, const char **why) {
   return s->select == ATTN_ALL && s->dropout < 0 && s->iterate < 0;
 }
 
+/* ---- explaining ------------------------------------------------------------------ */
+
+bool attn_feature_describe(const AttnSpec *s, Buf *out) {
+  AttnFeature form;
+  const char *why;
+  if (!attn_feature(s, &form, &why)) {
+    if (s->out >= 0 && s->prog.node[s->out].op == PO_VAR)
+      buf_format(out, "  state      none, O(n^2): %s\n", why);
+    return false;
+  }
+  buf_format(out,
+             "  state      S = sum phi(k) v^T (r x e)%s a head, %s; r = size of the mapped vectors\n"
+             "  cost       4 r e%s flops a position, three times that going back; no n x n matrix\n",
+             form.sum ? " and sum phi(k)" : "",
+             form.causal ? "running along the keys in chunks of 64" : "summed once over all keys",
+             form.causal ? " + 64 (r + e)" : "");
+  return true;
+}
+
+bool attn_feature_describe_call(const AttnJob *geo, Buf *out) {
+  AttnFeature form;
+  const char *why;
+  if (!attn_feature(geo->spec, &form, &why)) return false;
+  double heads = (double)(geo->B * geo->Hq), keys = (double)(geo->B * geo->Hk * geo->nk);
+  double r = (double)geo->d, e = (double)geo->e, n = (double)geo->nq;
+  double flops = 2 * r * e * (heads * n + keys) + (form.causal ? 64 * heads * n * (r + e) : 0);
+  buf_format(out, "  shape      %lld x %lld heads (%lld of keys), %lld queries, %lld keys, %s\n",
+             (long long)geo->B, (long long)geo->Hq, (long long)geo->Hk, (long long)geo->nq,
+             (long long)geo->nk, dtype_name[geo->real]);
+  buf_format(out, "  forward    %.3g flops; by pairs they would be %.3g\n", flops,
+             2 * heads * n * (double)geo->nk * (r + e) / (form.causal ? 2 : 1));
+  return true;
+}
+
 /* ---- the constant of the divisor -------------------------------------------------- */
 
 /* Numbers in double: one, or one a head when *step is 1.  slot: which captured

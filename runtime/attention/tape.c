@@ -123,9 +123,19 @@ static RtStatus run_pass(Rt *rt, AttnJob *job, bool back) {
   return status;
 }
 
-static AttnView contiguous_view(const Tensor *t, const AttnJob *job) {
-  int64_t w = t->shape[t->rank - 1], n = job->nq * w;
-  return (AttnView){t->data, n * job->Hq, n, w};
+static AttnView view_of(const Tensor *t) {
+  int r = t->rank;
+  return (AttnView){t->data, r > 3 ? t->stride[0] : 0, r > 2 ? t->stride[r - 3] : 0, t->stride[r - 2]};
+}
+
+/* What an output of heads goes to wants rows of all heads side by side, so they lie
+ * that way in memory: (b, n, heads, e) seen as (b, heads, n, e).                */
+static Tensor *heads_beside(Rt *rt, DType d, const int64_t *shape, bool zero) {
+  int64_t lies[] = {shape[0], shape[2], shape[1], shape[3]};
+  Tensor *t = zero ? tensor_zeros(rt, d, 4, lies) : tensor_new(rt, d, 4, lies);
+  Tensor *view = t ? tensor_permute(rt, t, (const int[]){0, 2, 1, 3}) : NULL;
+  tensor_unref(rt, t);
+  return view;
 }
 
 /* ---- forward --------------------------------------------------------------------------- */
@@ -150,15 +160,17 @@ static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, Rn
   int64_t shape[4];
   memcpy(shape, in.q->shape, (size_t)in.q->rank * sizeof *shape);
   shape[in.q->rank - 1] = mode == ATTN_ATTEND ? job.e : job.nk;
-  out = job.nk > 0 ? tensor_new(rt, job.real, in.q->rank, shape)
-                   : tensor_zeros(rt, job.real, in.q->rank, shape);
+  if (mode == ATTN_ATTEND && in.q->rank == 4) out = heads_beside(rt, job.real, shape, job.nk == 0);
+  else out = job.nk > 0 ? tensor_new(rt, job.real, in.q->rank, shape)
+                        : tensor_zeros(rt, job.real, in.q->rank, shape);
   if (!out) {
     job_free(rt, &job);
     goto done;
   }
-  job.out = contiguous_view(out, &job);
+  job.out = view_of(out);
   int64_t stats = job.tile ? tile_stats(job.tile) * job.B * job.Hq * job.nq : 0;
-  if (stat && stats && (*stat = tensor_zeros(rt, DT_F64, 1, &stats))) job.stat = (double *)(void *)(*stat)->data;
+  if (stat && stats && (*stat = tensor_zeros(rt, DT_F64, 1, &stats)))
+    job.stat = (double *)(void *)(*stat)->data;
   if ((stat && stats && !*stat) || run_pass(rt, &job, false)) {
     tensor_unref(rt, out);
     out = NULL;
@@ -233,7 +245,7 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
   a.q = attn_rows(rt, tape_saved(node, 0));
   a.k = attn_rows(rt, tape_saved(node, 1));
   a.v = has_v ? attn_rows(rt, tape_saved(node, 2)) : NULL;
-  Tensor *dout = tensor_contiguous(rt, g[0]), *dq = NULL, *dk = NULL, *dv = NULL;
+  Tensor *dout = attn_rows(rt, g[0]), *dq = NULL, *dk = NULL, *dv = NULL;
   if (!a.q || !a.k || (has_v && !a.v) || !dout) status = rt->error.status;
   if (!status) status = attn_job_init(rt, &job, n->mode, s, &a, true);
   if (!status) status = slots_alloc(rt, node, first, &job, &a);
@@ -245,9 +257,9 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
   if (!status) {
     job.rng = n->rng;
     job.dropout = n->train && s->dropout >= 0 && n->mode != ATTN_ENERGIES;
-    job.grad = contiguous_view(dout, &job);
+    job.grad = view_of(dout);
     if (job.tile && tile_stats(job.tile)) {
-      job.result = contiguous_view(tape_saved(node, first + slots), &job);
+      job.result = view_of(tape_saved(node, first + slots));
       job.stat = (double *)(void *)tape_saved(node, first + slots + 1)->data;
     }
     job.dq = dq ? dq->data : NULL;

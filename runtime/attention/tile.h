@@ -74,14 +74,14 @@ typedef struct TilePlan {
   const char *reason;          /* why row strips are used; NULL: tiles          */
   const char *grad_reason;     /* the same, going back alone                    */
   Prog prog;                   /* the variant's program with the variables below */
-  int shift, dp, mean, curve;  /* variables: see tile_backward.h                */
+  int shift, dp, mean, curve, bend;   /* variables: see tile_backward.h                */
   int dot, dist2, l1;          /* products of q with k among the leaves, or -1  */
   bool centred;                /* distances alone: the mean key is taken off    */
   TilePhi phi;
   double phi_value;            /* TILE_PHI_CONST                                */
   bool folded;                 /* log weight, divisor never negative: the shift takes it in */
   FusePlan *weight, *top;      /* top: log weights only                         */
-  int sumsq_want, count_want;  /* of `weight`; its want 0 is the weight         */
+  int sumsq_want, count_want, l1_sum_want;  /* of `weight`; its want 0 is the weight         */
   FusePlan *grad;
   int weight_want, pair_want, l1_want, dist2_want;
   int leaf_want[ATTN_MAX_LEAF];

@@ -4,10 +4,10 @@
  * With e_ij the weight relative to the row's shift, p = scale e the weight as
  * used, dP = dO V^T and D_i = dO_i . O_i, the adjoint of a pair is
  *
- *   dL/dw = dP' - mean_i - curve_i e      (log weights: times e)
+ *   dL/dw = dP' - mean_i - curve_i e - bend_i sign(e)      (log weights: times e)
  *
- * where dP' = scale_i dP, mean_i = scale_i D_i phi_sum and curve_i =
- * scale_i D_i phi_l2 / l2.  dO is scaled once a row, so that the factor costs
+ * where dP' = scale_i dP, mean_i = scale_i D_i phi_sum, curve_i =
+ * scale_i D_i phi_l2 / l2 and bend_i = scale_i D_i phi_l1.  dO is scaled once a row, so that the factor costs
  * nothing a pair; a log weight whose divisor is never negative takes it into
  * the shift instead (then e = p and scale = 1).  One program computes e and the
  * adjoints of all products and captured values; then dV += e^T dO',
@@ -60,6 +60,7 @@ static void carve_backward(TileWork *w, AttnJob *job, Carve *c) {
   w->shift = carve(c, nq * sizeof(double));
   w->mean_row = carve(c, nq * sizeof(double));
   w->curve = carve(c, nq * sizeof(double));
+  w->bend = carve(c, nq * sizeof(double));
   w->values = carve(c, (size_t)p->prog.n * sizeof(double));
   carve_stores(w, job, c);
 }
@@ -68,7 +69,7 @@ static void carve_backward(TileWork *w, AttnJob *job, Carve *c) {
 
 typedef struct { T *dq, *dk, *dv; double **dslot; } TileSinks;   /* of one head */
 
-typedef struct { double scale, inverse, sum_slope, l2_slope, l2; } RowPhi;
+typedef struct { double scale, inverse, sum_slope, l2_slope, l2, l1_slope; } RowPhi;
 
 static double slope_value(const TileWork *w, int k) {
   double s = 0;
@@ -79,26 +80,29 @@ static double slope_value(const TileWork *w, int k) {
 
 /* A divisor of any form: its value and slopes from the statistics kept. */
 static RowPhi any_divisor(TileWork *w, int64_t r, const double *stat, int64_t step) {
-  double phi = 0, shift = stat[0];
-  double e = set_divisor_stats(w, shift, stat[step], stat[2 * step], stat[3 * step]);
-  if (!w->job->code->uses_stats) e = exp(shift);
+  const AttnJob *job = w->job;
+  double phi = 0;
+  RowStats s = {stat[0], stat[step], stat[2 * step], stat[3 * step], stat[4 * step]};
+  double e = set_divisor_stats(w, &s);
+  if (!job->code->uses_stats) e = exp(s.shift);
   w->var[AV_I] = w->pos_i[r];
   prog_run_row(&w->norm);
   prog_out(&w->norm, 0, &phi);
   if (phi == 0) return (RowPhi){0};
   if (w->norm_grad.plan) prog_run_row(&w->norm_grad);
-  return (RowPhi){e / phi, 1 / phi, slope_value(w, 0), slope_value(w, 2), stat[2 * step]};
+  double l1 = slope_value(w, 3), sum = slope_value(w, 0) + (job->spec->log ? l1 : 0);
+  return (RowPhi){e / phi, 1 / phi, sum, slope_value(w, 2), s.l2, l1};
 }
 
 static RowPhi row_divisor(TileWork *w, int64_t r) {
   const AttnJob *job = w->job;
   int64_t rows = job->B * job->Hq * job->nq, at = (w->b * job->Hq + w->h) * job->nq + r;
   const TilePlan *p = w->plan;
-  if (p->phi == TILE_PHI_CONST) return (RowPhi){p->phi_value != 0 ? 1 / p->phi_value : 0, 0, 0, 0, 0};
+  if (p->phi == TILE_PHI_CONST) return (RowPhi){p->phi_value != 0 ? 1 / p->phi_value : 0, 0, 0, 0, 0, 0};
   if (p->phi == TILE_PHI_ANY) return any_divisor(w, r, job->stat + at, rows);
   double sum = job->stat[at];
-  if (p->folded) return (RowPhi){1, 1, 1, 0, 0};
-  return (RowPhi){sum != 0 ? 1 / sum : 0, 1, 1, 0, 0};
+  if (p->folded) return (RowPhi){1, 1, 1, 0, 0, 0};
+  return (RowPhi){sum != 0 ? 1 / sum : 0, 1, 1, 0, 0, 0};
 }
 
 /* The shift with the scale in it, for folded divisors. */
@@ -126,6 +130,7 @@ static void open_rows(TileWork *w, bool own, double **dslot) {
     w->mean_row[r] = scale * D * phi.sum_slope;
     w->curve[r] = phi.l2 > 0 && phi.scale != 0
                 ? scale * scale * D * phi.l2_slope / (phi.scale * phi.l2) : 0;
+    w->bend[r] = scale * D * phi.l1_slope;
     if (p->folded) w->shift[r] = folded_shift(w, r, phi.scale);
     else w->shift[r] = p->phi == TILE_PHI_ANY ? job->stat[(w->b * job->Hq + w->h) * job->nq + r] : 0;
     for (int64_t c = 0; c < job->e && w->dout; c++) w->dout[r * job->e + c] = (T)scale * g[c];
@@ -134,7 +139,8 @@ static void open_rows(TileWork *w, bool own, double **dslot) {
   }
 }
 
-static const T *dout_rows(const TileWork *w, int64_t r) {
+static const T *dout_rows(const TileWork *w, int64_t r, int64_t *ld) {
+  *ld = w->dout ? w->job->e : w->job->grad.row;
   return w->dout ? w->dout + (w->r0 + r) * w->job->e : grad_row(w, w->r0 + r);
 }
 
@@ -146,6 +152,7 @@ static void run_grad(TileWork *w, const Part *p) {
   w->in[w->plan->shift] = (FuseIn){w->shift + r, 0};
   w->in[w->plan->mean] = (FuseIn){w->mean_row + r, 0};
   w->in[w->plan->curve] = (FuseIn){w->curve + r, 0};
+  w->in[w->plan->bend] = (FuseIn){w->bend + r, 0};
   w->in[w->plan->dp] = (FuseIn){w->dp + off, w->job->cols};
   for (int k = 0; k < w->plan->n_want; k++) {
     if (w->store[k]) {
@@ -175,11 +182,12 @@ static const T *key_side(const TileWork *w, int64_t j0, int64_t c, int64_t *ld) 
 static void part_adjoints(TileWork *w, const Part *p, const TileSinks *to) {
   const AttnJob *job = w->job;
   const TilePlan *plan = w->plan;
-  int64_t ld = job->cols, off = p->r * ld + p->c, ldk, ldq;
+  int64_t ld = job->cols, off = p->r * ld + p->c, ldk, ldq, ldo;
+  const T *dout = dout_rows(w, p->r, &ldo);
   bind_part(w, p);
   part_products(w, p);
-  GEMM_TILE((int)p->m, (int)p->n, (int)job->e, dout_rows(w, p->r), job->e, 1, w->vt + p->c,
-            w->width, w->dp + off, ld, false);
+  GEMM_TILE((int)p->m, (int)p->n, (int)job->e, dout, ldo, 1, w->vt + p->c, w->width, w->dp + off, ld,
+            false);
   if (job->dropout) {
     part_keep(w, p);
     apply_keep(w, p, w->dp);
@@ -203,10 +211,11 @@ static void part_adjoints(TileWork *w, const Part *p, const TileSinks *to) {
 static void column_products(TileWork *w, const Part *p, const TileSinks *to) {
   const AttnJob *job = w->job;
   const TilePlan *plan = w->plan;
-  int64_t ld = job->cols, off = p->r * ld + p->c, j = p->j0 + p->c, ldq;
+  int64_t ld = job->cols, off = p->r * ld + p->c, j = p->j0 + p->c, ldq, ldo;
+  const T *dout = dout_rows(w, p->r, &ldo);
   if (to->dv)
-    GEMM_TILE((int)p->n, (int)job->e, (int)p->m, w->store[plan->weight_want] + off, 1, ld,
-              dout_rows(w, p->r), job->e, to->dv + j * job->e, job->e, true);
+    GEMM_TILE((int)p->n, (int)job->e, (int)p->m, w->store[plan->weight_want] + off, 1, ld, dout, ldo,
+              to->dv + j * job->e, job->e, true);
   const T *q = query_rows(w, p->r, &ldq);
   if (to->dk && plan->pair_want >= 0)
     GEMM_TILE((int)p->n, (int)job->d, (int)p->m, w->store[plan->pair_want] + off, 1, ld, q, ldq,

@@ -6,8 +6,8 @@
 
 static void carve_forward(TileWork *w, AttnJob *job, Carve *c) {
   carve_common(w, job, false, c);
-  double **rows[] = {&w->shift, &w->sum, &w->sumsq, &w->count, &w->peak, &w->tile_sum,
-                     &w->tile_sumsq, &w->tile_count};
+  double **rows[] = {&w->shift, &w->sum,      &w->sumsq,      &w->l1,     &w->count,
+                     &w->peak,  &w->tile_sum, &w->tile_sumsq, &w->tile_l1, &w->tile_count};
   for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
     *rows[k] = carve(c, (size_t)job->rows * sizeof(double));
 }
@@ -17,25 +17,25 @@ static void carve_forward(TileWork *w, AttnJob *job, Carve *c) {
 /* Where the weights go: over the products they are made from. */
 static T *weight_tile(const TileWork *w) { return w->tile[0] ? w->tile[0] : w->tile[1]; }
 
+/* A row sum of the weight program, from zero on. */
+static void start_sum(TileWork *w, const Part *p, int want, double *sum) {
+  if (want < 0) return;
+  memset(sum + p->r, 0, (size_t)p->m * sizeof *sum);
+  w->weight.row_sum[want] = sum + p->r;
+}
+
 static void run_weight(TileWork *w, const Part *p) {
   const TilePlan *plan = w->plan;
   FuseRun *run = &w->weight;
-  size_t bytes = (size_t)p->m * sizeof(double);
-  memset(w->tile_sum + p->r, 0, bytes);
   run->m = (int)p->m;
   run->n = (int)p->n;
   run->masked = p->masked;
   run->out[0] = weight_tile(w) + p->r * w->job->cols + p->c;
   run->out_ld[0] = w->job->cols;
-  run->row_sum[0] = w->tile_sum + p->r;
-  if (plan->sumsq_want >= 0) {
-    memset(w->tile_sumsq + p->r, 0, bytes);
-    run->row_sum[plan->sumsq_want] = w->tile_sumsq + p->r;
-  }
-  if (plan->count_want >= 0) {
-    memset(w->tile_count + p->r, 0, bytes);
-    run->row_sum[plan->count_want] = w->tile_count + p->r;
-  }
+  start_sum(w, p, 0, w->tile_sum);
+  start_sum(w, p, plan->sumsq_want, w->tile_sumsq);
+  start_sum(w, p, plan->l1_sum_want, w->tile_l1);
+  start_sum(w, p, plan->count_want, w->tile_count);
   fuse_tile(run);
 }
 
@@ -78,6 +78,10 @@ static void move_shift(TileWork *w, const Part *p) {
   }
 }
 
+static void add_sum(const Part *p, int want, const double *from, double *to) {
+  for (int64_t r = p->r; r < p->r + p->m && want >= 0; r++) to[r] += from[r];
+}
+
 /* Products, then weights in their place, sums added to the rows'. */
 static void part_weights(TileWork *w, const Part *p) {
   bind_part(w, p);
@@ -89,11 +93,10 @@ static void part_weights(TileWork *w, const Part *p) {
     move_shift(w, p);
     run_weight(w, p);
   }
-  for (int64_t r = p->r; r < p->r + p->m; r++) w->sum[r] += w->tile_sum[r];
-  for (int64_t r = p->r; r < p->r + p->m && w->plan->sumsq_want >= 0; r++)
-    w->sumsq[r] += w->tile_sumsq[r];
-  for (int64_t r = p->r; r < p->r + p->m && w->plan->count_want >= 0; r++)
-    w->count[r] += w->tile_count[r];
+  add_sum(p, 0, w->tile_sum, w->sum);
+  add_sum(p, w->plan->sumsq_want, w->tile_sumsq, w->sumsq);
+  add_sum(p, w->plan->l1_sum_want, w->tile_l1, w->l1);
+  add_sum(p, w->plan->count_want, w->tile_count, w->count);
 }
 
 /* ---- outputs ------------------------------------------------------------------------------ */
@@ -120,12 +123,20 @@ static void part_values(TileWork *w, const Part *p) {
 
 /* The normaliser sees the statistics through exp(shift), held in the range of a
  * double: constants beside the sum have no weight out there.                */
-static double set_divisor_stats(TileWork *w, double shift, double sum, double l2, double count) {
-  double e = exp(fmax(-600, fmin(600, shift)));
-  w->var[AV_SUM] = e * sum;
-  w->var[AV_L2] = e * l2;
-  w->var[AV_COUNT] = count;
+typedef struct { double shift, sum, l2, l1, count; } RowStats;
+
+static double set_divisor_stats(TileWork *w, const RowStats *s) {
+  double e = exp(fmax(-600, fmin(600, s->shift)));
+  w->var[AV_SUM] = e * s->sum;
+  w->var[AV_L2] = e * s->l2;
+  w->var[AV_L1] = e * s->l1;
+  w->var[AV_COUNT] = s->count;
   return e;
+}
+
+static RowStats stats_of(const TileWork *w, int64_t r) {
+  double l1 = w->top.plan ? w->sum[r] : w->l1[r];
+  return (RowStats){w->shift[r], w->sum[r], sqrt(w->sumsq[r]), l1, w->count[r]};
 }
 
 /* What the gathered rows are multiplied with. */
@@ -134,7 +145,8 @@ static double row_scale(TileWork *w, int64_t r) {
   double phi = plan->phi_value, shift = w->shift[r];
   if (plan->phi == TILE_PHI_SUM) return w->sum[r] != 0 ? 1 / w->sum[r] : 0;
   if (plan->phi == TILE_PHI_CONST) return phi != 0 ? exp(shift) / phi : 0;
-  double e = set_divisor_stats(w, shift, w->sum[r], sqrt(w->sumsq[r]), w->count[r]);
+  RowStats stats = stats_of(w, r);
+  double e = set_divisor_stats(w, &stats);
   if (!w->job->code->uses_stats) e = exp(shift);
   w->var[AV_I] = w->pos_i[w->r0 + r];
   prog_run_row(&w->norm);
@@ -152,10 +164,12 @@ static void keep_stats(const TileWork *w) {
       to[0] = !w->plan->folded ? w->sum[r] : w->sum[r] > 0 ? w->shift[r] + log(w->sum[r]) : INFINITY;
       continue;
     }
-    to[0] = w->shift[r];
-    to[rows] = w->sum[r];
-    to[2 * rows] = sqrt(w->sumsq[r]);
-    to[3 * rows] = w->count[r];
+    RowStats s = stats_of(w, r);
+    to[0] = s.shift;
+    to[rows] = s.sum;
+    to[2 * rows] = s.l2;
+    to[3 * rows] = s.l1;
+    to[4 * rows] = s.count;
   }
 }
 
@@ -180,8 +194,8 @@ static void block_forward(TileWork *w, int64_t block) {
   int64_t n = cells_of(w, block, &cell, &all);
   open_block(w, block * job->rows, attn_min(job->rows, job->nq - block * job->rows));
   w->started = 0;
-  double *zero[] = {w->shift, w->sum, w->sumsq, w->count};
-  for (int k = 0; k < 4; k++) memset(zero[k], 0, (size_t)w->m * sizeof(double));
+  double *zero[] = {w->shift, w->sum, w->sumsq, w->l1, w->count};
+  for (int k = 0; k < 5; k++) memset(zero[k], 0, (size_t)w->m * sizeof(double));
   for (int64_t k = n; k-- > 0;) {
     int64_t first = cell[k].j0, tiles = (cell[k].j1 - first + job->cols - 1) / job->cols;
     for (int64_t t = tiles; t-- > 0;) {

@@ -26,7 +26,7 @@ const char *tile_reason(const AttnSpec *s) {
   const Prog *p = &s->prog;
   if (s->norm != ATTN_NORM_PHI) return "the threshold of its normaliser needs whole rows";
   if (s->select == ATTN_TOP) return "the largest weights are found in whole rows";
-  if (s->select == ATTN_SAMPLE) return "one key is drawn from a whole row";
+  if (s->select != ATTN_ALL) return "one key is chosen from a whole row";
   for (int i = 0; i < p->n; i++)
     if (p->node[i].op == PO_VAR && p->node[i].slot == AV_MAX && prog_uses(p, s->phi, i))
       return "its divisor uses the row's maximum";
@@ -38,7 +38,7 @@ static bool never_negative(const AttnSpec *s, int node) {
   if (!v) return false;
   Interval *var = v + s->prog.n;
   for (int k = 0; k < s->prog.n_var; k++) var[k] = s->prog.var[k].range;
-  var[AV_SUM].lo = var[AV_L2].lo = var[AV_COUNT].lo = 0;
+  var[AV_SUM].lo = var[AV_L2].lo = var[AV_L1].lo = var[AV_COUNT].lo = 0;
   double lo = prog_interval(&s->prog, node, &(ProgRanges){.var = var}, v).lo;
   free(v);
   return lo >= 0;
@@ -83,6 +83,11 @@ static RtStatus forward_plans(Rt *rt, TilePlan *t, const AttnSpec *s, const Attn
     t->sumsq_want = want(&w, prog_binary(p, PO_MUL, weight, weight));
     w.item[t->sumsq_want].row_sum = true;
   }
+  t->l1_sum_want = -1;
+  if (code->uses_l1 && !s->log) {
+    t->l1_sum_want = want(&w, prog_unary(p, PO_ABS, weight));
+    w.item[t->l1_sum_want].row_sum = true;
+  }
   if (code->uses_count) {
     t->count_want = want(&w, prog_const(p, 1));
     w.item[t->count_want].row_sum = true;
@@ -110,6 +115,7 @@ TilePlan *tile_plan(Rt *rt, const AttnSpec *s, const AttnCode *code, DType real)
   t->dp = prog_add_var(p, "dp", PS_BOTH, false, -INFINITY, INFINITY);
   t->mean = prog_add_var(p, "mean", PS_ROW, false, -INFINITY, INFINITY);
   t->curve = prog_add_var(p, "curve", PS_ROW, false, -INFINITY, INFINITY);
+  t->bend = prog_add_var(p, "bend", PS_ROW, false, -INFINITY, INFINITY);
   find_products(t, s);
   find_divisor(t, s);
   if (forward_plans(rt, t, s, code, real)) {
@@ -263,6 +269,9 @@ static int seed_node(Prog *p, const TilePlan *t, const AttnSpec *s, const AttnCo
     x = prog_binary(p, PO_SUB, x, prog_var(p, t->mean));
   if (code->uses_l2)
     x = prog_binary(p, PO_SUB, x, prog_binary(p, PO_MUL, prog_var(p, t->curve), weight));
+  if (code->uses_l1 && !s->log)
+    x = prog_binary(p, PO_SUB, x,
+                    prog_binary(p, PO_MUL, prog_var(p, t->bend), prog_unary(p, PO_SIGN, weight)));
   return s->log ? prog_binary(p, PO_MUL, weight, x) : x;
 }
 

@@ -62,5 +62,5 @@ RtStatus tile_pass(Rt *rt, AttnJob *job, bool back) {
 }
 
 int tile_stats(const TilePlan *p) {
-  return p->phi == TILE_PHI_CONST ? 0 : p->phi == TILE_PHI_SUM ? 1 : 4;
+  return p->phi == TILE_PHI_CONST ? 0 : p->phi == TILE_PHI_SUM ? 1 : 5;
 }

@@ -25,12 +25,12 @@ typedef struct {
   int64_t r0, m;               /* block of rows                                   */
   double rate;
   /* forward: one number a row of the block */
-  double *shift, *sum, *sumsq, *count, *peak;
-  double *tile_sum, *tile_sumsq, *tile_count;
+  double *shift, *sum, *sumsq, *l1, *count, *peak;
+  double *tile_sum, *tile_sumsq, *tile_l1, *tile_count;
   unsigned started;            /* groups of rows whose output holds numbers       */
   /* backward: see tile_backward.h */
   T *vt, *kc, *dp, *dout, **store;
-  double *mean_row, *curve, *scale;
+  double *mean_row, *curve, *bend;
   double **row_acc, **col_acc, **diagonal;
   double *values;
 } TileWork;
