@@ -52,7 +52,7 @@ RtStatus attn_scalar(Rt *rt, const AttnSpec *s, int node, const AttnArgs *a, dou
     double *var = value + p->n;
     int bad;
     var[AV_NQ] = a->q->rank >= 2 ? (double)a->q->shape[a->q->rank - 2] : 1;
-    var[AV_NK] = a->k->rank >= 2 ? (double)a->k->shape[a->k->rank - 2] : 1;
+    var[AV_NK] = a->k->rank >= 2 ? (double)(a->past + a->k->shape[a->k->rank - 2]) : 1;
     var[AV_D] = a->q->rank ? (double)a->q->shape[a->q->rank - 1] : 1;
     var[AV_HEADS] = a->q->rank > 2 ? (double)a->q->shape[a->q->rank - 3] : 1;
     for (int k = 0; k < p->n_slot; k++) {
@@ -392,4 +392,31 @@ Tensor *op_attn_energies(Rt *rt, AttnSpec *s, const AttnArgs *a) {
   AttnArgs in = *a;
   in.v = NULL;
   return rounds(rt, ATTN_ENERGIES, s, &in);
+}
+
+/* ---- decoding ------------------------------------------------------------------------------ */
+
+Tensor *op_attn_map(Rt *rt, AttnSpec *s, const AttnArgs *a, Tensor *x, int64_t first) {
+  PrepData d = {.prep = s->prep, .base = 10000, .first = first};
+  if (s->prep == ATTN_PREP_NONE) return tensor_ref(x);
+  if (s->rope_base >= 0 && attn_scalar(rt, s, s->rope_base, a, &d.base)) return NULL;
+  return op_prep(rt, &d, x);
+}
+
+Tensor *op_attend_mapped(Rt *rt, AttnSpec *s, const AttnArgs *a) {
+  return one_round(rt, ATTN_ATTEND, s, a);
+}
+
+bool attn_has_state(const AttnSpec *s) {
+  AttnFeature form;
+  const char *why;
+  return attn_feature(s, &form, &why);
+}
+
+Tensor *op_attend_state(Rt *rt, AttnSpec *s, const AttnArgs *a, const Tensor *s0, const Tensor *z0,
+                        Tensor **s1, Tensor **z1) {
+  AttnFeature form;
+  const char *why;
+  attn_feature(s, &form, &why);
+  return attn_feature_next(rt, s, &form, a, s0, z0, s1, z1);
 }
