@@ -22,6 +22,7 @@
 #define ROW_EXPSUM(n, x, m, o) kernels()->expsum_f32(n, x, m, o)
 #include "runtime/attention/vectors.h"
 #include "runtime/attention/strip.h"
+#include "runtime/attention/strip_sinkhorn.h"
 #include "runtime/attention/strip_rows.h"
 #include "runtime/attention/strip_forward.h"
 #include "runtime/attention/strip_backward.h"

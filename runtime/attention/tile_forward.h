@@ -51,7 +51,7 @@ CLONES static void scale_row(int64_t n, T f, T *restrict x) {
   for (int64_t j = 0; j < n; j++) x[j] *= f;
 }
 
-static T *output_row(const TileWork *w, int64_t r) {
+static T *result_row(const TileWork *w, int64_t r) {
   return row_of(&w->job->out, w->b, w->h, w->r0 + r);
 }
 
@@ -74,7 +74,7 @@ static void move_shift(TileWork *w, const Part *p) {
     w->shift[r] = w->peak[r];
     w->sum[r] *= f;
     w->sumsq[r] *= f * f;
-    if (!fresh && group_started(w, r)) scale_row(w->job->e, (T)f, output_row(w, r));
+    if (!fresh && group_started(w, r)) scale_row(w->job->e, (T)f, result_row(w, r));
   }
 }
 
@@ -108,7 +108,7 @@ static bool start_groups(TileWork *w, const Part *p) {
   w->started |= mine;
   if (have == 0 || have == mine) return have != 0;
   for (int64_t r = p->r; r < p->r + p->m; r++)
-    if (!(have >> r / TILE_UNIT & 1)) memset(output_row(w, r), 0, (size_t)w->job->e * sizeof(T));
+    if (!(have >> r / TILE_UNIT & 1)) memset(result_row(w, r), 0, (size_t)w->job->e * sizeof(T));
   return true;
 }
 
@@ -118,7 +118,7 @@ static void part_values(TileWork *w, const Part *p) {
   bool add = start_groups(w, p);
   GEMM_TILE((int)p->m, (int)job->e, (int)p->n, x, job->cols, 1,
             row_of(&job->v, w->b, key_head(job, w->h), p->j0 + p->c), job->v.row,
-            output_row(w, p->r), job->out.row, add);
+            result_row(w, p->r), job->out.row, add);
 }
 
 /* The normaliser sees the statistics through exp(shift), held in the range of a
@@ -177,8 +177,8 @@ static void close_block(TileWork *w) {
   const AttnJob *job = w->job;
   for (int64_t r = 0; r < w->m; r++) {
     double f = row_scale(w, r);
-    if (f == 0 || !group_started(w, r)) memset(output_row(w, r), 0, (size_t)job->e * sizeof(T));
-    else if (f != 1) scale_row(job->e, (T)f, output_row(w, r));
+    if (f == 0 || !group_started(w, r)) memset(result_row(w, r), 0, (size_t)job->e * sizeof(T));
+    else if (f != 1) scale_row(job->e, (T)f, result_row(w, r));
   }
   keep_stats(w);
 }

@@ -24,6 +24,7 @@ static int want(Wants *w, int node) {
 
 const char *tile_reason(const AttnSpec *s) {
   const Prog *p = &s->prog;
+  if (s->norm == ATTN_NORM_SINKHORN) return "its normaliser couples the rows";
   if (s->norm != ATTN_NORM_PHI) return "the threshold of its normaliser needs whole rows";
   if (s->select == ATTN_TOP) return "the largest weights are found in whole rows";
   if (s->select != ATTN_ALL) return "one key is chosen from a whole row";
