@@ -50,6 +50,9 @@ typedef struct {
   int64_t rows, cols;            /* block of query rows, width of a key block */
   bool flat;                     /* several rows fit a strip */
   int n_full;                    /* products of q with k */
+  int64_t rounds;                /* sinkhorn */
+  double *sink;                  /* its potentials and their adjoints, while a pass runs */
+  bool back;
   /* made by prepare */
   void *kt, *vt;                 /* transposed key blocks per (b, hk) */
   void *col;                     /* [leaf][B Hq][nk] real */

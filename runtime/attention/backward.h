@@ -176,6 +176,7 @@ static void load_dp(Work *w) {
 static void normalise_back(Work *w, int64_t r) {
   T *x = w->w + r * w->n_col, *used = w->used + r * w->n_col;
   uint8_t *open = w->open + r * w->n_col;
+  if (w->raw) memcpy(w->raw + r * w->n_col, x, (size_t)w->n_col * sizeof(T));
   if (w->job->spec->through) {
     memcpy(used, x, (size_t)w->n_col * sizeof(T));
     memcpy(w->all, open, (size_t)w->n_col);
@@ -359,6 +360,7 @@ static void backward_block(Work *w, int64_t r0, int64_t m, const Sinks *to) {
     if (job->mode == ATTN_ATTEND) values_back(w, used, to->dv);
     for (int64_t r = 0; r < m; r++) {
       if (s->norm == ATTN_NORM_PHI) phi_back(w, r, to);
+      else if (s->norm == ATTN_NORM_SINKHORN) sinkhorn_back(w, r, w->raw + r * w->n_col);
       else threshold_back(w, r, to);
       T *dp = w->dp + r * w->n_col;
       for (int64_t j = 0; j < w->n_col && w->tau != 1; j++) dp[j] /= (T)w->tau;
@@ -477,9 +479,14 @@ RtStatus FN(attn_backward)(Rt *rt, AttnJob *job) {
   bool ready = lane && (p.dk || !dk) && (p.dv || !dv) && p.slot;
   if (ready) {
     prepare_all(job, true);
+    job->back = true;
+    ready = sinkhorn_all(rt, job, lane) == RT_OK;
+  }
+  if (ready) {
     Backward b = {lane, &p};
     parallel_for(job->threads, p.groups, attn_grain(job, p.groups), backward_groups, &b);
     add_up(job, &p);
+    sinkhorn_drop(rt, job);
   }
   if (lane) lanes_free(rt, job, lane, size);
   if (p.dk) rt_free(rt, p.dk, dk);

@@ -13,7 +13,11 @@ static void line(Buf *out, const char *label, const Prog *p, int node) {
 static void describe_norm(const AttnSpec *s, Buf *out) {
   const Prog *p = &s->prog;
   double c;
-  if (s->norm == ATTN_NORM_SPARSEMAX)
+  if (s->norm == ATTN_NORM_SINKHORN) {
+    buf_text(out, "  norm       sinkhorn, rounds = ");
+    prog_show(p, s->rounds, out);
+    buf_text(out, " (each a pass over the scores)\n");
+  } else if (s->norm == ATTN_NORM_SPARSEMAX)
     buf_text(out, "  norm       sparsemax (threshold by Michelot's iteration)\n");
   else if (s->norm == ATTN_NORM_ENTMAX) {
     buf_text(out, "  norm       entmax, alpha = ");

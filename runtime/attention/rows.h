@@ -159,6 +159,7 @@ static void normalise_row(Work *w, int64_t r, bool soft) {
   AttnRow *row = &w->row[r];
   select_row(w, r, soft);
   if (w->job->spec->norm == ATTN_NORM_PHI) phi_row(w, r, row);
+  else if (w->job->spec->norm == ATTN_NORM_SINKHORN) sinkhorn_row(w, r, row);
   else threshold_row(w, r, row);
   if (one_key(w->job->spec) && !soft) {
     T *x = w->w + r * w->n_col;

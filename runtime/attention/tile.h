@@ -18,6 +18,8 @@ typedef struct {
   T *mask_strip;
   uint8_t *open;               /* rows x n_col: 1 where the pair takes part    */
   uint8_t *all;                /* straight through: one row's, before selection */
+  T *raw;                      /* sinkhorn, backward: the scores               */
+  double *column_max, *column_sum;     /* sinkhorn: of exponentials            */
   double *x, *scratch, *ramp, *rows;   /* ramp: j, rows: i of the strip's elements */
   T *side[ATTN_MAX_LEAF];      /* flat: one-vector products spread over the strip */
   Block *block;
@@ -69,6 +71,11 @@ static void carve_work(Work *w, AttnJob *job, bool back, Carve *c) {
       w->side[l] = carve(c, PROG_STRIP * sizeof(T));
   w->x = carve(c, nk * sizeof(double));
   w->scratch = carve(c, nk * sizeof(double));
+  if (job->spec->norm == ATTN_NORM_SINKHORN) {
+    w->column_max = carve(c, nk * sizeof(double));
+    w->column_sum = carve(c, nk * sizeof(double));
+    if (back) w->raw = carve(c, strips * sizeof(T));
+  }
   w->block = carve(c, (nk / cols + 1) * sizeof(Block));
   w->ranges = carve(c, ((size_t)job->spec->prog.n + n_var) * sizeof(Interval));
   w->row = carve(c, m * sizeof(AttnRow));
