@@ -258,7 +258,7 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
     job.rng = n->rng;
     job.dropout = n->train && s->dropout >= 0 && n->mode != ATTN_ENERGIES;
     job.grad = view_of(dout);
-    if (job.tile && tile_stats(job.tile)) {
+    if (job.tile && tile_stats(job.tile) * job.B * job.Hq * job.nq > 0) {
       job.result = view_of(tape_saved(node, first + slots));
       job.stat = (double *)(void *)tape_saved(node, first + slots + 1)->data;
     }
