@@ -295,7 +295,6 @@ bool value_is_scalar(Value v);                      /* bool int float complex or
 int leaf_assign(Vm *vm, const Model *m, const Str *name, Value old, Value *v);
 int leafwise_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out);
 /* index.c */
-int index_get(Vm *vm, Value v, const Value *ix, int n, Value *out);
 int index_set(Vm *vm, Value *v, const Value *ix, int n, Value x);  /* x borrowed */
 int field_get(Vm *vm, Value v, Str *name, Value *out);
 int place_set(Vm *vm, Value *root, const Place *p, const Value *ix, Value x);

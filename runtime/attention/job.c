@@ -1,6 +1,6 @@
 /* job.c: from tensors to the geometry of one pass: shapes, strides, bound
  * tensors, block sizes, classes of mask tiles.                              */
-#include "runtime/attention/attn.h"
+#include "runtime/attention/feature.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -62,7 +62,7 @@ static RtStatus check_shapes(Rt *rt, AttnJob *job, const AttnArgs *a) {
 static AttnView view_of(const Tensor *t) {
   AttnView v = {t->data, 0, 0, 0};
   int r = t->rank;
-  v.row = t->stride[r - 2];
+  v.row = t->shape[r - 2] > 1 ? t->stride[r - 2] : t->shape[r - 1]; /* a lone row: any stride */
   if (r > 2) v.head = t->stride[r - 3];
   if (r > 3) v.batch = t->stride[r - 4];
   return v;
@@ -149,6 +149,12 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   if (s->out < 0)
     return rt_fail(rt, RT_ERROR, "attention `%s` has neither score nor weight", s->name);
   RT_TRY(check_shapes(rt, job, a));
+  double rounds = 0;
+  if (s->rounds >= 0) RT_TRY(attn_scalar(rt, s, s->rounds, a, &rounds));
+  if (!(rounds >= 0 && rounds <= 10000 && rounds == floor(rounds)))
+    return rt_fail(rt, RT_ERROR, "attention `%s`: sinkhorn takes a whole number of rounds, not %g",
+                   s->name, rounds);
+  job->rounds = (int64_t)rounds;
   job->threads = pass_work(job) < ATTN_PARALLEL ? 1 : rt->threads;
   size_t n_slot = (size_t)s->prog.n_slot + 1;
   job->slot = rt_alloc0(rt, n_slot * sizeof *job->slot);

@@ -17,6 +17,7 @@
 #define ROW_DOT(n, x, y) kernels()->dot_f32(n, x, y)
 #define ROW_EXPSUM(n, x, m, o) kernels()->expsum_f32(n, x, m, o)
 #include "runtime/attention/tile.h"
+#include "runtime/attention/strip_sinkhorn.h"
 #include "runtime/attention/rows.h"
 #include "runtime/attention/forward.h"
 #include "runtime/attention/backward.h"

@@ -17,6 +17,9 @@ typedef struct {
   T *gleaf[ATTN_MAX_LEAF];     /* their adjoints, one block                    */
   T *mask_strip;
   uint8_t *open;               /* rows x n_col: 1 where the pair takes part    */
+  uint8_t *all;                /* straight through: one row's, before selection */
+  T *raw;                      /* sinkhorn, backward: the scores               */
+  double *column_max, *column_sum;     /* sinkhorn: of exponentials            */
   double *x, *scratch, *ramp, *rows;   /* ramp: j, rows: i of the strip's elements */
   T *side[ATTN_MAX_LEAF];      /* flat: one-vector products spread over the strip */
   Block *block;
@@ -27,7 +30,7 @@ typedef struct {
   int64_t n_col;
   int64_t ramp_j0, ramp_n, ramp_g;     /* what the flat ramp was filled for */
   int64_t b, h, r0, m;
-  double alpha, rate;
+  double alpha, rate, tau;
   int64_t top;
 } Work;
 
@@ -68,6 +71,11 @@ static void carve_work(Work *w, AttnJob *job, bool back, Carve *c) {
       w->side[l] = carve(c, PROG_STRIP * sizeof(T));
   w->x = carve(c, nk * sizeof(double));
   w->scratch = carve(c, nk * sizeof(double));
+  if (job->spec->norm == ATTN_NORM_SINKHORN) {
+    w->column_max = carve(c, nk * sizeof(double));
+    w->column_sum = carve(c, nk * sizeof(double));
+    if (back) w->raw = carve(c, strips * sizeof(T));
+  }
   w->block = carve(c, (nk / cols + 1) * sizeof(Block));
   w->ranges = carve(c, ((size_t)job->spec->prog.n + n_var) * sizeof(Interval));
   w->row = carve(c, m * sizeof(AttnRow));
@@ -79,7 +87,8 @@ static void carve_work(Work *w, AttnJob *job, bool back, Carve *c) {
   carve_run(c, &w->norm_grad, code->norm_grad.plan);
   carve_run(c, &w->alpha_grad, code->alpha_grad.plan);
   w->dp = carve(c, strips * sizeof(T));
-  if (job->dropout || job->spec->select == ATTN_SAMPLE) {
+  if (job->spec->through) w->all = carve(c, nk);
+  if (job->dropout || job->spec->through) {
     w->used = carve(c, strips * sizeof(T));
     w->keep = carve(c, strips * sizeof(T));
   }
@@ -269,6 +278,8 @@ static void start_head(Work *w, int64_t b, int64_t h, bool back) {
   prog_out(&w->once, 0, &w->alpha);
   prog_out(&w->once, 1, &top);
   prog_out(&w->once, 2, &w->rate);
+  w->tau = 1;
+  if (job->spec->tau >= 0) prog_out(&w->once, 3, &w->tau);
   if (code->once && job->spec->top >= 0)
     w->top = top < 0 ? 0 : top > 9e15 ? INT64_MAX : (int64_t)top;
 }
