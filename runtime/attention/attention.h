@@ -48,7 +48,8 @@ typedef struct {
 #define ATTN_MAX_LEAF 16
 
 typedef enum { ATTN_PREP_NONE, ATTN_PREP_UNIT, ATTN_PREP_RMS, ATTN_PREP_ROPE } AttnPrep;
-typedef enum { ATTN_NORM_PHI, ATTN_NORM_SPARSEMAX, ATTN_NORM_ENTMAX } AttnNorm;
+typedef enum { ATTN_NORM_PHI, ATTN_NORM_SPARSEMAX, ATTN_NORM_ENTMAX,
+               ATTN_NORM_SINKHORN } AttnNorm;
 /* TOP: the m largest; SAMPLE, ARGMAX: one key, drawn or the largest. */
 typedef enum { ATTN_ALL, ATTN_TOP, ATTN_SAMPLE, ATTN_ARGMAX } AttnSelect;
 
@@ -71,6 +72,7 @@ typedef struct AttnSpec {
   AttnNorm norm;
   int phi;                         /* ATTN_NORM_PHI: the divisor               */
   int alpha;                       /* entmax                                   */
+  int rounds;                      /* sinkhorn                                 */
   AttnSelect select;
   bool through;                    /* gradients as if nothing were left out: always with one key */
   int tau;                         /* temperature of the softmax that gradients then see */
