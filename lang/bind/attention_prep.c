@@ -10,8 +10,8 @@
 
 enum { PREP_ARGS = 32 };
 
-/* (x, params ...): x's place is left free. */
-static int prep_args(Vm *vm, AttnInstance *a, Value *args, int *n) {
+/* (x, params ...): x's place is left free.  Params take the vectors' dtype. */
+static int prep_args(Vm *vm, AttnInstance *a, DType dt, Value *args, int *n) {
   int count = attn_decl(a)->n_param;
   *n = 1;
   if (count + 1 > PREP_ARGS)
@@ -19,8 +19,10 @@ static int prep_args(Vm *vm, AttnInstance *a, Value *args, int *n) {
                     PREP_ARGS - 1);
   for (int k = 0; k < count; k++) {
     Tensor *t = attn_param_value(vm, &a->param[k]);
-    if (!t) return 1;
-    args[(*n)++] = value_obj(t);
+    Tensor *own = t ? op_astype(vm_rt(vm), t, dtype_float(dt) ? dt : DT_F64) : NULL;
+    tensor_unref(vm_rt(vm), t);
+    if (!own) return 1;
+    args[(*n)++] = value_obj(own);
   }
   return 0;
 }
@@ -81,7 +83,7 @@ Tensor *attn_prep_rows(Vm *vm, AttnInstance *a, Tensor *x) {
   int n = 1;
   int64_t d = x->shape[x->rank - 1], flat[2] = {d ? x->size / d : 0, d};
   Tensor *table = op_reshape(rt, x, 2, flat), *mapped = NULL, *all = NULL;
-  if (table && !prep_args(vm, a, args, &n))
+  if (table && !prep_args(vm, a, x->dtype, args, &n))
     mapped = (attn_decl(a)->prep_rows ? whole : one_by_one)(vm, a->prep, args, n, table);
   if (mapped) {
     int64_t shape[TENSOR_MAX_RANK];

@@ -270,14 +270,26 @@ static Node *node_new(Rt *rt, AttnSpec *s, const AttnFeature *form, const AttnAr
   return NULL;
 }
 
+/* States before and behind the keys, for decoding. */
+typedef struct { const Tensor *s0, *z0; Tensor *s1, *z1; } States;
+
 /* out and phi; nothing is kept on failure. */
-static Tensor *forward(Rt *rt, const Node *n, const AttnJob *geo, const Tensor *q, Tensor **phi) {
+static Tensor *forward(Rt *rt, const Node *n, const AttnJob *geo, const Tensor *q,
+                       const States *states, Tensor **phi) {
   int64_t shape[4], rows = geo->B * geo->Hq * geo->nq;
   memcpy(shape, q->shape, (size_t)q->rank * sizeof *shape);
   shape[q->rank - 1] = geo->e;
   Tensor *out = tensor_zeros(rt, geo->real, q->rank, shape);
   *phi = tensor_zeros(rt, DT_F64, 1, &rows);
   FeatureJob job = job_of(geo, n);
+  if (states && states->s0) {
+    job.s0 = states->s0->data;
+    job.z0 = (const double *)states->z0->data;
+  }
+  if (states) {
+    job.s1 = states->s1->data;
+    job.z1 = (double *)states->z1->data;
+  }
   RtStatus status = out && *phi ? RT_OK : rt->error.status;
   if (!status && geo->nk && geo->nq) {
     job.out = out->data;
@@ -306,7 +318,7 @@ Tensor *attn_feature_attend(Rt *rt, AttnSpec *s, const AttnFeature *form, const 
   in.v = own[2];
   if (attn_job_init(rt, &geo, ATTN_ATTEND, s, &in, false)) goto done;
   if (!(n = node_new(rt, s, form, &in, &geo))) goto done;
-  out = forward(rt, n, &geo, in.q, &phi);
+  out = forward(rt, n, &geo, in.q, NULL, &phi);
   if (!out || !keep) node_drop(rt, n);
   else if (record(rt, n, a, own, out, phi)) {
     tensor_unref(rt, out);
@@ -317,4 +329,38 @@ done:
   for (int k = 0; k < 3; k++) tensor_unref(rt, own[k]);
   tensor_unref(rt, phi);
   return out;
+}
+
+/* ---- decoding ----------------------------------------------------------------------------- */
+
+Tensor *attn_feature_next(Rt *rt, AttnSpec *s, const AttnFeature *form, const AttnArgs *a,
+                          const Tensor *s0, const Tensor *z0, Tensor **s1, Tensor **z1) {
+  AttnArgs in = *a;
+  AttnJob geo = {0};
+  Tensor *own[3] = {0}, *out = NULL, *phi = NULL;
+  Tensor *given[3] = {a->q, a->k, a->v};
+  Node *n = NULL;
+  *s1 = *z1 = NULL;
+  for (int k = 0; k < 3; k++)
+    if (!(own[k] = attn_rows(rt, given[k]))) goto done;
+  in.q = own[0];
+  in.k = own[1];
+  in.v = own[2];
+  if (attn_job_init(rt, &geo, ATTN_ATTEND, s, &in, false)) goto done;
+  int64_t shape[4] = {geo.B, geo.Hk, geo.d, geo.e};
+  *s1 = tensor_zeros(rt, geo.real, 4, shape);
+  *z1 = tensor_zeros(rt, DT_F64, 3, shape);
+  States states = {s0, z0, *s1, *z1};
+  if (*s1 && *z1 && (n = node_new(rt, s, form, &in, &geo)))
+    out = forward(rt, n, &geo, in.q, &states, &phi);
+  if (n) node_drop(rt, n);
+done:
+  geo_free(rt, s, &geo);
+  for (int k = 0; k < 3; k++) tensor_unref(rt, own[k]);
+  tensor_unref(rt, phi);
+  if (out) return out;
+  tensor_unref(rt, *s1);
+  tensor_unref(rt, *z1);
+  *s1 = *z1 = NULL;
+  return NULL;
 }
