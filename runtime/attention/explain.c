@@ -36,7 +36,8 @@ static void describe(const AttnSpec *s, Buf *out) {
   const char *why;
   bool state = attn_feature(s, &form, &why);
   if (state)
-    buf_format(out, "attention %s: matrix state, O(n): weight is a product of mapped vectors\n", s->name);
+    buf_format(out, "attention %s: matrix state, O(n): weight is a product of mapped vectors\n",
+               s->name);
   else
     buf_format(out, "attention %s: row strips, %s\n", s->name,
                s->log ? "exponential weight relative to the row maximum" : "weight used as it is");
