@@ -1,4 +1,4 @@
-/* forward.h: the forward pass; included after rows.h. */
+/* strip_forward.h: the forward pass by row strips; included after strip_rows.h. */
 
 static void store_matrix(Work *w, int64_t r) {
   const AttnJob *job = w->job;
