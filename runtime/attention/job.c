@@ -1,6 +1,7 @@
 /* job.c: from tensors to the geometry of one pass: shapes, strides, bound
  * tensors, block sizes, classes of mask tiles.                              */
 #include "runtime/attention/feature.h"
+#include "runtime/attention/tile.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -140,6 +141,11 @@ static double pass_work(const AttnJob *job) {
   return pairs * (double)(job->d + job->e + 16);
 }
 
+static TilePlan *tile_of(const AttnCode *code, bool grad) {
+  TilePlan *t = code->tile;
+  return t->reason || (grad && t->grad_reason) ? NULL : t;
+}
+
 RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a,
                        bool grad) {
   job->mode = mode;
@@ -163,8 +169,10 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   if (!status) status = bind_slots(rt, job, a, dtypes);
   if (!status) status = check_vectors(rt, job, a);
   if (!status) {
-    job->flat = 2 * job->nk <= PROG_STRIP;
-    job->code = attn_code(rt, s, job->real, job->flat, dtypes, grad);
+    job->code = attn_code(rt, s, job->real, false, dtypes, grad);
+    if (job->code && mode == ATTN_ATTEND) job->tile = tile_of(job->code, grad);
+    job->flat = !job->tile && 2 * job->nk <= PROG_STRIP;
+    if (job->code && job->flat) job->code = attn_code(rt, s, job->real, true, dtypes, grad);
     if (!job->code) status = rt->error.status;
   }
   rt_free(rt, dtypes, n_slot);
@@ -172,7 +180,8 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   job->q = view_of(a->q);
   job->k = view_of(a->k);
   if (a->v) job->v = view_of(a->v);
-  block_sizes(job, grad);
+  if (job->tile) tile_sizes(job);
+  else block_sizes(job, grad);
   return RT_OK;
 }
 

@@ -1,6 +1,8 @@
 /* tape.c: attention as one operation of the tape.  The node keeps q, k, v and
- * the captured tensors; everything else is computed again going back.       */
+ * the captured tensors, in tile mode also the output and what is known of its
+ * rows; everything else is computed again going back.                       */
 #include "runtime/attention/feature.h"
+#include "runtime/attention/tile.h"
 #include "runtime/tensor/blas.h"
 
 #include <math.h>
@@ -78,16 +80,19 @@ static bool noisy(const AttnSpec *s, bool train) {
   return s->select == ATTN_SAMPLE || (train && s->dropout >= 0);
 }
 
-static void job_free(Rt *rt, AttnJob *job, size_t kt, size_t vt, size_t col, size_t row) {
+static void job_free(Rt *rt, AttnJob *job) {
+  if (job->slot) rt_free(rt, job->slot, ((size_t)job->spec->prog.n_slot + 1) * sizeof *job->slot);
+}
+
+static void buffers_free(Rt *rt, AttnJob *job, size_t kt, size_t vt, size_t col, size_t row) {
   if (job->kt) rt_free(rt, job->kt, kt);
   if (job->vt) rt_free(rt, job->vt, vt);
   if (job->col) rt_free(rt, job->col, col);
   if (job->row) rt_free(rt, job->row, row);
-  if (job->slot) rt_free(rt, job->slot, ((size_t)job->spec->prog.n_slot + 1) * sizeof *job->slot);
 }
 
-/* Buffers around a pass, and the pass. */
-static RtStatus run_pass(Rt *rt, AttnJob *job, bool back) {
+/* Buffers around a pass by row strips, and the pass. */
+static RtStatus strip_pass(Rt *rt, AttnJob *job, bool back) {
   size_t size = job->real == DT_F32 ? 4 : 8, leaves = (size_t)job->spec->n_leaf;
   size_t heads = (size_t)(job->B * job->Hq), keys = (size_t)(job->B * job->Hk * job->nk);
   size_t kt = keys * (size_t)job->d * size + 64, vt = keys * (size_t)job->e * size + 64;
@@ -101,12 +106,20 @@ static RtStatus run_pass(Rt *rt, AttnJob *job, bool back) {
   if (!job->kt || !job->col || !job->row || (back && job->e && !job->vt)) status = rt->error.status;
   if (!status && job->nq * job->nk * (job->d > job->e ? job->d : job->e) > BLAS_SMALL)
     status = blas_open(rt);
-  if (!status && job->B * job->Hq * job->nq > 0 && job->nk > 0) {
+  if (!status) {
     if (job->real == DT_F32) status = back ? attn_backward_f32(rt, job) : attn_forward_f32(rt, job);
     else status = back ? attn_backward_f64(rt, job) : attn_forward_f64(rt, job);
   }
+  buffers_free(rt, job, kt, vt, col, row);
+  return status;
+}
+
+static RtStatus run_pass(Rt *rt, AttnJob *job, bool back) {
+  RtStatus status = RT_OK;
+  if (job->B * job->Hq * job->nq > 0 && job->nk > 0)
+    status = job->tile ? tile_pass(rt, job, back) : strip_pass(rt, job, back);
   if (!status) status = job_status(rt, job);
-  job_free(rt, job, kt, vt, col, row);
+  job_free(rt, job);
   return status;
 }
 
@@ -127,7 +140,10 @@ static Tensor *heads_beside(Rt *rt, DType d, const int64_t *shape, bool zero) {
 
 /* ---- forward --------------------------------------------------------------------------- */
 
-static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, RngCall rng) {
+/* `stat`: the rows' statistics are kept for the backward pass, if it wants any;
+ * NULL: they are not.                                                        */
+static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, RngCall rng,
+                       Tensor **stat) {
   AttnArgs in = *a;
   AttnJob job = {0};
   Tensor *out = NULL;
@@ -136,23 +152,29 @@ static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, Rn
   in.v = a->v ? attn_rows(rt, a->v) : NULL;
   if (!in.q || !in.k || (a->v && !in.v)) goto done;
   if (attn_job_init(rt, &job, mode, s, &in, false)) {
-    job_free(rt, &job, 0, 0, 0, 0);
+    job_free(rt, &job);
     goto done;
   }
   job.rng = rng;
-  job.dropout = a->train && s->dropout >= 0 && mode != ATTN_ENERGIES;
+  job.dropout = a->train && s->dropout >= 0 && mode <= ATTN_WEIGHTS;
   int64_t shape[4];
   memcpy(shape, in.q->shape, (size_t)in.q->rank * sizeof *shape);
-  shape[in.q->rank - 1] = mode == ATTN_ATTEND ? job.e : job.nk;
+  shape[in.q->rank - 1] = mode == ATTN_ATTEND ? job.e : mode == ATTN_DRAW ? 1 : job.nk;
   if (mode == ATTN_ATTEND && in.q->rank == 4) out = heads_beside(rt, job.real, shape, job.nk == 0);
   else out = job.nk > 0 ? tensor_new(rt, job.real, in.q->rank, shape)
                         : tensor_zeros(rt, job.real, in.q->rank, shape);
   if (!out) {
-    job_free(rt, &job, 0, 0, 0, 0);
+    job_free(rt, &job);
     goto done;
   }
   job.out = view_of(out);
-  if (run_pass(rt, &job, false)) {
+  int64_t stats = (mode == ATTN_DRAW ? 1 : job.tile ? tile_stats(job.tile) : 0) * job.B * job.Hq *
+                  job.nq;
+  bool keeps = stat && (stats || mode == ATTN_DRAW);
+  if (keeps && (*stat = tensor_zeros(rt, DT_F64, 1, &stats)))
+    job.stat = (double *)(void *)(*stat)->data;
+  for (int64_t k = 0; mode == ATTN_DRAW && job.stat && k < stats; k++) job.stat[k] = -1;
+  if ((keeps && !*stat) || run_pass(rt, &job, false)) {
     tensor_unref(rt, out);
     out = NULL;
   }
@@ -237,14 +259,20 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
   }
   if (!status) {
     job.rng = n->rng;
-    job.dropout = n->train && s->dropout >= 0 && n->mode != ATTN_ENERGIES;
+    job.dropout = n->train && s->dropout >= 0 && n->mode <= ATTN_WEIGHTS;
     job.grad = view_of(dout);
+    if (job.tile && tile_stats(job.tile) * job.B * job.Hq * job.nq > 0) {
+      job.result = view_of(tape_saved(node, first + slots));
+      job.stat = (double *)(void *)tape_saved(node, first + slots + 1)->data;
+    } else if (n->mode == ATTN_DRAW) {
+      job.stat = (double *)(void *)tape_saved(node, first + slots + 1)->data;
+    }
     job.dq = dq ? dq->data : NULL;
     job.dk = dk ? dk->data : NULL;
     job.dv = dv ? dv->data : NULL;
     status = run_pass(rt, &job, true);
   } else {
-    job_free(rt, &job, 0, 0, 0, 0);
+    job_free(rt, &job);
   }
   if (!status && dq) { status = tape_add(rt, node, 0, dq); dq = NULL; }
   if (!status && dk) { status = tape_add(rt, node, 1, dk); dk = NULL; }
@@ -260,39 +288,64 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
 static const TapeRule attend_rule = {"attend", backward, node_drop, true};
 static const TapeRule weights_rule = {"weights", backward, node_drop, true};
 static const TapeRule energies_rule = {"energies", backward, node_drop, true};
+static const TapeRule draw_rule = {"draw_keys", backward, node_drop, true};
+
+static int list_inputs(AttnMode mode, const AttnSpec *s, const AttnArgs *a, Tensor **in) {
+  int n = 0;
+  in[n++] = a->q;
+  in[n++] = a->k;
+  if (mode == ATTN_ATTEND) in[n++] = a->v;
+  for (int k = 0; k < s->prog.n_slot; k++) in[n++] = a->slot[k];
+  return n;
+}
+
+static bool records(Rt *rt, AttnMode mode, const AttnSpec *s, const AttnArgs *a) {
+  if (!rt->tape || !rt->tape->recording) return false;
+  bool any = rt_taped(rt, a->q) || rt_taped(rt, a->k);
+  if (mode == ATTN_ATTEND) any |= rt_taped(rt, a->v);
+  for (int k = 0; k < s->prog.n_slot; k++) any |= rt_taped(rt, a->slot[k]);
+  return any;
+}
 
 static Tensor *one_round(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
-  static const TapeRule *const rules[] = {&attend_rule, &weights_rule, &energies_rule};
+  static const TapeRule *const rules[] = {&attend_rule, &weights_rule, &energies_rule,
+                                           &draw_rule};
   RngCall rng = {0};
   AttnFeature form;
   const char *why;
   if (mode == ATTN_ATTEND && attn_feature(s, &form, &why))
     return attn_feature_attend(rt, s, &form, a);
-  if (noisy(s, a->train) && mode != ATTN_ENERGIES) rng = rng_next(rt);
-  Tensor *out = forward(rt, mode, s, a, rng);
-  if (!out || !rt->tape || !rt->tape->recording) return out;
-  int n = 0, slots = s->prog.n_slot;
-  Tensor **in = rt_alloc(rt, ((size_t)slots + 3) * sizeof *in);
-  Node *node = in ? rt_alloc(rt, sizeof *node) : NULL;
-  if (node) {
-    in[n++] = a->q;
-    in[n++] = a->k;
-    if (mode == ATTN_ATTEND) in[n++] = a->v;
-    bool taped = false;
-    for (int k = 0; k < slots; k++) in[n++] = a->slot[k];
-    for (int k = 0; k < n; k++) taped |= rt_taped(rt, in[k]);
-    *node = (Node){attn_spec_ref(s), mode, rng, a->train};
-    if (!taped) node_drop(rt, node);
-    else if (tape_record(rt, rules[mode], 1, &out, n, in, n, in, node)) {
-      tensor_unref(rt, out);
-      out = NULL;
-    }
-  } else {
-    tensor_unref(rt, out);
-    out = NULL;
+  if (mode == ATTN_DRAW || (noisy(s, a->train) && mode != ATTN_ENERGIES)) rng = rng_next(rt);
+  bool draws = mode == ATTN_DRAW;
+  if (!draws && !records(rt, mode, s, a)) return forward(rt, mode, s, a, rng, NULL);
+  Tensor *stat = NULL, *out = forward(rt, mode, s, a, rng, &stat);
+  if (draws && out) *a->keys = tensor_ref(stat);
+  if (draws && out && !records(rt, mode, s, a)) {
+    tensor_unref(rt, stat);
+    return out;
   }
-  if (in) rt_free(rt, in, ((size_t)slots + 3) * sizeof *in);
-  return out;
+  size_t room = ((size_t)s->prog.n_slot + 5) * sizeof(Tensor *);
+  Tensor **in = out ? rt_alloc(rt, room) : NULL;
+  Node *node = in ? rt_alloc(rt, sizeof *node) : NULL;
+  bool done = false;
+  if (node) {
+    *node = (Node){attn_spec_ref(s), mode, rng, a->train};
+    int n = list_inputs(mode, s, a, in), saved = n;
+    if (stat) {
+      in[saved++] = out;
+      in[saved++] = stat;
+    }
+    done = !tape_record(rt, rules[mode], 1, &out, n, in, saved, in, node);
+  }
+  if (in) rt_free(rt, in, room);
+  tensor_unref(rt, stat);
+  if (done) return out;
+  if (draws && out) {
+    tensor_unref(rt, *a->keys);
+    *a->keys = NULL;
+  }
+  tensor_unref(rt, out);
+  return NULL;
 }
 
 /* ---- prep as an operation ------------------------------------------------------------------ */
@@ -419,4 +472,30 @@ Tensor *op_attend_state(Rt *rt, AttnSpec *s, const AttnArgs *a, const Tensor *s0
   const char *why;
   attn_feature(s, &form, &why);
   return attn_feature_next(rt, s, &form, a, s0, z0, s1, z1);
+}
+
+/* A draw needs probabilities. */
+static RtStatus check_draw(Rt *rt, const AttnSpec *s) {
+  bool sums = s->norm == ATTN_NORM_PHI && s->phi == prog_var((Prog *)&s->prog, AV_SUM);
+  if (s->select == ATTN_SAMPLE || s->select == ATTN_ARGMAX)
+    return rt_fail(rt, RT_ERROR, "draw_keys: attention `%s` already chooses one key a row", s->name);
+  if (sums || s->norm == ATTN_NORM_SPARSEMAX || s->norm == ATTN_NORM_ENTMAX) return RT_OK;
+  rt_fail(rt, RT_ERROR, "draw_keys: the weights of attention `%s` are no probabilities of a row",
+          s->name);
+  rt_help(rt, "keys are drawn under `norm = sum`, sparsemax or entmax");
+  return RT_ERROR;
+}
+
+Tensor *op_attn_draw(Rt *rt, AttnSpec *s, const AttnArgs *a) {
+  AttnArgs in = *a;
+  in.v = NULL;
+  if (check_draw(rt, s)) return NULL;
+  Tensor *column = rounds(rt, ATTN_DRAW, s, &in);
+  Tensor *out = column ? op_reshape(rt, column, column->rank - 1, column->shape) : NULL;
+  tensor_unref(rt, column);
+  if (column && !out) {
+    tensor_unref(rt, *a->keys);
+    *a->keys = NULL;
+  }
+  return out;
 }

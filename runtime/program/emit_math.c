@@ -242,7 +242,8 @@ bool vec_has_unary(ProgOp op) {
   switch (op) {
   case PO_NEG: case PO_ABS: case PO_SIGN: case PO_SQRT: case PO_EXP: case PO_LOG: case PO_LOG1P:
   case PO_EXPM1: case PO_TANH: case PO_ERF: case PO_FLOOR: case PO_CEIL: case PO_ROUND:
-  case PO_TRUNC: case PO_RELU: case PO_GELU: case PO_SIGMOID: case PO_SOFTPLUS: case PO_RECIP0:
+  case PO_TRUNC: case PO_DETACH: case PO_RELU: case PO_GELU: case PO_SIGMOID: case PO_SOFTPLUS:
+  case PO_RECIP0:
     return true;
   default: return false;
   }
@@ -267,7 +268,8 @@ int vec_unary(VecList *l, ProgOp op, int x, Interval range) {
   case PO_CEIL: return vec_op(l, VI_ROUND, 10, x, -1, -1);
   case PO_ROUND: return vec_op(l, VI_ROUND, 8, x, -1, -1);
   case PO_TRUNC: return vec_op(l, VI_ROUND, 11, x, -1, -1);
-  case PO_RELU: return vec2(l, VI_MAX, x, num(l, 0));
+  case PO_RELU: return vec2(l, VI_MAX, num(l, 0), x); /* the second is taken where one is NaN */
+  case PO_DETACH: return x;
   case PO_RECIP0:
     return vec2(l, VI_KEEP, cmp(l, NE, x, num(l, 0)), vec_quotient(l, num(l, 1), x));
   default: return -1;

@@ -309,7 +309,8 @@ static void inputs_drop(Rt *rt, Inputs *x) {
 
 /* Every run draws the same random numbers. */
 static Tensor *attend(Rt *rt, AttnSpec *s, const Inputs *x, bool weights) {
-  AttnArgs a = {x->in[0], x->in[1], weights ? NULL : x->in[2], x->in + 3, true};
+  AttnArgs a = {.q = x->in[0], .k = x->in[1], .v = weights ? NULL : x->in[2],
+                .slot = x->in + 3, .train = true};
   rt->scope->calls = 40;
   return weights ? op_attn_weights(rt, s, &a) : op_attend(rt, s, &a);
 }
