@@ -259,7 +259,7 @@ int vec_unary(VecList *l, ProgOp op, int x, Interval range) {
   case PO_CEIL: return vec_op(l, VI_ROUND, 10, x, -1, -1);
   case PO_ROUND: return vec_op(l, VI_ROUND, 8, x, -1, -1);
   case PO_TRUNC: return vec_op(l, VI_ROUND, 11, x, -1, -1);
-  case PO_RELU: return vec2(l, VI_MAX, x, num(l, 0));
+  case PO_RELU: return vec2(l, VI_MAX, num(l, 0), x);
   case PO_RECIP0:
     return vec2(l, VI_KEEP, cmp(l, NE, x, num(l, 0)), vec_quotient(l, num(l, 1), x));
   default: return -1;
