@@ -30,7 +30,8 @@ AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, bool flat, const uint8_t *s
                     bool grad);
 void attn_code_free(Rt *rt, AttnCode *c);
 
-typedef enum { ATTN_ATTEND, ATTN_WEIGHTS, ATTN_ENERGIES } AttnMode;
+/* DRAW: one key a row; out is the logarithm of its weight (one column), stat the key. */
+typedef enum { ATTN_ATTEND, ATTN_WEIGHTS, ATTN_ENERGIES, ATTN_DRAW } AttnMode;
 
 /* A matrix per batch and head: rows of contiguous numbers. */
 typedef struct { void *data; int64_t batch, head, row; } AttnView;   /* strides in elements */
