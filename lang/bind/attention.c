@@ -293,18 +293,14 @@ static int bind_draw(Vm *vm, Value *args, int n, Value *out) {
   return 0;
 }
 
-/* explain_attention(a, Q, K, V): with tiles, flops and bytes of this call. */
-static int bind_explain(Vm *vm, Value *args, int n, Value *out) {
+int attn_explain_call(Vm *vm, Value *args, Buf *out) {
   AttnCall c;
-  Buf b = {0};
-  Value v[4] = {args[0], args[1], args[2], args[3].tag == V_NIL ? args[2] : args[3]};
-  if (attn_call_begin(vm, &c, v, "explain_attention", true)) return 1;
+  bool measure = args[3].tag != V_NIL;
+  Value v[4] = {args[0], args[1], args[2], measure ? args[3] : args[2]};
+  if (attn_call_begin(vm, &c, v, "explain", true)) return 1;
   AttnArgs a = {.q = c.q, .k = c.k, .v = c.v, .slot = c.slot};
-  int failed = attn_explain(vm_rt(vm), attn_decl(c.inst)->spec, &a, &b) != RT_OK;
-  if (!failed && b.len) vm_write(vm, b.data, b.len);
-  buf_free(&b);
+  int failed = attn_explain(vm_rt(vm), attn_decl(c.inst)->spec, &a, measure, out) != RT_OK;
   attn_call_free(vm, &c);
-  *out = NIL_VALUE;
   return failed;
 }
 
@@ -340,9 +336,6 @@ const Native natives_attention[] = {
     {"fixed", "x",
      "A start value of an attention's param that is not learned: a(gamma = fixed(2.0)).",
      bind_fixed, NF_DIFF},
-    {"explain_attention", "a, Q, K, V = nil",
-     "Prints what an attention does for these operands: program, tiles, flops, bytes.",
-     bind_explain, NF_CONST},
     {"__attention", "decl, self, prep, *rest", "", bind_attention, NF_DIFF | NF_HIDDEN},
     {"__attention_param", "start, lo, hi, shape", "", bind_attention_param, NF_DIFF | NF_HIDDEN},
     {"__load_Attention", "saved", "", load_instance, NF_CONST | NF_HIDDEN},

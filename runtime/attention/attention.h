@@ -140,6 +140,8 @@ Tensor *op_attend_state(Rt *rt, AttnSpec *s, const AttnArgs *a, const Tensor *s0
  * Differentiable in q, k and slots; no dropout.                                */
 Tensor *op_attn_draw(Rt *rt, AttnSpec *s, const AttnArgs *a);
 
-/* What was made of the variant; with q and k also tiles, flops and bytes. */
-RtStatus attn_explain(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out);
+/* What was made of the variant: class, bounds, program and its derivative.  With a call
+ * also its tiles, flops and bytes; measure: a short run of it on this thread, time, share
+ * of the machine's measured peak and memory.                                     */
+RtStatus attn_explain(Rt *rt, AttnSpec *s, const AttnArgs *a, bool measure, Buf *out);
 #endif

@@ -117,6 +117,10 @@ RtStatus attn_forward_f64(Rt *rt, AttnJob *job);
 RtStatus attn_backward_f32(Rt *rt, AttnJob *job);
 RtStatus attn_backward_f64(Rt *rt, AttnJob *job);
 
+/* measure.c: lines about a short run of the call.  flops 0: time alone. */
+RtStatus attn_measure(Rt *rt, AttnSpec *s, const AttnArgs *a, double flops_forward,
+                      double flops_backward, Buf *out);
+
 /* prep.c: y = map(x) for every row, and dx from dy (x the unmapped rows). */
 Tensor *attn_prep(Rt *rt, AttnPrep prep, double base, Tensor *x, int64_t first);
 Tensor *attn_prep_back(Rt *rt, AttnPrep prep, double base, Tensor *x, int64_t first, Tensor *dy);

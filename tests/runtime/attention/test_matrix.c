@@ -115,7 +115,7 @@ static double magnification(const Case *c) {
   }
   row_free(&row);
   if (!is_log(c->weight)) change = size > 0 ? change / size : 0;
-  if (c->norm >= NO_SPARSEMAX) change = fmax(change, 1.25) / fmax(least, 1e-3);
+  if (c->norm >= NO_SPARSEMAX) change = 1.25 * fmax(change, 1) / fmax(least, 1e-3);
   return fmax(1, change / 8);
 }
 
