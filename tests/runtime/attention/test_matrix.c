@@ -14,7 +14,7 @@
  * sigma) they are ten times wider.  Results below 1e-30 of the values count as 0.  */
 #include "tests/runtime/attention/variants.h"
 
-enum { TRIES = 24, MAX_WORK = 1200000 };
+enum { TRIES = 24, MAX_WORK = 1200000, THREADS_WORK = 4000000 };
 /* Weights of this size are 0 in f32, rightly, unless a normaliser lifts them. */
 static const double SMALLEST = 1e-30;
 
@@ -71,14 +71,15 @@ static int fresh(const int *f) {
 }
 
 /* The one of some random cases that covers most pairs not seen yet. */
-static void choose(Random *r, Case *c) {
+static void choose(Random *r, Case *c, double least, double most_work) {
   int best[N_FACTOR], most = -1;
   for (int t = 0; t < TRIES || most < 0; t++) {
     int f[N_FACTOR];
     for (int k = 0; k < N_FACTOR; k++) f[k] = below(r, levels[k]);
     if (below(r, 2)) f[F_DATA] = D_NORMAL;
     case_of(f, c, r);
-    if (!sensible(f) || work(c) > MAX_WORK || fresh(f) <= most) continue;
+    if (!sensible(f) || fresh(f) <= most) continue;
+    if (work(c) < least || work(c) > most_work) continue;
     most = fresh(f);
     memcpy(best, f, sizeof best);
   }
@@ -335,7 +336,7 @@ static void covering_sample(void **state) {
   Tally t = {0};
   for (int k = 0; k < n; k++) {
     Case c;
-    choose(&r, &c);
+    choose(&r, &c, 0, MAX_WORK);
     fill(&c, 1000 + (uint64_t)k);
     check_case(rt, &t, &c, &r);
     drop(&c);
@@ -343,6 +344,44 @@ static void covering_sample(void **state) {
   rt->threads = threads;
   print_message("%d cases; worst: outputs %.2g (f32) %.2g (f64), gradients %.2g %.2g\n", t.cases,
                 t.worst[0][0], t.worst[0][1], t.worst[1][0], t.worst[1][1]);
+  assert_int_equal(t.failed, 0);
+}
+
+/* Passes large enough to be cut up: the same bits on 1, 2 and 5 threads. */
+static void any_number_of_threads(void **state) {
+  Rt *rt = *state;
+  Random r = {21};
+  Tally t = {0};
+  int threads = rt->threads, n = getenv("QA_LONG") ? 200 : 40;
+#ifdef __SANITIZE_ADDRESS__
+  n = 10;
+#endif
+  memset(covered, 0, sizeof covered);
+  for (int k = 0; k < n; k++) {
+    Case c;
+    choose(&r, &c, THREADS_WORK, 6 * THREADS_WORK);
+    fill(&c, 5000 + (uint64_t)k);
+    int64_t size = (int64_t)c.B * c.Hq * c.nq * c.e;
+    real *seed = malloc((size_t)size * sizeof *seed);
+    for (int64_t a = 0; a < size; a++) seed[a] = gauss(&r);
+    AttnSpec *s = build(rt, &c);
+    for (int dt = DT_F32; dt <= DT_F64; dt++) {
+      Result one, more;
+      rt->threads = 1;
+      if (!run_case(rt, &c, s, (DType)dt, seed, &one)) fail_msg("%s", rt->error.message);
+      for (int m = 2; m <= 5; m += 3) {
+        rt->threads = m;
+        if (!run_case(rt, &c, s, (DType)dt, seed, &more)) fail_msg("%s", rt->error.message);
+        same_bits(&t, &c, &one, &more);
+        result_drop(rt, &more);
+      }
+      result_drop(rt, &one);
+    }
+    attn_spec_unref(rt, s);
+    free(seed);
+    drop(&c);
+  }
+  rt->threads = threads;
   assert_int_equal(t.failed, 0);
 }
 
@@ -355,6 +394,7 @@ static int close_rt(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(covering_sample)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(covering_sample),
+                                      cmocka_unit_test(any_number_of_threads)};
   return cmocka_run_group_tests(tests, open_rt, close_rt);
 }
