@@ -174,7 +174,9 @@ static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, Rn
   if (keeps && (*stat = tensor_zeros(rt, DT_F64, 1, &stats)))
     job.stat = (double *)(void *)(*stat)->data;
   for (int64_t k = 0; mode == ATTN_DRAW && job.stat && k < stats; k++) job.stat[k] = -1;
-  if ((keeps && !*stat) || run_pass(rt, &job, false)) {
+  bool ready = !keeps || *stat;
+  if (!ready) job_free(rt, &job);
+  if (!ready || run_pass(rt, &job, false)) {
     tensor_unref(rt, out);
     out = NULL;
   }
