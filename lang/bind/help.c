@@ -217,8 +217,8 @@ const Native natives_help[] = {
      core_help, NF_CONST},
     {"explain", "x, Q = nil, K = nil, V = nil",
      "Shows what the compiler made of an attention, model or function.\n"
-     "explain(a, Q, K) tells about one call of an attention: its tiles, how its programs run, flops and\n"
-     "bytes; explain(a, Q, K, V) also runs it, forward and backward on one thread, and tells the time, the\n"
-     "share of the machine's measured peak, and the memory.",
+     "explain(a, Q, K) tells about one call of an attention: its tiles, how its programs run,\n"
+     "flops and bytes; explain(a, Q, K, V) also runs it, forward and backward on one thread, and\n"
+     "tells the time, the share of the machine's measured peak, and the memory.",
      core_explain, NF_CONST},
     {0}};

@@ -343,7 +343,9 @@ static bool ref_row(const Case *c, int b, int h, int r, Row *row) {
   return !((c->norm >= NO_SPARSEMAX ? threshold_row(c, row) : phi_row(c, row)) || doubt);
 }
 
-static real kept(const Case *c, int64_t row, int j) { return c->keep ? c->keep[row * c->nk + j] : 1; }
+static real kept(const Case *c, int64_t row, int j) {
+  return c->keep ? c->keep[row * c->nk + j] : 1;
+}
 
 /* out (B, Hq, nq, e); marks doubtful rows when `mark`. */
 static void ref_forward(const Case *c, real *out, bool mark) {
@@ -385,7 +387,8 @@ static void push_vectors(const Case *c, const Pair *p, real dx, real size, int b
               p->wq * w[x] + p->uq * 2 * (q[x] - u[x]);
     real dk = p->dot * q[x] - p->dist2 * 2 * delta - p->l1 * sign + p->kk * 2 * k[x] +
               p->uk * u[x];
-    real flat = c->score == SC_SOFTCAP ? FLAT / sqrtl(c->d) : 0, slope = fmaxl(fabsl(p->dot), flat);
+    real flat = c->score == SC_SOFTCAP ? FLAT / sqrtl(c->d) : 0;
+    real slope = fmaxl(fabsl(p->dot), flat);
     real away = fabsl(delta) + (fabsl(q[x] - from) + fabsl(k[x] - from)) / 8;
     real q1 = slope * fabsl(k[x]) + fabsl(p->dist2 * 2 * away) + fabsl(p->qq * 2 * q[x]);
     real k1 = slope * fabsl(q[x]) + fabsl(p->dist2 * 2 * away) + fabsl(p->kk * 2 * k[x]);

@@ -154,7 +154,8 @@ static double largest_terms(const Case *c) {
 }
 
 static void check_output(Tally *t, const Case *c, const Tensor *o, const real *ref, double grow) {
-  double worst = 0, size = 0.02 * largest_terms(c), bar = (o->dtype == DT_F32 ? 2e-6 : 1e-12) * grow;
+  double bar = (o->dtype == DT_F32 ? 2e-6 : 1e-12) * grow;
+  double worst = 0, size = 0.02 * largest_terms(c);
   for (int64_t a = 0; a < o->size; a++) {
     if (c->doubtful[a / c->e]) continue;
     double x = tensor_get_f64(o, a);
@@ -325,14 +326,9 @@ static void check_case(Rt *rt, Tally *t, Case *c, Random *r) {
   t->cases++;
 }
 
-static void covering_sample(void **state) {
-  Rt *rt = *state;
-  const char *count = getenv("QA_LONG"), *start = getenv("QA_SEED");
-  int n = count ? atoi(count) : 400, threads = rt->threads;
-#ifdef __SANITIZE_ADDRESS__
-  if (!count) n /= 4;
-#endif
-  Random r = {start ? (uint64_t)atoll(start) : 3};
+static void sample(Rt *rt, int n, uint64_t start) {
+  int threads = rt->threads;
+  Random r = {start};
   Tally t = {0};
   for (int k = 0; k < n; k++) {
     Case c;
@@ -345,6 +341,26 @@ static void covering_sample(void **state) {
   print_message("%d cases; worst: outputs %.2g (f32) %.2g (f64), gradients %.2g %.2g\n", t.cases,
                 t.worst[0][0], t.worst[0][1], t.worst[1][0], t.worst[1][1]);
   assert_int_equal(t.failed, 0);
+}
+
+static void covering_sample(void **state) {
+  const char *count = getenv("QA_LONG"), *start = getenv("QA_SEED");
+  int n = count ? atoi(count) : 400;
+#ifdef __SANITIZE_ADDRESS__
+  if (!count) n /= 4;
+#endif
+  sample(*state, n, start ? (uint64_t)atoll(start) : 3);
+}
+
+/* The same of the code for AVX2, and of strips without emitted code. */
+static void other_processors(void **state) {
+  static const char *const code[] = {"avx2", "0"};
+  for (int k = 0; k < 2; k++) {
+    setenv("QA_EMIT", code[k], 1);
+    memset(covered, 0, sizeof covered);
+    sample(*state, 50, 7);
+    unsetenv("QA_EMIT");
+  }
 }
 
 /* Passes large enough to be cut up: the same bits on 1, 2 and 5 threads. */
@@ -395,6 +411,7 @@ static int close_rt(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(covering_sample),
+                                      cmocka_unit_test(other_processors),
                                       cmocka_unit_test(any_number_of_threads)};
   return cmocka_run_group_tests(tests, open_rt, close_rt);
 }

@@ -260,7 +260,11 @@ static Tensor *laid_out(Rt *rt, Tensor *t, int layout) {
     tensor_unref(rt, t);
     return view;
   }
-  for (int k = rank - 1; k >= 0; k--) { shape[k] = t->shape[k]; stride[k] = step; step *= shape[k]; }
+  for (int k = rank - 1; k >= 0; k--) {
+    shape[k] = t->shape[k];
+    stride[k] = step;
+    step *= shape[k];
+  }
   int64_t wide[] = {t->size * 3 + 8}, offset = 0, each = 1;
   if (layout == L_EVERY_SECOND) each = 2;
   if (layout == L_PART) { each = 1; offset = 3; }
