@@ -108,8 +108,8 @@ RtStatus attn_measure(Rt *rt, AttnSpec *s, const AttnArgs *a, double flops_forwa
   rt_free(rt, room, size);
   if (status) return status;
   double core = peak_flops(a->q->dtype);
-  buf_format(out, "  measured   median of %d runs on one thread, whose measured peak is %.3g GF/s\n",
-             n, core * 1e-9);
+  buf_format(out, "  measured   median of %d runs on one thread, whose peak is %.3g GF/s\n", n,
+             core * 1e-9);
   report(out, "forward", median(forward, n), flops_forward, core);
   report(out, "backward", median(backward, n), flops_backward, core);
   buf_format(out, "    memory   %.3g MB beyond the operands, gradients included\n",
