@@ -2,7 +2,6 @@
  * makes instances (see lang/bind/attention.h for its form).                  */
 #include "lang/blocks/attention_expr.h"
 #include "lang/blocks/attention_rows.h"
-#include "lang/vm/embedded.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -150,14 +149,16 @@ static void prep_names(Node *n, void *user) {
   const Name *x = n->kind == N_NAME ? attn_find(p->b, n->name) : NULL;
   if (x && x->kind != NAME_OUTER && x->kind != NAME_PARAM) {
     p->told = true;
-    diag_help(attn_diag(p->b, n, "`prep` is a function of one vector: `%s` is not known in it", n->name),
+    diag_help(attn_diag(p->b, n, "`prep` is a function of one vector: `%s` is not known in it",
+                        n->name),
               "it sees params, parameters of the attention and names of the file; `len(x)` is the "
               "length of the vector");
   } else if (x && x->kind == NAME_PARAM) {
     for (uint32_t i = 0; i < x->decl->n; i++)
       if (is_name(x->decl->items[i], "heads")) p->told = true;
     if (p->told)
-      diag_help(attn_diag(p->b, n, "`%s` has an entry a head, and `prep` maps the vectors of all heads",
+      diag_help(attn_diag(p->b, n,
+                          "`%s` has an entry a head, and `prep` maps the vectors of all heads",
                           n->name), "declare it without `[heads]`");
   }
   if (!p->told) node_children(n, prep_names, user);
@@ -299,8 +300,8 @@ static void check_sign(Build *b, AttnDecl *decl, const Node *weight) {
   AttnSign sign = attn_weight_sign(s, NULL, &bounds);
   if (sign == ATTN_SIGN_OK) return;
   decl->sign_open = !decl->has_prep;
-  /* The library says in its documentation where a sum may vanish. */
-  if ((sign == ATTN_SIGN_MAYBE || decl->has_prep) && embedded_find(b->lo->source->name)) return;
+  /* What a function makes of q and k is its author's; `sum + number` says that he knows. */
+  if (decl->has_prep && s->phi != attn_norm_sum(s)) return;
   char lo[32], hi[32];
   show_range(bounds.lo, lo, sizeof lo);
   show_range(bounds.hi, hi, sizeof hi);
