@@ -17,13 +17,22 @@ have=0
 "$py" -c 'import torch' 2>/dev/null && have=1
 [ $have = 1 ] || echo "  torch: not installed"
 
+# take COPROC IN OUT: its ends under other numbers, so that closing them ends it
+take() {
+  local to="$1[1]" from="$1[0]"
+  local a=${!to} b=${!from}
+  exec {a1}>&"$a" {b1}<&"$b" {a}>&- {b}<&-
+  printf -v "$2" %s "$a1"
+  printf -v "$3" %s "$b1"
+}
+
 for threads in 1 2; do
   coproc OURS { exec "$dir/train" $threads; }
-  exec {in_ours}>&"${OURS[1]}" {out_ours}<&"${OURS[0]}"
+  take OURS in_ours out_ours
   read -r _ peak <&"$out_ours"
   if [ $have = 1 ]; then
     coproc PEER { exec "$py" tests/bench/train_peers.py $threads 2>/dev/null; }
-    exec {in_peer}>&"${PEER[1]}" {out_peer}<&"${PEER[0]}"
+    take PEER in_peer out_peer
     read -r _ version <&"$out_peer"
   fi 2>/dev/null
   : >"$dir/rounds"
@@ -49,7 +58,7 @@ for threads in 1 2; do
     work["language"] = 768 * (6 * (12 * 128^2 * 4 + 65 * 128) + 4 * 12 * 64 * 128)
     work["vision"] = 64 * 49 * (6 * (8 * 64^2 * 6 + 16 * 64) + 6 * 12 * 49 * 64)
     bar["language"] = threads == 1 ? 42 : 26
-    printf "\n%d thread%s, ms a step (%s)       ours   share of peak   torch   ratio\n", threads, threads > 1 ? "s" : "", threads > 1 ? "wall" : "CPU"
+    printf "\n%d thread%s, ms a step (%s)       ours   share of peak   torch   ratio\n", threads, (threads == 1 ? "" : "s"), (threads == 1 ? "CPU" : "wall")
     for (i = 1; i <= 2; i++) {
       name = i == 1 ? "language" : "vision"
       t = median(v["ours", name]); p = median(v["torch", name])
