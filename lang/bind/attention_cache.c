@@ -181,15 +181,18 @@ static int check_call(Vm *vm, const AttnCall *c, const AttnSpec *spec, const Cac
   const Tensor *q = c->q, *k = c->k, *v = c->v;
   if (q->rank < 2 || q->rank > 4 || k->rank != q->rank || v->rank != q->rank ||
       q->dtype != k->dtype || q->dtype != v->dtype || !dtype_float(q->dtype))
-    return vm_error(vm, "attend_next: Q, K and V are %s %s, %s %s and of rank %d; they need 2 to 4 axes "
-                    "and f32 or f64, the same", dtype_name[q->dtype], tensor_shape_text(q, a),
+    return vm_error(vm,
+                    "attend_next: Q, K and V are %s %s, %s %s and of rank %d; they need 2 to 4 "
+                    "axes and f32 or f64, the same", dtype_name[q->dtype], tensor_shape_text(q, a),
                     dtype_name[k->dtype], tensor_shape_text(k, b), v->rank);
-  if (extent(q, 1) != extent(k, 1) || extent(k, 1) != extent(v, 1) || extent(q, 3) != extent(k, 3) ||
-      extent(k, 3) != extent(v, 3) || extent(k, 2) != extent(v, 2))
-    return vm_error(vm, "attend_next: Q is %s and K %s; they need the same new positions, one value a key",
-                    tensor_shape_text(q, a), tensor_shape_text(k, b));
+  if (extent(q, 1) != extent(k, 1) || extent(k, 1) != extent(v, 1) ||
+      extent(q, 3) != extent(k, 3) || extent(k, 3) != extent(v, 3) || extent(k, 2) != extent(v, 2))
+    return vm_error(vm,
+                    "attend_next: Q is %s and K %s; they need the same new positions, one value "
+                    "a key", tensor_shape_text(q, a), tensor_shape_text(k, b));
   if (spec->iterate >= 0 && (spec->prep != ATTN_PREP_NONE || attn_decl(c->inst)->has_prep))
-    return vm_error(vm, "attend_next: `%s` has `prep` and `iterate`; its keys cannot be kept mapped",
+    return vm_error(vm,
+                    "attend_next: `%s` has `prep` and `iterate`; its keys cannot be kept mapped",
                     spec->name);
   bool state = attn_has_state(spec);
   if (old->rank && state != (old->s != NULL))
@@ -198,8 +201,9 @@ static int check_call(Vm *vm, const AttnCall *c, const AttnSpec *spec, const Cac
   if (state && old->s && (old->rank != k->rank || old->s->shape[2] != extent(k, 0) ||
                           old->s->shape[3] != extent(v, 0) || old->s->dtype != k->dtype ||
                           old->s->shape[0] != extent(k, 3) || old->s->shape[1] != extent(k, 2)))
-    return vm_error(vm, "attend_next: K is %s and the cache's state %s (batch, heads, mapped size, value size)",
-                    tensor_shape_text(k, a), tensor_shape_text(old->s, b));
+    return vm_error(vm,
+                    "attend_next: K is %s and the cache's state %s (batch, heads, mapped size, "
+                    "value size)", tensor_shape_text(k, a), tensor_shape_text(old->s, b));
   return 0;
 }
 
@@ -287,7 +291,8 @@ static int bind_cache(Vm *vm, Value *args, int n, Value *out) {
   int64_t capacity;
   if (arg_int(vm, args[0], "capacity", &capacity)) return 1;
   if (capacity < 1 || capacity > INT32_MAX)
-    return vm_error(vm, "kv_cache: capacity is %lld; it counts positions from 1", (long long)capacity);
+    return vm_error(vm, "kv_cache: capacity is %lld; it counts positions from 1",
+                    (long long)capacity);
   Cache *c = cache_new(vm, out);
   if (!c) return 1;
   c->reserve = capacity;
@@ -296,13 +301,14 @@ static int bind_cache(Vm *vm, Value *args, int n, Value *out) {
 
 const Native natives_attention_cache[] = {
     {"attend_next", "a, Q, K, V, cache = nil, causal = true",
-     "Decoding: the next positions of a sequence attend to all before them and to themselves.\n"
+     "Decoding: the next positions of a sequence attend to all before and to themselves.\n"
      "Q (.., m, d), K (.., m, d), V (.., m, e) of the m new positions -> (out (.., m, e), cache);\n"
      "cache is what the call before gave, nil at the start. With it, m = 1 gives a row of\n"
-     "`attend(a, .., causal = true)` at the cost of that row: keys and values are kept, mapped and\n"
-     "at their positions; of separable weights only their matrix state. A cache is a value:\n"
-     "going on from an old one is allowed and copies. n_q is m in the equations, n_k the length so\n"
-     "far. Fields: cache.length, and cache.K, cache.V or cache.S. Not differentiable: train with attend.",
+     "`attend(a, .., causal = true)` at the cost of that row: keys and values are kept, mapped\n"
+     "and at their positions; of separable weights only their matrix state. A cache is a value:\n"
+     "going on from an old one is allowed and copies. n_q is m in the equations, n_k the length\n"
+     "so far. Fields: cache.length, and cache.K, cache.V or cache.S. Not differentiable: train\n"
+     "with attend.",
      bind_next, 0},
     {"kv_cache", "capacity",
      "An empty cache for attend_next with room for `capacity` positions, kept from the start; it\n"

@@ -150,14 +150,16 @@ static void prep_names(Node *n, void *user) {
   const Name *x = n->kind == N_NAME ? attn_find(p->b, n->name) : NULL;
   if (x && x->kind != NAME_OUTER && x->kind != NAME_PARAM) {
     p->told = true;
-    diag_help(attn_diag(p->b, n, "`prep` is a function of one vector: `%s` is not known in it", n->name),
+    diag_help(attn_diag(p->b, n, "`prep` is a function of one vector: `%s` is not known in it",
+                        n->name),
               "it sees params, parameters of the attention and names of the file; `len(x)` is the "
               "length of the vector");
   } else if (x && x->kind == NAME_PARAM) {
     for (uint32_t i = 0; i < x->decl->n; i++)
       if (is_name(x->decl->items[i], "heads")) p->told = true;
     if (p->told)
-      diag_help(attn_diag(p->b, n, "`%s` has an entry a head, and `prep` maps the vectors of all heads",
+      diag_help(attn_diag(p->b, n,
+                          "`%s` has an entry a head, and `prep` maps the vectors of all heads",
                           n->name), "declare it without `[heads]`");
   }
   if (!p->told) node_children(n, prep_names, user);

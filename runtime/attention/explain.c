@@ -37,7 +37,8 @@ static void describe(const AttnSpec *s, Buf *out) {
   const char *why, *strips = tile_reason(s);
   bool state = attn_feature(s, &form, &why);
   if (state)
-    buf_format(out, "attention %s: matrix state, O(n): weight is a product of mapped vectors\n", s->name);
+    buf_format(out, "attention %s: matrix state, O(n): weight is a product of mapped vectors\n",
+               s->name);
   else if (strips)
     buf_format(out, "attention %s: row strips (%s), %s\n", s->name, strips,
                s->log ? "exponential weight relative to the row maximum" : "weight used as it is");

@@ -34,7 +34,8 @@ static bool once_for_all(const Prog *p, int node) {
     bool leaf = m->op == PO_LOAD;
     if (m->op == PO_VAR) {
       int v = m->slot;
-      leaf = v == AV_H || v == AV_BATCH || v == AV_SUM || v == AV_MAX || v == AV_L2 || v == AV_COUNT;
+      leaf = v == AV_H || v == AV_BATCH || v == AV_SUM || v == AV_MAX || v == AV_L2 ||
+             v == AV_COUNT;
     }
     if (leaf && prog_uses(p, node, k)) return false;
   }
@@ -65,8 +66,9 @@ bool attn_feature(const AttnSpec *s, AttnFeature *form, const char **why) {
   int leaf = -1;
   for (int k = 0; k < s->n_leaf; k++)
     if (is_var(p, s->out, s->leaf[k].var)) leaf = k;
-  if (leaf < 0 || s->leaf[leaf].product != ATTN_DOT || s->leaf[leaf].left + s->leaf[leaf].right != ATTN_Q + ATTN_K ||
-      s->leaf[leaf].stage != PS_BOTH) return false;
+  const AttnLeaf *l = leaf < 0 ? NULL : &s->leaf[leaf];
+  if (!l || l->product != ATTN_DOT || l->stage != PS_BOTH || l->left == ATTN_VEC ||
+      l->right == ATTN_VEC) return false;
   *why = "the mask is neither absent nor `j <= i`";
   form->causal = s->mask >= 0;
   if (form->causal && !is_past(p, s->mask)) return false;
@@ -87,8 +89,10 @@ bool attn_feature_describe(const AttnSpec *s, Buf *out) {
     return false;
   }
   buf_format(out,
-             "  state      S = sum phi(k) v^T (r x e)%s a head, %s; r = size of the mapped vectors\n"
-             "  cost       4 r e%s flops a position, three times that going back; no n x n matrix\n",
+             "  state      S = sum phi(k) v^T (r x e)%s a head, %s;\n"
+             "             r is the size of the mapped vectors\n"
+             "  cost       4 r e%s flops a position, three times that going back;\n"
+             "             no n x n matrix\n",
              form.sum ? " and sum phi(k)" : "",
              form.causal ? "running along the keys in chunks of 64" : "summed once over all keys",
              form.causal ? " + 64 (r + e)" : "");
@@ -214,7 +218,8 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
   RtStatus status = grad ? RT_OK : rt->error.status;
   AttnJob geo = {.B = q->rank > 3 ? q->shape[0] : 1, .Hq = q->rank > 2 ? q->shape[q->rank - 3] : 1,
                  .Hk = k->rank > 2 ? k->shape[k->rank - 3] : 1, .nq = q->shape[q->rank - 2],
-                 .nk = k->shape[k->rank - 2], .d = q->shape[q->rank - 1], .e = v->shape[v->rank - 1]};
+                 .nk = k->shape[k->rank - 2], .d = q->shape[q->rank - 1],
+                 .e = v->shape[v->rank - 1]};
   geo.q = own_view(q, geo.Hq, geo.nq);
   geo.k = own_view(k, geo.Hk, geo.nk);
   geo.v = own_view(v, geo.Hk, geo.nk);
