@@ -278,27 +278,6 @@ static void open_block(TileWork *w, int64_t k) {
  * tile at j0).                                                               */
 typedef struct { int64_t r, m, j0, c, n; bool masked; } Part;
 
-/* Squared distances from dot products; which rows hold pairs so close that the
- * difference has lost more than four bits?                                   */
-CLONES static bool expand_rows(int64_t m, int64_t n, const T *restrict dot, const T *restrict qn,
-                               const T *restrict kn, T *restrict out, int64_t ld,
-                               uint8_t *restrict near) {
-  bool any = false;
-  for (int64_t r = 0; r < m; r++) {
-    const T *x = dot + r * ld;
-    T *o = out + r * ld, a = qn[r], low = 0;
-#pragma omp simd reduction(min : low)
-    for (int64_t j = 0; j < n; j++) {
-      T s = a + kn[j], y = s - 2 * x[j], gap = y - s * (T)0.0625;
-      o[j] = y < 0 ? 0 : y;
-      low = gap < low ? gap : low;
-    }
-    near[r] = low < 0;
-    any |= near[r];
-  }
-  return any;
-}
-
 static T distance2(const TileWork *w, const T *q, int64_t j0, int64_t c) {
   T s = 0;
   const T *k = w->kt ? w->panel + c : key_row(w, j0 + c);
