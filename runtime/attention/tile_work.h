@@ -195,14 +195,19 @@ static void head_leaves(TileWork *w) {
   }
 }
 
+CLONES static void move_rows(int64_t n, int64_t d, const T *restrict from, int64_t ld,
+                             const T *restrict origin, T *restrict to) {
+  for (int64_t r = 0; r < n; r++)
+    for (int64_t c = 0; c < d; c++) to[r * d + c] = from[r * ld + c] - origin[c];
+}
+
 /* Queries relative to the mean key, and their lengths. */
 static void head_queries(TileWork *w) {
   const AttnJob *job = w->job;
   const T *q = row_of(&job->q, w->b, w->h, 0);
   int64_t ld = job->q.row;
   if (takes_mean(w)) {
-    for (int64_t r = 0; r < job->nq; r++)
-      for (int64_t c = 0; c < job->d; c++) w->q[r * job->d + c] = q[r * ld + c] - w->mean[c];
+    move_rows(job->nq, job->d, q, ld, w->mean, w->q);
     q = w->q;
     ld = job->d;
   }
