@@ -121,11 +121,15 @@ static const T *grad_row(const TileWork *w, int64_t r) {
 static void open_rows(TileWork *w, bool own, double **dslot) {
   const AttnJob *job = w->job;
   const TilePlan *p = w->plan;
-  bool uses = p->phi == TILE_PHI_SUM || (p->phi == TILE_PHI_ANY);
+  if (p->phi != TILE_PHI_CONST) {
+    const AttnView *out = &job->result;
+    row_dots(job->nq, job->e, grad_row(w, 0), job->grad.row, row_of(out, w->b, w->h, 0), out->row,
+             w->number);
+  }
   for (int64_t r = 0; r < job->nq; r++) {
     RowPhi phi = row_divisor(w, r);
     const T *g = grad_row(w, r);
-    double D = uses ? ROW_DOT(job->e, g, row_of(&job->result, w->b, w->h, r)) : 0;
+    double D = p->phi != TILE_PHI_CONST ? w->number[r] : 0;
     double scale = p->folded ? 1 : phi.scale;
     w->mean_row[r] = scale * D * phi.sum_slope;
     w->curve[r] = phi.l2 > 0 && phi.scale != 0
@@ -306,14 +310,17 @@ static void flush_squares(TileWork *w, int64_t j0, int64_t j1, const TileSinks *
   for (int64_t r = 0; r < job->nq && to->dq; r++) {
     T f = (T)(2 * w->row_acc[at][r]);
     const T *q = row_of(&job->q, w->b, w->h, r);
-    for (int64_t c = 0; c < job->d; c++)
-      to->dq[r * job->d + c] += f * (takes_mean(w) ? q[c] - w->mean[c] : q[c]);
+    if (takes_mean(w)) q = w->q + r * job->d;
+    for (int64_t c = 0; c < job->d; c++) to->dq[r * job->d + c] += f * q[c];
   }
   for (int64_t j = j0; j < j1 && to->dk; j++) {
     T f = (T)(2 * w->col_acc[at][j]);
     const T *k = key_row(w, j);
-    for (int64_t c = 0; c < job->d; c++)
-      to->dk[j * job->d + c] += f * (takes_mean(w) ? k[c] - w->mean[c] : k[c]);
+    T *dk = to->dk + j * job->d;
+    if (takes_mean(w))
+      for (int64_t c = 0; c < job->d; c++) dk[c] += f * (k[c] - w->mean[c]);
+    else
+      for (int64_t c = 0; c < job->d; c++) dk[c] += f * k[c];
   }
 }
 
@@ -355,7 +362,7 @@ static void head_backward(TileWork *w, int64_t first, int64_t last, const TileSi
       int64_t n = cells_of(w, k, &cell, &all);
       while (n && cell->j1 <= j0) { cell++; n--; }
       if (!n || cell->j0 > j0) continue;
-      open_block(w, k * job->rows, attn_min(job->rows, job->nq - k * job->rows));
+      open_block(w, k);
       tile_adjoints(w, cell, j0, to);
     }
   }
