@@ -12,6 +12,7 @@
 #define T float
 #define FN(name) name##_f32
 #define GEMM blas()->sgemm
+#define EXPAND_F32
 #define GEMM_TILE gemm_tile_f32
 #define GEMM_DOTS gemm_dots_f32
 #define GEMM_TRANSPOSE gemm_transpose_f32
@@ -26,6 +27,7 @@
 #include "runtime/attention/strip_rows.h"
 #include "runtime/attention/strip_forward.h"
 #include "runtime/attention/strip_backward.h"
+#include "runtime/attention/tile_expand.h"
 #include "runtime/attention/tile_work.h"
 #include "runtime/attention/tile_forward.h"
 #include "runtime/attention/tile_captured.h"

@@ -26,6 +26,7 @@
 #include "runtime/attention/strip_rows.h"
 #include "runtime/attention/strip_forward.h"
 #include "runtime/attention/strip_backward.h"
+#include "runtime/attention/tile_expand.h"
 #include "runtime/attention/tile_work.h"
 #include "runtime/attention/tile_forward.h"
 #include "runtime/attention/tile_captured.h"

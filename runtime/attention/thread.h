@@ -7,6 +7,7 @@
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#define WIDE __attribute__((target("arch=x86-64-v4")))   /* for intrinsics */
 #else
 #define CLONES
 #endif

@@ -117,15 +117,23 @@ static const T *grad_row(const TileWork *w, int64_t r) {
   return row_of(&w->job->grad, w->b, w->h, r);
 }
 
+CLONES static void scale_into(int64_t n, T f, const T *restrict from, T *restrict to) {
+  for (int64_t c = 0; c < n; c++) to[c] = f * from[c];
+}
+
 /* Row scalars of the whole head; `own`: this item adds what the divisor captured. */
 static void open_rows(TileWork *w, bool own, double **dslot) {
   const AttnJob *job = w->job;
   const TilePlan *p = w->plan;
-  bool uses = p->phi == TILE_PHI_SUM || (p->phi == TILE_PHI_ANY);
+  if (p->phi != TILE_PHI_CONST) {
+    const AttnView *out = &job->result;
+    row_dots(job->nq, job->e, grad_row(w, 0), job->grad.row, row_of(out, w->b, w->h, 0), out->row,
+             w->number);
+  }
   for (int64_t r = 0; r < job->nq; r++) {
     RowPhi phi = row_divisor(w, r);
     const T *g = grad_row(w, r);
-    double D = uses ? ROW_DOT(job->e, g, row_of(&job->result, w->b, w->h, r)) : 0;
+    double D = p->phi != TILE_PHI_CONST ? w->number[r] : 0;
     double scale = p->folded ? 1 : phi.scale;
     w->mean_row[r] = scale * D * phi.sum_slope;
     w->curve[r] = phi.l2 > 0 && phi.scale != 0
@@ -133,7 +141,7 @@ static void open_rows(TileWork *w, bool own, double **dslot) {
     w->bend[r] = scale * D * phi.l1_slope;
     if (p->folded) w->shift[r] = folded_shift(w, r, phi.scale);
     else w->shift[r] = p->phi == TILE_PHI_ANY ? job->stat[(w->b * job->Hq + w->h) * job->nq + r] : 0;
-    for (int64_t c = 0; c < job->e && w->dout; c++) w->dout[r * job->e + c] = (T)scale * g[c];
+    if (w->dout) scale_into(job->e, (T)scale, g, w->dout + r * job->e);
     if (own && p->phi == TILE_PHI_ANY && w->norm_grad.plan && phi.scale != 0)
       add_loads(job, &w->norm_grad, &job->code->norm_grad, -D * phi.inverse, 1, NULL, dslot);
   }
@@ -282,10 +290,7 @@ static void open_tile(TileWork *w, int64_t j0) {
   if (w->k_norm) panel_norms(w->width, job->d, w->kt, w->k_norm + j0);
   GEMM_TRANSPOSE((int)w->width, (int)job->e, row_of(&job->v, w->b, key_head(job, w->h), j0),
                  job->v.row, w->vt, w->width);
-  for (int64_t j = 0; j < w->width && w->kc; j++) {
-    const T *k = key_row(w, j0 + j);
-    for (int64_t c = 0; c < job->d; c++) w->kc[j * job->d + c] = k[c] - w->mean[c];
-  }
+  if (w->kc) move_rows(w->width, job->d, key_row(w, j0), job->k.row, w->mean, w->kc);
 }
 
 static void clear_sums(TileWork *w) {
@@ -298,6 +303,11 @@ static void clear_sums(TileWork *w) {
     if (w->diagonal[k]) memset(w->diagonal[k], 0, (size_t)n_diagonal(job) * sizeof(double));
 }
 
+/* x += f y for d numbers. */
+CLONES static void add_scaled(int64_t d, T f, const T *restrict y, T *restrict x) {
+  for (int64_t c = 0; c < d; c++) x[c] += f * y[c];
+}
+
 /* dist2 = |q|^2 + |k|^2 - 2 dot: the squares' share. */
 static void flush_squares(TileWork *w, int64_t j0, int64_t j1, const TileSinks *to) {
   const AttnJob *job = w->job;
@@ -306,15 +316,41 @@ static void flush_squares(TileWork *w, int64_t j0, int64_t j1, const TileSinks *
   for (int64_t r = 0; r < job->nq && to->dq; r++) {
     T f = (T)(2 * w->row_acc[at][r]);
     const T *q = row_of(&job->q, w->b, w->h, r);
-    for (int64_t c = 0; c < job->d; c++)
-      to->dq[r * job->d + c] += f * (takes_mean(w) ? q[c] - w->mean[c] : q[c]);
+    if (takes_mean(w)) q = w->q + r * job->d;
+    add_scaled(job->d, f, q, to->dq + r * job->d);
   }
   for (int64_t j = j0; j < j1 && to->dk; j++) {
     T f = (T)(2 * w->col_acc[at][j]);
     const T *k = key_row(w, j);
-    for (int64_t c = 0; c < job->d; c++)
-      to->dk[j * job->d + c] += f * (takes_mean(w) ? k[c] - w->mean[c] : k[c]);
+    T *dk = to->dk + j * job->d;
+    if (takes_mean(w))
+      for (int64_t c = 0; c < job->d; c++) dk[c] += f * (k[c] - w->mean[c]);
+    else
+      add_scaled(job->d, f, k, dk);
   }
+}
+
+/* Adjoint g of the length (or its square) of vector x. */
+static void length_back(const AttnJob *job, const AttnLeaf *leaf, double g, double length,
+                        const T *x, T *dx) {
+  double f = leaf->product == ATTN_NORM2 ? 2 * g : length > 0 ? g / length : 0;
+  if (dx && f != 0) add_scaled(job->d, (T)f, x, dx);
+}
+
+/* Adjoints of products that a query or a key has with itself or with a captured vector. */
+static void vector_back(TileWork *w, int l, int64_t r, const TileSinks *to) {
+  const AttnJob *job = w->job;
+  const AttnLeaf *leaf = &job->spec->leaf[l];
+  bool query = leaf->stage == PS_ROW;
+  double g = query ? w->row_acc[w->plan->leaf_want[l]][r] : w->col_acc[w->plan->leaf_want[l]][r];
+  T *dq = query && to->dq ? to->dq + r * job->d : NULL;
+  T *dk = !query && to->dk ? to->dk + r * job->d : NULL;
+  if (leaf->product != ATTN_NORM2 && leaf->product != ATTN_NORM)
+    product_back(job, w->b, w->h, leaf, r, g, dq, dk, to->dslot);
+  else if (query)
+    length_back(job, leaf, g, w->row[l][r], row_of(&job->q, w->b, w->h, r), dq);
+  else
+    length_back(job, leaf, g, (double)w->col[l][r], key_row(w, r), dk);
 }
 
 static void flush_leaves(TileWork *w, int64_t j0, int64_t j1, const TileSinks *to) {
@@ -325,13 +361,9 @@ static void flush_leaves(TileWork *w, int64_t j0, int64_t j1, const TileSinks *t
     double total = 0;
     if (at < 0) continue;
     if (leaf->stage == PS_COL)
-      for (int64_t j = j0; j < j1; j++)
-        product_back(job, w->b, w->h, leaf, j, w->col_acc[at][j], NULL,
-                     to->dk ? to->dk + j * job->d : NULL, to->dslot);
+      for (int64_t j = j0; j < j1; j++) vector_back(w, l, j, to);
     else if (leaf->stage == PS_ROW)
-      for (int64_t r = 0; r < job->nq; r++)
-        product_back(job, w->b, w->h, leaf, r, w->row_acc[at][r],
-                     to->dq ? to->dq + r * job->d : NULL, NULL, to->dslot);
+      for (int64_t r = 0; r < job->nq; r++) vector_back(w, l, r, to);
     else {
       for (int64_t r = 0; r < job->nq; r++) total += w->row_acc[at][r];
       product_back(job, w->b, w->h, leaf, 0, total, NULL, NULL, to->dslot);
@@ -355,7 +387,7 @@ static void head_backward(TileWork *w, int64_t first, int64_t last, const TileSi
       int64_t n = cells_of(w, k, &cell, &all);
       while (n && cell->j1 <= j0) { cell++; n--; }
       if (!n || cell->j0 > j0) continue;
-      open_block(w, k * job->rows, attn_min(job->rows, job->nq - k * job->rows));
+      open_block(w, k);
       tile_adjoints(w, cell, j0, to);
     }
   }
@@ -375,11 +407,15 @@ typedef struct {
   double *slot;           /* [group][slots] */
 } TileShares;
 
+/* A share pays for the start of a head with at least so many key tiles. */
+enum { SHARE_TILES = 4 };
+
 /* Shapes alone decide how work is cut, so that sums are always the same. */
 static void cut_tiles(const AttnJob *job, TileShares *p) {
   int64_t heads = job->B * job->Hk;
   *p = (TileShares){.tiles = (job->nk + job->cols - 1) / job->cols, .chunks = 1};
   if (heads < WANT_ITEMS) p->chunks = attn_min(p->tiles, (WANT_ITEMS + heads - 1) / heads);
+  while (p->chunks > 2 && p->tiles < SHARE_TILES * p->chunks) p->chunks /= 2;
   p->items = heads * p->chunks;
   p->dq = job->dq ? job->Hq / job->Hk * job->nq * job->d : 0;
   for (int s = 0; s < job->spec->prog.n_slot; s++)

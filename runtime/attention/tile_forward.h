@@ -192,7 +192,7 @@ static void block_forward(TileWork *w, int64_t block) {
   const TileCell *cell;
   TileCell all;
   int64_t n = cells_of(w, block, &cell, &all);
-  open_block(w, block * job->rows, attn_min(job->rows, job->nq - block * job->rows));
+  open_block(w, block);
   w->started = 0;
   double *zero[] = {w->shift, w->sum, w->sumsq, w->l1, w->count};
   for (int k = 0; k < 5; k++) memset(zero[k], 0, (size_t)w->m * sizeof(double));

@@ -15,8 +15,8 @@ typedef struct {
   T *panel;                    /* transposed tile of keys, width apart            */
   int64_t width;
   T *kt;                       /* panels of all tiles, or of one                  */
-  T *mean, *q;                 /* mean key; centred queries of a block            */
-  T *k_norm, *q_norm;          /* squared lengths, centred                        */
+  T *mean, *q;                 /* mean key; queries relative to it                */
+  T *k_norm, *q_norm;          /* squared lengths, relative to it                 */
   T *tile[3];                  /* dot, dist2, l1 of a tile                        */
   T *col[ATTN_MAX_LEAF];       /* one-vector products: of keys,                   */
   double *row[ATTN_MAX_LEAF];  /* of queries                                      */
@@ -24,6 +24,7 @@ typedef struct {
   int64_t b, h, key_b, key_h;  /* head; head of keys the panels belong to         */
   int64_t r0, m;               /* block of rows                                   */
   double rate;
+  double *number;              /* one per row or column: scratch                  */
   /* forward: one number a row of the block */
   double *shift, *sum, *sumsq, *l1, *count, *peak;
   double *tile_sum, *tile_sumsq, *tile_l1, *tile_count;
@@ -68,10 +69,11 @@ static void carve_common(TileWork *w, AttnJob *job, bool back, Carve *c) {
   if (!decoding(job) || back)
     w->kt = carve(c, (back ? (size_t)job->cols : nk) * d * sizeof(T));
   w->mean = carve(c, d * sizeof(T));
-  if (p->centred) w->q = carve(c, (size_t)job->rows * d * sizeof(T));
+  w->number = carve(c, (nq > nk ? nq : nk) * sizeof(double));
+  if (p->centred) w->q = carve(c, nq * d * sizeof(T));
   if (p->dist2 >= 0) {
     w->k_norm = carve(c, nk * sizeof(T));
-    w->q_norm = carve(c, (size_t)job->rows * sizeof(T));
+    w->q_norm = carve(c, nq * sizeof(T));
   }
   const int both[3] = {p->dot, p->dist2, p->l1};
   for (int k = 0; k < 3; k++)
@@ -150,13 +152,10 @@ static void pack_head(TileWork *w) {
   }
 }
 
-/* Squared lengths where keys are used as they lie. */
-static void plain_norms(TileWork *w) {
-  const AttnJob *job = w->job;
-  for (int64_t j = 0; j < job->nk; j++) {
-    const T *k = key_row(w, j);
-    w->k_norm[j] = (T)ROW_DOT(job->d, k, k);
-  }
+/* Squared lengths of n vectors. */
+static void lengths(TileWork *w, int64_t n, const T *x, int64_t ld, T *to) {
+  row_dots(n, w->job->d, x, ld, x, ld, w->number);
+  for (int64_t j = 0; j < n; j++) to[j] = (T)w->number[j];
 }
 
 static bool takes_mean(const TileWork *w) { return w->plan->centred && w->kt; }
@@ -164,10 +163,24 @@ static bool takes_mean(const TileWork *w) { return w->plan->centred && w->kt; }
 static void start_keys(TileWork *w, bool back) {
   if (takes_mean(w)) mean_key(w);
   if (!w->kt) {
-    if (w->k_norm) plain_norms(w);
+    if (w->k_norm) lengths(w, w->job->nk, key_row(w, 0), w->job->k.row, w->k_norm);
   } else if (!back) {
     pack_head(w);
   }
+}
+
+/* Lengths of all queries or keys, else one product after the other. */
+static void vector_leaf(TileWork *w, const AttnLeaf *leaf, int64_t n, double *to) {
+  const AttnJob *job = w->job;
+  if (leaf->product != ATTN_NORM2 && leaf->product != ATTN_NORM) {
+    for (int64_t r = 0; r < n; r++) to[r] = leaf_value(job, leaf, w->b, w->h, r);
+    return;
+  }
+  bool keys = leaf->stage == PS_COL;
+  const T *x = keys ? key_row(w, 0) : row_of(&job->q, w->b, w->h, 0);
+  int64_t ld = keys ? job->k.row : job->q.row;
+  row_dots(n, job->d, x, ld, x, ld, to);
+  for (int64_t r = 0; r < n && leaf->product == ATTN_NORM; r++) to[r] = sqrt(to[r]);
 }
 
 static void head_leaves(TileWork *w) {
@@ -175,11 +188,30 @@ static void head_leaves(TileWork *w) {
   for (int l = 0; l < job->spec->n_leaf; l++) {
     const AttnLeaf *leaf = &job->spec->leaf[l];
     if (leaf->stage == PS_ONCE) w->var[leaf->var] = leaf_value(job, leaf, w->b, w->h, 0);
-    for (int64_t j = 0; j < job->nk && w->col[l]; j++)
-      w->col[l][j] = (T)leaf_value(job, leaf, w->b, w->h, j);
-    for (int64_t r = 0; r < job->nq && w->row[l]; r++)
-      w->row[l][r] = leaf_value(job, leaf, w->b, w->h, r);
+    if (w->row[l]) vector_leaf(w, leaf, job->nq, w->row[l]);
+    if (!w->col[l]) continue;
+    vector_leaf(w, leaf, job->nk, w->number);
+    for (int64_t j = 0; j < job->nk; j++) w->col[l][j] = (T)w->number[j];
   }
+}
+
+CLONES static void move_rows(int64_t n, int64_t d, const T *restrict from, int64_t ld,
+                             const T *restrict origin, T *restrict to) {
+  for (int64_t r = 0; r < n; r++)
+    for (int64_t c = 0; c < d; c++) to[r * d + c] = from[r * ld + c] - origin[c];
+}
+
+/* Queries relative to the mean key, and their lengths. */
+static void head_queries(TileWork *w) {
+  const AttnJob *job = w->job;
+  const T *q = row_of(&job->q, w->b, w->h, 0);
+  int64_t ld = job->q.row;
+  if (takes_mean(w)) {
+    move_rows(job->nq, job->d, q, ld, w->mean, w->q);
+    q = w->q;
+    ld = job->d;
+  }
+  if (w->q_norm) lengths(w, job->nq, q, ld, w->q_norm);
 }
 
 static void bind_strip(TileWork *w, ProgRun *run) {
@@ -200,6 +232,7 @@ static void open_head(TileWork *w, int64_t b, int64_t h, bool back) {
     w->key_h = key_head(job, h);
     start_keys(w, back);
   }
+  head_queries(w);
   head_leaves(w);
   for (int k = 0; k < w->plan->prog.n_var; k++)
     if (w->plan->prog.var[k].stage == PS_ONCE) w->in[k] = (FuseIn){&w->var[k], 0};
@@ -233,25 +266,15 @@ static int64_t cells_of(const TileWork *w, int64_t k, const TileCell **cell, Til
 static const T *query_rows(const TileWork *w, int64_t r, int64_t *ld) {
   if (takes_mean(w)) {
     *ld = w->job->d;
-    return w->q + r * w->job->d;
+    return w->q + (w->r0 + r) * w->job->d;
   }
   *ld = w->job->q.row;
   return row_of(&w->job->q, w->b, w->h, w->r0 + r);
 }
 
-static void open_block(TileWork *w, int64_t r0, int64_t m) {
-  const AttnJob *job = w->job;
-  w->r0 = r0;
-  w->m = m;
-  for (int64_t r = 0; r < m && takes_mean(w); r++) {
-    const T *q = row_of(&job->q, w->b, w->h, r0 + r);
-    for (int64_t c = 0; c < job->d; c++) w->q[r * job->d + c] = q[c] - w->mean[c];
-  }
-  for (int64_t r = 0; r < m && w->q_norm; r++) {
-    int64_t ld;
-    const T *q = query_rows(w, r, &ld);
-    w->q_norm[r] = (T)ROW_DOT(job->d, q, q);
-  }
+static void open_block(TileWork *w, int64_t k) {
+  w->r0 = k * w->job->rows;
+  w->m = attn_min(w->job->rows, w->job->nq - w->r0);
 }
 
 /* ---- products ------------------------------------------------------------------------------------ */
@@ -259,27 +282,6 @@ static void open_block(TileWork *w, int64_t r0, int64_t m) {
 /* A part of a tile: rows from r on (of the block), columns from c on (of the
  * tile at j0).                                                               */
 typedef struct { int64_t r, m, j0, c, n; bool masked; } Part;
-
-/* Squared distances from dot products; which rows hold pairs so close that the
- * difference has lost more than four bits?                                   */
-CLONES static bool expand_rows(int64_t m, int64_t n, const T *restrict dot, const T *restrict qn,
-                               const T *restrict kn, T *restrict out, int64_t ld,
-                               uint8_t *restrict near) {
-  bool any = false;
-  for (int64_t r = 0; r < m; r++) {
-    const T *x = dot + r * ld;
-    T *o = out + r * ld, a = qn[r], low = 0;
-#pragma omp simd reduction(min : low)
-    for (int64_t j = 0; j < n; j++) {
-      T s = a + kn[j], y = s - 2 * x[j], gap = y - s * (T)0.0625;
-      o[j] = y < 0 ? 0 : y;
-      low = gap < low ? gap : low;
-    }
-    near[r] = low < 0;
-    any |= near[r];
-  }
-  return any;
-}
 
 static T distance2(const TileWork *w, const T *q, int64_t j0, int64_t c) {
   T s = 0;
@@ -293,7 +295,7 @@ static T distance2(const TileWork *w, const T *q, int64_t j0, int64_t c) {
 static void close_pairs(const TileWork *w, const Part *p, int64_t r, T *row) {
   int64_t ld, found = 0;
   const T *q = query_rows(w, p->r + r, &ld), *kn = w->k_norm + p->j0 + p->c;
-  T a = w->q_norm[p->r + r];
+  T a = w->q_norm[w->r0 + p->r + r];
   for (int64_t j = 0; j < p->n; j++) found += row[j] < (a + kn[j]) * (T)0.0625;
   if (found * 8 > p->n && w->kt) {
     distances(true, 1, p->n, w->job->d, q, ld, w->panel + p->c, w->width, row, p->n);
@@ -306,7 +308,7 @@ static void close_pairs(const TileWork *w, const Part *p, int64_t r, T *row) {
 static void expand(TileWork *w, const Part *p, const T *dot, T *out) {
   int64_t ld = w->job->cols;
   uint8_t near[TILE_ROWS];
-  if (!expand_rows(p->m, p->n, dot, w->q_norm + p->r, w->k_norm + p->j0 + p->c, out, ld, near))
+  if (!expand_rows(p->m, p->n, dot, w->q_norm + w->r0 + p->r, w->k_norm + p->j0 + p->c, out, ld, near))
     return;
   for (int64_t r = 0; r < p->m; r++)
     if (near[r]) close_pairs(w, p, r, out + r * ld);

@@ -129,6 +129,8 @@ static const Row table[] = {
   {"__model", "x => { let n = {W: x}; w(n.W^2) }", "t"}, {"__forward", "n => w(n(t))", "astype(net(4), f64)"},
   {"__construct", "x => w(params(net(4, dtype = f64, seed = 1)) * sum(x))", "t"},
   {"params", "n => w(params(n)^2)", "astype(net(4), f64)"},
+  {"leaves", "n => sum(sum(x^2) for x in values(leaves(n)))", "astype(net(4), f64)"},
+  {"draw_keys", "q => sum(with seed(3) { draw_keys(softmax, q, kk)[1] })", "t"},
 };
 
 /* Functions that pass derivatives on but have no numbers of their own to
