@@ -8,6 +8,40 @@
 
 /* ---- making instances ------------------------------------------------------------ */
 
+/* The range of a captured value's numbers. */
+static Interval range_of(Vm *vm, Value v) {
+  Interval all = {-INFINITY, INFINITY}, r = {INFINITY, -INFINITY};
+  Tensor *t = value_to_tensor(vm, v), *x = t && !dtype_complex(t->dtype) ? op_astype(vm_rt(vm), t, DT_F64) : NULL;
+  Tensor *flat = x ? tensor_contiguous(vm_rt(vm), x) : NULL;
+  for (int64_t k = 0; flat && k < flat->size; k++) {
+    double at = ((const double *)flat->data)[k];
+    if (!(at >= r.lo)) r.lo = at;
+    if (!(at <= r.hi)) r.hi = at;
+  }
+  tensor_unref(vm_rt(vm), t);
+  tensor_unref(vm_rt(vm), x);
+  tensor_unref(vm_rt(vm), flat);
+  return r.lo <= r.hi ? r : all;
+}
+
+/* What the declaration left open, for the values this instance has. */
+static int check_instance_sign(Vm *vm, const AttnInstance *a) {
+  const AttnDecl *d = attn_decl(a);
+  Interval bounds, *range = rt_alloc(vm_rt(vm), ((size_t)d->n_slot + 1) * sizeof *range);
+  if (!range) return 1;
+  for (int k = 0; k < d->n_slot; k++)
+    range[k] = k < d->n_param ? d->spec->prog.slot[k].range
+                              : range_of(vm, a->captured[k - d->n_param]);
+  AttnSign sign = attn_weight_sign(d->spec, range, &bounds);
+  rt_free(vm_rt(vm), range, ((size_t)d->n_slot + 1) * sizeof *range);
+  if (sign != ATTN_SIGN_NEGATIVE) return 0;
+  vm_error(vm, "attention `%s`: with these values the weight can be negative, and `norm = sum` divides by its sum",
+           d->spec->name);
+  vm_help(vm, "its values lie in [%g, %g]; another norm, none, length or l2, takes any sign", bounds.lo,
+          bounds.hi);
+  return 1;
+}
+
 /* __attention(decl, self, prep, start, init, ..., captured ...) */
 static int bind_attention(Vm *vm, Value *args, int n, Value *out) {
   AttnDecl *decl = box_data(args[0], &attn_decl_type);
@@ -33,7 +67,7 @@ static int bind_attention(Vm *vm, Value *args, int n, Value *out) {
     }
     a->captured[k] = value_ref(v);
   }
-  if (attn_draw(vm, a, -1, 0, DT_F64)) {
+  if ((decl->sign_open && check_instance_sign(vm, a)) || attn_draw(vm, a, -1, 0, DT_F64)) {
     value_unref(vm, *out);
     return 1;
   }
@@ -179,47 +213,6 @@ static int call_slots(Vm *vm, Call *c) {
   return 0;
 }
 
-/* prep = f: f applied to every row of x, which is taken over. */
-static Tensor *prep_rows(Vm *vm, Value f, Tensor *x) {
-  Rt *rt = vm_rt(vm);
-  if (x->rank < 2) return x;
-  int64_t d = x->shape[x->rank - 1], rows = d ? x->size / d : 0, flat[2] = {rows, d};
-  Tensor *table = op_reshape(rt, x, 2, flat), *all = NULL;
-  Tensor **row = rows ? rt_alloc0(rt, (size_t)rows * sizeof *row) : NULL;
-  int64_t done = 0;
-  for (; table && row && done < rows; done++) {
-    Index at = {.kind = IX_AT, .at = done};
-    Tensor *r = op_index(rt, table, 1, &at);
-    if (!r) break;
-    Value arg = value_obj(r), got;
-    int failed = vm_call(vm, f, &arg, 1, &got);
-    value_unref(vm, arg);
-    if (failed) break;
-    bool vector = value_is(got, OBJ_TENSOR) && AS_TENSOR(got)->rank == 1;
-    if (!vector) {
-      vm_error(vm, "prep: the map gives %s %s; it needs a vector", VALUE_A(got));
-      value_unref(vm, got);
-      break;
-    }
-    row[done] = AS_TENSOR(got);
-  }
-  if (row && done == rows) {
-    Tensor *stacked = op_stack(rt, (int)rows, row, 0);
-    int64_t shape[TENSOR_MAX_RANK];
-    memcpy(shape, x->shape, (size_t)x->rank * sizeof *shape);
-    if (stacked) {
-      shape[x->rank - 1] = stacked->shape[1];
-      all = op_reshape(rt, stacked, x->rank, shape);
-    }
-    tensor_unref(rt, stacked);
-  }
-  for (int64_t k = 0; k < done; k++) tensor_unref(rt, row[k]);
-  if (row) rt_free(rt, row, (size_t)rows * sizeof *row);
-  tensor_unref(rt, table);
-  tensor_unref(rt, x);
-  return all;
-}
-
 static int call_begin(Vm *vm, Call *c, Value *args, const char *what, bool with_v) {
   *c = (Call){.keep = NIL_VALUE};
   if (as_instance(vm, args[0], what, &c->keep)) return 1;
@@ -232,8 +225,8 @@ static int call_begin(Vm *vm, Call *c, Value *args, const char *what, bool with_
     failed = attn_draw(vm, c->inst, heads, d, c->q->dtype == DT_F32 ? DT_F32 : DT_F64);
   }
   if (!failed && attn_decl(c->inst)->has_prep) {
-    c->q = prep_rows(vm, c->inst->prep, c->q);
-    c->k = c->q ? prep_rows(vm, c->inst->prep, c->k) : c->k;
+    c->q = attn_prep_rows(vm, c->inst, c->q);
+    c->k = c->q ? attn_prep_rows(vm, c->inst, c->k) : c->k;
     failed = !c->q || !c->k;
   }
   if (!failed) failed = call_slots(vm, c);

@@ -20,7 +20,9 @@ typedef struct {
   int n_param;              /* slots [0, n_param) are params                  */
   int n_slot;
   uint64_t early;           /* bit k: param k depends neither on d nor on heads */
-  bool has_prep;            /* prep is a function of a vector                 */
+  bool has_prep;            /* prep is a function                             */
+  bool prep_rows;           /* of a table of vectors; else of one vector      */
+  bool sign_open;           /* the weight's sign depends on what is captured  */
 } AttnDecl;
 extern const BoxType attn_decl_type;       /* data: AttnDecl                  */
 
@@ -38,7 +40,7 @@ typedef struct {
 typedef struct {
   Value decl;               /* box of AttnDecl                                */
   Value self;               /* () => (text, decl): how a stored one finds it  */
-  Value prep;               /* function of a vector, or nil                   */
+  Value prep;               /* (x, params ...) => mapped, or nil              */
   AttnParam *param;
   Value *captured;          /* tensors and numbers                            */
 } AttnInstance;
@@ -56,6 +58,9 @@ Tensor *attn_param_value(Vm *vm, const AttnParam *p);
 int attn_param_set(Vm *vm, AttnInstance *a, int k, Value v);
 int attn_param_index(const AttnInstance *a, const char *name);   /* -1: none */
 const char *attn_param_name(const AttnInstance *a, int k);
+/* ---- maps of q and k (attention_prep.c) ------------------------------------ */
+/* prep applied to the rows of x, which is taken over; NULL + error. */
+Tensor *attn_prep_rows(Vm *vm, AttnInstance *a, Tensor *x);
 /* fixed(x): a start value that is not learned. */
 extern const BoxType attn_fixed_type;            /* data: Value *             */
 #endif

@@ -355,13 +355,16 @@ static int instance_leaves(Vm *vm, Box *self, int (*visit)(Vm *, const char *, V
   for (int k = 0; k < attn_decl(a)->n_param; k++) {
     AttnParam *p = &a->param[k];
     if (p->fixed || p->raw.tag == V_NIL) continue;
+    DType dt = AS_TENSOR(p->raw)->dtype;
     int failed = visit(vm, attn_param_name(a, k), &p->raw, user);
     if (failed) return failed;
-    if (!value_is(p->raw, OBJ_TENSOR)) { /* the visitor may leave a number */
+    if (!value_is(p->raw, OBJ_TENSOR)) { /* the visitor may leave a number: of the leaf's dtype */
       Tensor *t = value_to_tensor(vm, p->raw);
-      if (!t) return 1;
+      Tensor *own = t ? op_astype(vm_rt(vm), t, dt) : NULL;
+      tensor_unref(vm_rt(vm), t);
+      if (!own) return 1;
       value_unref(vm, p->raw);
-      p->raw = value_obj(t);
+      p->raw = value_obj(own);
     }
   }
   return 0;

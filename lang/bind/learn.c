@@ -175,25 +175,70 @@ static int bind_split_heads(Vm *vm, Value *args, int n, Value *out) {
 
 /* ---- optimiser steps --------------------------------------------------------------- */
 
-/* The leaves of a gradient as one vector of dtype dt: a view when they lie
- * in order already. A nil leaf (no gradient) has no place in the vector, so
- * gradients must have the structure of what they were taken of.              */
-static Tensor *gradient_vector(Vm *vm, Value *g, const Tensor *w) {
+/* A gradient's numbers in the order of the model's, where they lie. */
+typedef struct {
   Leaves l;
-  if (leaves_list(vm, g, (DType)w->dtype, &l)) return NULL;
-  Tensor *flat = leaves_flat(vm, &l);
-  if (!flat && l.n) flat = leaves_gather(vm, &l);
-  int64_t size = l.size;
-  leaves_free(vm, &l);
-  if (!flat || size != w->size) {
-    if (flat) tensor_unref(vm_rt(vm), flat);
-    vm_error(vm, "the gradient has %lld numbers, the model %lld", (long long)size, (long long)w->size);
-    return NULL;
+  Tensor **own;            /* leaves that had to be converted or moved together */
+  StepPart *part;
+  int n;
+  size_t cap;
+} Gradient;
+
+static void gradient_free(Vm *vm, Gradient *g) {
+  Rt *rt = vm_rt(vm);
+  for (uint32_t i = 0; g->own && i < g->l.n; i++) tensor_unref(rt, g->own[i]);
+  if (g->own) rt_free(rt, g->own, (g->l.n + 1) * sizeof *g->own);
+  if (g->part) rt_free(rt, g->part, g->cap * sizeof *g->part);
+  leaves_free(vm, &g->l);
+}
+
+/* Lists the leaves of v as rows of dtype d.  A nil leaf (no gradient) has no place,
+ * so gradients must have the structure of what they were taken of.           */
+static int gradient_leaves(Vm *vm, Value *v, int d, Gradient *g) {
+  Rt *rt = vm_rt(vm);
+  *g = (Gradient){0};
+  if (leaves_list(vm, v, d < 0 ? DT_F64 : (DType)d, &g->l)) return 1;
+  DType to = d < 0 ? g->l.dtype : (DType)d;
+  g->own = rt_alloc0(rt, (g->l.n + 1) * sizeof *g->own);
+  for (uint32_t i = 0; g->own && i < g->l.n; i++) {
+    Tensor *cast = tensor_astype(rt, g->l.items[i], to);
+    g->own[i] = cast ? tensor_contiguous(rt, cast) : NULL;
+    tensor_unref(rt, cast);
+    if (!g->own[i]) return 1;
   }
-  if (flat->dtype == w->dtype) return flat;
-  Tensor *cast = tensor_astype(vm_rt(vm), flat, w->dtype);
-  tensor_unref(vm_rt(vm), flat);
-  return cast;
+  return !g->own;
+}
+
+/* One part for every stretch that lies in one leaf of the gradient and one of the
+ * model (NULL: of the gradient alone).  matrices: vectors and numbers do not decay. */
+static int gradient_parts(Vm *vm, Gradient *g, const Leaves *model, bool matrices) {
+  g->cap = (size_t)g->l.n + (model ? model->n : 0) + 1;
+  g->part = rt_alloc(vm_rt(vm), g->cap * sizeof *g->part);
+  if (!g->part) return 1;
+  uint32_t k = 0;
+  int64_t left = model && model->n ? model->items[0]->size : INT64_MAX;
+  for (uint32_t i = 0; i < g->l.n; i++) {
+    const Tensor *t = g->own[i];
+    for (int64_t at = 0; at < t->size;) {
+      while (left == 0 && ++k < model->n) left = model->items[k]->size;
+      if (left == 0) left = INT64_MAX;   /* longer than the model: found by the step */
+      int64_t n = t->size - at < left ? t->size - at : left;
+      bool keep = matrices && k < model->n && model->items[k]->rank < 2;
+      g->part[g->n++] = (StepPart){n, t->data + dtype_size[t->dtype] * (size_t)at, keep};
+      at += n;
+      left -= n;
+    }
+  }
+  return 0;
+}
+
+static int gradient_for(Vm *vm, Value *v, Value *model, const Tensor *w, bool matrices,
+                        Gradient *g) {
+  Leaves l;
+  if (gradient_leaves(vm, v, w->dtype, g) || leaves_list(vm, model, DT_F64, &l)) return 1;
+  int failed = gradient_parts(vm, g, &l, matrices);
+  leaves_free(vm, &l);
+  return failed;
 }
 
 /* One state vector of the optimiser: zeros on the first step. */
@@ -228,21 +273,25 @@ static int result_tuple(Vm *vm, Value *args, int n, Value *out) {
   return 0;
 }
 
-/* (model, m, v) = __adam(model, gradient, m, v, step, lr, beta1, beta2, eps, decay) */
+/* (model, m, v) = __adam(model, gradient, m, v, step, lr, beta1, beta2, eps, decay, matrices) */
 static int bind_adam(Vm *vm, Value *args, int n, Value *out) {
   AdamStep s;
+  bool matrices;
   if (arg_int(vm, args[4], "step", &s.step) || arg_float(vm, args[5], "lr", &s.lr) ||
       arg_float(vm, args[6], "beta1", &s.beta1) || arg_float(vm, args[7], "beta2", &s.beta2) ||
-      arg_float(vm, args[8], "eps", &s.eps) || arg_float(vm, args[9], "decay", &s.decay))
+      arg_float(vm, args[8], "eps", &s.eps) || arg_float(vm, args[9], "decay", &s.decay) ||
+      arg_bool(vm, args[10], "matrices", &matrices))
     return 1;
-  Tensor *w = NULL, *g = NULL;
+  Tensor *w = NULL;
+  Gradient g = {0};
   int failed = leaves_pack(vm, &args[0], DT_F64, &w);
   if (!failed && !w) failed = vm_error(vm, "adam: the model has no float leaves");
-  if (!failed) failed = !(g = gradient_vector(vm, &args[1], w));
+  if (!failed) failed = gradient_for(vm, &args[1], &args[0], w, matrices, &g);
   if (!failed) failed = state_vector(vm, &args[2], w) || state_vector(vm, &args[3], w);
-  if (!failed) failed = learn_adam(vm_rt(vm), w, g, AS_TENSOR(args[2]), AS_TENSOR(args[3]), s) != RT_OK;
+  if (!failed)
+    failed = learn_adam(vm_rt(vm), w, g.n, g.part, AS_TENSOR(args[2]), AS_TENSOR(args[3]), s) != RT_OK;
   tensor_unref(vm_rt(vm), w);
-  tensor_unref(vm_rt(vm), g);
+  gradient_free(vm, &g);
   if (failed) return 1;
   Value parts[3] = {args[0], args[2], args[3]};
   args[0] = args[2] = args[3] = NIL_VALUE;
@@ -255,37 +304,54 @@ static int bind_sgd(Vm *vm, Value *args, int n, Value *out) {
   if (arg_float(vm, args[3], "lr", &s.lr) || arg_float(vm, args[4], "momentum", &s.momentum) ||
       arg_float(vm, args[5], "decay", &s.decay) || arg_bool(vm, args[6], "nesterov", &s.nesterov))
     return 1;
-  Tensor *w = NULL, *g = NULL;
+  Tensor *w = NULL;
+  Gradient g = {0};
   int failed = leaves_pack(vm, &args[0], DT_F64, &w);
   if (!failed && !w) failed = vm_error(vm, "sgd: the model has no float leaves");
-  if (!failed) failed = !(g = gradient_vector(vm, &args[1], w));
+  if (!failed) failed = gradient_for(vm, &args[1], &args[0], w, false, &g);
   if (!failed && s.momentum != 0) failed = state_vector(vm, &args[2], w);
   Tensor *velocity = s.momentum != 0 && !failed ? AS_TENSOR(args[2]) : NULL;
-  if (!failed) failed = learn_sgd(vm_rt(vm), w, g, velocity, s) != RT_OK;
+  if (!failed) failed = learn_sgd(vm_rt(vm), w, g.n, g.part, velocity, s) != RT_OK;
   tensor_unref(vm_rt(vm), w);
-  tensor_unref(vm_rt(vm), g);
+  gradient_free(vm, &g);
   if (failed) return 1;
   Value parts[2] = {args[0], args[2]};
   args[0] = args[2] = NIL_VALUE;
   return result_tuple(vm, parts, 2, out);
 }
 
+/* In place where nobody else holds the leaf. */
+static int scale_leaf(Vm *vm, const char *path, Value *leaf, void *user) {
+  if (leaf->tag == V_FLOAT) {
+    leaf->f *= *(const double *)user;
+    return 0;
+  }
+  if (!value_is(*leaf, OBJ_TENSOR) || !dtype_float(AS_TENSOR(*leaf)->dtype)) return 0;
+  Tensor *t = AS_TENSOR(*leaf);
+  Tensor *r = tensor_binary_scalar(vm_rt(vm), BIN_MUL, t, *(const double *)user, false, false, 1);
+  if (!r) return 1;
+  tensor_unref(vm_rt(vm), t);
+  *leaf = value_obj(r);
+  return 0;
+}
+
 /* (gradient, norm) = clip_norm(gradient, limit) */
 static int bind_clip_norm(Vm *vm, Value *args, int n, Value *out) {
   double limit;
+  Gradient g;
   if (arg_float(vm, args[1], "limit", &limit)) return 1;
-  Tensor *flat;
-  if (leaves_pack(vm, &args[0], DT_F64, &flat)) return 1;
-  double norm = flat ? learn_norm(vm_rt(vm), flat) : 0;
-  int failed = 0;
-  if (flat && norm > limit) { /* nan compares false: a broken gradient stays visible */
-    Tensor *scaled = tensor_binary_scalar(vm_rt(vm), BIN_MUL, flat, limit / norm, false, false, 0);
-    failed = !scaled;
-    if (scaled) memcpy(flat->data, scaled->data, (size_t)flat->size * dtype_size[flat->dtype]);
-    tensor_unref(vm_rt(vm), scaled);
+  if (gradient_leaves(vm, &args[0], -1, &g) || gradient_parts(vm, &g, NULL, false)) {
+    gradient_free(vm, &g);
+    return 1;
   }
-  tensor_unref(vm_rt(vm), flat);
-  if (failed) return 1;
+  double norm = 0;
+  RtStatus st = learn_norm(vm_rt(vm), g.l.n ? g.l.dtype : DT_F64, g.n, g.part, &norm);
+  gradient_free(vm, &g);
+  if (st) return 1;
+  if (norm > limit) { /* nan compares false: a broken gradient stays visible */
+    double scale = limit / norm;
+    if (tree_own(vm, &args[0]) || tree_visit(vm, &args[0], scale_leaf, &scale)) return 1;
+  }
   Value parts[2] = {args[0], value_float(norm)};
   args[0] = NIL_VALUE;
   return result_tuple(vm, parts, 2, out);
@@ -333,7 +399,7 @@ const Native natives_learn[] = {
    "Patches come row by row; h and w must be multiples of size.", bind_patches, NF_DIFF},
   {"__predict", "logits", "Index of the largest of each row.", bind_predict, NF_CONST | NF_HIDDEN},
   {"__progress", "what, done, total, note", "Shows progress on a terminal.", bind_progress, NF_CONST | NF_HIDDEN},
-  {"__adam", "model, gradient, m, v, step, lr, beta1, beta2, eps, decay", "One Adam step.", bind_adam, NF_HIDDEN},
+  {"__adam", "model, gradient, m, v, step, lr, beta1, beta2, eps, decay, matrices = false", "One Adam step.", bind_adam, NF_HIDDEN},
   {"__sgd", "model, gradient, velocity, lr, momentum, decay, nesterov", "One SGD step.", bind_sgd, NF_HIDDEN},
   {"clip_norm", "gradient, limit",
    "Scales a gradient (any value with float leaves) so that its Euclidean norm is at most limit.\n"

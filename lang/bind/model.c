@@ -237,6 +237,21 @@ static int bind_note(Vm *vm, Value *args, int n, Value *out) {
   return 0;
 }
 
+static int collect_leaf(Vm *vm, const char *path, Value *leaf, void *user) {
+  return record_set(vm, user, path[0] ? path : "tensor", value_ref(*leaf));
+}
+
+static int bind_leaves(Vm *vm, Value *args, int n, Value *out) {
+  Record *r = record_new(vm, 16);
+  if (!r) return 1;
+  if (tree_visit(vm, &args[0], collect_leaf, r)) {
+    value_unref(vm, value_obj(r));
+    return 1;
+  }
+  *out = value_obj(r);
+  return 0;
+}
+
 /* m(x) as fit calls it: with train = true where forward asks for the mode. */
 static bool forward_wants_train(Value model) {
   if (!value_is(model, OBJ_MODEL)) return false;
@@ -263,6 +278,10 @@ const Native natives_model[] = {
    "All learnable numbers of a model as one vector (n).\n"
    "Leaves come in declaration order. Works for any record, list or tuple of float\n"
    "tensors; differentiable.", bind_params, NF_DIFF},
+  {"leaves", "m",
+   "The learnable tensors and numbers of a model, record or list, by place: {\"head.W\": tensor, ..},\n"
+   "in declaration order. Of a `param` with an interval: the free number that is learned behind it.",
+   bind_leaves, NF_DIFF},
   {"with_params", "m, values",
    "The model m with its learnable numbers taken from a vector (n).\n"
    "The order is that of params(m). An error if the lengths differ.", bind_with_params, 0},

@@ -127,6 +127,38 @@ int report_partner(const Report *r, const Groups *groups, int run, int g) {
   return -1;
 }
 
+int report_restrict(Vm *vm, Report *r, Value mask, Value *args, int n, ReportView *whole) {
+  Experiment *x = r->x;
+  *whole = (ReportView){x->runs, x->n_runs};
+  if (mask.tag == V_NIL) return 0;
+  Tensor *keep = value_is(mask, OBJ_TENSOR) ? AS_TENSOR(mask) : NULL;
+  if (!keep || keep->dtype != DT_BOOL || keep->rank != 1 || keep->shape[0] != x->n_runs) {
+    vm_error(vm, "`where` takes a condition on settings or columns, found %s %s", VALUE_A(mask));
+    vm_help(vm, "such as where = depth == 2");
+    return 1;
+  }
+  for (int k = 0; k < n; k++) {
+    if (!has_runs(x, args[k]) && !(value_is(args[k], OBJ_TENSOR) && AS_TENSOR(args[k])->rank == 2 &&
+                                   AS_TENSOR(args[k])->shape[0] == x->n_runs)) continue;
+    Value part;
+    if (index_get(vm, args[k], &mask, 1, &part)) return 1;
+    value_unref(vm, args[k]);
+    args[k] = part;
+  }
+  ExpRun *runs = arena_alloc(&x->arena, ((size_t)x->n_runs + 1) * sizeof *runs);
+  if (!runs) return no_memory(vm);
+  x->n_runs = 0;
+  for (int i = 0; i < whole->n_runs; i++)
+    if (tensor_get_i64(keep, i)) runs[x->n_runs++] = whole->runs[i];
+  x->runs = runs;
+  return 0;
+}
+
+void report_widen(Report *r, ReportView whole) {
+  r->x->runs = whole.runs;
+  r->x->n_runs = whole.n_runs;
+}
+
 void report_say(Report *r, const Buf *text) {
   if (!r->x->options.quiet && !text->failed && text->len) vm_write(r->x->vm, text->data, text->len);
 }
@@ -166,16 +198,12 @@ static int fill_cells(Vm *vm, Report *r, const double *y, const Groups *rows, co
   return 0;
 }
 
-/* report, text, x, rows, cols, title, rows_name, cols_name */
-int bind_report_table(Vm *vm, Value *args, int n, Value *out) {
-  Report *r = box_data(args[0], &report_box);
-  const char *text = optional_text(args[1]), *rows_name = optional_text(args[6]);
-  const char *cols_name = optional_text(args[7]), *title = optional_text(args[5]);
+static int table_of(Vm *vm, Report *r, Value *args, Value *out) {
+  const char *text = optional_text(args[1]), *rows_name = optional_text(args[7]);
+  const char *cols_name = optional_text(args[8]), *title = optional_text(args[5]);
   Groups rows, cols;
   double *y;
-  (void)n;
-  *out = NIL_VALUE;
-  if (!r || !text) return vm_error(vm, "table: no report runs");
+  if (!text) return vm_error(vm, "table: no report runs");
   if (value_is(args[2], OBJ_RECORD)) return bind_table(vm, args + 2, 1, out);
   if (args[3].tag == V_NIL && args[4].tag == V_NIL) rows_name = first_sweep(r->x, NULL);
   if (report_numbers(vm, r, args[2], text, &y) ||
@@ -199,6 +227,17 @@ int bind_report_table(Vm *vm, Value *args, int n, Value *out) {
   html_heading(&r->html, t.title);
   html_table(&r->html, &t);
   return 0;
+}
+
+/* report, text, x, rows, cols, title, where, rows_name, cols_name */
+int bind_report_table(Vm *vm, Value *args, int n, Value *out) {
+  Report *r = box_data(args[0], &report_box);
+  ReportView whole;
+  *out = NIL_VALUE;
+  if (!r) return vm_error(vm, "table: no report runs");
+  int failed = report_restrict(vm, r, args[6], args + 2, 3, &whole) || table_of(vm, r, args, out);
+  report_widen(r, whole);
+  return failed;
 }
 
 /* ---- paired differences ----------------------------------------------------------------- */
@@ -274,9 +313,14 @@ int bind_report_label(Vm *vm, Value *args, int n, Value *out) {
   (void)n;
   *out = NIL_VALUE;
   if (arg_bool(vm, args[2], "equal", &equal)) return 1;
-  if (!value_is(args[0], OBJ_LIST) || !value_is(args[1], OBJ_STR)) {
-    vm_error(vm, "the values of this setting are numbers, not labels");
-    return 1;
+  if (!value_is(args[0], OBJ_LIST)) {
+    if (value_is(args[1], OBJ_STR))
+      return vm_error(vm, "the values of this setting are numbers, not labels");
+    return value_compare(vm, equal ? OP_EQ : OP_NE, args[0], args[1], out);
+  }
+  if (!value_is(args[1], OBJ_STR)) {
+    *out = value_bool(value_equal(vm, args[0], args[1]) == equal);
+    return 0;
   }
   List *l = AS_LIST(args[0]);
   int64_t count = l->n;

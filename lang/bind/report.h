@@ -33,6 +33,11 @@ int report_numbers(Vm *vm, Report *r, Value v, const char *text, double **out);
 const char *report_unit(const Report *r, const Groups *a, const Groups *b);
 /* The run that agrees with `run` in every setting but `setting`, in group g. */
 int report_partner(const Report *r, const Groups *groups, int run, int g);
+/* `where = mask`: until report_widen, the report has only the runs that the mask keeps, and so
+ * have the columns among the n values of args, which are replaced.             */
+typedef struct { ExpRun *runs; int n_runs; } ReportView;
+int report_restrict(Vm *vm, Report *r, Value mask, Value *args, int n, ReportView *whole);
+void report_widen(Report *r, ReportView whole);
 void report_say(Report *r, const Buf *text);
 const char *optional_text(Value v);        /* NULL for nil */
 int report_paired_values(Vm *vm, const double *x, const double *y, int64_t n, Value *out);

@@ -199,25 +199,22 @@ static const char *some_sweep(const Experiment *x, const char *other, bool last)
   return found;
 }
 
-/* report, text, y, x, over, by, file, title, xlabel, ylabel, xlog, ylog, over_name, by_name */
 static bool is_column(const Report *r, Value v) {
   return value_is(v, OBJ_TENSOR) && AS_TENSOR(v)->rank > 0 && AS_TENSOR(v)->shape[0] == r->x->n_runs;
 }
 
-int bind_report_plot(Vm *vm, Value *args, int n, Value *out) {
-  Report *r = box_data(args[0], &report_box);
+static int plot_of(Vm *vm, Report *r, Value *args, Value *out) {
   const char *text = optional_text(args[1]), *title = optional_text(args[7]);
-  const char *over_name = optional_text(args[12]), *by_name = optional_text(args[13]);
+  const char *over_name = optional_text(args[13]), *by_name = optional_text(args[14]);
   Groups over, by;
-  (void)n;
-  *out = NIL_VALUE;
-  if (!r || !text) return vm_error(vm, "plot: no report runs");
+  if (!text) return vm_error(vm, "plot: no report runs");
   Plot plot = {.title = title ? title : text, .ylabel = text};
   bool grouped = args[4].tag != V_NIL || args[5].tag != V_NIL;
   if (args[3].tag != V_NIL || (!grouped && !is_column(r, args[2]))) { /* other values than columns */
-    Value plain[10];
-    memcpy(plain, args + 2, sizeof plain);
-    return bind_plot(vm, plain, 10, out);
+    Value plain[11];
+    memcpy(plain, args + 2, 10 * sizeof *plain);
+    plain[10] = NIL_VALUE;
+    return bind_plot(vm, plain, 11, out);
   }
   if (arg_bool(vm, args[10], "xlog", &plot.xlog) ||
       arg_bool(vm, args[11], "ylog", &plot.ylog)) return 1;
@@ -240,4 +237,15 @@ int bind_report_plot(Vm *vm, Value *args, int n, Value *out) {
   if (xlabel) plot.xlabel = xlabel;
   if (ylabel) plot.ylabel = ylabel;
   return finish_plot(vm, r, &plot, title ? title : text, optional_text(args[6]));
+}
+
+/* report, text, y, x, over, by, file, title, xlabel, ylabel, xlog, ylog, where, over_name, by_name */
+int bind_report_plot(Vm *vm, Value *args, int n, Value *out) {
+  Report *r = box_data(args[0], &report_box);
+  ReportView whole;
+  *out = NIL_VALUE;
+  if (!r) return vm_error(vm, "plot: no report runs");
+  int failed = report_restrict(vm, r, args[12], args + 2, 4, &whole) || plot_of(vm, r, args, out);
+  report_widen(r, whole);
+  return failed;
 }

@@ -294,7 +294,8 @@ static int refuse_groups(Vm *vm, const char *name, Value a, Value b, const char 
 static int bind_plain_table(Vm *vm, Value *args, int n, Value *out) {
   (void)n;
   *out = NIL_VALUE;
-  if (refuse_groups(vm, "table", args[1], args[2], "`rows` and `cols`")) return 1;
+  if (refuse_groups(vm, "table", args[1], args[2], "`rows` and `cols`") ||
+      refuse_groups(vm, "table", args[4], NIL_VALUE, "`where` conditions")) return 1;
   const char *title = optional_text(args[3]);
   if (title) {
     vm_write(vm, title, strlen(title));
@@ -382,7 +383,8 @@ int bind_plot(Vm *vm, Value *args, int n, Value *out) {
             .ylabel = optional_text(args[7])};
   (void)n;
   *out = NIL_VALUE;
-  if (refuse_groups(vm, "plot", args[2], args[3], "`over` and `by`")) return 1;
+  if (refuse_groups(vm, "plot", args[2], args[3], "`over` and `by`") ||
+      refuse_groups(vm, "plot", args[10], NIL_VALUE, "`where` conditions")) return 1;
   if (args[4].tag != V_NIL && arg_str(vm, args[4], "plot: file", &file)) return 1;
   if (arg_bool(vm, args[8], "plot: xlog", &p.xlog) ||
       arg_bool(vm, args[9], "plot: ylog", &p.ylog)) return 1;
@@ -407,19 +409,21 @@ int bind_plot(Vm *vm, Value *args, int n, Value *out) {
 }
 
 const Native natives_run[] = {
-  {"table", "x, rows = nil, cols = nil, title = nil",
+  {"table", "x, rows = nil, cols = nil, title = nil, where = nil",
    "Prints a table: a record of columns, a list of records, a vector or a matrix.\n"
    "In a report, table(column, rows = setting, cols = setting) shows means with 95 %\n"
-   "intervals, n, and differences to the first row paired on shared repetitions.",
+   "intervals, n, and differences to the first row paired on shared repetitions;\n"
+   "where = condition keeps some of the runs: table(loss, rows = attn, where = depth == 2).",
    bind_plain_table, NF_CONST},
   {"plot",
    "y, x = nil, over = nil, by = nil, file = nil, title = nil, xlabel = nil, ylabel = nil, "
-   "xlog = false, ylog = false",
+   "xlog = false, ylog = false, where = nil",
    "Draws lines with characters, or into an SVG file with `file`.\n"
    "y is a vector, a matrix (one line a row) or a record of vectors (one labelled line\n"
    "each); x gives the positions.\n"
    "In a report, plot(column, over = setting, by = setting, file = nil) shows means with\n"
-   "95 % intervals; of a curve, the mean with a band over repetitions.",
+   "95 % intervals; of a curve, the mean with a band over repetitions;\n"
+   "where = condition keeps some of the runs.",
    bind_plot, NF_CONST},
   {"interval", "x",
    "{n, mean, sd, lo, hi}: the mean of a vector with its 95 % interval (Student's t).",
@@ -440,11 +444,12 @@ const Native natives_run[] = {
   {"__curve", "run, name, value", "", bind_curve, NF_HIDDEN | NF_CONST},
   {"__artifact", "run, name, value", "", bind_artifact, NF_HIDDEN | NF_CONST},
   {"__table",
-   "report, text, x, rows = nil, cols = nil, title = nil, rows_name = nil, cols_name = nil",
+   "report, text, x, rows = nil, cols = nil, title = nil, where = nil, rows_name = nil, "
+   "cols_name = nil",
    "", bind_report_table, NF_HIDDEN},
   {"__plot",
    "report, text, y, x = nil, over = nil, by = nil, file = nil, title = nil, xlabel = nil, "
-   "ylabel = nil, xlog = false, ylog = false, over_name = nil, by_name = nil",
+   "ylabel = nil, xlog = false, ylog = false, where = nil, over_name = nil, by_name = nil",
    "", bind_report_plot, NF_HIDDEN},
   {"__paired", "report, text, x, y = nil, by = nil, by_name = nil",
    "", bind_report_paired, NF_HIDDEN},

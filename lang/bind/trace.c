@@ -59,11 +59,8 @@ static int as_float(Vm *vm, Value x, Value *out) {
 
 /* Containers: leaves as tree_visit finds them. */
 static int trace_tree(Vm *vm, const char *what, Value x, Trace *t) {
-  Leaves l;
+  Leaves l;     /* plain numbers become tensors of the others' dtype */
   if (leaves_list(vm, &t->value, DT_F64, &l)) return 1;
-  Tensor *flat = l.n > 1 && !l.traced ? leaves_flat(vm, &l) : NULL;
-  t->flat = flat != NULL;
-  tensor_unref(vm_rt(vm), flat);
   leaves_free(vm, &l);
   if (tree_own(vm, &t->value) || tree_visit(vm, &t->value, trace_leaf, t)) return 1;
   if (t->n) return 0;
@@ -141,20 +138,15 @@ static void blank_others(Vm *vm, Value *v) {
 int trace_gradient(Vm *vm, const Trace *t, Tensor **grads, Value *out) {
   Fill f = {grads, t->n, 0};
   Rt *rt = vm_rt(vm);
-  bool traced = false;
   *out = value_ref(t->value);
   int failed = 1;
   if (value_is(*out, OBJ_TENSOR)) failed = put_gradient(vm, "", out, &f);
   else if (!tree_own(vm, out)) failed = tree_visit(vm, out, put_gradient, &f);
   if (!failed) blank_others(vm, out);
   for (uint32_t i = 0; i < t->n; i++) {
-    traced |= rt_taped(rt, grads[i]);
     grads[i]->obj.aux = 0;
     tensor_unref(rt, grads[i]);
   }
-  Tensor *flat = NULL;
-  if (!failed && t->flat && !traced) failed = leaves_pack(vm, out, DT_F64, &flat);
-  tensor_unref(rt, flat);
   if (failed) value_unref(vm, *out);
   return failed;
 }

@@ -14,7 +14,6 @@ typedef struct {
   Tensor **leaf;         /* its leaves in declaration order, owned            */
   uint32_t n, cap;
   bool outer;            /* leaves belong to the level around the innermost one */
-  bool flat;             /* the original's leaves share one buffer            */
 } Trace;
 
 int trace_begin(Vm *vm, Value x, const char *what, Trace *t);

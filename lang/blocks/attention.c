@@ -1,6 +1,8 @@
 /* attention.c: `attention NAME(args) { equations }` becomes a function that
  * makes instances (see lang/bind/attention.h for its form).                  */
 #include "lang/blocks/attention_expr.h"
+#include "lang/blocks/attention_rows.h"
+#include "lang/vm/embedded.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -96,9 +98,10 @@ static const Node *call_of(const Node *n, const char *name) { /* name(x): x */
 static void norm_expression(Build *b, const Node *n) {
   const Name *before = b->names;
   static const struct { const char *name; int var; } stats[] = {
-    {"sum", AV_SUM}, {"max", AV_MAX}, {"l2", AV_L2}, {"length", AV_COUNT},
+    {"sum", AV_SUM}, {"max", AV_MAX}, {"l2", AV_L2}, {"l1", AV_L1},
+    {"length", AV_COUNT},
   };
-  for (int k = 0; k < 4; k++)
+  for (size_t k = 0; k < sizeof stats / sizeof *stats; k++)
     attn_bind(
         b, (Name){.name = stats[k].name, .kind = NAME_NODE, .node = prog_var(b->p, stats[k].var)});
   int phi = attn_translate(b, n);
@@ -128,27 +131,6 @@ static void set_norm(Build *b, const Node *e) {
   }
 }
 
-static void set_select(Build *b, const Node *e) {
-  AttnSpec *s = b->spec;
-  const Node *m = call_of(e->a, "top");
-  double c;
-  if (m) {
-    s->select = ATTN_TOP;
-    s->top = attn_translate(b, m);
-    if (prog_is_const(b->p, s->top, &c) && c < 1) attn_error(b, m, "top keeps at least one key");
-  } else if (is_name(e->a, "sample")) {
-    s->select = ATTN_SAMPLE;
-    if (s->norm != ATTN_NORM_PHI || s->phi != attn_norm_sum(s) || !s->log) {
-      Diag *d =
-          attn_diag(b, e->a, "`select = sample` draws one key with the probabilities of a softmax");
-      diag_help(d, "give a `score` and leave `norm = sum`");
-    }
-  } else {
-    diag_help(attn_diag(b, e->a, "`select` does not take this"),
-              "write `select = top(m)` or `select = sample`");
-  }
-}
-
 /* A scalar that is the same for all pairs. */
 static int once(Build *b, const Node *e) {
   int node = attn_translate(b, e);
@@ -157,15 +139,136 @@ static int once(Build *b, const Node *e) {
   return node;
 }
 
+/* What the function after `prep =` may not use: names of pairs and rows, `let`s,
+ * params with an entry a head. */
+typedef struct { Build *b; bool told; } PrepNames;
+static void bind_names(Node *n, void *user) {
+  Build *b = user;
+  if (n->kind == N_NAME || n->kind == N_PARAM)
+    attn_bind(b, (Name){.name = n->name, .kind = NAME_OUTER});
+  else if (n->kind == N_TUPLE) node_children(n, bind_names, user);
+  else if (n->kind == N_BIND || n->kind == N_ORDER)
+    for (uint32_t i = 0; i < n->n; i++) bind_names(n->items[i], user);
+  else if (n->kind == N_LET || n->kind == N_VAR) bind_names(n->a, user);
+}
+
+static void prep_names(Node *n, void *user) {
+  PrepNames *p = user;
+  if (p->told) return;
+  if (n->kind == N_LAMBDA || n->kind == N_BLOCK || n->kind == N_COMPREHENSION || n->kind == N_GEN ||
+      n->kind == N_FOR) { /* what is bound inside hides the equations' names */
+    const Name *before = p->b->names;
+    for (uint32_t i = 0; i < n->n; i++) {
+      bool binds = n->items[i]->kind != N_NAME && n->items[i]->kind != N_TUPLE;
+      if (binds) bind_names(n->items[i], p->b);
+    }
+    node_children(n, prep_names, user);
+    p->b->names = before;
+    return;
+  }
+  const Name *x = n->kind == N_NAME ? attn_find(p->b, n->name) : NULL;
+  if (x && x->kind != NAME_OUTER && x->kind != NAME_PARAM) {
+    p->told = true;
+    diag_help(attn_diag(p->b, n, "`prep` is a function of one vector: `%s` is not known in it", n->name),
+              "it sees params, parameters of the attention and names of the file; `len(x)` is the "
+              "length of the vector");
+  } else if (x && x->kind == NAME_PARAM) {
+    for (uint32_t i = 0; i < x->decl->n; i++)
+      if (is_name(x->decl->items[i], "heads")) p->told = true;
+    if (p->told)
+      diag_help(attn_diag(p->b, n, "`%s` has an entry a head, and `prep` maps the vectors of all heads",
+                          n->name), "declare it without `[heads]`");
+  }
+  if (!p->told) node_children(n, prep_names, user);
+}
+
+/* One key a row: its weight is 1, so the normaliser has to make probabilities. */
+static void one_key(Build *b, const Node *e, AttnSelect select) {
+  AttnSpec *s = b->spec;
+  const Node *tau = call_of(e->a, select == ATTN_SAMPLE ? "sample" : "argmax");
+  bool sums = s->norm == ATTN_NORM_PHI && s->phi == attn_norm_sum(s);
+  s->select = select;
+  s->through = true;
+  if (select == ATTN_SAMPLE && !(sums && s->log)) {
+    Diag *d =
+        attn_diag(b, e->a, "`select = sample` draws one key with the probabilities of a softmax");
+    diag_help(d, "give a `score` and leave `norm = sum`");
+  } else if (!sums && s->norm == ATTN_NORM_PHI) {
+    Diag *d = attn_diag(b, e->a, "`select = argmax` gives one key the weight 1, its gradient that "
+                                 "of weights which sum to 1");
+    diag_help(d, "leave `norm = sum`, or take sparsemax or entmax");
+  }
+  if (!tau) return;
+  s->tau = once(b, tau);
+  double c;
+  if (s->tau < 0) return;
+  if (prog_is_const(b->p, s->tau, &c) && !(c > 0))
+    diag_help(attn_diag(b, tau, "a temperature is positive"), "write `%s(0.5)`",
+              select == ATTN_SAMPLE ? "sample" : "argmax");
+  for (int k = 0; k < b->p->n; k++)
+    if (b->p->node[k].op == PO_LOAD && b->p->node[k].slot < b->n_param &&
+        prog_uses(b->p, s->tau, k)) {
+      diag_help(attn_diag(b, tau, "the temperature of a straight-through gradient is not learnt: "
+                                  "the output does not depend on it"),
+                "make it an argument of the attention");
+      return;
+    }
+  if (!s->log)
+    diag_help(attn_diag(b, tau, "a temperature divides a score"), "write `score = ...`");
+}
+
+static void set_select(Build *b, const Node *e) {
+  AttnSpec *s = b->spec;
+  const Node *m = call_of(e->a, "top");
+  double c;
+  if (m) {
+    s->select = ATTN_TOP;
+    s->top = attn_translate(b, m);
+    if (prog_is_const(b->p, s->top, &c) && c < 1) attn_error(b, m, "top keeps at least one key");
+  } else if (is_name(e->a, "sample") || call_of(e->a, "sample")) {
+    one_key(b, e, ATTN_SAMPLE);
+  } else if (is_name(e->a, "argmax") || call_of(e->a, "argmax")) {
+    one_key(b, e, ATTN_ARGMAX);
+  } else {
+    diag_help(attn_diag(b, e->a, "`select` does not take this"),
+              "write `select = top(m)`, `select = argmax` or `select = sample`");
+  }
+}
+
+/* `grad = straight_through`: the selection is not there going back. */
+static void set_grad(Build *b, const Node *e) {
+  AttnSpec *s = b->spec;
+  if (!is_name(e->a, "straight_through")) {
+    diag_help(attn_diag(b, e->a, "`grad` does not take this"), "write `grad = straight_through`");
+  } else if (s->select == ATTN_ALL) {
+    diag_help(attn_diag(b, e->a, "there is nothing to pass straight through"),
+              "`grad` goes with `select = top(m)`, `argmax` or `sample`");
+  }
+  s->through = true;
+}
+
 static void set_prep(Build *b, const Node *e, AttnDecl *decl) {
-  const Node *base = call_of(e->a, "rope");
-  if (is_name(e->a, "unit")) b->spec->prep = ATTN_PREP_UNIT;
-  else if (is_name(e->a, "rms")) b->spec->prep = ATTN_PREP_RMS;
+  const Node *base = call_of(e->a, "rope"), *rows = call_of(e->a, "rows");
+  AttnSpec *s = b->spec;
+  if (is_name(e->a, "unit")) s->prep = ATTN_PREP_UNIT;
+  else if (is_name(e->a, "rms")) s->prep = ATTN_PREP_RMS;
   else if (base) {
-    b->spec->prep = ATTN_PREP_ROPE;
-    b->spec->rope_base = once(b, base);
-  } else if (attn_is_outer(b, e->a)) decl->has_prep = true;
-  else attn_error(b, e->a, "`prep` is a function of one vector");
+    s->prep = ATTN_PREP_ROPE;
+    s->rope_base = once(b, base);
+  } else {
+    const Node *map = rows ? rows : e->a;
+    PrepNames names = {b, false};
+    prep_names((Node *)map, &names);
+    decl->has_prep = true;
+    decl->prep_rows = rows || attn_rows_form(b->lo, b->decl, map);
+    s->map = rows              ? "a function of all rows"
+             : decl->prep_rows ? "a function of a vector, compiled for all rows at once"
+                               : "a function of a vector, applied row by row: it has no known form "
+                                 "for whole tensors\n             (rows(f) promises one)";
+    for (int k = 0; k < s->n_leaf && attn_rows_from_zero(b->lo, b->decl, map); k++)
+      if (s->leaf[k].product == ATTN_DOT && s->leaf[k].stage == PS_BOTH)
+        b->p->var[s->leaf[k].var].range = (Interval){0, INFINITY};
+  }
 }
 
 static void show_range(double x, char *to, size_t n) {
@@ -176,13 +279,16 @@ static void show_range(double x, char *to, size_t n) {
 }
 
 /* A row of signed weights may sum to nothing. */
-static void check_sign(Build *b, const AttnDecl *decl, const Node *weight) {
+static void check_sign(Build *b, AttnDecl *decl, const Node *weight) {
   AttnSpec *s = b->spec;
   Interval bounds;
   if (!weight || s->log || s->norm != ATTN_NORM_PHI || s->phi < 0) return;
   if (!prog_uses(b->p, s->phi, attn_norm_sum(s))) return;
-  AttnSign sign = attn_weight_sign(s, b->n_param, &bounds);
+  AttnSign sign = attn_weight_sign(s, NULL, &bounds);
   if (sign == ATTN_SIGN_OK) return;
+  decl->sign_open = !decl->has_prep;
+  /* The library says in its documentation where a sum may vanish. */
+  if ((sign == ATTN_SIGN_MAYBE || decl->has_prep) && embedded_find(b->lo->source->name)) return;
   char lo[32], hi[32];
   show_range(bounds.lo, lo, sizeof lo);
   show_range(bounds.hi, hi, sizeof hi);
@@ -211,6 +317,7 @@ static void translate(Build *b, AttnDecl *decl) {
   if ((e = equation(b->decl, "mask"))) s->mask = attn_translate(b, e->a);
   if ((e = equation(b->decl, "norm"))) set_norm(b, e);
   if ((e = equation(b->decl, "select"))) set_select(b, e);
+  if ((e = equation(b->decl, "grad"))) set_grad(b, e);
   if ((e = equation(b->decl, "dropout"))) s->dropout = once(b, e->a);
   if ((e = equation(b->decl, "iterate"))) s->iterate = once(b, e->a);
   if ((e = equation(b->decl, "prep"))) set_prep(b, e, decl);
@@ -255,6 +362,36 @@ static Node *identity(Lower *lo, const AttnDecl *decl, Node *constant, const Nod
   return lambda;
 }
 
+/* (x, params ...) => f(x), f rewritten for tables where it can be. */
+static Node *prep_lambda(Build *b, AttnDecl *decl) {
+  Source *s = b->lo->source;
+  const Node *e = equation(b->decl, "prep");
+  if (!decl->has_prep) return nil_like(s, b->decl);
+  const Node *rows = call_of(e->a, "rows"), *map = rows ? rows : e->a;
+  Node *f = rows ? NULL : attn_rows_form(b->lo, b->decl, map), *x = NULL, *lambda = f;
+  if (!lambda) { /* x => map(x); the name can be nobody else's */
+    Node *param = node_new(s, N_PARAM, map), *arg = node_name(s, "__x", map);
+    lambda = node_new(s, N_LAMBDA, map);
+    x = node_new(s, N_CALL, map);
+    if (!lambda || !x || !param || !arg) return NULL;
+    param->name = "__x";
+    node_push(s, lambda, param);
+    x->a = node_copy(s, map);
+    node_push(s, x, arg);
+    lambda->b = x;
+  }
+  for (uint32_t i = 0; i < b->decl->b->n; i++) {
+    const Node *leaf = b->decl->b->items[i];
+    if (leaf->kind != N_LEAF) continue;
+    Node *param = node_new(s, N_PARAM, leaf);
+    if (!param) return NULL;
+    bool hidden = !strcmp(leaf->name, lambda->items[0]->name);
+    param->name = hidden ? "__hidden" : leaf->name;
+    node_push(s, lambda, param);
+  }
+  return lambda;
+}
+
 static Node *maker(Build *b, AttnDecl *decl, Node *at) {
   Source *s = b->lo->source;
   Box *box = box_new(b->lo->vm, &attn_decl_type, decl);
@@ -262,11 +399,10 @@ static Node *maker(Build *b, AttnDecl *decl, Node *at) {
   Node *constant = lower_const(b->lo, value_obj(box), at);
   Node *call = node_call(s, "__attention", at, 0, NULL), *make = node_new(s, N_LAMBDA, at);
   if (!constant || !call || !make) return NULL;
-  const Node *prep = decl->has_prep ? equation(at, "prep") : NULL;
   for (uint32_t i = 0; i < at->n; i++) node_push(s, make, at->items[i]);
   node_push(s, call, constant);
   node_push(s, call, identity(b->lo, decl, constant, at));
-  node_push(s, call, prep ? node_copy(s, prep->a) : nil_like(s, at));
+  node_push(s, call, prep_lambda(b, decl));
   for (uint32_t i = 0; i < at->b->n; i++) {
     Node *leaf = at->b->items[i];
     if (leaf->kind != N_LEAF) continue;

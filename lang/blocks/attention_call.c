@@ -79,6 +79,7 @@ static const struct { const char *name; ProgOp op; } ones[] = {
   {"tan", PO_TAN}, {"asin", PO_ASIN}, {"acos", PO_ACOS}, {"atan", PO_ATAN}, {"sinh", PO_SINH},
   {"cosh", PO_COSH}, {"tanh", PO_TANH}, {"erf", PO_ERF}, {"gamma_ln", PO_GAMMA_LN},
   {"floor", PO_FLOOR}, {"ceil", PO_CEIL}, {"round", PO_ROUND}, {"int", PO_TRUNC}, {"relu", PO_RELU},
+  {"detach", PO_DETACH},
   {"gelu", PO_GELU}, {"sigmoid", PO_SIGMOID}, {"softplus", PO_SOFTPLUS},
 };
 static const struct { const char *name; ProgOp op; } twos[] = {
@@ -176,9 +177,15 @@ static int inline_call(Build *b, const Node *n, const Node *fn) {
   return r;
 }
 
+/* A number cannot be called: `max(l1, 1)` is the function though a row has a `max`. */
+static bool hides_function(const Build *b, const char *name) {
+  const Name *x = attn_find(b, name);
+  return x && x->kind != NAME_NODE;
+}
+
 int attn_translate_call(Build *b, const Node *n) {
   static const char *const products[] = {"dot", "dist2", "l1", "norm2", "overlap", NULL};
-  if (n->a->kind == N_NAME && !attn_find(b, n->a->name)) {
+  if (n->a->kind == N_NAME && !hides_function(b, n->a->name)) {
     const char *f = n->a->name;
     const Node *fn = script_function(b, f);
     if (!fn) {

@@ -9,6 +9,7 @@ typedef enum {
   NAME_NODE,        /* a scalar of the program                                */
   NAME_VECTOR,      /* q or k                                                 */
   NAME_PARAM,       /* declared by `param`                                    */
+  NAME_OUTER,       /* bound inside an expression: none of the equations' names */
   NAME_LET          /* an intermediate: translated where it is used           */
 } NameKind;
 

@@ -511,14 +511,14 @@ static void report_claim(Build *b, Node *n) {
   if (!b->failed) *n = *call;
 }
 
-/* attn == "qho": a column of labels compared element by element. */
+/* attn == "qho", attn == name: a column of labels compared element by element. */
 static void report_labels(Build *b, Node *n) {
   if (n->n != 2 || (n->ops[0] != OP_EQ && n->ops[0] != OP_NE)) return;
   int side = -1;
   for (int i = 0; i < 2; i++) {
     Node *o = n->items[i];
     int slot = o->kind == N_NAME ? names_find(&b->plan->slots, o->name) : -1;
-    if (slot >= 0 && b->plan->slot_level[slot] && n->items[1 - i]->kind == N_STR) side = i;
+    if (slot >= 0 && b->plan->slot_level[slot]) side = i;
   }
   if (side < 0) return;
   Node *args[3] = {n->items[side], n->items[1 - side], make(b, N_BOOL, n)};

@@ -88,15 +88,15 @@ static void row_names(Node *n, void *user) {
       r->ok = false;
       Diag *d = check_error(r->c, n->span, "`norm` belongs to a whole row, not to one pair");
       diag_label(d, "`%s` is not known here", n->name);
-      diag_help(d, "use params, `h`, `n_q`, `n_k`, and `sum`, `max`, `l2` of the row");
+      diag_help(d, "use params, `h`, `n_q`, `n_k`, and `sum`, `max`, `l2`, `l1` of the row");
     }
   }
   node_children(n, row_names, user);
 }
 
 static void norm(Checker *c, Node *e) {
-  static const char *const words[] = {"sum", "none",      "length", "max",
-                                      "l2",  "sparsemax", "entmax", NULL};
+  static const char *const words[] = {"sum", "none", "length",    "max",
+                                      "l2",  "l1",   "sparsemax", "entmax", NULL};
   Row r = {c, true};
   row_names(e->a, &r);
   if (!r.ok) return;
@@ -104,7 +104,7 @@ static void norm(Checker *c, Node *e) {
     Diag *d = check_error(c, e->a->span, "`%s` is not a normalisation", e->a->name);
     Nearest near = nearest_of(e->a->name);
     for (int i = 0; words[i]; i++) nearest_try(&near, words[i]);
-    diag_label(d, "expected sum, none, length, max, l2, sparsemax, entmax(alpha) or an expression");
+    diag_label(d, "expected sum, none, length, max, l2, l1, sparsemax, entmax(alpha) or an expression");
     if (near.best) diag_help(d, "did you mean `norm = %s`?", near.best);
     else if (strcmp(e->a->name, "softmax") == 0)
       diag_help(d, "softmax is `score = ...` with `norm = sum`");
@@ -127,11 +127,11 @@ static void norm(Checker *c, Node *e) {
   scope_close(c, mark);
 }
 
-static void choice(Checker *c, Node *e, const char *const *words, const char *call,
+static void choice(Checker *c, Node *e, const char *const *words, const char *const *calls,
                    const char *help) {
   Node *v = e->a;
   bool ok = v->kind == N_NAME && one_of(v->name, words);
-  if (v->kind == N_CALL && v->a->kind == N_NAME && strcmp(v->a->name, call) == 0 && v->n == 1) {
+  if (v->kind == N_CALL && v->a->kind == N_NAME && one_of(v->a->name, calls) && v->n == 1) {
     walk(c, v->items[0]);
     return;
   }
@@ -144,14 +144,15 @@ static void prep(Checker *c, Node *e) {
   static const char *const words[] = {"unit", "rms", NULL};
   Node *v = e->a;
   if (v->kind == N_NAME && one_of(v->name, words)) return;
-  if (v->kind == N_CALL && v->a->kind == N_NAME && strcmp(v->a->name, "rope") == 0) {
+  bool call = v->kind == N_CALL && v->a->kind == N_NAME;
+  if (call && (strcmp(v->a->name, "rope") == 0 || strcmp(v->a->name, "rows") == 0)) {
     for (uint32_t i = 0; i < v->n; i++) walk(c, v->items[i]);
     return;
   }
   Known k = walk(c, v);
   if (k.kind != K_ANY && k.kind != K_FN)
     diag_help(check_error(c, v->span, "`prep` wants a map of vectors"),
-              "write `unit`, `rms`, `rope(10000)` or a function `x => ...`");
+              "write `unit`, `rms`, `rope(10000)`, a function `x => ...` or `rows(f)`");
 }
 
 static void small_number(Checker *c, Node *e) {
@@ -183,13 +184,16 @@ static void scalar(Checker *c, Node *e) {
 }
 
 static void equation(Checker *c, Node *e) {
-  static const char *const selects[] = {"sample", NULL};
+  static const char *const selects[] = {"sample", "argmax", NULL};
+  static const char *const select_calls[] = {"top", "sample", "argmax", NULL};
+  static const char *const grads[] = {"straight_through", NULL}, *const none[] = {NULL};
   const char *n = e->name;
   if (strcmp(n, "score") == 0 || strcmp(n, "weight") == 0 || strcmp(n, "mask") == 0) scalar(c, e);
   else if (strcmp(n, "norm") == 0) norm(c, e);
   else if (strcmp(n, "prep") == 0) prep(c, e);
   else if (strcmp(n, "select") == 0)
-    choice(c, e, selects, "top", "write `select = top(m)` or `select = sample`");
+    choice(c, e, selects, select_calls, "write `select = top(m)`, `select = argmax` or `select = sample`");
+  else if (strcmp(n, "grad") == 0) choice(c, e, grads, none, "write `grad = straight_through`");
   else if (strcmp(n, "dropout") == 0 || strcmp(n, "iterate") == 0) small_number(c, e);
   else {
     Diag *d = check_error(c, e->span2, "`%s` goes with `binary` variables", n);

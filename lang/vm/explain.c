@@ -24,7 +24,8 @@ void callable_signature(Value fn, Buf *out) {
     if (i < p->n_required) continue;
     const Node *param = p->node && i < p->node->n ? p->node->items[i] : NULL;
     const Span s = param && param->a ? param->a->span : (Span){0, 0};
-    if (s.end > s.start && s.end <= p->source->len)
+    if (param && param->a && param->a->kind == N_NIL) buf_text(out, " = nil"); /* maybe not written */
+    else if (s.end > s.start && s.end <= p->source->len)
       buf_format(out, " = %.*s", (int)(s.end - s.start), p->source->text + s.start);
   }
 }

@@ -113,6 +113,28 @@ static int tensor_get(Vm *vm, Value v, const Value *values, int n, Value *out) {
   return 0;
 }
 
+/* The elements that a bool tensor marks, or at the positions of an i64 tensor. */
+static int list_select(Vm *vm, Value v, const Tensor *ix, Value *out) {
+  List *l = AS_LIST(v);
+  const char *what = value_type_name(v);
+  bool mask = ix->dtype == DT_BOOL;
+  if (mask && ix->size != l->n)
+    return vm_error(vm, "a mask of %lld elements does not fit a %s of length %u",
+                    (long long)ix->size, what, l->n);
+  List *r = list_new(vm, v.o->kind == OBJ_TUPLE, 8);
+  if (!r) return 1;
+  for (int64_t k = 0; k < ix->size; k++) {
+    int64_t i = mask ? k : tensor_get_i64(ix, k);
+    if (mask && !tensor_get_i64(ix, k)) continue;
+    if ((!mask && position(vm, what, i, l->n, &i)) || list_push(vm, r, value_ref(l->items[i]))) {
+      value_unref(vm, value_obj(r));
+      return 1;
+    }
+  }
+  *out = value_obj(r);
+  return 0;
+}
+
 static int list_get(Vm *vm, Value v, Value ix, Value *out) {
   List *l = AS_LIST(v);
   const char *what = value_type_name(v);
@@ -124,6 +146,9 @@ static int list_get(Vm *vm, Value v, Value ix, Value *out) {
   }
   if (value_is(ix, OBJ_RANGE)) {
     if (slice_bounds(vm, what, AS_RANGE(ix), l->n, &lo, &hi)) return 1;
+  } else if (value_is(ix, OBJ_TENSOR) && AS_TENSOR(ix)->rank == 1 &&
+             (AS_TENSOR(ix)->dtype == DT_BOOL || AS_TENSOR(ix)->dtype == DT_I64)) {
+    return list_select(vm, v, AS_TENSOR(ix), out);
   } else if (!is_all(ix)) {
     return subscript_error(vm, v, ix);
   }

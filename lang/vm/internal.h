@@ -283,7 +283,6 @@ int liveness_mark(Vm *vm, Proto *p);
 /* arith.c: operands are borrowed unless the reuse bits say that they may be
  * overwritten; *out is a new reference.                                      */
 int value_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out);
-int value_compare(Vm *vm, AstOp op, Value a, Value b, Value *out);
 int value_minmax(Vm *vm, bool max, Value a, Value b, Value *out);
 int value_logic(Vm *vm, bool is_and, Value a, Value b, Value *out);
 int value_negate(Vm *vm, Value a, unsigned reuse, Value *out);
@@ -296,7 +295,6 @@ bool value_is_scalar(Value v);                      /* bool int float complex or
 int leaf_assign(Vm *vm, const Model *m, const Str *name, Value old, Value *v);
 int leafwise_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out);
 /* index.c */
-int index_get(Vm *vm, Value v, const Value *ix, int n, Value *out);
 int index_set(Vm *vm, Value *v, const Value *ix, int n, Value x);  /* x borrowed */
 int field_get(Vm *vm, Value v, Str *name, Value *out);
 int place_set(Vm *vm, Value *root, const Place *p, const Value *ix, Value x);

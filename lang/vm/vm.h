@@ -41,6 +41,10 @@ extern const Native *const native_tables[];   /* NULL at the end */
 int vm_call(Vm *vm, Value fn, const Value *args, int n, Value *out);
 /* As above with names[i] != NULL for named arguments. */
 int vm_call_named(Vm *vm, Value fn, const Value *args, int n, const char *const *names, Value *out);
+/* v[ix, ...] */
+int index_get(Vm *vm, Value v, const Value *ix, int n, Value *out);
+/* a == b and the like, as scripts have it: elementwise on tensors. */
+int value_compare(Vm *vm, AstOp op, Value a, Value b, Value *out);
 int vm_call_method(Vm *vm, Value model, const char *method, const Value *args, int n, Value *out);
 bool value_callable(Value v);
 /* Name of parameter i of a function written in qa; NULL: there is none.      */

@@ -29,7 +29,7 @@
 
 /* Variables that every variant has, in this order; vector products follow. */
 enum { AV_I, AV_J, AV_NQ, AV_NK, AV_D, AV_H, AV_HEADS, AV_BATCH,
-       AV_SUM, AV_MAX, AV_L2, AV_COUNT, AV_SEED, AV_FIRST_LEAF };
+       AV_SUM, AV_MAX, AV_L2, AV_L1, AV_COUNT, AV_SEED, AV_FIRST_LEAF };
 
 typedef enum {
   ATTN_DOT, ATTN_DIST2,       /* squared distance                             */
@@ -49,7 +49,8 @@ typedef struct {
 
 typedef enum { ATTN_PREP_NONE, ATTN_PREP_UNIT, ATTN_PREP_RMS, ATTN_PREP_ROPE } AttnPrep;
 typedef enum { ATTN_NORM_PHI, ATTN_NORM_SPARSEMAX, ATTN_NORM_ENTMAX } AttnNorm;
-typedef enum { ATTN_ALL, ATTN_TOP, ATTN_SAMPLE } AttnSelect;
+/* TOP: the m largest; SAMPLE, ARGMAX: one key, drawn or the largest. */
+typedef enum { ATTN_ALL, ATTN_TOP, ATTN_SAMPLE, ATTN_ARGMAX } AttnSelect;
 
 typedef struct AttnCode AttnCode;  /* plans, made on first use                 */
 
@@ -71,9 +72,12 @@ typedef struct AttnSpec {
   int phi;                         /* ATTN_NORM_PHI: the divisor               */
   int alpha;                       /* entmax                                   */
   AttnSelect select;
+  bool through;                    /* gradients as if nothing were left out: always with one key */
+  int tau;                         /* temperature of the softmax that gradients then see */
   int top, dropout, iterate;
   AttnPrep prep;
   int rope_base;
+  const char *map;                 /* how a map of q and k is applied before, for explain; or NULL */
   AttnCode *code[4];               /* f32, f64; the same for short rows        */
 } AttnSpec;
 
@@ -98,9 +102,9 @@ int attn_norm_sum(AttnSpec *s);    /* node of the row's sum; also for max, l2, c
 /* Signs.  NEGATIVE: somewhere, whatever the slots hold; MAYBE: for some of their
  * values, or bounds do not exclude it.                                        */
 typedef enum { ATTN_SIGN_OK, ATTN_SIGN_MAYBE, ATTN_SIGN_NEGATIVE } AttnSign;
-/* Slots from `unknown` on hold values that nobody knows yet; they are taken to be
- * not negative.                                                               */
-AttnSign attn_weight_sign(const AttnSpec *s, int unknown, Interval *bounds);
+/* slot: ranges of the values in the slots; NULL: as declared, and captured values
+ * and arguments may be any number.  bounds: of the weight.                     */
+AttnSign attn_weight_sign(const AttnSpec *s, const Interval *slot, Interval *bounds);
 
 typedef struct {
   Tensor *q, *k, *v;               /* f32 or f64, the same; v NULL for weights and energies */

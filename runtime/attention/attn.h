@@ -10,7 +10,7 @@ typedef struct {
   AttnLoad *load;
   int n_load;
   int leaf_out[ATTN_MAX_LEAF];   /* output of each product's adjoint, or -1   */
-  int stat_out[3];               /* of sum, max, l2 (normaliser only), or -1  */
+  int stat_out[4];               /* of sum, max, l2, l1 (normaliser only), or -1 */
 } AttnGrad;
 
 struct AttnCode {
@@ -18,7 +18,7 @@ struct AttnCode {
   ProgPlan *mask, *out, *norm;
   ProgPlan *once;                /* outputs: alpha, top, dropout              */
   bool uses_i;                   /* does a pair's program look at the row's position? */
-  bool uses_max, uses_l2, uses_count, uses_stats;   /* of the normaliser   */
+  bool uses_max, uses_l2, uses_l1, uses_count, uses_stats;   /* of the normaliser   */
   bool has_grad;
   AttnGrad out_grad, norm_grad, alpha_grad;
 };
@@ -99,7 +99,7 @@ Tensor *attn_prep_back(Rt *rt, AttnPrep prep, double base, Tensor *x, int64_t fi
 /* ---- row functions (row.c) --------------------------------------------------- */
 typedef struct {
   double shift;       /* largest u of the row (log weights), else 0           */
-  double sum, max, l2;/* of the weights relative to exp(shift)                 */
+  double sum, max, l2, l1;  /* of the weights relative to exp(shift)           */
   int64_t best, count;/* position of the largest, number of unmasked           */
   double scale;       /* p = weight relative to exp(shift), times scale        */
   double inverse;     /* 1 / phi, or 0                                         */

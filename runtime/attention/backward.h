@@ -172,19 +172,28 @@ static void load_dp(Work *w) {
   }
 }
 
-/* p as it multiplied the values (after dropout or sampling), and dropout on dp. */
+/* Row r as gradients see it; straight through a selection, also as it was used. */
+static void normalise_back(Work *w, int64_t r) {
+  T *x = w->w + r * w->n_col, *used = w->used + r * w->n_col;
+  uint8_t *open = w->open + r * w->n_col;
+  if (w->job->spec->through) {
+    memcpy(used, x, (size_t)w->n_col * sizeof(T));
+    memcpy(w->all, open, (size_t)w->n_col);
+    normalise_row(w, r, false);
+    memcpy(open, w->all, (size_t)w->n_col);
+    for (int64_t j = 0; j < w->n_col; j++) { T t = x[j]; x[j] = used[j]; used[j] = t; }
+  }
+  normalise_row(w, r, true);
+}
+
+/* p as it multiplied the values (after dropout or selection), and dropout on dp. */
 static const T *used_weights(Work *w) {
   const AttnJob *job = w->job;
   if (!w->used) return w->w;
   for (int64_t r = 0; r < w->m; r++) {
     T *used = w->used + r * w->n_col, *keep = w->keep + r * w->n_col;
     const T *p = w->w + r * w->n_col;
-    if (job->spec->select == ATTN_SAMPLE) {
-      memset(used, 0, (size_t)w->n_col * sizeof(T));
-      if (w->row[r].scale > 0 && w->row[r].best >= 0) used[w->row[r].best] = 1;
-    } else {
-      memcpy(used, p, (size_t)w->n_col * sizeof(T));
-    }
+    if (!job->spec->through) memcpy(used, p, (size_t)w->n_col * sizeof(T));
     if (!job->dropout) continue;
     dropout_factors(w, r, keep);
     for (int64_t j = 0; j < w->n_col; j++) {
@@ -212,7 +221,7 @@ static double stat_slope(const Work *w, int k) {
   return s;
 }
 
-/* dL/dw = (dp - D (phi_sum + phi_max [best] + phi_l2 w / l2)) / phi with
+/* dL/dw = (dp - D (phi_sum + phi_max [best] + phi_l2 w / l2 + phi_l1 sign w)) / phi with
  * D = sum p dp; for log weights times w. */
 static void phi_back(Work *w, int64_t r, const Sinks *to) {
   const AttnRow *row = &w->row[r];
@@ -232,8 +241,10 @@ static void phi_back(Work *w, int64_t r, const Sinks *to) {
   }
   double a = D * stat_slope(w, 0), top = D * stat_slope(w, 1), b = D * stat_slope(w, 2);
   b = row->l2 > 0 ? b / (row->scale * row->l2) : 0;
+  double c = D * stat_slope(w, 3) * (row->scale < 0 ? -1 : 1);
   for (int64_t j = 0; j < w->n_col; j++) {
     double x = dp[j] - a - b * p[j] - (j == row->best ? top : 0);
+    x -= p[j] > 0 ? c : p[j] < 0 ? -c : 0;
     x *= w->job->spec->log ? (double)p[j] : row->inverse;
     dp[j] = open[j] ? (T)x : 0;
   }
@@ -342,13 +353,15 @@ static void backward_block(Work *w, int64_t r0, int64_t m, const Sinks *to) {
   } else {
     for (int64_t r = 0; r < m; r++) {
       set_row(w, NULL, r, true);
-      normalise_row(w, r, true);
+      normalise_back(w, r);
     }
     const T *used = used_weights(w);
     if (job->mode == ATTN_ATTEND) values_back(w, used, to->dv);
     for (int64_t r = 0; r < m; r++) {
       if (s->norm == ATTN_NORM_PHI) phi_back(w, r, to);
       else threshold_back(w, r, to);
+      T *dp = w->dp + r * w->n_col;
+      for (int64_t j = 0; j < w->n_col && w->tau != 1; j++) dp[j] /= (T)w->tau;
     }
   }
   for (int k = 0; k < w->n_block; k++) program_back(w, &w->block[k], dq, to);

@@ -56,7 +56,7 @@ static RtStatus grad_plan(Rt *rt, AttnGrad *g, const AttnSpec *s, bool flat, int
   Wanted w = {0};
   RtStatus status = RT_ERROR;
   for (int k = 0; k < ATTN_MAX_LEAF; k++) g->leaf_out[k] = -1;
-  for (int k = 0; k < 3; k++) g->stat_out[k] = -1;
+  for (int k = 0; k < 4; k++) g->stat_out[k] = -1;
   if (!(flat ? prog_flatten : prog_copy)(&p, &s->prog))
     return rt_fail(rt, RT_MEMORY, "out of memory");
   if (!wanted_list(&w, &p, out, slot_dtype, n_var, var) ||
@@ -88,11 +88,11 @@ done:
 }
 
 static RtStatus plan_grads(Rt *rt, AttnCode *c, const AttnSpec *s, DType real, bool flat) {
-  int var[ATTN_MAX_LEAF], stat[3] = {AV_SUM, AV_MAX, AV_L2};
+  int var[ATTN_MAX_LEAF], stat[4] = {AV_SUM, AV_MAX, AV_L2, AV_L1};
   for (int k = 0; k < s->n_leaf; k++) var[k] = s->leaf[k].var;
   RT_TRY(grad_plan(rt, &c->out_grad, s, flat, s->out, false, real, c->slot_dtype, s->n_leaf, var));
   if (s->norm == ATTN_NORM_PHI)
-    RT_TRY(grad_plan(rt, &c->norm_grad, s, false, s->phi, true, real, c->slot_dtype, 3, stat));
+    RT_TRY(grad_plan(rt, &c->norm_grad, s, false, s->phi, true, real, c->slot_dtype, 4, stat));
   if (s->norm == ATTN_NORM_ENTMAX)
     RT_TRY(grad_plan(rt, &c->alpha_grad, s, false, s->alpha, true, real, c->slot_dtype, 0, NULL));
   c->has_grad = true;
@@ -121,6 +121,7 @@ static RtStatus plan_forward(Rt *rt, AttnCode *c, AttnSpec *s, DType real, bool 
         continue;
       c->uses_max |= n->slot == AV_MAX;
       c->uses_l2 |= n->slot == AV_L2;
+      c->uses_l1 |= n->slot == AV_L1;
       c->uses_count |= n->slot == AV_COUNT;
       c->uses_stats |= n->slot != AV_COUNT;
     }
@@ -130,8 +131,8 @@ static RtStatus plan_forward(Rt *rt, AttnCode *c, AttnSpec *s, DType real, bool 
     if (p->node[i].op == PO_VAR && p->node[i].slot == AV_I) row = i;
   c->uses_i =
       row >= 0 && (prog_uses(p, s->out, row) || (s->mask >= 0 && prog_uses(p, s->mask, row)));
-  int once[3] = {s->alpha, s->top, s->dropout};
-  if (!(c->once = prog_plan(rt, p, DT_F64, c->slot_dtype, 3, once))) return rt->error.status;
+  int once[4] = {s->alpha, s->top, s->dropout, s->tau};
+  if (!(c->once = prog_plan(rt, p, DT_F64, c->slot_dtype, 4, once))) return rt->error.status;
   return RT_OK;
 }
 

@@ -1,5 +1,5 @@
 /* explain.c: what was made of a variant, as text. */
-#include "runtime/attention/attn.h"
+#include "runtime/attention/feature.h"
 
 #include <math.h>
 #include <string.h>
@@ -27,12 +27,19 @@ static void describe(const AttnSpec *s, Buf *out) {
   const Prog *p = &s->prog;
   Interval b;
   static const char *const preps[] = {"none", "unit", "rms", "rope"};
-  AttnSign sign = attn_weight_sign(s, 0, &b);
-  buf_format(out, "attention %s: row strips, %s\n", s->name,
-             s->log ? "exponential weight relative to the row maximum" : "weight used as it is");
+  AttnSign sign = attn_weight_sign(s, NULL, &b);
+  AttnFeature form;
+  const char *why;
+  bool state = attn_feature(s, &form, &why);
+  if (state)
+    buf_format(out, "attention %s: matrix state, O(n): weight is a product of mapped vectors\n", s->name);
+  else
+    buf_format(out, "attention %s: row strips, %s\n", s->name,
+               s->log ? "exponential weight relative to the row maximum" : "weight used as it is");
   if (s->prep != ATTN_PREP_NONE) buf_format(out, "  prep       %s\n", preps[s->prep]);
+  if (s->map) buf_format(out, "  prep       %s\n", s->map);
   line(out, s->log ? "log weight" : "weight", p, s->out);
-  if (!s->log)
+  if (!s->log || isfinite(b.hi))
     buf_format(out, "  bounds     [%g, %g]%s\n", b.lo, b.hi,
                sign == ATTN_SIGN_MAYBE ? ", sign not known" : "");
   describe_norm(s, out);
@@ -42,10 +49,12 @@ static void describe(const AttnSpec *s, Buf *out) {
     prog_show(p, s->top, out);
     buf_text(out, ", ties to the lowest index\n");
   }
-  if (s->select == ATTN_SAMPLE)
-    buf_text(out, "  select     one key a row (Gumbel), straight-through gradient\n");
+  if (s->select == ATTN_SAMPLE) buf_text(out, "  select     one key a row, drawn (Gumbel)\n");
+  if (s->select == ATTN_ARGMAX) buf_text(out, "  select     the largest key of a row\n");
+  if (s->through) buf_text(out, "  gradient   straight through the selection\n");
   if (s->dropout >= 0) line(out, "dropout", p, s->dropout);
   if (s->iterate >= 0) line(out, "iterate", p, s->iterate);
+  if (attn_feature_describe(s, out)) return;
   buf_text(out, "  products   ");
   for (int k = 0; k < s->n_leaf; k++)
     buf_format(out, "%s%s%s", k ? ", " : "", p->var[s->leaf[k].var].name,
@@ -86,6 +95,7 @@ static RtStatus describe_call(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out) 
   if (!status) {
     int64_t tiles[3] = {0};
     double pairs = 0, size = job.real == DT_F32 ? 4 : 8;
+    if (attn_feature_describe_call(&job, out)) goto done;
     count_tiles(&job, scratch, tiles, &pairs);
     pairs *= (double)job.B;
     double q = (double)(job.B * job.Hq * job.nq), k = (double)(job.B * job.Hk * job.nk);
@@ -104,6 +114,7 @@ static RtStatus describe_call(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out) 
                2 * pairs * (3 * (double)job.d + 2 * (double)job.e),
                prog_plan_ops(job.code->out_grad.plan));
   }
+done:
   if (job.slot) rt_free(rt, job.slot, ((size_t)s->prog.n_slot + 1) * sizeof *job.slot);
   rt_free(rt, scratch, n);
   return status;

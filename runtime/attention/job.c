@@ -62,7 +62,7 @@ static RtStatus check_shapes(Rt *rt, AttnJob *job, const AttnArgs *a) {
 static AttnView view_of(const Tensor *t) {
   AttnView v = {t->data, 0, 0, 0};
   int r = t->rank;
-  v.row = t->stride[r - 2];
+  v.row = t->shape[r - 2] > 1 ? t->stride[r - 2] : t->shape[r - 1]; /* a lone row: any stride */
   if (r > 2) v.head = t->stride[r - 3];
   if (r > 3) v.batch = t->stride[r - 4];
   return v;

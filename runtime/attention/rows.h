@@ -7,11 +7,16 @@ static uint64_t pair_number(const Work *w, int64_t r, int64_t j) {
   return (uint64_t)(((w->b * job->Hq + w->h) * job->nq + w->r0 + r) * job->nk + j);
 }
 
-static void select_row(Work *w, int64_t r) {
+static bool one_key(const AttnSpec *s) {
+  return s->select == ATTN_SAMPLE || s->select == ATTN_ARGMAX;
+}
+
+/* `soft`: as the gradient sees it. */
+static void select_row(Work *w, int64_t r, bool soft) {
   const AttnSpec *s = w->job->spec;
   T *x = w->w + r * w->n_col;
   uint8_t *open = w->open + r * w->n_col;
-  if (s->select == ATTN_TOP) {
+  if (s->select == ATTN_TOP && !(soft && s->through)) {
     for (int64_t j = 0; j < w->n_col; j++) w->x[j] = x[j];
     attn_keep_top(w->n_col, w->x, open, w->top, w->scratch);
     for (int64_t j = 0; j < w->n_col; j++)
@@ -26,6 +31,7 @@ static void select_row(Work *w, int64_t r) {
         x[bl->off + j] -= (T)log(-log(u > 0 ? u : 0x1p-54));
       }
     }
+  for (int64_t j = 0; j < w->n_col && soft && w->tau != 1; j++) x[j] /= (T)w->tau;
 }
 
 /* Position of the first open entry with this value. */
@@ -42,6 +48,12 @@ static double open_max(const T *x, const uint8_t *open, int64_t n) {
   return top;
 }
 
+static double abs_sum(const T *x, int64_t n) {
+  double sum = 0;
+  for (int64_t j = 0; j < n; j++) sum += fabs((double)x[j]);
+  return sum;
+}
+
 /* The row's statistics, as far as the normaliser wants them; log-weights
  * become weights relative to exp(shift).  false: nothing takes part.         */
 static bool row_stats(Work *w, int64_t r, AttnRow *row) {
@@ -49,7 +61,7 @@ static bool row_stats(Work *w, int64_t r, AttnRow *row) {
   const AttnCode *code = w->job->code;
   T *x = w->w + r * w->n_col;
   const uint8_t *open = w->open + r * w->n_col;
-  bool best = code->uses_max || s->select == ATTN_SAMPLE;
+  bool best = code->uses_max || one_key(s);
   *row = (AttnRow){.best = -1};
   if (w->n_col == 0) return false;
   if (s->log) {
@@ -68,6 +80,7 @@ static bool row_stats(Work *w, int64_t r, AttnRow *row) {
     }
   }
   if (code->uses_l2) row->l2 = sqrt(ROW_SUMSQ(w->n_col, x));
+  if (code->uses_l1) row->l1 = s->log ? row->sum : abs_sum(x, w->n_col);
   if (code->uses_count)
     for (int64_t j = 0; j < w->n_col; j++) row->count += open[j];
   return true;
@@ -83,6 +96,7 @@ static double set_stats(Work *w, const AttnRow *row) {
   w->var[AV_SUM] = e * row->sum;
   w->var[AV_MAX] = e * row->max;
   w->var[AV_L2] = e * row->l2;
+  w->var[AV_L1] = e * row->l1;
   w->var[AV_COUNT] = (double)row->count;
   return e;
 }
@@ -118,11 +132,12 @@ static void threshold_row(Work *w, int64_t r, AttnRow *row) {
   double top = -INFINITY;
   int64_t n = 0;
   for (int64_t j = 0; j < w->n_col; j++) top = fmax(top, (double)x[j]);
-  *row = (AttnRow){.shift = top, .power = 1 / (alpha - 1)};
+  *row = (AttnRow){.shift = top, .power = 1 / (alpha - 1), .best = -1, .scale = 1};
   if (!(top > -INFINITY)) {
     clear_row(w, r, row);
     return;
   }
+  if (one_key(w->job->spec)) row->best = find_value(x, w->open + r * w->n_col, w->n_col, top);
   if (alpha == 1) { /* the limit: softmax */
     double sum = ROW_EXPSUM(w->n_col, x, (T)top, x);
     for (int64_t j = 0; j < w->n_col; j++) x[j] = (T)(x[j] / sum);
@@ -138,13 +153,14 @@ static void threshold_row(Work *w, int64_t r, AttnRow *row) {
   }
 }
 
-/* Turns row r into p; `soft` keeps the Gumbel softmax instead of its winner. */
+/* Turns row r into p; `soft`: what gradients see, all keys where they pass straight
+ * through the selection.                                                      */
 static void normalise_row(Work *w, int64_t r, bool soft) {
   AttnRow *row = &w->row[r];
-  select_row(w, r);
+  select_row(w, r, soft);
   if (w->job->spec->norm == ATTN_NORM_PHI) phi_row(w, r, row);
   else threshold_row(w, r, row);
-  if (w->job->spec->select == ATTN_SAMPLE && !soft) {
+  if (one_key(w->job->spec) && !soft) {
     T *x = w->w + r * w->n_col;
     bool any = row->scale > 0 && row->best >= 0;
     memset(x, 0, (size_t)w->n_col * sizeof(T));

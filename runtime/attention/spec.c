@@ -19,11 +19,11 @@ AttnSpec *attn_spec_new(Rt *rt, const char *name) {
     {"n_k", PS_ONCE, true, 1}, {"d", PS_ONCE, true, 1}, {"h", PS_ONCE, true, 0},
     {"heads", PS_ONCE, true, 1}, {"batch", PS_ONCE, true, 0},
     {"sum", PS_ROW, false, -INFINITY}, {"max", PS_ROW, false, -INFINITY},
-    {"l2", PS_ROW, false, 0}, {"count", PS_ROW, false, 0}, {"seed", PS_BOTH, false, -INFINITY},
+    {"l2", PS_ROW, false, 0}, {"l1", PS_ROW, false, 0}, {"count", PS_ROW, false, 0}, {"seed", PS_BOTH, false, -INFINITY},
   };
   for (size_t k = 0; k < sizeof vars / sizeof *vars; k++)
     prog_add_var(p, vars[k].name, vars[k].stage, vars[k].integral, vars[k].lo, INFINITY);
-  s->out = s->mask = s->alpha = s->top = s->dropout = s->iterate = s->rope_base = -1;
+  s->out = s->mask = s->alpha = s->tau = s->top = s->dropout = s->iterate = s->rope_base = -1;
   s->phi = prog_var(p, AV_SUM);
   return s;
 }
@@ -159,13 +159,12 @@ static void bound_units(const AttnSpec *s, Prog *p) {
 
 /* cos(q, k) is a product of three variables to the interval arithmetic, which
  * then loses its bounds: give such nodes their own. */
-static Interval bounds_with_cos(const AttnSpec *s, int unknown, Interval *scratch) {
+static Interval bounds_with_cos(const AttnSpec *s, const Interval *slot, Interval *scratch) {
   const Prog *p = &s->prog;
   Prog copy;
   Interval all = {-INFINITY, INFINITY};
   if (!prog_copy(&copy, p)) return all;
-  for (int k = unknown; k < copy.n_slot; k++)
-    copy.slot[k].range.lo = fmax(0, copy.slot[k].range.lo);
+  for (int k = 0; slot && k < copy.n_slot; k++) copy.slot[k].range = slot[k];
   bound_units(s, &copy);
   for (int i = 0; i < p->n; i++) {
     const ProgNode *n = &p->node[i];
@@ -261,29 +260,31 @@ static bool negative_pair(const AttnSpec *s, Lcg *r, const double *slot, double 
 
 /* Negative somewhere whatever parameters and captured tensors hold: one setting
  * of theirs without a witness leaves the question open.                       */
-static bool negative_always(const AttnSpec *s, double *slot, double *var, double *value) {
+static bool negative_always(const AttnSpec *s, const Interval *range, double *slot, double *var,
+                            double *value) {
   Lcg r = {1};
   for (int k = 0; k < 48; k++) {
-    for (int i = 0; i < s->prog.n_slot; i++) slot[i] = setting(&r, s->prog.slot[i].range);
+    for (int i = 0; i < s->prog.n_slot; i++) slot[i] = setting(&r, range ? range[i] : s->prog.slot[i].range);
     if (!negative_pair(s, &r, slot, var, value)) return false;
     if (s->prog.n_slot == 0) break;
   }
   return true;
 }
 
-AttnSign attn_weight_sign(const AttnSpec *s, int unknown, Interval *bounds) {
+AttnSign attn_weight_sign(const AttnSpec *s, const Interval *range, Interval *bounds) {
   const Prog *p = &s->prog;
   *bounds = (Interval){0, INFINITY};
-  if (s->log || s->out < 0) return ATTN_SIGN_OK;
+  if (s->out < 0) return ATTN_SIGN_OK;
   Interval *scratch = malloc((size_t)p->n * sizeof *scratch);
   double *value = malloc((size_t)p->n * sizeof *value);
   double *var = malloc((size_t)p->n_var * sizeof *var);
   double *slot = malloc((size_t)(p->n_slot + 1) * sizeof *slot);
   AttnSign sign = ATTN_SIGN_MAYBE;
   if (scratch && value && var && slot) {
-    *bounds = bounds_with_cos(s, unknown, scratch);
+    *bounds = bounds_with_cos(s, range, scratch);
+    if (s->log) *bounds = (Interval){exp(bounds->lo), exp(bounds->hi)};
     if (bounds->lo >= 0) sign = ATTN_SIGN_OK;
-    else if (negative_always(s, slot, var, value)) sign = ATTN_SIGN_NEGATIVE;
+    else if (negative_always(s, range, slot, var, value)) sign = ATTN_SIGN_NEGATIVE;
   }
   free(scratch);
   free(value);

@@ -1,6 +1,6 @@
 /* tape.c: attention as one operation of the tape.  The node keeps q, k, v and
  * the captured tensors; everything else is computed again going back.       */
-#include "runtime/attention/attn.h"
+#include "runtime/attention/feature.h"
 #include "runtime/tensor/blas.h"
 
 #include <math.h>
@@ -21,7 +21,7 @@ static void node_drop(Rt *rt, void *data) {
 }
 
 /* BLAS wants rows of contiguous numbers that do not overlap. */
-static Tensor *rows_ready(Rt *rt, Tensor *t) {
+Tensor *attn_rows(Rt *rt, Tensor *t) {
   int r = t->rank;
   if (r >= 2 && (t->shape[r - 1] == 1 || t->stride[r - 1] == 1) && t->stride[r - 1] != 0 &&
       t->stride[r - 2] >= t->shape[r - 1] && t->stride[r - 2] < INT32_MAX) return tensor_ref(t);
@@ -43,7 +43,7 @@ static RtStatus job_status(Rt *rt, const AttnJob *job) {
 }
 
 /* Value of a scalar expression of the variant (iterate, rope base). */
-static RtStatus spec_scalar(Rt *rt, const AttnSpec *s, int node, const AttnArgs *a, double *out) {
+RtStatus attn_scalar(Rt *rt, const AttnSpec *s, int node, const AttnArgs *a, double *out) {
   const Prog *p = &s->prog;
   ProgTensor *slot = calloc((size_t)p->n_slot + 1, sizeof *slot);
   double *value = calloc((size_t)p->n + (size_t)p->n_var, sizeof *value);
@@ -110,9 +110,19 @@ static RtStatus run_pass(Rt *rt, AttnJob *job, bool back) {
   return status;
 }
 
-static AttnView contiguous_view(const Tensor *t, const AttnJob *job) {
-  int64_t w = t->shape[t->rank - 1], n = job->nq * w;
-  return (AttnView){t->data, n * job->Hq, n, w};
+static AttnView view_of(const Tensor *t) {
+  int r = t->rank;
+  return (AttnView){t->data, r > 3 ? t->stride[0] : 0, r > 2 ? t->stride[r - 3] : 0, t->stride[r - 2]};
+}
+
+/* What an output of heads goes to wants rows of all heads side by side, so they lie
+ * that way in memory: (b, n, heads, e) seen as (b, heads, n, e).                */
+static Tensor *heads_beside(Rt *rt, DType d, const int64_t *shape, bool zero) {
+  int64_t lies[] = {shape[0], shape[2], shape[1], shape[3]};
+  Tensor *t = zero ? tensor_zeros(rt, d, 4, lies) : tensor_new(rt, d, 4, lies);
+  Tensor *view = t ? tensor_permute(rt, t, (const int[]){0, 2, 1, 3}) : NULL;
+  tensor_unref(rt, t);
+  return view;
 }
 
 /* ---- forward --------------------------------------------------------------------------- */
@@ -121,9 +131,9 @@ static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, Rn
   AttnArgs in = *a;
   AttnJob job = {0};
   Tensor *out = NULL;
-  in.q = rows_ready(rt, a->q);
-  in.k = rows_ready(rt, a->k);
-  in.v = a->v ? rows_ready(rt, a->v) : NULL;
+  in.q = attn_rows(rt, a->q);
+  in.k = attn_rows(rt, a->k);
+  in.v = a->v ? attn_rows(rt, a->v) : NULL;
   if (!in.q || !in.k || (a->v && !in.v)) goto done;
   if (attn_job_init(rt, &job, mode, s, &in, false)) {
     job_free(rt, &job, 0, 0, 0, 0);
@@ -134,13 +144,14 @@ static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, Rn
   int64_t shape[4];
   memcpy(shape, in.q->shape, (size_t)in.q->rank * sizeof *shape);
   shape[in.q->rank - 1] = mode == ATTN_ATTEND ? job.e : job.nk;
-  out = job.nk > 0 ? tensor_new(rt, job.real, in.q->rank, shape)
-                   : tensor_zeros(rt, job.real, in.q->rank, shape);
+  if (mode == ATTN_ATTEND && in.q->rank == 4) out = heads_beside(rt, job.real, shape, job.nk == 0);
+  else out = job.nk > 0 ? tensor_new(rt, job.real, in.q->rank, shape)
+                        : tensor_zeros(rt, job.real, in.q->rank, shape);
   if (!out) {
     job_free(rt, &job, 0, 0, 0, 0);
     goto done;
   }
-  job.out = contiguous_view(out, &job);
+  job.out = view_of(out);
   if (run_pass(rt, &job, false)) {
     tensor_unref(rt, out);
     out = NULL;
@@ -212,10 +223,10 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
   if (!slot) return rt->error.status;
   for (int k = 0; k < slots; k++) slot[k] = tape_saved(node, first + k);
   a.slot = slot;
-  a.q = rows_ready(rt, tape_saved(node, 0));
-  a.k = rows_ready(rt, tape_saved(node, 1));
-  a.v = has_v ? rows_ready(rt, tape_saved(node, 2)) : NULL;
-  Tensor *dout = tensor_contiguous(rt, g[0]), *dq = NULL, *dk = NULL, *dv = NULL;
+  a.q = attn_rows(rt, tape_saved(node, 0));
+  a.k = attn_rows(rt, tape_saved(node, 1));
+  a.v = has_v ? attn_rows(rt, tape_saved(node, 2)) : NULL;
+  Tensor *dout = attn_rows(rt, g[0]), *dq = NULL, *dk = NULL, *dv = NULL;
   if (!a.q || !a.k || (has_v && !a.v) || !dout) status = rt->error.status;
   if (!status) status = attn_job_init(rt, &job, n->mode, s, &a, true);
   if (!status) status = slots_alloc(rt, node, first, &job, &a);
@@ -227,7 +238,7 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
   if (!status) {
     job.rng = n->rng;
     job.dropout = n->train && s->dropout >= 0 && n->mode != ATTN_ENERGIES;
-    job.grad = contiguous_view(dout, &job);
+    job.grad = view_of(dout);
     job.dq = dq ? dq->data : NULL;
     job.dk = dk ? dk->data : NULL;
     job.dv = dv ? dv->data : NULL;
@@ -253,6 +264,10 @@ static const TapeRule energies_rule = {"energies", backward, node_drop, true};
 static Tensor *one_round(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
   static const TapeRule *const rules[] = {&attend_rule, &weights_rule, &energies_rule};
   RngCall rng = {0};
+  AttnFeature form;
+  const char *why;
+  if (mode == ATTN_ATTEND && attn_feature(s, &form, &why))
+    return attn_feature_attend(rt, s, &form, a);
   if (noisy(s, a->train) && mode != ATTN_ENERGIES) rng = rng_next(rt);
   Tensor *out = forward(rt, mode, s, a, rng);
   if (!out || !rt->tape || !rt->tape->recording) return out;
@@ -314,7 +329,7 @@ static RtStatus prep_both(Rt *rt, AttnSpec *s, AttnArgs *a) {
       return rt_fail(rt, RT_ERROR, "attend: %s is %s %s; it needs f32 or f64 rows", k ? "K" : "Q",
                      dtype_name[t->dtype], tensor_shape_text(t, text));
   }
-  if (s->rope_base >= 0) RT_TRY(spec_scalar(rt, s, s->rope_base, a, &d.base));
+  if (s->rope_base >= 0) RT_TRY(attn_scalar(rt, s, s->rope_base, a, &d.base));
   Tensor *k = op_prep(rt, &d, a->k);
   d.first = a->k->shape[a->k->rank - 2] - a->q->shape[a->q->rank - 2];
   Tensor *q = k ? op_prep(rt, &d, a->q) : NULL;
@@ -340,7 +355,7 @@ static Tensor *prepared(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
 /* Modern Hopfield retrieval: the query becomes sum_j p_j k_j before the last round. */
 static Tensor *rounds(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
   double n = 1;
-  if (s->iterate >= 0 && spec_scalar(rt, s, s->iterate, a, &n)) return NULL;
+  if (s->iterate >= 0 && attn_scalar(rt, s, s->iterate, a, &n)) return NULL;
   if (!(n >= 1 && n <= 10000 && n == floor(n))) {
     rt_fail(rt, RT_ERROR, "attention `%s`: iterate is %g; it needs a whole number from 1", s->name,
             n);

@@ -17,6 +17,7 @@ typedef struct {
   T *gleaf[ATTN_MAX_LEAF];     /* their adjoints, one block                    */
   T *mask_strip;
   uint8_t *open;               /* rows x n_col: 1 where the pair takes part    */
+  uint8_t *all;                /* straight through: one row's, before selection */
   double *x, *scratch, *ramp, *rows;   /* ramp: j, rows: i of the strip's elements */
   T *side[ATTN_MAX_LEAF];      /* flat: one-vector products spread over the strip */
   Block *block;
@@ -27,7 +28,7 @@ typedef struct {
   int64_t n_col;
   int64_t ramp_j0, ramp_n, ramp_g;     /* what the flat ramp was filled for */
   int64_t b, h, r0, m;
-  double alpha, rate;
+  double alpha, rate, tau;
   int64_t top;
 } Work;
 
@@ -79,7 +80,8 @@ static void carve_work(Work *w, AttnJob *job, bool back, Carve *c) {
   carve_run(c, &w->norm_grad, code->norm_grad.plan);
   carve_run(c, &w->alpha_grad, code->alpha_grad.plan);
   w->dp = carve(c, strips * sizeof(T));
-  if (job->dropout || job->spec->select == ATTN_SAMPLE) {
+  if (job->spec->through) w->all = carve(c, nk);
+  if (job->dropout || job->spec->through) {
     w->used = carve(c, strips * sizeof(T));
     w->keep = carve(c, strips * sizeof(T));
   }
@@ -269,6 +271,8 @@ static void start_head(Work *w, int64_t b, int64_t h, bool back) {
   prog_out(&w->once, 0, &w->alpha);
   prog_out(&w->once, 1, &top);
   prog_out(&w->once, 2, &w->rate);
+  w->tau = 1;
+  if (job->spec->tau >= 0) prog_out(&w->once, 3, &w->tau);
   if (code->once && job->spec->top >= 0)
     w->top = top < 0 ? 0 : top > 9e15 ? INT64_MAX : (int64_t)top;
 }

@@ -137,27 +137,39 @@ Tensor *learn_patches(Rt *rt, Tensor *images, int64_t p) {
 
 /* ---- heads ---------------------------------------------------------------------------------- */
 
+enum { HEAD_PARTS = 8 };
 typedef struct { int64_t b, n, k, heads, d; } HeadShape;
 
 static RtStatus split_backward(Rt *rt, TapeNode *node, Tensor **g);
 static void drop_heads(Rt *rt, void *data) { rt_free(rt, data, sizeof(HeadShape)); }
 static const TapeRule split_rule = {"split_heads", split_backward, drop_heads, true};
 
-/* Part j of the joint rows (b, n, k, heads, d) to or from (b, heads, n, d). */
-static void move_heads(const HeadShape *s, int64_t j, size_t size, char *joint, char *part,
-                       bool out) {
-  size_t run = (size_t)s->d * size, token = run * (size_t)(s->k * s->heads);
-  for (int64_t b = 0; b < s->b; b++)
-    for (int64_t h = 0; h < s->heads; h++) {
-      char *from = joint + token * (size_t)(b * s->n) + run * (size_t)(j * s->heads + h);
-      for (int64_t i = 0; i < s->n; i++, from += token, part += run)
-        memcpy(out ? part : from, out ? from : part, run);
+/* Copies part j, b (heads, n, d) with the given strides, into the joint rows (b, n, k, heads, d). */
+typedef struct { const HeadShape *s; size_t size; char *joint; Tensor *const *part; } JoinWork;
+
+static void join_block(void *work, int64_t block, int64_t first, int64_t end) {
+  const JoinWork *w = work;
+  const HeadShape *s = w->s;
+  size_t run = (size_t)s->d * w->size;
+  char *to = w->joint + run * (size_t)(first * s->k * s->heads);
+  for (int64_t t = first; t < end; t++)
+    for (int64_t j = 0; j < s->k; j++) {
+      const Tensor *p = w->part[j];
+      for (int64_t h = 0; h < s->heads; h++, to += run) {
+        if (!p) {
+          memset(to, 0, run);
+          continue;
+        }
+        int64_t at = t / s->n * p->stride[0] + h * p->stride[1] + t % s->n * p->stride[2];
+        memcpy(to, p->data + at * (int64_t)w->size, run);
+      }
     }
+  (void)block;
 }
 
 static RtStatus head_shape(Rt *rt, Tensor *x, int64_t heads, int k, HeadShape *s) {
   char text[128];
-  bool ok = x->rank == 3 && heads > 0 && k > 0 && x->shape[2] > 0 && x->shape[2] % (k * heads) == 0;
+  bool ok = x->rank == 3 && heads > 0 && k > 0 && k <= HEAD_PARTS && x->shape[2] > 0 && x->shape[2] % (k * heads) == 0;
   if (!ok)
     return rt_fail(rt, RT_ERROR, "`split_heads`: x must be (b, n, %d x %lld heads x d), found %s",
                    k, (long long)heads, tensor_shape_text(x, text));
@@ -173,19 +185,18 @@ static RtStatus record_split(Rt *rt, Tensor *x, const HeadShape *s, Tensor **out
   return tape_record(rt, &split_rule, (int)s->k, out, 1, &x, 0, NULL, d);
 }
 
+/* Views of x: attention reads rows at any distance. */
 RtStatus learn_split_heads(Rt *rt, Tensor *x, int64_t heads, int k, Tensor **out) {
   HeadShape s = {0};
   for (int j = 0; j < k; j++) out[j] = NULL;
   RT_TRY(need_float(rt, "split_heads", "x", x));
   RT_TRY(head_shape(rt, x, heads, k, &s));
   Tensor *c = tensor_contiguous(rt, x);
-  int64_t shape[] = {s.b, heads, s.n, s.d};
+  int64_t shape[] = {s.b, heads, s.n, s.d}, token = s.k * heads * s.d;
+  int64_t stride[] = {s.n * token, s.d, token, 1};
   bool ok = c != NULL;
-  for (int j = 0; ok && j < k; j++) {
-    out[j] = tensor_new(rt, (DType)x->dtype, 4, shape);
-    ok = out[j] != NULL;
-    if (ok) move_heads(&s, j, dtype_size[x->dtype], c->data, out[j]->data, true);
-  }
+  for (int j = 0; ok && j < k; j++)
+    ok = (out[j] = tensor_view(rt, c, 4, shape, stride, j * heads * s.d)) != NULL;
   tensor_unref(rt, c);
   if (ok && record_split(rt, x, &s, out) == RT_OK) return RT_OK;
   for (int j = 0; j < k; j++) {
@@ -198,21 +209,22 @@ RtStatus learn_split_heads(Rt *rt, Tensor *x, int64_t heads, int k, Tensor **out
 static RtStatus split_backward(Rt *rt, TapeNode *node, Tensor **g) {
   const HeadShape *s = tape_data(node);
   int64_t shape[] = {s->b, s->n, s->k * s->heads * s->d};
-  Tensor *any = NULL;
-  for (int64_t j = 0; j < s->k && !any; j++) any = g[j];
-  if (!any) return RT_OK;
-  Tensor *o = tensor_zeros(rt, (DType)any->dtype, 3, shape);
-  for (int64_t j = 0; o && j < s->k; j++) {
+  Tensor *part[HEAD_PARTS] = {NULL}, *o = NULL, *any = NULL;
+  bool ok = true;
+  for (int64_t j = 0; j < s->k && ok; j++) {
     if (!g[j]) continue;
-    Tensor *c = tensor_contiguous(rt, g[j]);
-    if (c) move_heads(s, j, dtype_size[c->dtype], o->data, c->data, false);
-    else {
-      tensor_unref(rt, o);
-      o = NULL;
-    }
-    tensor_unref(rt, c);
+    any = g[j];
+    part[j] = g[j]->stride[3] == 1 || s->d == 1 ? tensor_ref(g[j]) : tensor_contiguous(rt, g[j]);
+    ok = part[j] != NULL;
   }
-  return tape_add(rt, node, 0, o);
+  if (any && ok) o = tensor_new(rt, (DType)any->dtype, 3, shape);
+  if (o) {
+    int64_t row = s->k * s->heads * s->d;
+    JoinWork w = {s, dtype_size[any->dtype], o->data, part};
+    for_blocks(rt, s->b * s->n, block_rows(row), o->size, join_block, &w);
+  }
+  for (int64_t j = 0; j < s->k; j++) tensor_unref(rt, part[j]);
+  return any ? tape_add(rt, node, 0, o) : RT_OK;
 }
 
 Tensor *learn_merge_heads(Rt *rt, Tensor *x) {

@@ -31,20 +31,27 @@ Tensor *learn_mse(Rt *rt, Tensor *a, Tensor *b);       /* mean squared differenc
 Tensor *learn_dropout(Rt *rt, Tensor *x, double p, RngCall call);
 /* images (b, h, w) or (b, h, w, c) -> (b, (h/p)(w/p), p p c), row by row; h, w multiples of p */
 Tensor *learn_patches(Rt *rt, Tensor *images, int64_t p);
-/* (b, n, k heads d) -> k views-or-copies (b, heads, n, d): splitting a joint
- * query/key/value product; and back (b, heads, n, d) -> (b, n, heads d)       */
+/* (b, n, k heads d) -> k <= 8 views (b, heads, n, d): splitting a joint
+ * query/key/value product; and back (b, heads, n, d) -> (b, n, heads d), which is
+ * a view too of what attention returns                                        */
 RtStatus learn_split_heads(Rt *rt, Tensor *x, int64_t heads, int k, Tensor **out);
 Tensor *learn_merge_heads(Rt *rt, Tensor *x);
 
 /* ---- optimisers: one pass over vectors of one dtype, in place --------------- */
-/* `w`, `m`, `v` are unshared vectors (n) that are changed; g is read.
- * step counts from 1.  decay: decoupled weight decay (AdamW), 0 for Adam.      */
+/* A gradient lies in pieces, one behind the other as the vector they belong to:
+ * n numbers of its dtype at g.  `keep`: no weight decay here.                  */
+typedef struct { int64_t n; const void *g; bool keep; } StepPart;
+/* `w`, `m`, `v` are unshared vectors (n) that are changed; the parts' numbers are
+ * n in all.  step counts from 1.  decay: decoupled weight decay (AdamW), 0 for Adam. */
 typedef struct { double lr, beta1, beta2, eps, decay; int64_t step; } AdamStep;
-RtStatus learn_adam(Rt *rt, Tensor *w, Tensor *g, Tensor *m, Tensor *v, AdamStep s);
+RtStatus learn_adam(Rt *rt, Tensor *w, int n_part, const StepPart *part, Tensor *m, Tensor *v,
+                    AdamStep s);
 typedef struct { double lr, momentum, decay; bool nesterov; } SgdStep;
-RtStatus learn_sgd(Rt *rt, Tensor *w, Tensor *g, Tensor *velocity /* or NULL */, SgdStep s);
-/* Euclidean norm in double with fixed blocks; nan if any element is. */
-double learn_norm(Rt *rt, Tensor *g);
+RtStatus learn_sgd(Rt *rt, Tensor *w, int n_part, const StepPart *part,
+                   Tensor *velocity /* or NULL */, SgdStep s);
+/* Euclidean norm of all parts (f32 or f64) together, in double with fixed blocks; nan if any
+ * element is.                                                                  */
+RtStatus learn_norm(Rt *rt, DType d, int n_part, const StepPart *part, double *norm);
 /* Index of the largest of each row of logits (.., c): i64 (..). */
 Tensor *learn_predict(Rt *rt, Tensor *logits);
 #endif

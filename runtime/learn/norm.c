@@ -63,7 +63,7 @@ static Tensor *normalise(Rt *rt, Tensor *x, Tensor *gain, Tensor *bias, NormData
                   ? tensor_new(rt, (DType)x->dtype, x->rank, x->shape) : NULL;
   if (y) {
     NormWork w = {.k = learn_rows((DType)x->dtype)};
-    w.job = (NormJob){n, cx->data, cg ? cg->data : NULL, cb ? cb->data : NULL, NULL, y->data,
+    w.job = (NormJob){n, cx->data, cg ? cg->data : NULL, cb ? cb->data : NULL, NULL, NULL, y->data, NULL,
                       (double *)stats->data, data.eps, data.center};
     for_blocks(rt, rows, block_rows(n), x->size, norm_block, &w);
     if (rt->tape && record(rt, y, x, gain, bias, cx, cg, stats, data)) {
@@ -108,7 +108,7 @@ static RtStatus norm_backward(Rt *rt, TapeNode *node, Tensor **g) {
   if (dx) {
     NormWork w = {.k = learn_rows(dt), .dgain = dg ? (double *)dg->data : NULL,
                   .dbias = db ? (double *)db->data : NULL};
-    w.job = (NormJob){n, x->data, gain ? gain->data : NULL, NULL, c->data, dx->data,
+    w.job = (NormJob){n, x->data, gain ? gain->data : NULL, NULL, c->data, NULL, dx->data, NULL,
                       (double *)stats->data, d->eps, d->center};
     for_blocks(rt, rows, per, x->size, norm_back_block, &w);
     bad = tape_add(rt, node, 0, tensor_ref(dx));

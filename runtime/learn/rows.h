@@ -9,11 +9,13 @@
 #include "runtime/learn/learn.h"
 
 /* Normalisation: o = (x - mean) inv gain + bias; centre false (rms) keeps the
- * mean at 0.  stats[2 r] = mean, stats[2 r + 1] = inv.                        */
+ * mean at 0.  stats[2 r] = mean, stats[2 r + 1] = inv.  With `more` the rows
+ * normalised are x + more, stored in sum; backward `more` is added to dx.     */
 typedef struct {
   int64_t n;
   const void *x, *gain, *bias, *g;   /* gain, bias may be NULL; g: backward */
-  void *o;                           /* result, or dx                       */
+  const void *more;                  /* may be NULL                         */
+  void *o, *sum;                     /* result, or dx                       */
   double *stats, eps;
   bool center;
 } NormJob;

@@ -5,58 +5,6 @@
 
 #define CHUNK 256   /* elements of scratch on the stack */
 
-static void N(norm)(const NormJob *j, int64_t first, int64_t end) {
-  const Kernels *k = kernels();
-  const T *gain = j->gain, *bias = j->bias;
-  int64_t n = j->n;
-  for (int64_t r = first; r < end; r++) {
-    const T *x = (const T *)j->x + r * n;
-    T *o = (T *)j->o + r * n;
-    double mean = j->center ? k->K(sum)(n, x) / (double)n : 0;
-    T m = (T)mean;
-    SIMD for (int64_t i = 0; i < n; i++) o[i] = x[i] - m;
-    double inv = 1 / sqrt(k->K(sumsq)(n, o) / (double)n + j->eps);
-    T v = (T)inv;
-    if (gain && bias) {
-      SIMD for (int64_t i = 0; i < n; i++) o[i] = o[i] * v * gain[i] + bias[i];
-    } else {
-      SIMD for (int64_t i = 0; i < n; i++) o[i] *= v;
-      if (gain) { SIMD for (int64_t i = 0; i < n; i++) o[i] *= gain[i]; }
-      if (bias) { SIMD for (int64_t i = 0; i < n; i++) o[i] += bias[i]; }
-    }
-    j->stats[2 * r] = mean;
-    j->stats[2 * r + 1] = inv;
-  }
-}
-
-/* With h = (x - mean) inv and q = g gain:
- * dx = inv (q - mean(q) - h mean(q h)), the middle term only when centred.    */
-static void N(norm_back)(const NormJob *j, int64_t first, int64_t end, double *dgain,
-                         double *dbias) {
-  const Kernels *k = kernels();
-  const T *gain = j->gain;
-  int64_t n = j->n;
-  for (int64_t r = first; r < end; r++) {
-    const T *x = (const T *)j->x + r * n, *g = (const T *)j->g + r * n;
-    T *o = (T *)j->o + r * n, h[CHUNK];
-    T m = (T)j->stats[2 * r], v = (T)j->stats[2 * r + 1];
-    double dot = 0;
-    for (int64_t at = 0; at < n; at += CHUNK) {
-      int64_t c = n - at < CHUNK ? n - at : CHUNK;
-      SIMD for (int64_t i = 0; i < c; i++) h[i] = (x[at + i] - m) * v;
-      if (gain) { SIMD for (int64_t i = 0; i < c; i++) o[at + i] = g[at + i] * gain[at + i]; }
-      else memcpy(o + at, g + at, (size_t)c * sizeof(T));
-      dot += k->K(dot)(c, o + at, h);
-      if (dgain) {
-        SIMD for (int64_t i = 0; i < c; i++) dgain[at + i] += (double)(g[at + i] * h[i]);
-      }
-      if (dbias) { SIMD for (int64_t i = 0; i < c; i++) dbias[at + i] += (double)g[at + i]; }
-    }
-    T s1 = j->center ? (T)(k->K(sum)(n, o) / (double)n) : 0, s2 = (T)(dot / (double)n);
-    SIMD for (int64_t i = 0; i < n; i++) o[i] = v * (o[i] - s1 - (x[i] - m) * v * s2);
-  }
-}
-
 static void N(softmax)(const SoftmaxJob *j, int64_t first, int64_t end) {
   const Kernels *k = kernels();
   int64_t n = j->n;

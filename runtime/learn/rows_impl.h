@@ -13,6 +13,7 @@
 #define N(name) name##_rows_f32
 #define K(name) name##_f32
 #define SQRT __builtin_sqrtf
+#include "runtime/learn/norm_body.h"
 #include "runtime/learn/rows_body.h"
 #undef T
 #undef N
@@ -22,6 +23,7 @@
 #define N(name) name##_rows_f64
 #define K(name) name##_f64
 #define SQRT __builtin_sqrt
+#include "runtime/learn/norm_body.h"
 #include "runtime/learn/rows_body.h"
 
 #define ROWS(t)                                                               \

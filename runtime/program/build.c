@@ -234,39 +234,66 @@ bool prog_uses(const Prog *p, int node, int of) {
   return result;
 }
 
-/* A factor whose logarithm may be taken: a positive constant, or a scalar that
- * is declared positive (a parameter in (0, inf)). */
-static bool positive_factor(const Prog *p, int node) {
+/* Is the node positive whatever its leaves hold? Declared ranges are open. */
+static bool positive(const Prog *p, int node) {
   const ProgNode *n = &p->node[node];
   if (n->op == PO_CONST) return n->value > 0;
-  if (n->op == PO_LOAD && n->n_ix == 0) return p->slot[n->slot].range.lo >= 0;
-  return false;
+  if (n->op == PO_LOAD) return p->slot[n->slot].range.lo >= 0;
+  Interval *scratch = malloc((size_t)p->n * sizeof *scratch);
+  bool yes = scratch && prog_interval(p, node, &(ProgRanges){0}, scratch).lo > 0;
+  free(scratch);
+  return yes;
+}
+
+static int log_of(Prog *p, int node) {
+  const ProgNode *n = &p->node[node];
+  if (n->op == PO_ADD && is_value(p, n->a, 1)) return prog_unary(p, PO_LOG1P, n->b);
+  if (n->op == PO_ADD && is_value(p, n->b, 1)) return prog_unary(p, PO_LOG1P, n->a);
+  return prog_unary(p, PO_LOG, node);
 }
 
 static int log_factor(Prog *p, int node) {
   int l = prog_log(p, node);
   if (l >= 0) return l;
-  return positive_factor(p, node) ? prog_unary(p, PO_LOG, node) : -1;
+  return positive(p, node) ? log_of(p, node) : -1;
+}
+
+/* base^exponent: of a positive base any power that is no short product. */
+static int log_power(Prog *p, int base, int exponent) {
+  double e;
+  int a = prog_log(p, base);
+  bool product = prog_is_const(p, exponent, &e) && e == floor(e) && e >= 0 && e <= 4;
+  if (a < 0 && !product && positive(p, base)) a = log_of(p, base);
+  return a < 0 ? -1 : prog_binary(p, PO_MUL, a, exponent);
+}
+
+/* Of the branches of a choice; a weight of 0 has the logarithm -inf. */
+static int log_branch(Prog *p, int node) {
+  return is_value(p, node, 0) ? prog_const(p, -INFINITY) : log_factor(p, node);
 }
 
 int prog_log(Prog *p, int node) {
   ProgNode n = p->node[node];
-  if (n.op == PO_EXP) return n.a;
-  if (n.op == PO_MUL || n.op == PO_DIV) {
-    int a = prog_log(p, n.a), b = prog_log(p, n.b);
+  int a, b;
+  switch (n.op) {
+  case PO_EXP: return n.a;
+  case PO_MUL: case PO_DIV: case PO_MIN: case PO_MAX:
+    a = prog_log(p, n.a);
+    b = prog_log(p, n.b);
     if (a < 0 && b < 0) return -1;
     if (a < 0) a = log_factor(p, n.a);
     if (b < 0) b = log_factor(p, n.b);
     if (a < 0 || b < 0) return -1;
-    return prog_binary(p, n.op == PO_MUL ? PO_ADD : PO_SUB, a, b);
-  }
-  if (n.op == PO_POW) {
-    int a = prog_log(p, n.a);
-    return a < 0 ? -1 : prog_binary(p, PO_MUL, a, n.b);
-  }
-  if (n.op == PO_SQRT) {
-    int a = prog_log(p, n.a);
+    return prog_binary(p, n.op == PO_MUL ? PO_ADD : n.op == PO_DIV ? PO_SUB : n.op, a, b);
+  case PO_SELECT:
+    if (prog_log(p, n.b) < 0 && prog_log(p, n.c) < 0) return -1;
+    a = log_branch(p, n.b);
+    b = a < 0 ? -1 : log_branch(p, n.c);
+    return b < 0 ? -1 : prog_select(p, n.a, a, b);
+  case PO_POW: return log_power(p, n.a, n.b);
+  case PO_SQRT:
+    a = prog_log(p, n.a);
     return a < 0 ? -1 : prog_binary(p, PO_MUL, a, prog_const(p, 0.5));
+  default: return -1;
   }
-  return -1;
 }

@@ -122,6 +122,7 @@ static RtStatus step(Derive *d, int node) {
   switch (n.op) {
   case PO_CONST: case PO_VAR: case PO_LOAD: return RT_OK;
   case PO_SIGN: case PO_FLOOR: case PO_CEIL: case PO_ROUND: case PO_TRUNC: case PO_NOT:
+  case PO_DETACH:
     return RT_OK;
   case PO_SELECT: {
     int zero = k_(d, 0);

@@ -10,7 +10,8 @@
  * In a tile of m rows and n columns a variable of the program is one number
  * (PS_ONCE), one a row, one a column, or one a pair (a matrix).  What depends
  * on rows alone is computed in double, once a row, as plan.h does; positions
- * are exact below 2^24.
+ * are exact below 2^24.  A node that hangs on a PO_SUM is one number a row: only
+ * row_sum may ask for it, and adds it once.
  *
  * Results of a tile depend on its contents alone, not on m and n or on what the
  * thread did before.                                                          */
@@ -48,7 +49,7 @@ typedef struct { const void *at; int64_t ld; } FuseIn;
 typedef struct FuseRun {
   const FusePlan *plan;
   const ProgTensor *slot;
-  FuseIn *in;                   /* per variable of the program, set by the caller */
+  FuseIn *in;                   /* per variable of the program; room made by fuse_init */
   int m, n;
   bool masked;                  /* false: every pair takes part, the mask is not looked at */
   void *out[FUSE_MAX_WANT];     /* reals, rows out_ld apart; may be an input matrix itself */

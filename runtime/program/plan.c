@@ -95,13 +95,13 @@ static Opnd operand(Planner *pl, int node, bool wide) {
   return pl->cast[node];
 }
 
-static bool integral(const Planner *pl, int node) {
-  const ProgNode *n = &pl->p->node[node];
+bool prog_integral(const Prog *p, const uint8_t *slot_dtype, int node) {
+  const ProgNode *n = &p->node[node];
   switch (n->op) {
   case PO_CONST: return n->value == (double)(int64_t)n->value;
-  case PO_VAR: return pl->p->var[n->slot].integral;
+  case PO_VAR: return p->var[n->slot].integral;
   case PO_LOAD: {
-    uint8_t dt = pl->slot_dtype ? pl->slot_dtype[n->slot] : DT_F64;
+    uint8_t dt = slot_dtype ? slot_dtype[n->slot] : DT_F64;
     return dt == DT_I64 || dt == DT_BOOL;
   }
   case PO_FLOOR: case PO_CEIL: case PO_ROUND: case PO_TRUNC: case PO_SIGN: case PO_NOT:
@@ -111,9 +111,9 @@ static bool integral(const Planner *pl, int node) {
   default: break;
   }
   if (n->op < PO_ADD && n->op != PO_NEG && n->op != PO_ABS && n->op != PO_RELU) return false;
-  int arg[PROG_MAX_INDEX], k = prog_operands(pl->p, node, arg);
+  int arg[PROG_MAX_INDEX], k = prog_operands(p, node, arg);
   for (int j = n->op == PO_SELECT; j < k; j++)
-    if (!integral(pl, arg[j])) return false;
+    if (!prog_integral(p, slot_dtype, arg[j])) return false;
   return true;
 }
 
@@ -122,7 +122,7 @@ static RtStatus check_indices(Rt *rt, Planner *pl) {
     const ProgNode *n = &pl->p->node[i];
     if (!pl->live[i] || n->op != PO_LOAD) continue;
     for (int k = 0; k < n->n_ix; k++) {
-      if (integral(pl, n->ix[k])) continue;
+      if (prog_integral(pl->p, pl->slot_dtype, n->ix[k])) continue;
       Buf text = {0};
       prog_show(pl->p, n->ix[k], &text);
       rt_fail(rt, RT_ERROR, "index %d of `%s` is `%.100s`, which is no integer", k,

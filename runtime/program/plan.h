@@ -29,6 +29,9 @@ struct ProgPlan {
   bool failed;
 };
 
+/* Is the node's value an integer whatever its leaves hold? */
+bool prog_integral(const Prog *p, const uint8_t *slot_dtype, int node);
+
 void prog_kernel_f32(ProgOp op, int n, const float *a, const float *b, const float *c,
                      double sa, double sb, double sc, float *o);
 void prog_kernel_f64(ProgOp op, int n, const double *a, const double *b, const double *c,

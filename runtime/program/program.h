@@ -30,6 +30,7 @@ typedef enum {
   PO_NEG, PO_ABS, PO_SIGN, PO_SQRT, PO_EXP, PO_LOG, PO_LOG2, PO_LOG1P, PO_EXPM1,
   PO_SIN, PO_COS, PO_TAN, PO_ASIN, PO_ACOS, PO_ATAN, PO_SINH, PO_COSH, PO_TANH,
   PO_ERF, PO_GAMMA_LN, PO_DIGAMMA, PO_FLOOR, PO_CEIL, PO_ROUND, PO_TRUNC,
+  PO_DETACH,                  /* its operand, taken for a constant by derivatives */
   PO_RELU, PO_GELU, PO_SIGMOID, PO_SOFTPLUS,
   PO_RECIP0,                  /* 1 / x, and 0 at 0: for unit vectors          */
   PO_NOT,
@@ -100,8 +101,9 @@ bool prog_is_const(const Prog *p, int node, double *value);
 bool prog_uses(const Prog *p, int node, int of);    /* does `node` depend on `of`? */
 int prog_operands(const Prog *p, int node, int out[PROG_MAX_INDEX]);   /* their number */
 
-/* The logarithm of a weight that is an exponential, a product, quotient or
- * power of such, possibly times positive constants; -1 when it is none.      */
+/* The logarithm of a weight that is an exponential, a power of something that
+ * is positive by its bounds, a product, quotient, minimum, maximum or choice of
+ * such, possibly with other positive factors; -1 when it is none.            */
 int prog_log(Prog *p, int node);
 
 /* ---- text (show.c) ------------------------------------------------------- */

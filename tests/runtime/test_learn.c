@@ -362,6 +362,12 @@ static void moving(void **s) {
 /* ---- optimisers -------------------------------------------------------------------------------
  */
 
+static double norm_of(int dt, int n, const StepPart *part) {
+  double x = -1;
+  assert_int_equal(learn_norm(rt, (DType)dt, n, part, &x), RT_OK);
+  return x;
+}
+
 static void optimisers(void **s) {
   (void)s;
   for (int dt = DT_F32; dt <= DT_F64; dt++) {
@@ -377,12 +383,13 @@ static void optimisers(void **s) {
       for (int64_t k = 0; k < n; k++) r[i][k] = tensor_get_f64(t[i], k);
     }
     AdamStep a = {1e-2, 0.9, 0.999, 1e-6, 0.1, 3};
-    assert_int_equal(learn_adam(rt, t[0], t[1], t[2], t[3], a), RT_OK);
+    StepPart all = {n, t[1]->data, false};
+    assert_int_equal(learn_adam(rt, t[0], 1, &all, t[2], t[3], a), RT_OK);
     SgdStep g = {1e-2, 0.8, 0.01, true}, h = {1e-2, 0.8, 0.01, false},
             plain = {1e-2, 0, 0.01, false};
-    assert_int_equal(learn_sgd(rt, t[4], t[1], t[5], g), RT_OK);
-    assert_int_equal(learn_sgd(rt, t[4], t[1], t[5], h), RT_OK);
-    assert_int_equal(learn_sgd(rt, t[4], t[1], NULL, plain), RT_OK);
+    assert_int_equal(learn_sgd(rt, t[4], 1, &all, t[5], g), RT_OK);
+    assert_int_equal(learn_sgd(rt, t[4], 1, &all, t[5], h), RT_OK);
+    assert_int_equal(learn_sgd(rt, t[4], 1, &all, NULL, plain), RT_OK);
     for (int64_t k = 0; k < n; k++) {
       double m = 0.9 * r[2][k] + 0.1 * r[1][k], v = 0.999 * r[3][k] + 0.001 * r[1][k] * r[1][k];
       double w = r[0][k] * (1 - 1e-3) -
@@ -401,20 +408,59 @@ static void optimisers(void **s) {
     }
     double sq = 0;
     for (int64_t k = 0; k < n; k++) sq += r[1][k] * r[1][k];
-    assert_true(fabs(learn_norm(rt, t[1]) - sqrt(sq)) < 1e-12 * sqrt(sq));
+    assert_true(fabs(norm_of(dt, 1, &all) - sqrt(sq)) < 1e-12 * sqrt(sq));
     tensor_set_f64(t[1], 77, NAN);
-    assert_true(isnan(learn_norm(rt, t[1])));
+    assert_true(isnan(norm_of(dt, 1, &all)));
     a.step = 0;
-    assert_int_equal(learn_adam(rt, t[0], t[1], t[2], t[3], a), RT_ERROR);
-    assert_int_equal(learn_sgd(rt, t[4], t[1], NULL, g), RT_ERROR);
+    assert_int_equal(learn_adam(rt, t[0], 1, &all, t[2], t[3], a), RT_ERROR);
+    assert_int_equal(learn_sgd(rt, t[4], 1, &all, NULL, g), RT_ERROR);
     for (int i = 0; i < 6; i++) {
       tensor_unref(rt, t[i]);
       test_free(r[i]);
     }
   }
   Tensor *huge = tensor_full(rt, DT_F32, SHAPE(4), 1e30, 0);
-  assert_true(fabs(learn_norm(rt, huge) - 2e30) < 1e24);
+  StepPart big = {4, huge->data, false};
+  assert_true(fabs(norm_of(DT_F32, 1, &big) - 2e30) < 1e24);
   tensor_unref(rt, huge);
+}
+
+/* A gradient in pieces gives the bits of one in a row; `keep` switches decay off; one thread as
+ * three.                                                                        */
+static void pieces(void **s) {
+  (void)s;
+  int64_t n = 200000, cut[] = {0, 3, 16384, 50001, 120000, n};
+  Tensor *g = filled(DT_F32, 1, &n, 1), *t[3][3];
+  StepPart whole = {n, g->data, false}, part[5];
+  for (int i = 0; i < 5; i++)
+    part[i] = (StepPart){cut[i + 1] - cut[i], (const float *)g->data + cut[i], i == 2};
+  AdamStep a = {1e-2, 0.9, 0.999, 1e-6, 0.1, 1}, bare = a;
+  bare.decay = 0;
+  for (int k = 0; k < 3; k++) {
+    for (int i = 0; i < 3; i++) t[k][i] = i ? tensor_zeros(rt, DT_F32, 1, &n) : filled(DT_F32, 1, &n, 2);
+    rt->threads = k == 1 ? 3 : 1;
+    if (k == 2) assert_int_equal(learn_adam(rt, t[k][0], 1, &whole, t[k][1], t[k][2], bare), RT_OK);
+    else assert_int_equal(learn_adam(rt, t[k][0], 5, part, t[k][1], t[k][2], a), RT_OK);
+  }
+  Tensor *plain = filled(DT_F32, 1, &n, 2), *m = tensor_zeros(rt, DT_F32, 1, &n),
+         *v = tensor_zeros(rt, DT_F32, 1, &n);
+  assert_int_equal(learn_adam(rt, plain, 1, &whole, m, v, a), RT_OK);
+  assert_memory_equal(t[0][0]->data, t[1][0]->data, (size_t)n * 4);
+  for (int i = 0; i < 5; i++)
+    assert_memory_equal((float *)t[0][0]->data + cut[i],
+                        (float *)(i == 2 ? t[2][0] : plain)->data + cut[i],
+                        (size_t)(cut[i + 1] - cut[i]) * 4);
+  rt->threads = 1;
+  double one = norm_of(DT_F32, 1, &whole), many = norm_of(DT_F32, 5, part);
+  rt->threads = 3;
+  assert_true(norm_of(DT_F32, 5, part) == many);
+  assert_true(fabs(one - many) < 1e-13 * one);
+  assert_int_equal(learn_adam(rt, plain, 4, part, m, v, a), RT_ERROR);
+  rt->threads = 1;
+  for (int k = 0; k < 3; k++)
+    for (int i = 0; i < 3; i++) tensor_unref(rt, t[k][i]);
+  Tensor *rest[] = {g, plain, m, v};
+  for (int i = 0; i < 4; i++) tensor_unref(rt, rest[i]);
 }
 
 /* large inputs take the parallel path: same bits */
@@ -441,7 +487,7 @@ static void threads(void **s) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-    T(linear), T(linear_many_rows), T(linear_errors), T(norms), T(softmaxes), T(losses), T(moving),
+    T(linear), T(linear_many_rows), T(linear_errors), T(norms), T(softmaxes), T(losses), T(moving), T(pieces),
     T(optimisers), T(threads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

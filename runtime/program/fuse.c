@@ -1,0 +1,210 @@
+/* fuse.c: from a program to a fused plan: which nodes are computed along the
+ * rows, which along the columns, and the body that is left for every pair.     */
+#include "runtime/program/fuse_plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+  const Prog *p;
+  FusePlan *plan;
+  const uint8_t *slot_dtype;
+  int mask;
+  bool *live, *sum, *feed;   /* needed; hangs on a PO_SUM; read by the body or wanted */
+  int *map;                  /* node of the source -> node of the body                */
+} Fuser;
+
+static bool of_body(const Fuser *f, int i) { return f->p->node[i].stage == PS_BOTH; }
+
+static void mark(Fuser *f, int node) {
+  if (node < 0) return;
+  f->live[node] = true;
+  f->feed[node] = true;
+}
+
+static void find_feeds(Fuser *f) {
+  const Prog *p = f->p;
+  for (int i = 0; i < p->n; i++) {
+    int arg[PROG_MAX_INDEX], k = prog_operands(p, i, arg);
+    f->sum[i] = p->node[i].op == PO_SUM;
+    for (int j = 0; j < k; j++) f->sum[i] |= f->sum[arg[j]] && !p->node[i].vec;
+  }
+  mark(f, f->mask);
+  for (int k = 0; k < f->plan->n_want; k++) mark(f, f->plan->want[k].node);
+  for (int i = p->n - 1; i >= 0; i--) {
+    if (!f->live[i]) continue;
+    if (p->node[i].op == PO_SUM) f->plan->by_row = true;
+    int arg[PROG_MAX_INDEX], k = prog_operands(p, i, arg);
+    for (int j = 0; j < k; j++) {
+      f->live[arg[j]] = true;
+      f->feed[arg[j]] |= of_body(f, i);
+    }
+  }
+}
+
+/* Positions and integer tensors alone: doubles in every plan. */
+static bool exact(const Fuser *f, int node) {
+  const Prog *p = f->p;
+  const ProgNode *n = &p->node[node];
+  if (n->op == PO_VAR) return p->var[n->slot].integral;
+  if (n->op == PO_LOAD) return prog_integral(p, f->slot_dtype, node);
+  int arg[PROG_MAX_INDEX], k = prog_operands(p, node, arg), n_side = 0;
+  for (int j = 0; j < k; j++) {
+    if (p->node[arg[j]].stage == PS_ONCE) continue;
+    n_side++;
+    if (!exact(f, arg[j])) return false;
+  }
+  return n_side > 0;
+}
+
+/* The node's value as a variable of the body. */
+static int feed(Fuser *f, int node) {
+  const ProgNode *n = &f->p->node[node];
+  FusePlan *plan = f->plan;
+  bool row = n->stage == PS_ROW;
+  int stage = !row ? PS_COL : plan->by_row ? PS_ROW : PS_BOTH;
+  int var = prog_add_var(&plan->body, row ? "row" : "column", stage,
+                         exact(f, node) || prog_integral(f->p, f->slot_dtype, node), -1e300, 1e300);
+  if (row) plan->row_var[plan->n_row++] = var;
+  else plan->col_var[plan->n_col++] = var;
+  return prog_var(&plan->body, var);
+}
+
+static int rebuild(Fuser *f, int i) {
+  const ProgNode *n = &f->p->node[i];
+  Prog *to = &f->plan->body;
+  const int *map = f->map;
+  if (n->stage == PS_ROW || n->stage == PS_COL) return f->feed[i] ? feed(f, i) : -1;
+  if (n->op == PO_CONST) return prog_const(to, n->value);
+  if (n->op == PO_VAR) return prog_var(to, n->slot);
+  if (n->op == PO_LOAD) {
+    int ix[PROG_MAX_INDEX];
+    for (int k = 0; k < n->n_ix; k++) ix[k] = map[n->ix[k]];
+    return prog_load(to, n->slot, n->n_ix, ix);
+  }
+  if (n->op == PO_SELECT) return prog_select(to, map[n->a], map[n->b], map[n->c]);
+  if (n->b >= 0) return prog_binary(to, n->op, map[n->a], map[n->b]);
+  return prog_unary(to, n->op, map[n->a]);
+}
+
+static bool build_body(Fuser *f) {
+  const Prog *p = f->p;
+  FusePlan *plan = f->plan;
+  Prog *body = &plan->body;
+  prog_init(body);
+  for (int k = 0; k < p->n_var; k++)
+    prog_add_var(body, p->var[k].name, p->var[k].stage, p->var[k].integral, p->var[k].range.lo,
+                 p->var[k].range.hi);
+  for (int k = 0; k < p->n_slot; k++)
+    prog_add_slot(body, p->slot[k].name, p->slot[k].range.lo, p->slot[k].range.hi);
+  plan->row_var = calloc((size_t)p->n + 1, sizeof(int));
+  plan->col_var = calloc((size_t)p->n + 1, sizeof(int));
+  if (!plan->row_var || !plan->col_var) return false;
+  for (int i = 0; i < p->n; i++) f->map[i] = f->live[i] ? rebuild(f, i) : -1;
+  plan->mask = f->mask >= 0 ? f->map[f->mask] : -1;
+  for (int k = 0; k < plan->n_want; k++) {
+    int node = plan->want[k].node;
+    plan->node[k] = f->map[node];
+    plan->per_row[k] = f->sum[node];
+  }
+  return !body->failed;
+}
+
+/* A plan of the nodes that `stage` alone decides; rows run along the columns of
+ * a strip, in double.                                                          */
+static ProgPlan *plan_side(Rt *rt, const Fuser *f, int stage) {
+  Prog copy;
+  int n = 0, *outs = malloc(((size_t)f->p->n + 1) * sizeof(int));
+  if (!outs || !prog_copy(&copy, f->p)) {
+    free(outs);
+    rt_fail(rt, RT_MEMORY, "out of memory while compiling a program");
+    return NULL;
+  }
+  for (int i = 0; i < copy.n; i++) {
+    if (f->live[i] && f->feed[i] && copy.node[i].stage == stage) outs[n++] = i;
+    if (stage != PS_ROW) continue;
+    if (copy.node[i].stage == PS_ROW) { copy.node[i].stage = PS_COL; copy.node[i].vec = true; }
+  }
+  DType real = stage == PS_ROW ? DT_F64 : f->plan->real;
+  ProgPlan *plan = prog_plan(rt, &copy, real, f->slot_dtype, n, outs);
+  prog_free(&copy);
+  free(outs);
+  return plan;
+}
+
+static bool check_indices(Rt *rt, const Fuser *f) {
+  int outs[FUSE_MAX_WANT + 1], n = 0;
+  for (int k = 0; k < f->plan->n_want; k++) outs[n++] = f->plan->want[k].node;
+  outs[n++] = f->mask;
+  ProgPlan *whole = prog_plan(rt, f->p, f->plan->real, f->slot_dtype, n, outs);
+  prog_plan_free(rt, whole);
+  return whole != NULL;
+}
+
+static bool plan_parts(Rt *rt, Fuser *f) {
+  FusePlan *plan = f->plan;
+  plan->rows = plan_side(rt, f, PS_ROW);
+  plan->cols = plan->rows ? plan_side(rt, f, PS_COL) : NULL;
+  if (!plan->cols) return false;
+  plan->out_plan =
+      prog_plan(rt, &plan->body, plan->real, f->slot_dtype, plan->n_want, plan->node);
+  if (!plan->out_plan) return false;
+  if (plan->mask < 0) return true;
+  plan->mask_plan = prog_plan(rt, &plan->body, plan->real, f->slot_dtype, 1, &plan->mask);
+  return plan->mask_plan != NULL;
+}
+
+FusePlan *fuse_plan(Rt *rt, const Prog *p, DType real, const uint8_t *slot_dtype, int mask,
+                    int n_want, const FuseWant *want) {
+  FusePlan *plan = calloc(1, sizeof *plan);
+  size_t n = (size_t)p->n + 1;
+  Fuser f = {p, plan, slot_dtype, mask, calloc(n, 1), calloc(n, 1), calloc(n, 1),
+             calloc(n, sizeof(int))};
+  bool ok = plan && f.live && f.sum && f.feed && f.map && !p->failed;
+  if (!ok) rt_fail(rt, RT_MEMORY, "out of memory while compiling a program");
+  if (ok && n_want > FUSE_MAX_WANT) {
+    rt_fail(rt, RT_ERROR, "a fused program gives at most %d results, not %d", FUSE_MAX_WANT,
+            n_want);
+    ok = false;
+  }
+  if (ok) {
+    plan->real = real;
+    plan->size = real == DT_F32 ? 4 : 8;
+    plan->n_want = n_want;
+    plan->n_source_var = p->n_var;
+    memcpy(plan->want, want, (size_t)n_want * sizeof *want);
+    find_feeds(&f);
+    ok = check_indices(rt, &f);
+  }
+  if (ok && !build_body(&f)) {
+    rt_fail(rt, RT_MEMORY, "out of memory while compiling a program");
+    ok = false;
+  }
+  ok = ok && plan_parts(rt, &f);
+  free(f.live); free(f.sum); free(f.feed); free(f.map);
+  if (!ok) {
+    fuse_plan_free(rt, plan);
+    return NULL;
+  }
+  snprintf(plan->how, sizeof plan->how, "strips, %d operations", fuse_ops(plan));
+  return plan;
+}
+
+void fuse_plan_free(Rt *rt, FusePlan *plan) {
+  if (!plan) return;
+  prog_plan_free(rt, plan->rows);
+  prog_plan_free(rt, plan->cols);
+  prog_plan_free(rt, plan->mask_plan);
+  prog_plan_free(rt, plan->out_plan);
+  prog_free(&plan->body);
+  free(plan->row_var);
+  free(plan->col_var);
+  free(plan);
+}
+
+const char *fuse_how(const FusePlan *plan) { return plan->how; }
+int fuse_ops(const FusePlan *plan) {
+  return prog_plan_ops(plan->out_plan) + (plan->mask_plan ? prog_plan_ops(plan->mask_plan) : 0);
+}
+bool fuse_emitted(const FusePlan *plan) { return false; }

@@ -1,0 +1,43 @@
+/* fuse_plan.h: fused programs (private to runtime/program).
+ *
+ * A program is taken apart by what its nodes depend on.  What depends on rows
+ * or on columns alone is planned apart (`rows`, `cols`) and evaluated once a
+ * tile, along the rows in double and along the columns; the rest, `body`, sees
+ * its results as variables.                                                   */
+#ifndef QA_PROGRAM_FUSE_PLAN_H
+#define QA_PROGRAM_FUSE_PLAN_H
+#include "runtime/program/fuse.h"
+#include "runtime/program/plan.h"
+
+struct FusePlan {
+  DType real;
+  size_t size;                  /* of a real                                        */
+  int n_want;
+  FuseWant want[FUSE_MAX_WANT];
+  int node[FUSE_MAX_WANT];      /* the wanted nodes in `body`                        */
+  bool per_row[FUSE_MAX_WANT];  /* hangs on a PO_SUM: one number a row               */
+  int mask;                     /* in `body`, or -1                                  */
+  int n_source_var;             /* variables the caller sets                         */
+  /* The body: its variables are the source's and then one per node that is fed. */
+  Prog body;
+  bool by_row;                  /* holds a PO_SUM: rows do not share strips          */
+  int n_row, n_col;             /* fed by output k of `rows` and `cols`              */
+  int *row_var, *col_var;
+  ProgPlan *rows, *cols, *mask_plan, *out_plan;
+  char how[160];
+};
+
+typedef struct {                /* FuseRun.scratch                                   */
+  ProgRun rows, cols, mask, out;
+  double *var;                  /* scalars, per variable of the body                 */
+  const void **strip;
+  double **row_value;           /* [n_row][max_m]                                    */
+  void **col_value;             /* [n_col][max_n]: doubles where the variable is integral */
+  void **spread;                /* per variable of the body: PROG_STRIP values       */
+  void *mask_strip;
+} FuseScratch;
+
+/* Strips instead of machine code (fuse_strip.c). */
+void fuse_prepare(FuseRun *run);        /* what rows and columns alone give          */
+void fuse_strips(FuseRun *run);
+#endif
