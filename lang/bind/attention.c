@@ -182,15 +182,7 @@ static int bind_fixed(Vm *vm, Value *args, int n, Value *out) {
 
 /* ---- attending ----------------------------------------------------------------------- */
 
-typedef struct {
-  AttnInstance *inst;
-  Value keep;
-  Tensor *q, *k, *v;
-  Tensor **slot;
-  int n_slot;
-} Call;
-
-static void call_free(Vm *vm, Call *c) {
+void attn_call_free(Vm *vm, AttnCall *c) {
   Rt *rt = vm_rt(vm);
   tensor_unref(rt, c->q);
   tensor_unref(rt, c->k);
@@ -200,7 +192,7 @@ static void call_free(Vm *vm, Call *c) {
   value_unref(vm, c->keep);
 }
 
-static int call_slots(Vm *vm, Call *c) {
+static int call_slots(Vm *vm, AttnCall *c) {
   const AttnDecl *d = attn_decl(c->inst);
   c->n_slot = d->n_slot;
   c->slot = rt_alloc0(vm_rt(vm), ((size_t)d->n_slot + 1) * sizeof *c->slot);
@@ -213,8 +205,8 @@ static int call_slots(Vm *vm, Call *c) {
   return 0;
 }
 
-static int call_begin(Vm *vm, Call *c, Value *args, const char *what, bool with_v) {
-  *c = (Call){.keep = NIL_VALUE};
+int attn_call_begin(Vm *vm, AttnCall *c, Value *args, const char *what, bool with_v) {
+  *c = (AttnCall){.keep = NIL_VALUE};
   if (as_instance(vm, args[0], what, &c->keep)) return 1;
   c->inst = AS_BOX(c->keep)->data;
   int failed = arg_tensor(vm, args[1], "Q", &c->q) || arg_tensor(vm, args[2], "K", &c->k) ||
@@ -230,34 +222,34 @@ static int call_begin(Vm *vm, Call *c, Value *args, const char *what, bool with_
     failed = !c->q || !c->k;
   }
   if (!failed) failed = call_slots(vm, c);
-  if (failed) call_free(vm, c);
+  if (failed) attn_call_free(vm, c);
   return failed;
 }
 
 typedef Tensor *(*AttnOp)(Rt *, AttnSpec *, const AttnArgs *);
 
 static int run(Vm *vm, Value *args, const char *what, bool with_v, AttnOp op, Value *out) {
-  Call c;
+  AttnCall c;
   Rt *rt = vm_rt(vm);
-  if (call_begin(vm, &c, args, what, with_v)) return 1;
-  AttnArgs a = {c.q, c.k, c.v, c.slot, false};
+  if (attn_call_begin(vm, &c, args, what, with_v)) return 1;
+  AttnArgs a = {.q = c.q, .k = c.k, .v = c.v, .slot = c.slot};
   Value train = args[with_v ? 4 : 3];
   if (train.tag == V_NIL) {
     a.train = rt_taped(rt, c.q) || rt_taped(rt, c.k) || (c.v && rt_taped(rt, c.v));
     for (int k = 0; k < c.n_slot; k++) a.train |= rt_taped(rt, c.slot[k]);
   } else if (arg_bool(vm, train, "train", &a.train)) {
-    call_free(vm, &c);
+    attn_call_free(vm, &c);
     return 1;
   }
   AttnSpec *spec = attn_decl(c.inst)->spec;
   Value causal = args[with_v ? 5 : 4];
   if (causal.tag != V_BOOL) {
-    call_free(vm, &c);
+    attn_call_free(vm, &c);
     return vm_error(vm, "%s: `causal` is true or false, found %s %s", what, VALUE_A(causal));
   }
   if (causal.b) spec = attn_spec_causal(rt, spec);
   Tensor *t = spec ? op(rt, spec, &a) : NULL;
-  call_free(vm, &c);
+  attn_call_free(vm, &c);
   if (!t) return 1;
   *out = value_obj(t);
   return 0;
@@ -275,15 +267,15 @@ static int bind_energies(Vm *vm, Value *args, int n, Value *out) {
 
 /* explain_attention(a, Q, K, V): with tiles, flops and bytes of this call. */
 static int bind_explain(Vm *vm, Value *args, int n, Value *out) {
-  Call c;
+  AttnCall c;
   Buf b = {0};
   Value v[4] = {args[0], args[1], args[2], args[3].tag == V_NIL ? args[2] : args[3]};
-  if (call_begin(vm, &c, v, "explain_attention", true)) return 1;
-  AttnArgs a = {c.q, c.k, c.v, c.slot, false};
+  if (attn_call_begin(vm, &c, v, "explain_attention", true)) return 1;
+  AttnArgs a = {.q = c.q, .k = c.k, .v = c.v, .slot = c.slot};
   int failed = attn_explain(vm_rt(vm), attn_decl(c.inst)->spec, &a, &b) != RT_OK;
   if (!failed && b.len) vm_write(vm, b.data, b.len);
   buf_free(&b);
-  call_free(vm, &c);
+  attn_call_free(vm, &c);
   *out = NIL_VALUE;
   return failed;
 }

@@ -58,6 +58,19 @@ Tensor *attn_param_value(Vm *vm, const AttnParam *p);
 int attn_param_set(Vm *vm, AttnInstance *a, int k, Value v);
 int attn_param_index(const AttnInstance *a, const char *name);   /* -1: none */
 const char *attn_param_name(const AttnInstance *a, int k);
+/* ---- calls (attention.c) ---------------------------------------------------- */
+/* A bound call: the instance, its operands (mapped by a function in `prep`), its slots. */
+typedef struct {
+  AttnInstance *inst;
+  Value keep;
+  Tensor *q, *k, *v;
+  Tensor **slot;
+  int n_slot;
+} AttnCall;
+/* args: attention, Q, K and, with_v, V; freed by itself on failure. */
+int attn_call_begin(Vm *vm, AttnCall *c, Value *args, const char *what, bool with_v);
+void attn_call_free(Vm *vm, AttnCall *c);
+
 /* ---- maps of q and k (attention_prep.c) ------------------------------------ */
 /* prep applied to the rows of x, which is taken over; NULL + error. */
 Tensor *attn_prep_rows(Vm *vm, AttnInstance *a, Tensor *x);

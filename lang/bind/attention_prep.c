@@ -10,17 +10,18 @@
 
 enum { PREP_ARGS = 32 };
 
-/* (x, params ...): x's place is left free. */
-static int prep_args(Vm *vm, AttnInstance *a, Value *args, int *n) {
+/* (x, params ...): x's place is left free.  Params take the vectors' dtype. */
+static int prep_args(Vm *vm, AttnInstance *a, DType dt, Value *args, int *n) {
   int count = attn_decl(a)->n_param;
   *n = 1;
   if (count + 1 > PREP_ARGS)
-    return vm_error(vm, "prep: an attention with more than %d params cannot have a function as `prep`",
-                    PREP_ARGS - 1);
+    return vm_error(vm, "prep: a function for an attention of more than %d params", PREP_ARGS - 1);
   for (int k = 0; k < count; k++) {
     Tensor *t = attn_param_value(vm, &a->param[k]);
-    if (!t) return 1;
-    args[(*n)++] = value_obj(t);
+    Tensor *own = t ? op_astype(vm_rt(vm), t, dtype_float(dt) ? dt : DT_F64) : NULL;
+    tensor_unref(vm_rt(vm), t);
+    if (!own) return 1;
+    args[(*n)++] = value_obj(own);
   }
   return 0;
 }
@@ -81,7 +82,7 @@ Tensor *attn_prep_rows(Vm *vm, AttnInstance *a, Tensor *x) {
   int n = 1;
   int64_t d = x->shape[x->rank - 1], flat[2] = {d ? x->size / d : 0, d};
   Tensor *table = op_reshape(rt, x, 2, flat), *mapped = NULL, *all = NULL;
-  if (table && !prep_args(vm, a, args, &n))
+  if (table && !prep_args(vm, a, x->dtype, args, &n))
     mapped = (attn_decl(a)->prep_rows ? whole : one_by_one)(vm, a->prep, args, n, table);
   if (mapped) {
     int64_t shape[TENSOR_MAX_RANK];
@@ -102,7 +103,8 @@ Tensor *attn_prep_rows(Vm *vm, AttnInstance *a, Tensor *x) {
 static int bind_constant(Vm *vm, Value *args, int n, Value *out) {
   if (value_is(args[0], OBJ_TENSOR) && AS_TENSOR(args[0])->rank > 1) {
     char text[128];
-    return vm_error(vm, "prep: a tensor of shape %s meets a vector; the map makes vectors of vectors",
+    return vm_error(vm,
+                    "prep: a tensor of shape %s meets a vector; the map makes vectors of vectors",
                     tensor_shape_text(AS_TENSOR(args[0]), text));
   }
   *out = args[0];
@@ -130,7 +132,9 @@ static int bind_product(Vm *vm, Value *args, int n, Value *out) {
       Tensor *line = op_matmul(rt, x, w);
       y = line ? op_reshape(rt, line, 2, shape) : NULL;
       tensor_unref(rt, line);
-    } else vm_error(vm, "prep: a vector is multiplied by a tensor of shape %s", tensor_shape_text(w, text));
+    } else
+      vm_error(vm, "prep: a vector is multiplied by a tensor of shape %s",
+               tensor_shape_text(w, text));
   }
   tensor_unref(rt, x);
   tensor_unref(rt, w);
@@ -168,7 +172,9 @@ static int join(Vm *vm, Value *args, bool numbers, Value *out) {
 
 /* __prep_join(vectors ...), __prep_numbers(numbers ...): one behind the other. */
 static int bind_join(Vm *vm, Value *args, int n, Value *out) { return join(vm, args, false, out); }
-static int bind_numbers(Vm *vm, Value *args, int n, Value *out) { return join(vm, args, true, out); }
+static int bind_numbers(Vm *vm, Value *args, int n, Value *out) {
+  return join(vm, args, true, out);
+}
 
 /* __prep_width(x): the length of the vectors. */
 static int bind_width(Vm *vm, Value *args, int n, Value *out) {

@@ -112,25 +112,6 @@ static void norm_expression(Build *b, const Node *n) {
   b->spec->phi = phi;
 }
 
-static void set_norm(Build *b, const Node *e) {
-  AttnSpec *s = b->spec;
-  const Node *n = e->a, *alpha = call_of(n, "entmax");
-  if (is_name(n, "none")) s->phi = prog_const(b->p, 1);
-  else if (is_name(n, "sparsemax")) s->norm = ATTN_NORM_SPARSEMAX;
-  else if (alpha) {
-    s->norm = ATTN_NORM_ENTMAX;
-    s->alpha = attn_translate(b, alpha);
-    double a;
-    if (prog_is_const(b->p, s->alpha, &a) && !(a >= 1))
-      diag_help(attn_diag(b, alpha, "entmax wants alpha from 1"),
-                "1 is softmax, 2 is sparsemax, 1.5 lies between");
-  } else norm_expression(b, n);
-  if (s->norm != ATTN_NORM_PHI && !s->log) {
-    Diag *d = attn_diag(b, n, "this norm works on a score");
-    diag_help(d, "write `score = ...`, or a weight that is an exponential");
-  }
-}
-
 /* A scalar that is the same for all pairs. */
 static int once(Build *b, const Node *e) {
   int node = attn_translate(b, e);
@@ -169,17 +150,45 @@ static void prep_names(Node *n, void *user) {
   const Name *x = n->kind == N_NAME ? attn_find(p->b, n->name) : NULL;
   if (x && x->kind != NAME_OUTER && x->kind != NAME_PARAM) {
     p->told = true;
-    diag_help(attn_diag(p->b, n, "`prep` is a function of one vector: `%s` is not known in it", n->name),
+    diag_help(attn_diag(p->b, n, "`prep` is a function of one vector: `%s` is not known in it",
+                        n->name),
               "it sees params, parameters of the attention and names of the file; `len(x)` is the "
               "length of the vector");
   } else if (x && x->kind == NAME_PARAM) {
     for (uint32_t i = 0; i < x->decl->n; i++)
       if (is_name(x->decl->items[i], "heads")) p->told = true;
     if (p->told)
-      diag_help(attn_diag(p->b, n, "`%s` has an entry a head, and `prep` maps the vectors of all heads",
+      diag_help(attn_diag(p->b, n,
+                          "`%s` has an entry a head, and `prep` maps the vectors of all heads",
                           n->name), "declare it without `[heads]`");
   }
   if (!p->told) node_children(n, prep_names, user);
+}
+
+static void set_norm(Build *b, const Node *e) {
+  AttnSpec *s = b->spec;
+  const Node *n = e->a, *alpha = call_of(n, "entmax"), *rounds = call_of(n, "sinkhorn");
+  if (is_name(n, "none")) s->phi = prog_const(b->p, 1);
+  else if (is_name(n, "sparsemax")) s->norm = ATTN_NORM_SPARSEMAX;
+  else if (alpha) {
+    s->norm = ATTN_NORM_ENTMAX;
+    s->alpha = attn_translate(b, alpha);
+    double a;
+    if (prog_is_const(b->p, s->alpha, &a) && !(a >= 1))
+      diag_help(attn_diag(b, alpha, "entmax wants alpha from 1"),
+                "1 is softmax, 2 is sparsemax, 1.5 lies between");
+  } else if (rounds) {
+    double c;
+    s->norm = ATTN_NORM_SINKHORN;
+    s->rounds = once(b, rounds);
+    if (prog_is_const(b->p, s->rounds, &c) && !(c >= 0 && c == floor(c)))
+      diag_help(attn_diag(b, rounds, "sinkhorn takes a whole number of rounds"),
+                "write `norm = sinkhorn(5)`");
+  } else norm_expression(b, n);
+  if (s->norm != ATTN_NORM_PHI && !s->log) {
+    Diag *d = attn_diag(b, n, "this norm works on a score");
+    diag_help(d, "write `score = ...`, or a weight that is an exponential");
+  }
 }
 
 /* One key a row: its weight is 1, so the normaliser has to make probabilities. */
@@ -219,6 +228,11 @@ static void one_key(Build *b, const Node *e, AttnSelect select) {
 
 static void set_select(Build *b, const Node *e) {
   AttnSpec *s = b->spec;
+  if (s->norm == ATTN_NORM_SINKHORN) {
+    diag_help(attn_diag(b, e->a, "`select` chooses within a row, `norm = sinkhorn` joins all rows"),
+              "leave one of them out");
+    return;
+  }
   const Node *m = call_of(e->a, "top");
   double c;
   if (m) {

@@ -96,7 +96,7 @@ static void row_names(Node *n, void *user) {
 
 static void norm(Checker *c, Node *e) {
   static const char *const words[] = {"sum", "none", "length",    "max",
-                                      "l2",  "l1",   "sparsemax", "entmax", NULL};
+                                      "l2",  "l1",   "sparsemax", "entmax", "sinkhorn", NULL};
   Row r = {c, true};
   row_names(e->a, &r);
   if (!r.ok) return;
@@ -104,7 +104,7 @@ static void norm(Checker *c, Node *e) {
     Diag *d = check_error(c, e->a->span, "`%s` is not a normalisation", e->a->name);
     Nearest near = nearest_of(e->a->name);
     for (int i = 0; words[i]; i++) nearest_try(&near, words[i]);
-    diag_label(d, "expected sum, none, length, max, l2, l1, sparsemax, entmax(alpha) or an expression");
+    diag_label(d, "expected sum, none, length, max, l2, l1, sparsemax, entmax(alpha), sinkhorn(rounds) or an expression");
     if (near.best) diag_help(d, "did you mean `norm = %s`?", near.best);
     else if (strcmp(e->a->name, "softmax") == 0)
       diag_help(d, "softmax is `score = ...` with `norm = sum`");
@@ -113,6 +113,11 @@ static void norm(Checker *c, Node *e) {
   if (e->a->kind == N_STR) {
     diag_help(check_error(c, e->a->span, "a normalisation is a name, not a text"),
               "write `norm = %s`", e->a->name);
+    return;
+  }
+  if (e->a->kind == N_NAME && strcmp(e->a->name, "sinkhorn") == 0) {
+    diag_help(check_error(c, e->a->span, "`sinkhorn` wants its rounds"),
+              "write `norm = sinkhorn(5)`");
     return;
   }
   if (e->a->kind == N_NAME && strcmp(e->a->name, "entmax") == 0) {

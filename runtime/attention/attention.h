@@ -48,7 +48,8 @@ typedef struct {
 #define ATTN_MAX_LEAF 16
 
 typedef enum { ATTN_PREP_NONE, ATTN_PREP_UNIT, ATTN_PREP_RMS, ATTN_PREP_ROPE } AttnPrep;
-typedef enum { ATTN_NORM_PHI, ATTN_NORM_SPARSEMAX, ATTN_NORM_ENTMAX } AttnNorm;
+typedef enum { ATTN_NORM_PHI, ATTN_NORM_SPARSEMAX, ATTN_NORM_ENTMAX,
+               ATTN_NORM_SINKHORN } AttnNorm;
 /* TOP: the m largest; SAMPLE, ARGMAX: one key, drawn or the largest. */
 typedef enum { ATTN_ALL, ATTN_TOP, ATTN_SAMPLE, ATTN_ARGMAX } AttnSelect;
 
@@ -71,6 +72,7 @@ typedef struct AttnSpec {
   AttnNorm norm;
   int phi;                         /* ATTN_NORM_PHI: the divisor               */
   int alpha;                       /* entmax                                   */
+  int rounds;                      /* sinkhorn                                 */
   AttnSelect select;
   bool through;                    /* gradients as if nothing were left out: always with one key */
   int tau;                         /* temperature of the softmax that gradients then see */
@@ -110,6 +112,7 @@ typedef struct {
   Tensor *q, *k, *v;               /* f32 or f64, the same; v NULL for weights and energies */
   Tensor *const *slot;             /* one per slot of prog: bool, i64, f32, f64 */
   bool train;                      /* dropout on                               */
+  int64_t past;                    /* keys before k that are not in it: matrix states */
 } AttnArgs;
 
 /* New tensors; recorded on the tape as one node each round (`iterate`).       */
@@ -118,6 +121,18 @@ Tensor *op_attn_weights(Rt *rt, AttnSpec *s,
                         const AttnArgs *a); /* (.., n_q, n_k), rows as used on v */
 Tensor *op_attn_energies(Rt *rt, AttnSpec *s,
                          const AttnArgs *a); /* -log weight; inf where masked */
+
+/* Decoding: the new rows of a sequence whose earlier keys are kept.  op_attn_map applies the
+ * variant's own prep to rows that begin at position `first`; op_attend_mapped attends with q and
+ * k that are mapped already.                                                   */
+Tensor *op_attn_map(Rt *rt, AttnSpec *s, const AttnArgs *a, Tensor *x, int64_t first);
+Tensor *op_attend_mapped(Rt *rt, AttnSpec *s, const AttnArgs *a);
+/* Does the variant keep a matrix state in the place of keys and values? */
+bool attn_has_state(const AttnSpec *s);
+/* One step of it: s0, z0 the states so far (NULL: none), *s1, *z1 those with a->k and a->v;
+ * a->past keys came before.                                                    */
+Tensor *op_attend_state(Rt *rt, AttnSpec *s, const AttnArgs *a, const Tensor *s0, const Tensor *z0,
+                        Tensor **s1, Tensor **z1);
 
 /* What was made of the variant; with q and k also tiles, flops and bytes. */
 RtStatus attn_explain(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out);

@@ -21,6 +21,7 @@ struct AttnCode {
   bool uses_max, uses_l2, uses_l1, uses_count, uses_stats;   /* of the normaliser   */
   bool has_grad;
   AttnGrad out_grad, norm_grad, alpha_grad;
+  struct TilePlan *tile;
 };
 
 /* Plans for these dtypes, made anew when they change.  grad: derivatives too. */
@@ -33,6 +34,9 @@ typedef enum { ATTN_ATTEND, ATTN_WEIGHTS, ATTN_ENERGIES } AttnMode;
 
 /* A matrix per batch and head: rows of contiguous numbers. */
 typedef struct { void *data; int64_t batch, head, row; } AttnView;   /* strides in elements */
+
+struct TilePlan;
+struct TileMap;
 
 typedef struct {
   AttnMode mode;
@@ -48,8 +52,16 @@ typedef struct {
   int threads;
   const atomic_int *interrupted;
   int64_t rows, cols;            /* block of query rows, width of a key block */
+  struct TilePlan *tile;         /* tile mode; NULL: row strips */
+  int map_kind;                  /* TileMapKind */
+  const struct TileMap *map;     /* classes of mask tiles, unless they are made per head */
+  double *stat;                  /* tile mode: [tile_stats()][B Hq nq], for the backward pass */
+  AttnView result;               /* backward, tile mode: the output */
   bool flat;                     /* several rows fit a strip */
   int n_full;                    /* products of q with k */
+  int64_t rounds;                /* sinkhorn */
+  double *sink;                  /* its potentials and their adjoints, while a pass runs */
+  bool back;
   /* made by prepare */
   void *kt, *vt;                 /* transposed key blocks per (b, hk) */
   void *col;                     /* [leaf][B Hq][nk] real */
@@ -65,6 +77,18 @@ typedef struct {
 } AttnJob;
 
 static inline int64_t attn_min(int64_t a, int64_t b) { return a < b ? a : b; }
+/* Element number of a pair in the random stream of a call. */
+static inline uint64_t attn_pair_number(const AttnJob *job, int64_t b, int64_t h, int64_t r,
+                                        int64_t j) {
+  return (uint64_t)(((b * job->Hq + h) * job->nq + r) * job->nk + j);
+}
+/* The stream of dropout, apart from the Gumbel noise of the same call. */
+static inline RngCall attn_dropout_call(const AttnJob *job) {
+  RngCall call = job->rng;
+  call.key ^= 0x9e3779b97f4a7c15u;
+  return call;
+}
+
 static inline size_t attn_round(size_t n) { return (n + 63) & ~(size_t)63; }
 
 /* Multiplications from which a parallel loop pays, about 100 us. */

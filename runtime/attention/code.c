@@ -1,5 +1,5 @@
 /* code.c: the plans of a variant: mask, weight, normaliser, and derivatives. */
-#include "runtime/attention/attn.h"
+#include "runtime/attention/tile.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,6 +19,7 @@ void attn_code_free(Rt *rt, AttnCode *c) {
   grad_free(rt, &c->out_grad);
   grad_free(rt, &c->norm_grad);
   grad_free(rt, &c->alpha_grad);
+  tile_plan_free(rt, c->tile);
   free(c->slot_dtype);
   free(c);
 }
@@ -95,6 +96,7 @@ static RtStatus plan_grads(Rt *rt, AttnCode *c, const AttnSpec *s, DType real, b
     RT_TRY(grad_plan(rt, &c->norm_grad, s, false, s->phi, true, real, c->slot_dtype, 4, stat));
   if (s->norm == ATTN_NORM_ENTMAX)
     RT_TRY(grad_plan(rt, &c->alpha_grad, s, false, s->alpha, true, real, c->slot_dtype, 0, NULL));
+  if (c->tile) RT_TRY(tile_plan_grad(rt, c->tile, s, c, real));
   c->has_grad = true;
   return RT_OK;
 }
@@ -133,6 +135,7 @@ static RtStatus plan_forward(Rt *rt, AttnCode *c, AttnSpec *s, DType real, bool 
       row >= 0 && (prog_uses(p, s->out, row) || (s->mask >= 0 && prog_uses(p, s->mask, row)));
   int once[4] = {s->alpha, s->top, s->dropout, s->tau};
   if (!(c->once = prog_plan(rt, p, DT_F64, c->slot_dtype, 4, once))) return rt->error.status;
+  if (!flat && !(c->tile = tile_plan(rt, s, c, real))) return rt->error.status;
   return RT_OK;
 }
 

@@ -1,5 +1,6 @@
 /* explain.c: what was made of a variant, as text. */
 #include "runtime/attention/feature.h"
+#include "runtime/attention/tile.h"
 
 #include <math.h>
 #include <string.h>
@@ -13,7 +14,11 @@ static void line(Buf *out, const char *label, const Prog *p, int node) {
 static void describe_norm(const AttnSpec *s, Buf *out) {
   const Prog *p = &s->prog;
   double c;
-  if (s->norm == ATTN_NORM_SPARSEMAX)
+  if (s->norm == ATTN_NORM_SINKHORN) {
+    buf_text(out, "  norm       sinkhorn, rounds = ");
+    prog_show(p, s->rounds, out);
+    buf_text(out, " (each a pass over the scores)\n");
+  } else if (s->norm == ATTN_NORM_SPARSEMAX)
     buf_text(out, "  norm       sparsemax (threshold by Michelot's iteration)\n");
   else if (s->norm == ATTN_NORM_ENTMAX) {
     buf_text(out, "  norm       entmax, alpha = ");
@@ -29,13 +34,17 @@ static void describe(const AttnSpec *s, Buf *out) {
   static const char *const preps[] = {"none", "unit", "rms", "rope"};
   AttnSign sign = attn_weight_sign(s, NULL, &b);
   AttnFeature form;
-  const char *why;
+  const char *why, *strips = tile_reason(s);
   bool state = attn_feature(s, &form, &why);
   if (state)
-    buf_format(out, "attention %s: matrix state, O(n): weight is a product of mapped vectors\n", s->name);
-  else
-    buf_format(out, "attention %s: row strips, %s\n", s->name,
+    buf_format(out, "attention %s: matrix state, O(n): weight is a product of mapped vectors\n",
+               s->name);
+  else if (strips)
+    buf_format(out, "attention %s: row strips (%s), %s\n", s->name, strips,
                s->log ? "exponential weight relative to the row maximum" : "weight used as it is");
+  else
+    buf_format(out, "attention %s: tiles, %s\n", s->name,
+               s->log ? "exponential weight relative to a shift of the row" : "weight used as it is");
   if (s->prep != ATTN_PREP_NONE) buf_format(out, "  prep       %s\n", preps[s->prep]);
   if (s->map) buf_format(out, "  prep       %s\n", s->map);
   line(out, s->log ? "log weight" : "weight", p, s->out);
@@ -66,8 +75,8 @@ static void describe(const AttnSpec *s, Buf *out) {
   buf_format(out,
              "\n  cost       2 (d + e) flops and %d vector operations a pair, 6 d + 4 e flops "
              "going back;\n"
-             "             row strips of 16 to 64 queries in memory, never n x n\n",
-             ops);
+             "             %s in memory, never n x n\n",
+             ops, strips ? "row strips of 16 to 64 queries" : "tiles of 64 queries and 64 keys");
   if (s->mask >= 0)
     buf_text(out, "  tiles      empty ones are skipped, full ones are not masked\n");
   buf_text(out, "  program\n");
@@ -86,6 +95,27 @@ static void count_tiles(AttnJob *job, Interval *scratch, int64_t tiles[3], doubl
       }
 }
 
+static void describe_strips(AttnJob *job, Interval *scratch, Buf *out) {
+  int64_t tiles[3] = {0};
+  double pairs = 0, size = job->real == DT_F32 ? 4 : 8;
+  count_tiles(job, scratch, tiles, &pairs);
+  pairs *= (double)job->B;
+  double q = (double)(job->B * job->Hq * job->nq), k = (double)(job->B * job->Hk * job->nk);
+  double de = (double)(job->d + job->e);
+  buf_format(out, "  tiles      %lld x %lld: %lld full, %lld partial, %lld skipped\n",
+             (long long)job->rows, (long long)job->cols, (long long)tiles[TILE_FULL],
+             (long long)tiles[TILE_PARTIAL], (long long)tiles[TILE_EMPTY]);
+  if (job->code->tile && job->code->tile->grad_reason)
+    buf_format(out, "  backward   by row strips: %s\n", job->code->tile->grad_reason);
+  buf_format(
+      out,
+      "  forward    %.3g flops in products, %d vector operations a pair, %.3g bytes in and out\n",
+      2 * pairs * de, prog_plan_ops(job->code->out), size * (q * de + k * de));
+  buf_format(out, "  backward   %.3g flops in products, %d vector operations a pair\n",
+             2 * pairs * (3 * (double)job->d + 2 * (double)job->e),
+             prog_plan_ops(job->code->out_grad.plan));
+}
+
 static RtStatus describe_call(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out) {
   AttnJob job = {.spec = s};
   size_t n = ((size_t)s->prog.n + (size_t)s->prog.n_var) * sizeof(Interval);
@@ -93,26 +123,12 @@ static RtStatus describe_call(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out) 
   if (!scratch) return rt->error.status;
   RtStatus status = attn_job_init(rt, &job, ATTN_ATTEND, s, a, true);
   if (!status) {
-    int64_t tiles[3] = {0};
-    double pairs = 0, size = job.real == DT_F32 ? 4 : 8;
     if (attn_feature_describe_call(&job, out)) goto done;
-    count_tiles(&job, scratch, tiles, &pairs);
-    pairs *= (double)job.B;
-    double q = (double)(job.B * job.Hq * job.nq), k = (double)(job.B * job.Hk * job.nk);
-    double de = (double)(job.d + job.e);
     buf_format(out, "  shape      %lld x %lld heads (%lld of keys), %lld queries, %lld keys, %s\n",
                (long long)job.B, (long long)job.Hq, (long long)job.Hk, (long long)job.nq,
                (long long)job.nk, dtype_name[job.real]);
-    buf_format(out, "  tiles      %lld x %lld: %lld full, %lld partial, %lld skipped\n",
-               (long long)job.rows, (long long)job.cols, (long long)tiles[TILE_FULL],
-               (long long)tiles[TILE_PARTIAL], (long long)tiles[TILE_EMPTY]);
-    buf_format(
-        out,
-        "  forward    %.3g flops in products, %d vector operations a pair, %.3g bytes in and out\n",
-        2 * pairs * de, prog_plan_ops(job.code->out), size * (q * de + k * de));
-    buf_format(out, "  backward   %.3g flops in products, %d vector operations a pair\n",
-               2 * pairs * (3 * (double)job.d + 2 * (double)job.e),
-               prog_plan_ops(job.code->out_grad.plan));
+    if (job.tile) status = tile_explain(rt, &job, out);
+    else describe_strips(&job, scratch, out);
   }
 done:
   if (job.slot) rt_free(rt, job.slot, ((size_t)s->prog.n_slot + 1) * sizeof *job.slot);

@@ -34,7 +34,8 @@ static bool once_for_all(const Prog *p, int node) {
     bool leaf = m->op == PO_LOAD;
     if (m->op == PO_VAR) {
       int v = m->slot;
-      leaf = v == AV_H || v == AV_BATCH || v == AV_SUM || v == AV_MAX || v == AV_L2 || v == AV_COUNT;
+      leaf = v == AV_H || v == AV_BATCH || v == AV_SUM || v == AV_MAX || v == AV_L2 ||
+             v == AV_COUNT;
     }
     if (leaf && prog_uses(p, node, k)) return false;
   }
@@ -65,8 +66,9 @@ bool attn_feature(const AttnSpec *s, AttnFeature *form, const char **why) {
   int leaf = -1;
   for (int k = 0; k < s->n_leaf; k++)
     if (is_var(p, s->out, s->leaf[k].var)) leaf = k;
-  if (leaf < 0 || s->leaf[leaf].product != ATTN_DOT || s->leaf[leaf].left + s->leaf[leaf].right != ATTN_Q + ATTN_K ||
-      s->leaf[leaf].stage != PS_BOTH) return false;
+  const AttnLeaf *l = leaf < 0 ? NULL : &s->leaf[leaf];
+  if (!l || l->product != ATTN_DOT || l->stage != PS_BOTH || l->left == ATTN_VEC ||
+      l->right == ATTN_VEC) return false;
   *why = "the mask is neither absent nor `j <= i`";
   form->causal = s->mask >= 0;
   if (form->causal && !is_past(p, s->mask)) return false;
@@ -87,8 +89,10 @@ bool attn_feature_describe(const AttnSpec *s, Buf *out) {
     return false;
   }
   buf_format(out,
-             "  state      S = sum phi(k) v^T (r x e)%s a head, %s; r = size of the mapped vectors\n"
-             "  cost       4 r e%s flops a position, three times that going back; no n x n matrix\n",
+             "  state      S = sum phi(k) v^T (r x e)%s a head, %s;\n"
+             "             r is the size of the mapped vectors\n"
+             "  cost       4 r e%s flops a position, three times that going back;\n"
+             "             no n x n matrix\n",
              form.sum ? " and sum phi(k)" : "",
              form.causal ? "running along the keys in chunks of 64" : "summed once over all keys",
              form.causal ? " + 64 (r + e)" : "");
@@ -214,7 +218,8 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
   RtStatus status = grad ? RT_OK : rt->error.status;
   AttnJob geo = {.B = q->rank > 3 ? q->shape[0] : 1, .Hq = q->rank > 2 ? q->shape[q->rank - 3] : 1,
                  .Hk = k->rank > 2 ? k->shape[k->rank - 3] : 1, .nq = q->shape[q->rank - 2],
-                 .nk = k->shape[k->rank - 2], .d = q->shape[q->rank - 1], .e = v->shape[v->rank - 1]};
+                 .nk = k->shape[k->rank - 2], .d = q->shape[q->rank - 1],
+                 .e = v->shape[v->rank - 1]};
   geo.q = own_view(q, geo.Hq, geo.nq);
   geo.k = own_view(k, geo.Hk, geo.nk);
   geo.v = own_view(v, geo.Hk, geo.nk);
@@ -270,14 +275,26 @@ static Node *node_new(Rt *rt, AttnSpec *s, const AttnFeature *form, const AttnAr
   return NULL;
 }
 
+/* States before and behind the keys, for decoding. */
+typedef struct { const Tensor *s0, *z0; Tensor *s1, *z1; } States;
+
 /* out and phi; nothing is kept on failure. */
-static Tensor *forward(Rt *rt, const Node *n, const AttnJob *geo, const Tensor *q, Tensor **phi) {
+static Tensor *forward(Rt *rt, const Node *n, const AttnJob *geo, const Tensor *q,
+                       const States *states, Tensor **phi) {
   int64_t shape[4], rows = geo->B * geo->Hq * geo->nq;
   memcpy(shape, q->shape, (size_t)q->rank * sizeof *shape);
   shape[q->rank - 1] = geo->e;
   Tensor *out = tensor_zeros(rt, geo->real, q->rank, shape);
   *phi = tensor_zeros(rt, DT_F64, 1, &rows);
   FeatureJob job = job_of(geo, n);
+  if (states && states->s0) {
+    job.s0 = states->s0->data;
+    job.z0 = (const double *)states->z0->data;
+  }
+  if (states) {
+    job.s1 = states->s1->data;
+    job.z1 = (double *)states->z1->data;
+  }
   RtStatus status = out && *phi ? RT_OK : rt->error.status;
   if (!status && geo->nk && geo->nq) {
     job.out = out->data;
@@ -306,7 +323,7 @@ Tensor *attn_feature_attend(Rt *rt, AttnSpec *s, const AttnFeature *form, const 
   in.v = own[2];
   if (attn_job_init(rt, &geo, ATTN_ATTEND, s, &in, false)) goto done;
   if (!(n = node_new(rt, s, form, &in, &geo))) goto done;
-  out = forward(rt, n, &geo, in.q, &phi);
+  out = forward(rt, n, &geo, in.q, NULL, &phi);
   if (!out || !keep) node_drop(rt, n);
   else if (record(rt, n, a, own, out, phi)) {
     tensor_unref(rt, out);
@@ -317,4 +334,38 @@ done:
   for (int k = 0; k < 3; k++) tensor_unref(rt, own[k]);
   tensor_unref(rt, phi);
   return out;
+}
+
+/* ---- decoding ----------------------------------------------------------------------------- */
+
+Tensor *attn_feature_next(Rt *rt, AttnSpec *s, const AttnFeature *form, const AttnArgs *a,
+                          const Tensor *s0, const Tensor *z0, Tensor **s1, Tensor **z1) {
+  AttnArgs in = *a;
+  AttnJob geo = {0};
+  Tensor *own[3] = {0}, *out = NULL, *phi = NULL;
+  Tensor *given[3] = {a->q, a->k, a->v};
+  Node *n = NULL;
+  *s1 = *z1 = NULL;
+  for (int k = 0; k < 3; k++)
+    if (!(own[k] = attn_rows(rt, given[k]))) goto done;
+  in.q = own[0];
+  in.k = own[1];
+  in.v = own[2];
+  if (attn_job_init(rt, &geo, ATTN_ATTEND, s, &in, false)) goto done;
+  int64_t shape[4] = {geo.B, geo.Hk, geo.d, geo.e};
+  *s1 = tensor_zeros(rt, geo.real, 4, shape);
+  *z1 = tensor_zeros(rt, DT_F64, 3, shape);
+  States states = {s0, z0, *s1, *z1};
+  if (*s1 && *z1 && (n = node_new(rt, s, form, &in, &geo)))
+    out = forward(rt, n, &geo, in.q, &states, &phi);
+  if (n) node_drop(rt, n);
+done:
+  geo_free(rt, s, &geo);
+  for (int k = 0; k < 3; k++) tensor_unref(rt, own[k]);
+  tensor_unref(rt, phi);
+  if (out) return out;
+  tensor_unref(rt, *s1);
+  tensor_unref(rt, *z1);
+  *s1 = *z1 = NULL;
+  return NULL;
 }

@@ -30,6 +30,10 @@ bool attn_feature_describe(const AttnSpec *s, Buf *out);
 bool attn_feature_describe_call(const AttnJob *geo, Buf *out);
 /* attend by the matrix state; q and k are mapped already. */
 Tensor *attn_feature_attend(Rt *rt, AttnSpec *s, const AttnFeature *form, const AttnArgs *a);
+/* The same for keys that follow those in the state s0 (.., r, e), z0 (.., r), NULL for
+ * none; *s1 and *z1 become the states behind them.  Not recorded on the tape.   */
+Tensor *attn_feature_next(Rt *rt, AttnSpec *s, const AttnFeature *form, const AttnArgs *a,
+                          const Tensor *s0, const Tensor *z0, Tensor **s1, Tensor **z1);
 
 /* Value of a scalar expression of the variant (tape.c). */
 RtStatus attn_scalar(Rt *rt, const AttnSpec *s, int node, const AttnArgs *a, double *out);
@@ -42,6 +46,10 @@ typedef struct {
   AttnView q, k, v;
   const double *constant;  /* one, or one a head                               */
   int64_t constant_step;
+  const void *s0;          /* forward: state before the first key (B, Hk, r, e), or NULL */
+  const double *z0;        /* (B, Hk, r)                                       */
+  void *s1;                /* where the state after the last key goes, or NULL */
+  double *z1;
   void *out;               /* (B, Hq, nq, e)                                   */
   double *phi;             /* (B, Hq, nq): the divisors                        */
   /* backward: `out` and `phi` hold what forward left                          */

@@ -54,6 +54,25 @@ static void feature_clear(Feature *f) {
   memset(f->z, 0, (size_t)f->job->r * sizeof(double));
 }
 
+static int64_t state_at(const Feature *f) { return (f->b * f->job->Hk + f->hk) * f->job->r; }
+
+/* The state before the first key. */
+static void feature_start(Feature *f) {
+  const FeatureJob *job = f->job;
+  feature_clear(f);
+  if (!job->s0) return;
+  memcpy(f->state, (const T *)job->s0 + state_at(f) * job->e,
+         (size_t)(job->r * job->e) * sizeof(T));
+  memcpy(f->z, job->z0 + state_at(f), (size_t)job->r * sizeof(double));
+}
+
+static void feature_keep(const Feature *f) {
+  const FeatureJob *job = f->job;
+  if (!job->s1) return;
+  memcpy((T *)job->s1 + state_at(f) * job->e, f->state, (size_t)(job->r * job->e) * sizeof(T));
+  memcpy(job->z1 + state_at(f), f->z, (size_t)job->r * sizeof(double));
+}
+
 static T *feature_row(const AttnView *v, int64_t b, int64_t h, int64_t r) {
   return (T *)v->data + b * v->batch + h * v->head + r * v->row;
 }
@@ -163,12 +182,12 @@ static void forward_chunk(Feature *f, int64_t j0, int64_t w) {
     T *out = own_row(f, job->out, h, first, e);
     chunk_weights(f, h, first, m, w);
     TILE((int)m, e, (int)w, f->a, w, 1, value_at(f, j0), job->v.row, out, e, false);
-    if (j0 > 0)
+    if (j0 > 0 || job->s0)
       TILE((int)m, e, r, feature_row(&job->q, f->b, h, first), job->q.row, 1, f->state, e, out, e,
            true);
     finish_rows(f, h, first, m, w);
   }
-  if (j0 + w < job->nk) add_state(f, j0, w);
+  if (j0 + w < job->nk || job->s1) add_state(f, j0, w);
 }
 
 static void forward_open(Feature *f) {
@@ -200,14 +219,15 @@ int FN(feature_forward)(void *data, int64_t first, int64_t end, int lane) {
   for (int64_t item = first; item < end; item++) {
     Feature f;
     feature_begin(&f, job, item, lane);
-    feature_clear(&f);
-    if (!job->causal) {
+    feature_start(&f);
+    if (job->causal) {
+      early_rows(&f);
+      for (int64_t j0 = 0; j0 < job->nk; j0 += FEATURE_CHUNK)
+        forward_chunk(&f, j0, attn_min(FEATURE_CHUNK, job->nk - j0));
+    } else {
       forward_open(&f);
-      continue;
     }
-    early_rows(&f);
-    for (int64_t j0 = 0; j0 < job->nk; j0 += FEATURE_CHUNK)
-      forward_chunk(&f, j0, attn_min(FEATURE_CHUNK, job->nk - j0));
+    feature_keep(&f);
   }
   return 0;
 }

@@ -1,6 +1,7 @@
 /* job.c: from tensors to the geometry of one pass: shapes, strides, bound
  * tensors, block sizes, classes of mask tiles.                              */
-#include "runtime/attention/attn.h"
+#include "runtime/attention/feature.h"
+#include "runtime/attention/tile.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -140,6 +141,11 @@ static double pass_work(const AttnJob *job) {
   return pairs * (double)(job->d + job->e + 16);
 }
 
+static TilePlan *tile_of(const AttnCode *code, bool grad) {
+  TilePlan *t = code->tile;
+  return t->reason || (grad && t->grad_reason) ? NULL : t;
+}
+
 RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const AttnArgs *a,
                        bool grad) {
   job->mode = mode;
@@ -149,6 +155,12 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   if (s->out < 0)
     return rt_fail(rt, RT_ERROR, "attention `%s` has neither score nor weight", s->name);
   RT_TRY(check_shapes(rt, job, a));
+  double rounds = 0;
+  if (s->rounds >= 0) RT_TRY(attn_scalar(rt, s, s->rounds, a, &rounds));
+  if (!(rounds >= 0 && rounds <= 10000 && rounds == floor(rounds)))
+    return rt_fail(rt, RT_ERROR, "attention `%s`: sinkhorn takes a whole number of rounds, not %g",
+                   s->name, rounds);
+  job->rounds = (int64_t)rounds;
   job->threads = pass_work(job) < ATTN_PARALLEL ? 1 : rt->threads;
   size_t n_slot = (size_t)s->prog.n_slot + 1;
   job->slot = rt_alloc0(rt, n_slot * sizeof *job->slot);
@@ -157,8 +169,10 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   if (!status) status = bind_slots(rt, job, a, dtypes);
   if (!status) status = check_vectors(rt, job, a);
   if (!status) {
-    job->flat = 2 * job->nk <= PROG_STRIP;
-    job->code = attn_code(rt, s, job->real, job->flat, dtypes, grad);
+    job->code = attn_code(rt, s, job->real, false, dtypes, grad);
+    if (job->code && mode == ATTN_ATTEND) job->tile = tile_of(job->code, grad);
+    job->flat = !job->tile && 2 * job->nk <= PROG_STRIP;
+    if (job->code && job->flat) job->code = attn_code(rt, s, job->real, true, dtypes, grad);
     if (!job->code) status = rt->error.status;
   }
   rt_free(rt, dtypes, n_slot);
@@ -166,7 +180,8 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   job->q = view_of(a->q);
   job->k = view_of(a->k);
   if (a->v) job->v = view_of(a->v);
-  block_sizes(job, grad);
+  if (job->tile) tile_sizes(job);
+  else block_sizes(job, grad);
   return RT_OK;
 }
 

@@ -23,7 +23,7 @@ AttnSpec *attn_spec_new(Rt *rt, const char *name) {
   };
   for (size_t k = 0; k < sizeof vars / sizeof *vars; k++)
     prog_add_var(p, vars[k].name, vars[k].stage, vars[k].integral, vars[k].lo, INFINITY);
-  s->out = s->mask = s->alpha = s->tau = s->top = s->dropout = s->iterate = s->rope_base = -1;
+  s->out = s->mask = s->alpha = s->rounds = s->tau = s->top = s->dropout = s->iterate = s->rope_base = -1;
   s->phi = prog_var(p, AV_SUM);
   return s;
 }

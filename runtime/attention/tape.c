@@ -1,6 +1,8 @@
 /* tape.c: attention as one operation of the tape.  The node keeps q, k, v and
- * the captured tensors; everything else is computed again going back.       */
+ * the captured tensors, in tile mode also the output and what is known of its
+ * rows; everything else is computed again going back.                       */
 #include "runtime/attention/feature.h"
+#include "runtime/attention/tile.h"
 #include "runtime/tensor/blas.h"
 
 #include <math.h>
@@ -52,7 +54,7 @@ RtStatus attn_scalar(Rt *rt, const AttnSpec *s, int node, const AttnArgs *a, dou
     double *var = value + p->n;
     int bad;
     var[AV_NQ] = a->q->rank >= 2 ? (double)a->q->shape[a->q->rank - 2] : 1;
-    var[AV_NK] = a->k->rank >= 2 ? (double)a->k->shape[a->k->rank - 2] : 1;
+    var[AV_NK] = a->k->rank >= 2 ? (double)(a->past + a->k->shape[a->k->rank - 2]) : 1;
     var[AV_D] = a->q->rank ? (double)a->q->shape[a->q->rank - 1] : 1;
     var[AV_HEADS] = a->q->rank > 2 ? (double)a->q->shape[a->q->rank - 3] : 1;
     for (int k = 0; k < p->n_slot; k++) {
@@ -78,16 +80,19 @@ static bool noisy(const AttnSpec *s, bool train) {
   return s->select == ATTN_SAMPLE || (train && s->dropout >= 0);
 }
 
-static void job_free(Rt *rt, AttnJob *job, size_t kt, size_t vt, size_t col, size_t row) {
+static void job_free(Rt *rt, AttnJob *job) {
+  if (job->slot) rt_free(rt, job->slot, ((size_t)job->spec->prog.n_slot + 1) * sizeof *job->slot);
+}
+
+static void buffers_free(Rt *rt, AttnJob *job, size_t kt, size_t vt, size_t col, size_t row) {
   if (job->kt) rt_free(rt, job->kt, kt);
   if (job->vt) rt_free(rt, job->vt, vt);
   if (job->col) rt_free(rt, job->col, col);
   if (job->row) rt_free(rt, job->row, row);
-  if (job->slot) rt_free(rt, job->slot, ((size_t)job->spec->prog.n_slot + 1) * sizeof *job->slot);
 }
 
-/* Buffers around a pass, and the pass. */
-static RtStatus run_pass(Rt *rt, AttnJob *job, bool back) {
+/* Buffers around a pass by row strips, and the pass. */
+static RtStatus strip_pass(Rt *rt, AttnJob *job, bool back) {
   size_t size = job->real == DT_F32 ? 4 : 8, leaves = (size_t)job->spec->n_leaf;
   size_t heads = (size_t)(job->B * job->Hq), keys = (size_t)(job->B * job->Hk * job->nk);
   size_t kt = keys * (size_t)job->d * size + 64, vt = keys * (size_t)job->e * size + 64;
@@ -101,12 +106,20 @@ static RtStatus run_pass(Rt *rt, AttnJob *job, bool back) {
   if (!job->kt || !job->col || !job->row || (back && job->e && !job->vt)) status = rt->error.status;
   if (!status && job->nq * job->nk * (job->d > job->e ? job->d : job->e) > BLAS_SMALL)
     status = blas_open(rt);
-  if (!status && job->B * job->Hq * job->nq > 0 && job->nk > 0) {
+  if (!status) {
     if (job->real == DT_F32) status = back ? attn_backward_f32(rt, job) : attn_forward_f32(rt, job);
     else status = back ? attn_backward_f64(rt, job) : attn_forward_f64(rt, job);
   }
+  buffers_free(rt, job, kt, vt, col, row);
+  return status;
+}
+
+static RtStatus run_pass(Rt *rt, AttnJob *job, bool back) {
+  RtStatus status = RT_OK;
+  if (job->B * job->Hq * job->nq > 0 && job->nk > 0)
+    status = job->tile ? tile_pass(rt, job, back) : strip_pass(rt, job, back);
   if (!status) status = job_status(rt, job);
-  job_free(rt, job, kt, vt, col, row);
+  job_free(rt, job);
   return status;
 }
 
@@ -127,7 +140,10 @@ static Tensor *heads_beside(Rt *rt, DType d, const int64_t *shape, bool zero) {
 
 /* ---- forward --------------------------------------------------------------------------- */
 
-static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, RngCall rng) {
+/* `stat`: the rows' statistics are kept for the backward pass, if it wants any;
+ * NULL: they are not.                                                        */
+static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, RngCall rng,
+                       Tensor **stat) {
   AttnArgs in = *a;
   AttnJob job = {0};
   Tensor *out = NULL;
@@ -136,7 +152,7 @@ static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, Rn
   in.v = a->v ? attn_rows(rt, a->v) : NULL;
   if (!in.q || !in.k || (a->v && !in.v)) goto done;
   if (attn_job_init(rt, &job, mode, s, &in, false)) {
-    job_free(rt, &job, 0, 0, 0, 0);
+    job_free(rt, &job);
     goto done;
   }
   job.rng = rng;
@@ -148,11 +164,14 @@ static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, Rn
   else out = job.nk > 0 ? tensor_new(rt, job.real, in.q->rank, shape)
                         : tensor_zeros(rt, job.real, in.q->rank, shape);
   if (!out) {
-    job_free(rt, &job, 0, 0, 0, 0);
+    job_free(rt, &job);
     goto done;
   }
   job.out = view_of(out);
-  if (run_pass(rt, &job, false)) {
+  int64_t stats = job.tile ? tile_stats(job.tile) * job.B * job.Hq * job.nq : 0;
+  if (stat && stats && (*stat = tensor_zeros(rt, DT_F64, 1, &stats)))
+    job.stat = (double *)(void *)(*stat)->data;
+  if ((stat && stats && !*stat) || run_pass(rt, &job, false)) {
     tensor_unref(rt, out);
     out = NULL;
   }
@@ -239,12 +258,16 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
     job.rng = n->rng;
     job.dropout = n->train && s->dropout >= 0 && n->mode != ATTN_ENERGIES;
     job.grad = view_of(dout);
+    if (job.tile && tile_stats(job.tile) * job.B * job.Hq * job.nq > 0) {
+      job.result = view_of(tape_saved(node, first + slots));
+      job.stat = (double *)(void *)tape_saved(node, first + slots + 1)->data;
+    }
     job.dq = dq ? dq->data : NULL;
     job.dk = dk ? dk->data : NULL;
     job.dv = dv ? dv->data : NULL;
     status = run_pass(rt, &job, true);
   } else {
-    job_free(rt, &job, 0, 0, 0, 0);
+    job_free(rt, &job);
   }
   if (!status && dq) { status = tape_add(rt, node, 0, dq); dq = NULL; }
   if (!status && dk) { status = tape_add(rt, node, 1, dk); dk = NULL; }
@@ -261,6 +284,23 @@ static const TapeRule attend_rule = {"attend", backward, node_drop, true};
 static const TapeRule weights_rule = {"weights", backward, node_drop, true};
 static const TapeRule energies_rule = {"energies", backward, node_drop, true};
 
+static int list_inputs(AttnMode mode, const AttnSpec *s, const AttnArgs *a, Tensor **in) {
+  int n = 0;
+  in[n++] = a->q;
+  in[n++] = a->k;
+  if (mode == ATTN_ATTEND) in[n++] = a->v;
+  for (int k = 0; k < s->prog.n_slot; k++) in[n++] = a->slot[k];
+  return n;
+}
+
+static bool records(Rt *rt, AttnMode mode, const AttnSpec *s, const AttnArgs *a) {
+  if (!rt->tape || !rt->tape->recording) return false;
+  bool any = rt_taped(rt, a->q) || rt_taped(rt, a->k);
+  if (mode == ATTN_ATTEND) any |= rt_taped(rt, a->v);
+  for (int k = 0; k < s->prog.n_slot; k++) any |= rt_taped(rt, a->slot[k]);
+  return any;
+}
+
 static Tensor *one_round(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
   static const TapeRule *const rules[] = {&attend_rule, &weights_rule, &energies_rule};
   RngCall rng = {0};
@@ -269,30 +309,26 @@ static Tensor *one_round(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) 
   if (mode == ATTN_ATTEND && attn_feature(s, &form, &why))
     return attn_feature_attend(rt, s, &form, a);
   if (noisy(s, a->train) && mode != ATTN_ENERGIES) rng = rng_next(rt);
-  Tensor *out = forward(rt, mode, s, a, rng);
-  if (!out || !rt->tape || !rt->tape->recording) return out;
-  int n = 0, slots = s->prog.n_slot;
-  Tensor **in = rt_alloc(rt, ((size_t)slots + 3) * sizeof *in);
+  if (!records(rt, mode, s, a)) return forward(rt, mode, s, a, rng, NULL);
+  Tensor *stat = NULL, *out = forward(rt, mode, s, a, rng, &stat);
+  size_t room = ((size_t)s->prog.n_slot + 5) * sizeof(Tensor *);
+  Tensor **in = out ? rt_alloc(rt, room) : NULL;
   Node *node = in ? rt_alloc(rt, sizeof *node) : NULL;
+  bool done = false;
   if (node) {
-    in[n++] = a->q;
-    in[n++] = a->k;
-    if (mode == ATTN_ATTEND) in[n++] = a->v;
-    bool taped = false;
-    for (int k = 0; k < slots; k++) in[n++] = a->slot[k];
-    for (int k = 0; k < n; k++) taped |= rt_taped(rt, in[k]);
     *node = (Node){attn_spec_ref(s), mode, rng, a->train};
-    if (!taped) node_drop(rt, node);
-    else if (tape_record(rt, rules[mode], 1, &out, n, in, n, in, node)) {
-      tensor_unref(rt, out);
-      out = NULL;
+    int n = list_inputs(mode, s, a, in), saved = n;
+    if (stat) {
+      in[saved++] = out;
+      in[saved++] = stat;
     }
-  } else {
-    tensor_unref(rt, out);
-    out = NULL;
+    done = !tape_record(rt, rules[mode], 1, &out, n, in, saved, in, node);
   }
-  if (in) rt_free(rt, in, ((size_t)slots + 3) * sizeof *in);
-  return out;
+  if (in) rt_free(rt, in, room);
+  tensor_unref(rt, stat);
+  if (done) return out;
+  tensor_unref(rt, out);
+  return NULL;
 }
 
 /* ---- prep as an operation ------------------------------------------------------------------ */
@@ -392,4 +428,31 @@ Tensor *op_attn_energies(Rt *rt, AttnSpec *s, const AttnArgs *a) {
   AttnArgs in = *a;
   in.v = NULL;
   return rounds(rt, ATTN_ENERGIES, s, &in);
+}
+
+/* ---- decoding ------------------------------------------------------------------------------ */
+
+Tensor *op_attn_map(Rt *rt, AttnSpec *s, const AttnArgs *a, Tensor *x, int64_t first) {
+  PrepData d = {.prep = s->prep, .base = 10000, .first = first};
+  if (s->prep == ATTN_PREP_NONE) return tensor_ref(x);
+  if (s->rope_base >= 0 && attn_scalar(rt, s, s->rope_base, a, &d.base)) return NULL;
+  return op_prep(rt, &d, x);
+}
+
+Tensor *op_attend_mapped(Rt *rt, AttnSpec *s, const AttnArgs *a) {
+  return one_round(rt, ATTN_ATTEND, s, a);
+}
+
+bool attn_has_state(const AttnSpec *s) {
+  AttnFeature form;
+  const char *why;
+  return attn_feature(s, &form, &why);
+}
+
+Tensor *op_attend_state(Rt *rt, AttnSpec *s, const AttnArgs *a, const Tensor *s0, const Tensor *z0,
+                        Tensor **s1, Tensor **z1) {
+  AttnFeature form;
+  const char *why;
+  attn_feature(s, &form, &why);
+  return attn_feature_next(rt, s, &form, a, s0, z0, s1, z1);
 }

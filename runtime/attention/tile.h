@@ -1,430 +1,116 @@
-/* tile.h: blocks of query rows against all keys they may see; included once
- * per number type with T, FN(name), GEMM and ROW_... (see pass_f32.c).
+/* tile.h: tile mode: blocks of query rows against tiles of keys, with sums of
+ * the row alone carried from tile to tile (private).
  *
- * The columns a block can see are packed side by side: empty tiles take
- * neither time nor room.                                                     */
+ * A tile of 64 x 64 products is made by a matrix product, turned into weights
+ * in place by one fused program that also folds the row's sums, and multiplied
+ * with the values; so no row of weights ever exists.  What needs a whole row at
+ * once (thresholds, selections, the row's maximum as divisor, matrices as
+ * results) goes by row strips instead; tile_reason() says which.
+ *
+ * Exponential weights are taken relative to a shift of the row.  It is 0 as
+ * long as the row's sum stays far from the ends of the number range; a tile
+ * that drives it out is computed again with the running maximum as shift, and
+ * the accumulators are rescaled.                                             */
+#ifndef QA_ATTN_TILE_H
+#define QA_ATTN_TILE_H
+#include "runtime/attention/attn.h"
+#include "runtime/program/fuse.h"
 
-typedef struct { int64_t j0, w, off; AttnTile tile; } Block;
+#define TILE_ROWS 64
+#define TILE_COLS 64
+#define TILE_UNIT 16          /* partial tiles are worked in units of 16 x 16   */
+#define TILE_GROUPS (TILE_ROWS / TILE_UNIT)
+#define TILE_DECODE_ROWS 4    /* up to so many queries: keys are not transposed */
+#define TILE_DECODE_COLS 256
+
+/* ---- classes of mask tiles (tile_mask.c) ---------------------------------------- */
+
+/* Keys [j0, j1) of one block of rows: a run of full tiles, or one partial tile
+ * with the columns that each group of rows can see, in units.                 */
+typedef struct {
+  int64_t j0, j1;
+  AttnTile tile;
+  uint8_t lo[TILE_GROUPS], hi[TILE_GROUPS];
+} TileCell;
+
+typedef struct TileMap {
+  TileCell *cell;
+  int64_t *first;              /* cells of row block k: first[k] .. first[k+1]  */
+  int64_t blocks, room;
+} TileMap;
+
+typedef enum { TILE_MAP_NONE, TILE_MAP_SHAPE, TILE_MAP_CALL, TILE_MAP_HEAD } TileMapKind;
+/* What a mask's classes depend on: nothing (no mask), the shape, the tensors
+ * too, or batch and head as well.                                            */
+TileMapKind tile_map_kind(const AttnSpec *s);
+size_t tile_map_size(const AttnJob *job);           /* bytes of a map            */
+void tile_map_init(TileMap *map, const AttnJob *job, void *room);
+/* scratch as in attn_tile */
+void tile_map_fill(TileMap *map, const AttnJob *job, int64_t b, int64_t h, Interval *scratch);
+
+/* ---- plans (tile_plan.c) ----------------------------------------------------------- */
+
+/* How the adjoint of a load is gathered, by the indices it is loaded with. */
+typedef enum {
+  TILE_ROW_SUMS,               /* they change with the row at most              */
+  TILE_COL_SUMS,               /* with the column                               */
+  TILE_DIAGONALS,              /* with i - j                                    */
+  TILE_GRID,                   /* they are i, j and fixed ones: [h, i, j]       */
+  TILE_PAIRS                   /* with the pair: scattered                      */
+} TileGather;
 
 typedef struct {
-  AttnJob *job;
-  double *var;
-  const void **strip;
-  ProgRun mask, out, norm, once, grad, norm_grad, alpha_grad;
-  T *w;                        /* rows x n_col: log-weights or weights, then p */
-  T *dp, *used, *keep;         /* backward; `used`: p as it multiplied v       */
-  T *leaf[ATTN_MAX_LEAF];      /* products of q and k                          */
-  T *gleaf[ATTN_MAX_LEAF];     /* their adjoints, one block                    */
-  T *mask_strip;
-  uint8_t *open;               /* rows x n_col: 1 where the pair takes part    */
-  uint8_t *all;                /* straight through: one row's, before selection */
-  double *x, *scratch, *ramp, *rows;   /* ramp: j, rows: i of the strip's elements */
-  T *side[ATTN_MAX_LEAF];      /* flat: one-vector products spread over the strip */
-  Block *block;
-  Interval *ranges;
-  AttnRow *row;
-  double *col_grad, *row_grad;
-  int n_block;
-  int64_t n_col;
-  int64_t ramp_j0, ramp_n, ramp_g;     /* what the flat ramp was filled for */
-  int64_t b, h, r0, m;
-  double alpha, rate, tau;
-  int64_t top;
-} Work;
+  int slot, want;
+  TileGather gather;
+  bool fixed;                  /* TILE_ROW_SUMS: one element for the whole head */
+  int n_ix, ix[PROG_MAX_INDEX];        /* index nodes                           */
+  int ix_want[PROG_MAX_INDEX];         /* TILE_PAIRS: their values, or -1       */
+} TileLoad;
 
-/* ---- scratch of one lane: measured with base NULL, then laid out -------------- */
+/* The divisor, as far as the passes treat it differently. */
+typedef enum { TILE_PHI_CONST, TILE_PHI_SUM, TILE_PHI_ANY } TilePhi;
 
-typedef struct { char *base; size_t at; } Carve;
-static void *carve(Carve *c, size_t bytes) {
-  void *p = c->base ? c->base + c->at : NULL;
-  c->at += attn_round(bytes ? bytes : 1);
-  return p;
-}
+typedef struct TilePlan {
+  const char *reason;          /* why row strips are used; NULL: tiles          */
+  const char *grad_reason;     /* the same, going back alone                    */
+  Prog prog;                   /* the variant's program with the variables below */
+  int shift, dp, mean, curve, bend;   /* variables: see tile_backward.h                */
+  int dot, dist2, l1;          /* products of q with k among the leaves, or -1  */
+  bool centred;                /* distances alone: the mean key is taken off    */
+  TilePhi phi;
+  double phi_value;            /* TILE_PHI_CONST                                */
+  bool folded;                 /* log weight, divisor never negative: the shift takes it in */
+  FusePlan *weight, *top;      /* top: log weights only                         */
+  int sumsq_want, count_want, l1_sum_want;  /* of `weight`; its want 0 is the weight         */
+  FusePlan *grad;
+  int weight_want, pair_want, l1_want, dist2_want;
+  int leaf_want[ATTN_MAX_LEAF];
+  TileLoad *load;
+  int n_load;
+  int n_want;                  /* of `grad` */
+  FuseWant want[FUSE_MAX_WANT];
+  TileMap map;                 /* TILE_MAP_SHAPE: kept for the last shape       */
+  int64_t map_nq, map_nk;
+} TilePlan;
 
-static void carve_run(Carve *c, ProgRun *run, const ProgPlan *plan) {
-  if (!plan) return;
-  void *p = carve(c, prog_run_size(plan));
-  if (p) prog_run_init(run, plan, p);
-}
+/* Why a variant goes by row strips; NULL: it is tiled. */
+const char *tile_reason(const AttnSpec *s);
+/* Never NULL but when out of memory or a plan cannot be made. */
+TilePlan *tile_plan(Rt *rt, const AttnSpec *s, const AttnCode *code, DType real);
+RtStatus tile_plan_grad(Rt *rt, TilePlan *p, const AttnSpec *s, const AttnCode *code, DType real);
+void tile_plan_free(Rt *rt, TilePlan *p);
+const char *tile_gather_name(const TileLoad *l);
+int tile_stats(const TilePlan *p);     /* numbers a row that the backward pass needs */
 
-static void carve_work(Work *w, AttnJob *job, bool back, Carve *c) {
-  const AttnCode *code = job->code;
-  size_t n_var = (size_t)job->spec->prog.n_var, nk = (size_t)job->nk, m = (size_t)job->rows;
-  size_t cols = (size_t)job->cols, strips = m * nk;
-  memset(w, 0, sizeof *w);
-  w->job = job;
-  w->var = carve(c, n_var * sizeof(double));
-  w->strip = carve(c, n_var * sizeof(void *));
-  carve_run(c, &w->mask, code->mask);
-  carve_run(c, &w->out, code->out);
-  carve_run(c, &w->norm, code->norm);
-  carve_run(c, &w->once, code->once);
-  w->w = carve(c, strips * sizeof(T));
-  w->open = carve(c, strips);
-  w->mask_strip = carve(c, PROG_STRIP * sizeof(T));
-  w->ramp = carve(c, PROG_STRIP * sizeof(double));
-  w->rows = carve(c, PROG_STRIP * sizeof(double));
-  for (int l = 0; l < job->spec->n_leaf; l++)
-    if (job->flat && (job->spec->leaf[l].stage == PS_ROW || job->spec->leaf[l].stage == PS_COL))
-      w->side[l] = carve(c, PROG_STRIP * sizeof(T));
-  w->x = carve(c, nk * sizeof(double));
-  w->scratch = carve(c, nk * sizeof(double));
-  w->block = carve(c, (nk / cols + 1) * sizeof(Block));
-  w->ranges = carve(c, ((size_t)job->spec->prog.n + n_var) * sizeof(Interval));
-  w->row = carve(c, m * sizeof(AttnRow));
-  for (int l = 0; l < job->spec->n_leaf; l++)
-    if (job->spec->leaf[l].stage == PS_BOTH)
-      w->leaf[l] = carve(c, (back ? strips : m * cols) * sizeof(T));
-  if (!back) return;
-  carve_run(c, &w->grad, code->out_grad.plan);
-  carve_run(c, &w->norm_grad, code->norm_grad.plan);
-  carve_run(c, &w->alpha_grad, code->alpha_grad.plan);
-  w->dp = carve(c, strips * sizeof(T));
-  if (job->spec->through) w->all = carve(c, nk);
-  if (job->dropout || job->spec->through) {
-    w->used = carve(c, strips * sizeof(T));
-    w->keep = carve(c, strips * sizeof(T));
-  }
-  for (int l = 0; l < job->spec->n_leaf; l++)
-    if (job->spec->leaf[l].stage == PS_BOTH) w->gleaf[l] = carve(c, m * cols * sizeof(T));
-  w->col_grad = carve(c, (size_t)job->spec->n_leaf * nk * sizeof(double));
-  w->row_grad = carve(c, (size_t)job->spec->n_leaf * m * sizeof(double));
-}
+/* One pass of a job whose `tile` is set. */
+void tile_sizes(AttnJob *job);
+RtStatus tile_pass(Rt *rt, AttnJob *job, bool back);
 
-/* ---- rows of the operands ----------------------------------------------------------- */
+/* Lines about the call of a job whose `tile` is set. */
+RtStatus tile_explain(Rt *rt, const AttnJob *job, Buf *out);
 
-static T *row_of(const AttnView *v, int64_t b, int64_t h, int64_t r) {
-  return (T *)v->data + b * v->batch + h * v->head + r * v->row;
-}
-static int64_t key_head(const AttnJob *job, int64_t h) { return h / (job->Hq / job->Hk); }
-static T *keys_t(const AttnJob *job, int64_t b, int64_t h, int64_t j0) {
-  return (T *)job->kt + ((b * job->Hk + key_head(job, h)) * job->nk + j0) * job->d;
-}
-static T *values_t(const AttnJob *job, int64_t b, int64_t h, int64_t j0) {
-  return (T *)job->vt + ((b * job->Hk + key_head(job, h)) * job->nk + j0) * job->e;
-}
-static T *col_leaf(const AttnJob *job, int l, int64_t b, int64_t h) {
-  return (T *)job->col + ((l * job->B + b) * job->Hq + h) * job->nk;
-}
-static double *row_leaf(const AttnJob *job, int l, int64_t b, int64_t h) {
-  return job->row + ((l * job->B + b) * job->Hq + h) * job->nq;
-}
-
-/* ---- products with a captured vector or with itself ---------------------------------- */
-
-/* One side of a product: d numbers, d apart by `step`, of any float type. */
-typedef struct { const void *data; int64_t step; uint8_t dtype; } Side;
-
-static double side_at(Side s, int64_t c) {
-  return s.dtype == DT_F32 ? ((const float *)s.data)[c * s.step]
-                           : ((const double *)s.data)[c * s.step];
-}
-
-static Side side_of(const AttnJob *job, int side, int slot, int64_t b, int64_t h, int64_t r) {
-  if (side == ATTN_Q) return (Side){row_of(&job->q, b, h, r), 1, job->real};
-  if (side == ATTN_K) return (Side){row_of(&job->k, b, key_head(job, h), r), 1, job->real};
-  const ProgTensor *t = &job->slot[slot];
-  size_t size = t->dtype == DT_F32 ? 4 : 8;
-  const char *at = t->data;
-  if (t->rank == 2) at += (size_t)(h * t->stride[0]) * size;
-  return (Side){at, t->stride[t->rank - 1], t->dtype};
-}
-
-static double product(const AttnLeaf *l, Side x, Side y, int64_t d) {
-  double s = 0;
-  const uint8_t real = sizeof(T) == 4 ? DT_F32 : DT_F64;
-  if (l->product != ATTN_DIST2 && l->product != ATTN_L1 && x.dtype == real && y.dtype == real &&
-      x.step == 1 && y.step == 1) {
-    s = ROW_DOT(d, x.data, y.data);
-    return l->product == ATTN_NORM ? sqrt(s) : s;
-  }
-  for (int64_t c = 0; c < d; c++) {
-    double a = side_at(x, c), b = side_at(y, c);
-    switch (l->product) {
-    case ATTN_DOT: case ATTN_NORM2: case ATTN_NORM: s += a * b; break;
-    case ATTN_DIST2: s += (a - b) * (a - b); break;
-    default: s += fabs(a - b); break;
-    }
-  }
-  return l->product == ATTN_NORM ? sqrt(s) : s;
-}
-
-static double leaf_value(const AttnJob *job, const AttnLeaf *l, int64_t b, int64_t h, int64_t r) {
-  return product(l, side_of(job, l->left, l->left_slot, b, h, r),
-                 side_of(job, l->right, l->right_slot, b, h, r), job->d);
-}
-
-/* ---- prepare: transposed tiles and one-vector products ---------------------------------- */
-
-static void pack(const AttnJob *job, const AttnView *from, int64_t b, int64_t hk, int64_t width,
-                 T *to) {
-  for (int64_t j0 = 0; j0 < job->nk; j0 += job->cols) {
-    int64_t w = attn_min(job->cols, job->nk - j0);
-    T *tile = to + j0 * width;
-    for (int64_t j = 0; j < w; j++) {
-      const T *row = row_of(from, b, hk, j0 + j);
-      for (int64_t c = 0; c < width; c++) tile[c * w + j] = row[c];
-    }
-  }
-}
-
-static void prepare_head(AttnJob *job, int64_t b, int64_t h, bool back) {
-  int64_t group = job->Hq / job->Hk;
-  if (h % group == 0) {
-    pack(job, &job->k, b, h / group, job->d, keys_t(job, b, h, 0));
-    if (back && job->vt) pack(job, &job->v, b, h / group, job->e, values_t(job, b, h, 0));
-  }
-  for (int l = 0; l < job->spec->n_leaf; l++) {
-    const AttnLeaf *leaf = &job->spec->leaf[l];
-    if (leaf->stage == PS_COL)
-      for (int64_t j = 0; j < job->nk; j++)
-        col_leaf(job, l, b, h)[j] = (T)leaf_value(job, leaf, b, h, j);
-    if (leaf->stage == PS_ROW)
-      for (int64_t r = 0; r < job->nq; r++)
-        row_leaf(job, l, b, h)[r] = leaf_value(job, leaf, b, h, r);
-  }
-}
-
-/* ---- products of a block of queries with a block of keys --------------------------------- */
-
-/* Sums of (q - k)^2 or |q - k| directly: expanding the square would cancel. */
-CLONES static void distances(bool square, int64_t m, int64_t w, int64_t d, const T *restrict q,
-                             int64_t q_row, const T *restrict kt, T *restrict out, int64_t ld) {
-  for (int64_t r = 0; r < m; r++) {
-    T *o = out + r * ld;
-    for (int64_t j = 0; j < w; j++) o[j] = 0;
-    for (int64_t c = 0; c < d; c++) {
-      T x = q[r * q_row + c];
-      const T *k = kt + c * w;
-      if (square) for (int64_t j = 0; j < w; j++) o[j] += (x - k[j]) * (x - k[j]);
-      else for (int64_t j = 0; j < w; j++) o[j] += x > k[j] ? x - k[j] : k[j] - x;
-    }
-  }
-}
-
-/* C (m, n) = alpha op(A) B + beta C, rows ld apart; A's element (i, l) lies at i row + l col. */
-CLONES static void small_product(int m, int n, int k, T alpha, const T *restrict a, int64_t row,
-                                 int64_t col, const T *restrict b, int ldb, T beta,
-                                 T *restrict c, int ldc) {
-  for (int64_t i = 0; i < m; i++) {
-    T *to = c + i * ldc;
-    for (int64_t j = 0; j < n; j++) to[j] = beta == 0 ? 0 : beta * to[j];
-    for (int64_t l = 0; l < k; l++) {
-      T x = alpha * a[i * row + l * col];
-      for (int64_t j = 0; j < n; j++) to[j] += x * b[l * ldb + j];
-    }
-  }
-}
-
-static void multiply(bool transposed, int m, int n, int k, T alpha, const T *a, int lda, const T *b,
-                     int ldb, T beta, T *c, int ldc) {
-  if ((int64_t)m * n * k > BLAS_SMALL)
-    GEMM(BLAS_ROW_MAJOR, transposed ? BLAS_TRANSPOSED : BLAS_PLAIN, BLAS_PLAIN, m, n, k, alpha, a,
-         lda, b, ldb, beta, c, ldc);
-  else
-    small_product(m, n, k, alpha, a, transposed ? 1 : lda, transposed ? lda : 1, b, ldb, beta, c,
-                  ldc);
-}
-
-static void products(Work *w, const Block *bl, bool whole) {
-  const AttnJob *job = w->job;
-  int64_t ld = whole || job->flat ? w->n_col : job->cols, off = whole ? bl->off : 0;
-  const T *q = row_of(&job->q, w->b, w->h, w->r0), *kt = keys_t(job, w->b, w->h, bl->j0);
-  for (int l = 0; l < job->spec->n_leaf; l++) {
-    const AttnLeaf *leaf = &job->spec->leaf[l];
-    if (leaf->stage != PS_BOTH) continue;
-    if (leaf->product == ATTN_DOT)
-      multiply(false, (int)w->m, (int)bl->w, (int)job->d, 1, q,
-               (int)job->q.row, kt, (int)bl->w, 0, w->leaf[l] + off, (int)ld);
-    else
-      distances(leaf->product == ATTN_DIST2, w->m, bl->w, job->d, q, job->q.row, kt,
-                w->leaf[l] + off, ld);
-  }
-}
-
-/* ---- running the programs ------------------------------------------------------------------ */
-
-static void bind_run(Work *w, ProgRun *run) {
-  run->slot = w->job->slot;
-  run->var = w->var;
-  run->strip = w->strip;
-  run->mask = NULL;
-}
-
-static void start_head(Work *w, int64_t b, int64_t h, bool back) {
-  const AttnJob *job = w->job;
-  const AttnCode *code = job->code;
-  w->b = b;
-  w->h = h;
-  attn_vars(job, b, h, w->var);
-  for (int l = 0; l < job->spec->n_leaf; l++)
-    if (job->spec->leaf[l].stage == PS_ONCE)
-      w->var[job->spec->leaf[l].var] = leaf_value(job, &job->spec->leaf[l], b, h, 0);
-  ProgRun *runs[] = {&w->mask, &w->out,       &w->norm,      &w->once,
-                     &w->grad, &w->norm_grad, &w->alpha_grad};
-  for (int k = 0; k < (back ? 7 : 4); k++) {
-    if (!runs[k]->plan) continue;
-    bind_run(w, runs[k]);
-    prog_run_once(runs[k]);
-  }
-  double top = 0;
-  prog_out(&w->once, 0, &w->alpha);
-  prog_out(&w->once, 1, &top);
-  prog_out(&w->once, 2, &w->rate);
-  w->tau = 1;
-  if (job->spec->tau >= 0) prog_out(&w->once, 3, &w->tau);
-  if (code->once && job->spec->top >= 0)
-    w->top = top < 0 ? 0 : top > 9e15 ? INT64_MAX : (int64_t)top;
-}
-
-static void find_blocks(Work *w, int64_t r0, int64_t m) {
-  const AttnJob *job = w->job;
-  w->r0 = r0;
-  w->m = m;
-  w->n_block = 0;
-  w->n_col = 0;
-  for (int64_t j0 = 0; j0 < job->nk; j0 += job->cols) {
-    int64_t width = attn_min(job->cols, job->nk - j0);
-    AttnTile t = attn_tile(job, w->b, w->h, r0, r0 + m, j0, j0 + width, w->ranges);
-    if (t == TILE_EMPTY) continue;
-    w->block[w->n_block++] = (Block){j0, width, w->n_col, t};
-    w->n_col += width;
-  }
-}
-
-/* Variables of a block of columns, then of one row. */
-static void set_columns(Work *w, const Block *bl) {
-  const AttnJob *job = w->job;
-  for (int64_t j = 0; j < bl->w; j++) w->ramp[j] = (double)(bl->j0 + j);
-  w->strip[AV_J] = w->ramp;
-  for (int l = 0; l < job->spec->n_leaf; l++)
-    if (job->spec->leaf[l].stage == PS_COL)
-      w->strip[job->spec->leaf[l].var] = col_leaf(job, l, w->b, w->h) + bl->j0;
-}
-
-static void set_row(Work *w, const Block *bl, int64_t r, bool whole) {
-  const AttnJob *job = w->job;
-  w->var[AV_I] = (double)(w->r0 + r + job->nk - job->nq);
-  for (int l = 0; l < job->spec->n_leaf; l++) {
-    const AttnLeaf *leaf = &job->spec->leaf[l];
-    if (leaf->stage == PS_ROW) w->var[leaf->var] = row_leaf(job, l, w->b, w->h)[w->r0 + r];
-    if (leaf->stage == PS_BOTH && bl)
-      w->strip[leaf->var] = w->leaf[l] + (whole ? r * w->n_col + bl->off : r * job->cols);
-  }
-}
-
-/* Output 0 of a run as reals. */
-static void read_strip(const ProgRun *run, int k, int64_t n, T *to) {
-  double s;
-  const void *x = prog_out(run, k, &s);
-  if (!x) for (int64_t j = 0; j < n; j++) to[j] = (T)s;
-  else if (prog_out_wide(run->plan, k))
-    for (int64_t j = 0; j < n; j++) to[j] = (T)((const double *)x)[j];
-  else memcpy(to, x, (size_t)n * sizeof(T));
-}
-
-/* ---- short rows: `g` of them, one behind the other, are one strip -------------------- */
-
-static int64_t rows_a_strip(const Work *w) { return attn_min(PROG_STRIP / w->n_col, w->m); }
-
-/* What depends on the column alone is laid out once for the longest strip. */
-static void set_flat_columns(Work *w, const Block *bl) {
-  const AttnJob *job = w->job;
-  int64_t g = rows_a_strip(w), n = bl->w;
-  if (w->ramp_j0 != bl->j0 || w->ramp_n != n || w->ramp_g != g)
-    for (int64_t r = 0; r < g; r++)
-      for (int64_t j = 0; j < n; j++) w->ramp[r * n + j] = (double)(bl->j0 + j);
-  w->ramp_j0 = bl->j0;
-  w->ramp_n = n;
-  w->ramp_g = g;
-  w->strip[AV_J] = w->ramp;
-  for (int l = 0; l < job->spec->n_leaf; l++) {
-    if (job->spec->leaf[l].stage != PS_COL) continue;
-    const T *from = col_leaf(job, l, w->b, w->h) + bl->j0;
-    for (int64_t r = 0; r < g; r++) memcpy(w->side[l] + r * n, from, (size_t)n * sizeof(T));
-    w->strip[job->spec->leaf[l].var] = w->side[l];
-  }
-}
-
-static void set_flat_rows(Work *w, const Block *bl, int64_t r0, int64_t count) {
-  const AttnJob *job = w->job;
-  int64_t n = bl->w, first = w->r0 + r0 + job->nk - job->nq;
-  for (int64_t r = 0; r < count && job->code->uses_i; r++)
-    for (int64_t j = 0; j < n; j++) w->rows[r * n + j] = (double)(first + r);
-  w->strip[AV_I] = w->rows;
-  for (int l = 0; l < job->spec->n_leaf; l++) {
-    const AttnLeaf *leaf = &job->spec->leaf[l];
-    if (leaf->stage == PS_BOTH) w->strip[leaf->var] = w->leaf[l] + r0 * n;
-    if (leaf->stage != PS_ROW) continue;
-    const double *value = row_leaf(job, l, w->b, w->h) + w->r0 + r0;
-    for (int64_t r = 0; r < count; r++)
-      for (int64_t j = 0; j < n; j++) w->side[l][r * n + j] = (T)value[r];
-    w->strip[leaf->var] = w->side[l];
-  }
-}
-
-/* The mask and the weights of one strip. */
-static void strip_scores(Work *w, bool partial, T *to, uint8_t *open, int64_t n) {
-  const T closed = w->job->spec->log ? (T)-INFINITY : 0;
-  if (partial) {
-    prog_run_row(&w->mask);
-    prog_run_both(&w->mask, (int)n);
-    read_strip(&w->mask, 0, n, w->mask_strip);
-    for (int64_t j = 0; j < n; j++) open[j] = w->mask_strip[j] != 0;
-  } else {
-    memset(open, 1, (size_t)n);
-  }
-  w->out.mask = partial ? w->mask_strip : NULL;
-  prog_run_row(&w->out);
-  prog_run_both(&w->out, (int)n);
-  read_strip(&w->out, 0, n, to);
-  for (int64_t j = 0; j < n && partial; j++) to[j] = open[j] ? to[j] : closed;
-}
-
-static void flat_scores(Work *w) {
-  const Block *bl = &w->block[0];
-  int64_t g = rows_a_strip(w), n = bl->w;
-  bool partial = bl->tile == TILE_PARTIAL;
-  set_flat_columns(w, bl);
-  if (partial) prog_run_col(&w->mask, (int)(g * n));
-  prog_run_col(&w->out, (int)(g * n));
-  products(w, bl, true);
-  for (int64_t r = 0; r < w->m; r += g) {
-    int64_t count = attn_min(g, w->m - r);
-    set_flat_rows(w, bl, r, count);
-    strip_scores(w, partial, w->w + r * n, w->open + r * n, count * n);
-  }
-}
-
-/* Fills w->w and w->open for all blocks. */
-static void scores(Work *w, bool whole) {
-  if (w->job->flat) {
-    if (w->n_block) flat_scores(w);
-    return;
-  }
-  for (int k = 0; k < w->n_block; k++) {
-    const Block *bl = &w->block[k];
-    bool partial = bl->tile == TILE_PARTIAL;
-    set_columns(w, bl);
-    if (partial) prog_run_col(&w->mask, (int)bl->w);
-    prog_run_col(&w->out, (int)bl->w);
-    products(w, bl, whole);
-    for (int64_t r = 0; r < w->m; r++) {
-      int64_t at = r * w->n_col + bl->off;
-      set_row(w, bl, r, whole);
-      strip_scores(w, partial, w->w + at, w->open + at, bl->w);
-    }
-  }
-}
-
-static void note_errors(Work *w) {
-  const ProgRun *runs[] = {&w->mask, &w->out, &w->norm, &w->once};
-  for (int k = 0; k < 4; k++) {
-    if (!runs[k]->plan || runs[k]->bad_slot < 0) continue;
-    if (w->job->bad_slot < 0) {
-      w->job->bad_slot = runs[k]->bad_slot;
-      w->job->bad_axis = runs[k]->bad_axis;
-      w->job->bad_index = runs[k]->bad_index;
-    }
-  }
-}
+RtStatus tile_forward_f32(Rt *rt, AttnJob *job);
+RtStatus tile_forward_f64(Rt *rt, AttnJob *job);
+RtStatus tile_backward_f32(Rt *rt, AttnJob *job);
+RtStatus tile_backward_f64(Rt *rt, AttnJob *job);
+#endif

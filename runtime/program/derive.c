@@ -24,7 +24,7 @@ static int divi(Derive *d, int a, int b) { return bi(d, PO_DIV, a, b); }
 
 static void add(Derive *d, int node, int g) {
   if (!d->wanted[node]) return;
-  if (!d->p->node[node].vec && d->p->node[g].vec) g = un(d, PO_SUM, g);
+  if (!d->p->pairwise && !d->p->node[node].vec && d->p->node[g].vec) g = un(d, PO_SUM, g);
   d->adjoint[node] = d->adjoint[node] < 0 ? g : bi(d, PO_ADD, d->adjoint[node], g);
 }
 

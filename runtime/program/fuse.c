@@ -1,6 +1,6 @@
 /* fuse.c: from a program to a fused plan: which nodes are computed along the
  * rows, which along the columns, and the body that is left for every pair.     */
-#include "runtime/program/fuse_plan.h"
+#include "runtime/program/fuse_code.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@ typedef struct {
   int mask;
   bool *live, *sum, *feed;   /* needed; hangs on a PO_SUM; read by the body or wanted */
   int *map;                  /* node of the source -> node of the body                */
+  Interval *range;           /* room for prog_interval                                */
 } Fuser;
 
 static bool of_body(const Fuser *f, int i) { return f->p->node[i].stage == PS_BOTH; }
@@ -64,8 +65,10 @@ static int feed(Fuser *f, int node) {
   FusePlan *plan = f->plan;
   bool row = n->stage == PS_ROW;
   int stage = !row ? PS_COL : plan->by_row ? PS_ROW : PS_BOTH;
+  Interval range = prog_interval(f->p, node, &(ProgRanges){0}, f->range);
   int var = prog_add_var(&plan->body, row ? "row" : "column", stage,
-                         exact(f, node) || prog_integral(f->p, f->slot_dtype, node), -1e300, 1e300);
+                         exact(f, node) || prog_integral(f->p, f->slot_dtype, node), range.lo,
+                         range.hi);
   if (row) plan->row_var[plan->n_row++] = var;
   else plan->col_var[plan->n_col++] = var;
   return prog_var(&plan->body, var);
@@ -155,13 +158,26 @@ static bool plan_parts(Rt *rt, Fuser *f) {
   return plan->mask_plan != NULL;
 }
 
+static void describe(FusePlan *plan, const char *why) {
+  const FuseCode *code = plan->code;
+  if (!code) {
+    snprintf(plan->how, sizeof plan->how, "strips, %d operations (%s)", fuse_ops(plan), why);
+    return;
+  }
+  int n = snprintf(plan->how, sizeof plan->how, "%s code, %d operations a vector, %d registers",
+                   code->shape.wide ? "AVX-512" : "AVX2", fuse_ops(plan), code->code[0].registers);
+  for (int k = 0; k < code->n_foreign && n < (int)sizeof plan->how; k++)
+    n += snprintf(plan->how + n, sizeof plan->how - (size_t)n, "%s %s", k ? "," : "; by strips:",
+                  prog_op_name(plan->body.node[code->foreign_node[k]].op));
+}
+
 FusePlan *fuse_plan(Rt *rt, const Prog *p, DType real, const uint8_t *slot_dtype, int mask,
                     int n_want, const FuseWant *want) {
   FusePlan *plan = calloc(1, sizeof *plan);
   size_t n = (size_t)p->n + 1;
   Fuser f = {p, plan, slot_dtype, mask, calloc(n, 1), calloc(n, 1), calloc(n, 1),
-             calloc(n, sizeof(int))};
-  bool ok = plan && f.live && f.sum && f.feed && f.map && !p->failed;
+             calloc(n, sizeof(int)), calloc(n, sizeof(Interval))};
+  bool ok = plan && f.live && f.sum && f.feed && f.map && f.range && !p->failed;
   if (!ok) rt_fail(rt, RT_MEMORY, "out of memory while compiling a program");
   if (ok && n_want > FUSE_MAX_WANT) {
     rt_fail(rt, RT_ERROR, "a fused program gives at most %d results, not %d", FUSE_MAX_WANT,
@@ -182,12 +198,14 @@ FusePlan *fuse_plan(Rt *rt, const Prog *p, DType real, const uint8_t *slot_dtype
     ok = false;
   }
   ok = ok && plan_parts(rt, &f);
-  free(f.live); free(f.sum); free(f.feed); free(f.map);
+  free(f.live); free(f.sum); free(f.feed); free(f.map); free(f.range);
   if (!ok) {
     fuse_plan_free(rt, plan);
     return NULL;
   }
-  snprintf(plan->how, sizeof plan->how, "strips, %d operations", fuse_ops(plan));
+  const char *why = "";
+  plan->code = fuse_code(rt, plan, slot_dtype, &why);
+  describe(plan, why);
   return plan;
 }
 
@@ -197,6 +215,7 @@ void fuse_plan_free(Rt *rt, FusePlan *plan) {
   prog_plan_free(rt, plan->cols);
   prog_plan_free(rt, plan->mask_plan);
   prog_plan_free(rt, plan->out_plan);
+  fuse_code_free(rt, plan->code);
   prog_free(&plan->body);
   free(plan->row_var);
   free(plan->col_var);
@@ -205,6 +224,7 @@ void fuse_plan_free(Rt *rt, FusePlan *plan) {
 
 const char *fuse_how(const FusePlan *plan) { return plan->how; }
 int fuse_ops(const FusePlan *plan) {
+  if (plan->code) return plan->code->code[plan->mask >= 0].ops;
   return prog_plan_ops(plan->out_plan) + (plan->mask_plan ? prog_plan_ops(plan->mask_plan) : 0);
 }
-bool fuse_emitted(const FusePlan *plan) { return false; }
+bool fuse_emitted(const FusePlan *plan) { return plan->code != NULL; }

@@ -9,6 +9,8 @@
 #include "runtime/program/fuse.h"
 #include "runtime/program/plan.h"
 
+typedef struct FuseCode FuseCode;
+
 struct FusePlan {
   DType real;
   size_t size;                  /* of a real                                        */
@@ -24,20 +26,27 @@ struct FusePlan {
   int n_row, n_col;             /* fed by output k of `rows` and `cols`              */
   int *row_var, *col_var;
   ProgPlan *rows, *cols, *mask_plan, *out_plan;
+  FuseCode *code;               /* machine code, or NULL                             */
   char how[160];
 };
 
 typedef struct {                /* FuseRun.scratch                                   */
-  ProgRun rows, cols, mask, out;
+  ProgRun rows, cols, mask, out, once, foreign;
   double *var;                  /* scalars, per variable of the body                 */
   const void **strip;
   double **row_value;           /* [n_row][max_m]                                    */
   void **col_value;             /* [n_col][max_n]: doubles where the variable is integral */
   void **spread;                /* per variable of the body: PROG_STRIP values       */
   void *mask_strip;
+  /* of machine code */
+  uint64_t *frame;
+  void *row_real;               /* [max_m][n_row]                                    */
+  void **col_real, **foreign_value, **col_part;
+  double **fold_value, *node_value;
 } FuseScratch;
 
 /* Strips instead of machine code (fuse_strip.c). */
 void fuse_prepare(FuseRun *run);        /* what rows and columns alone give          */
 void fuse_strips(FuseRun *run);
+void fuse_foreign(FuseRun *run);        /* the matrices machine code does not compute */
 #endif

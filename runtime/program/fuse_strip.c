@@ -2,7 +2,7 @@
  * rows as fit lie one behind another in a strip, with row and column values
  * spread over it.  Also the scratch of an evaluation, and what rows and columns
  * alone give.                                                                 */
-#include "runtime/program/fuse_plan.h"
+#include "runtime/program/fuse_code.h"
 
 #include <string.h>
 
@@ -22,6 +22,30 @@ static void carve_run(Carve *c, ProgRun *run, const ProgPlan *plan) {
   if (p) prog_run_init(run, plan, p);
 }
 
+static void **carve_pointers(Carve *c, int n, size_t bytes) {
+  void **p = carve(c, (size_t)(n + 1) * sizeof *p);
+  for (int k = 0; k < n; k++) {
+    void *at = carve(c, bytes);
+    if (p) p[k] = at;
+  }
+  return p;
+}
+
+static void layout_code(const FusePlan *plan, int max_m, int max_n, Carve *c, FuseScratch *s) {
+  const FuseCode *code = plan->code;
+  if (!code) return;
+  size_t m = (size_t)max_m, n = (size_t)max_n, padded = n * plan->size + 64;
+  carve_run(c, &s->once, code->once);
+  carve_run(c, &s->foreign, code->foreign);
+  s->frame = carve(c, (size_t)emit_frame_words(&code->shape) * 8 + 64);
+  s->row_real = carve(c, m * (size_t)plan->n_row * plan->size);
+  s->col_real = carve_pointers(c, plan->n_col, padded);
+  s->foreign_value = carve_pointers(c, code->n_foreign, m * n * plan->size);
+  s->col_part = carve_pointers(c, code->shape.n_colsum, padded);
+  s->fold_value = (double **)carve_pointers(c, code->shape.n_fold, m * sizeof(double));
+  s->node_value = carve(c, (size_t)plan->body.n * sizeof(double));
+}
+
 static void layout(const FusePlan *plan, int max_m, int max_n, Carve *c, FuseScratch *s,
                    FuseIn **in) {
   size_t n_var = (size_t)plan->body.n_var;
@@ -34,22 +58,11 @@ static void layout(const FusePlan *plan, int max_m, int max_n, Carve *c, FuseScr
   carve_run(c, &s->out, plan->out_plan);
   s->var = carve(c, (n_var + 1) * sizeof(double));
   s->strip = carve(c, (n_var + 1) * sizeof(void *));
-  s->row_value = carve(c, (size_t)(plan->n_row + 1) * sizeof(void *));
-  s->col_value = carve(c, (size_t)(plan->n_col + 1) * sizeof(void *));
-  s->spread = carve(c, (n_var + 1) * sizeof(void *));
+  s->row_value = (double **)carve_pointers(c, plan->n_row, (size_t)(max_m + 1) * sizeof(double));
+  s->col_value = carve_pointers(c, plan->n_col, strip);
+  s->spread = carve_pointers(c, plan->body.n_var, PROG_STRIP * sizeof(double));
   s->mask_strip = carve(c, PROG_STRIP * sizeof(double));
-  for (int k = 0; k < plan->n_row; k++) {
-    void *at = carve(c, (size_t)(max_m + 1) * sizeof(double));
-    if (at) s->row_value[k] = at;
-  }
-  for (int k = 0; k < plan->n_col; k++) {
-    void *at = carve(c, strip);
-    if (at) s->col_value[k] = at;
-  }
-  for (int k = 0; k < plan->body.n_var; k++) {
-    void *at = carve(c, PROG_STRIP * sizeof(double));
-    if (at) s->spread[k] = at;
-  }
+  layout_code(plan, max_m, max_n, c, s);
 }
 
 size_t fuse_size(const FusePlan *plan, int max_m, int max_n) {
@@ -79,18 +92,31 @@ void fuse_init(FuseRun *run, const FusePlan *plan, int max_m, int max_n, void *s
   run->bad_slot = -1;
 }
 
+/* Once values as vectors of reals in the frame of the code. */
+static void set_once(const FusePlan *plan, FuseScratch *s) {
+  const EmitShape *e = &plan->code->shape;
+  for (int k = 0; k < e->n_once; k++) {
+    double x;
+    prog_out(&s->once, k, &x);
+    void *to = &s->frame[emit_once_word(e, k)];
+    for (int lane = 0; lane < 4 && e->f64; lane++) ((double *)to)[lane] = x;
+    for (int lane = 0; lane < 8 && !e->f64; lane++) ((float *)to)[lane] = (float)x;
+  }
+}
+
 void fuse_once(FuseRun *run) {
   const FusePlan *plan = run->plan;
   FuseScratch *s = run->scratch;
   for (int k = 0; k < plan->n_source_var; k++)
     if (plan->body.var[k].stage == PS_ONCE && run->in[k].at)
       s->var[k] = *(const double *)run->in[k].at;
-  ProgRun *all[] = {&s->rows, &s->cols, &s->mask, &s->out};
-  for (int k = 0; k < 4; k++) {
+  ProgRun *all[] = {&s->rows, &s->cols, &s->mask, &s->out, &s->once, &s->foreign};
+  for (int k = 0; k < 6; k++) {
     if (!all[k]->plan) continue;
     bind(all[k], s, run);
     prog_run_once(all[k]);
   }
+  if (plan->code) set_once(plan, s);
 }
 
 /* ---- what rows and columns alone give ------------------------------------------- */
@@ -268,29 +294,69 @@ static void take_all(FuseRun *run, const Piece *p, const void *mask) {
   }
 }
 
-static void piece(FuseRun *run, const Piece *p) {
+/* The mask of a piece as reals, or NULL. */
+static const void *piece_mask(FuseRun *run, int n) {
+  FuseScratch *s = run->scratch;
+  prog_run_row(&s->mask);
+  prog_run_both(&s->mask, n);
+  read_out(run->plan, &s->mask, 0, n, s->mask_strip);
+  return s->mask_strip;
+}
+
+static void keep_foreign(FuseRun *run, const Piece *p) {
   const FusePlan *plan = run->plan;
   FuseScratch *s = run->scratch;
-  int n = p->rows * p->n;
-  const void *mask = NULL;
-  spread_rows(run, p);
-  lay_matrices(run, p);
-  if (run->masked && plan->mask_plan) {
-    prog_run_row(&s->mask);
-    prog_run_both(&s->mask, n);
-    read_out(plan, &s->mask, 0, n, s->mask_strip);
-    mask = s->mask_strip;
+  size_t size = plan->size, n = (size_t)p->n;
+  double value[PROG_STRIP];
+  for (int k = 0; k < plan->code->n_foreign; k++) {
+    char *to = (char *)s->foreign_value[k] + ((size_t)p->row * (size_t)run->n + (size_t)p->col) * size;
+    read_out(plan, &s->foreign, k, p->rows * p->n, value);
+    for (size_t r = 0; r < (size_t)p->rows; r++)
+      memcpy(to + r * (size_t)run->n * size, (char *)value + r * n * size, n * size);
   }
-  s->out.mask = mask;
-  prog_run_row(&s->out);
-  prog_run_both(&s->out, n);
-  take_all(run, p, mask);
+}
+
+/* Strips of the whole tile: results, or the matrices that machine code reads. */
+static void all_strips(FuseRun *run, ProgRun *values, bool masked) {
+  FuseScratch *s = run->scratch;
+  for (int col = 0; col < run->n; col += PROG_STRIP) {
+    int n = run->n - col < PROG_STRIP ? run->n - col : PROG_STRIP;
+    int most = run->plan->by_row ? 1 : PROG_STRIP / n, last = 0;
+    for (int row = 0; row < run->m; row += most) {
+      Piece p = {row, run->m - row < most ? run->m - row : most, col, n};
+      int pairs = p.rows * n;
+      if (p.rows != last) {
+        spread_columns(run, &p);
+        last = p.rows;
+        if (masked) prog_run_col(&s->mask, pairs);
+        prog_run_col(values, pairs);
+      }
+      spread_rows(run, &p);
+      lay_matrices(run, &p);
+      values->mask = masked ? piece_mask(run, pairs) : NULL;
+      prog_run_row(values);
+      prog_run_both(values, pairs);
+      if (values == &s->out) take_all(run, &p, values->mask);
+      else keep_foreign(run, &p);
+    }
+  }
+}
+
+void fuse_strips(FuseRun *run) {
+  FuseScratch *s = run->scratch;
+  all_strips(run, &s->out, run->masked && run->plan->mask_plan);
+}
+
+void fuse_foreign(FuseRun *run) {
+  FuseScratch *s = run->scratch;
+  const FusePlan *plan = run->plan;
+  all_strips(run, &s->foreign, run->masked && plan->mask_plan && plan->code->foreign_loads);
 }
 
 static void note_bad(FuseRun *run) {
   FuseScratch *s = run->scratch;
-  ProgRun *all[] = {&s->rows, &s->cols, &s->mask, &s->out};
-  for (int k = 0; k < 4; k++) {
+  ProgRun *all[] = {&s->rows, &s->cols, &s->mask, &s->out, &s->foreign};
+  for (int k = 0; k < 5; k++) {
     if (!all[k]->plan || all[k]->bad_slot < 0 || run->bad_slot >= 0) continue;
     run->bad_slot = all[k]->bad_slot;
     run->bad_axis = all[k]->bad_axis;
@@ -298,28 +364,9 @@ static void note_bad(FuseRun *run) {
   }
 }
 
-void fuse_strips(FuseRun *run) {
-  const FusePlan *plan = run->plan;
-  FuseScratch *s = run->scratch;
-  for (int col = 0; col < run->n; col += PROG_STRIP) {
-    int n = run->n - col < PROG_STRIP ? run->n - col : PROG_STRIP;
-    int most = plan->by_row ? 1 : PROG_STRIP / n, last = 0;
-    for (int row = 0; row < run->m; row += most) {
-      Piece p = {row, run->m - row < most ? run->m - row : most, col, n};
-      if (p.rows != last) {
-        spread_columns(run, &p);
-        last = p.rows;
-        if (s->mask.plan) prog_run_col(&s->mask, p.rows * n);
-        prog_run_col(&s->out, p.rows * n);
-      }
-      piece(run, &p);
-    }
-  }
-}
-
 void fuse_tile(FuseRun *run) {
   if (run->m <= 0 || run->n <= 0) return;
   fuse_prepare(run);
-  fuse_strips(run);
+  if (!run->plan->code || !fuse_code_tile(run)) fuse_strips(run);
   note_bad(run);
 }

@@ -73,6 +73,7 @@ typedef struct Prog {
   ProgVar *var; int n_var;
   ProgSlot *slot; int n_slot;
   bool failed;
+  bool pairwise;              /* prog_derive: adjoints stay one a pair, no PO_SUM */
 } Prog;
 
 /* A tensor a slot is bound to.  Missing axes are an error at run time. */

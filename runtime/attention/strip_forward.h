@@ -1,4 +1,4 @@
-/* forward.h: the forward pass; included after rows.h. */
+/* strip_forward.h: the forward pass by row strips; included after strip_rows.h. */
 
 static void store_matrix(Work *w, int64_t r) {
   const AttnJob *job = w->job;
@@ -89,6 +89,44 @@ static void prepare_all(AttnJob *job, bool back) {
                &p);
 }
 
+/* ---- what sinkhorn finds before any row is finished ------------------------------------ */
+
+typedef struct { AttnJob *job; Lane *lane; } SinkhornAll;
+
+static int sinkhorn_heads(void *job, int64_t first, int64_t end, int lane) {
+  const SinkhornAll *all = job;
+  AttnJob *j = all->job;
+  Lane *l = &all->lane[lane];
+  l->head = -1;
+  for (int64_t k = first; k < end; k++) {
+    Potentials p = potentials_of(j, k / j->Hq, k % j->Hq, j->back);
+    start_head(&l->w, k / j->Hq, k % j->Hq, j->back);
+    find_potentials(&l->w, &p);
+    if (j->back) find_adjoints(&l->w, &p);
+  }
+  return 0;
+}
+
+static size_t sinkhorn_bytes(const AttnJob *job) {
+  bool uses = job->spec->norm == ATTN_NORM_SINKHORN && job->mode != ATTN_ENERGIES;
+  return uses ? (size_t)(job->B * job->Hq) * sinkhorn_size(job, job->back) * sizeof(double) : 0;
+}
+
+static RtStatus sinkhorn_all(Rt *rt, AttnJob *job, Lane *lane) {
+  size_t bytes = sinkhorn_bytes(job);
+  if (!bytes) return RT_OK;
+  job->sink = rt_alloc(rt, bytes);
+  if (!job->sink) return rt->error.status;
+  SinkhornAll all = {job, lane};
+  parallel_for(job->threads, job->B * job->Hq, 1, sinkhorn_heads, &all);
+  return RT_OK;
+}
+
+static void sinkhorn_drop(Rt *rt, AttnJob *job) {
+  if (job->sink) rt_free(rt, job->sink, sinkhorn_bytes(job));
+  job->sink = NULL;
+}
+
 typedef struct { AttnJob *job; Lane *lane; int64_t blocks; } Forward;
 
 static int forward_items(void *job, int64_t first, int64_t end, int lane) {
@@ -112,7 +150,10 @@ RtStatus FN(attn_forward)(Rt *rt, AttnJob *job) {
   prepare_all(job, false);
   Forward f = {job, lane, (job->nq + job->rows - 1) / (job->rows ? job->rows : 1)};
   int64_t items = job->B * job->Hq * f.blocks;
-  parallel_for(job->threads, items, attn_grain(job, items), forward_items, &f);
+  job->back = false;
+  RtStatus status = sinkhorn_all(rt, job, lane);
+  if (!status) parallel_for(job->threads, items, attn_grain(job, items), forward_items, &f);
+  sinkhorn_drop(rt, job);
   lanes_free(rt, job, lane, size);
-  return RT_OK;
+  return status;
 }

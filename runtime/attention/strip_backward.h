@@ -1,4 +1,4 @@
-/* backward.h: the backward pass; included after forward.h.
+/* strip_backward.h: the backward pass by row strips; included after strip_forward.h.
  *
  * One item is a key head of one batch entry and a fixed share of the row
  * blocks.  It owns its rows of dq; dk, dv and the gradients of captured
@@ -8,96 +8,6 @@ typedef struct {
   T *dk, *dv;          /* of this item's key head; NULL: not wanted */
   double **dslot;      /* per slot; NULL entries: not wanted */
 } Sinks;
-
-/* ---- gradients of captured tensors ------------------------------------------------ */
-
-static int64_t wrap(double x, int64_t n) {
-  int64_t i = (int64_t)(x < 0 ? x + (double)n : x);
-  return i < 0 || i >= n ? -1 : i;
-}
-
-/* Position in a row-major gradient of the tensor's shape; -1: outside. */
-static int64_t load_at(const Work *w, const ProgRun *run, const AttnLoad *l, int64_t j) {
-  const ProgTensor *t = &w->job->slot[l->slot];
-  int64_t at = 0;
-  for (int q = 0; q < l->n_ix; q++) {
-    double s;
-    const double *x = prog_out(run, l->ix_out + q, &s);
-    int64_t i = wrap(x ? x[j] : s, t->shape[q]);
-    if (i < 0) return -1;
-    at = at * t->shape[q] + i;
-  }
-  return at;
-}
-
-/* Adds factor times the adjoints of all loads of a finished run. */
-static void add_loads(Work *w, const ProgRun *run, const AttnGrad *g, double factor, int64_t n,
-                      const uint8_t *open, const Sinks *to) {
-  for (int k = 0; k < g->n_load; k++) {
-    const AttnLoad *l = &g->load[k];
-    double *sink = to->dslot[l->slot], s;
-    if (!sink) continue;
-    const T *x = prog_out(run, l->out, &s);
-    if (!x) {
-      int64_t at = load_at(w, run, l, 0);
-      if (at >= 0) sink[at] += factor * s;
-      continue;
-    }
-    for (int64_t j = 0; j < n; j++) {
-      int64_t at = open[j] ? load_at(w, run, l, j) : -1;
-      if (at >= 0) sink[at] += factor * x[j];
-    }
-  }
-}
-
-/* ---- adjoints of one-vector products ------------------------------------------------- */
-
-/* Where the gradient of one side goes: numbers of type T or doubles. */
-typedef struct { T *real; double *wide; } SideGrad;
-static void side_add(SideGrad g, int64_t c, double v) {
-  if (g.real) g.real[c] += (T)v;
-  else if (g.wide) g.wide[c] += v;
-}
-
-static SideGrad side_grad(const Work *w, int side, int slot, T *dq, T *dk, const Sinks *to) {
-  if (side == ATTN_Q) return (SideGrad){dq, NULL};
-  if (side == ATTN_K) return (SideGrad){dk, NULL};
-  double *base = to->dslot[slot];
-  if (base && w->job->slot[slot].rank == 2) base += w->h * w->job->d;
-  return (SideGrad){NULL, base};
-}
-
-/* g times the derivative of the product at row r (of its vector) to both sides. */
-static void product_back(const Work *w, const AttnLeaf *l, int64_t r, double g, T *dq, T *dk,
-                         const Sinks *to) {
-  const AttnJob *job = w->job;
-  if (g == 0) return;
-  Side x = side_of(job, l->left, l->left_slot, w->b, w->h, r);
-  Side y = side_of(job, l->right, l->right_slot, w->b, w->h, r);
-  SideGrad gx = side_grad(w, l->left, l->left_slot, dq, dk, to);
-  SideGrad gy = side_grad(w, l->right, l->right_slot, dq, dk, to);
-  double norm = l->product == ATTN_NORM ? product(l, x, y, job->d) : 0;
-  if (gx.real && (l->product == ATTN_NORM || l->product == ATTN_NORM2)) { /* q or k with itself */
-    const T *from = x.data;
-    T f = (T)(l->product == ATTN_NORM2 ? 2 * g : norm > 0 ? g / norm : 0);
-    for (int64_t c = 0; c < job->d; c++) gx.real[c] += f * from[c];
-    return;
-  }
-  for (int64_t c = 0; c < job->d; c++) {
-    double a = side_at(x, c), b = side_at(y, c), diff = a - b;
-    switch (l->product) {
-    case ATTN_NORM2: side_add(gx, c, 2 * g * a); break;
-    case ATTN_NORM: side_add(gx, c, norm > 0 ? g * a / norm : 0); break;
-    case ATTN_DOT: side_add(gx, c, g * b); side_add(gy, c, g * a); break;
-    case ATTN_DIST2: side_add(gx, c, 2 * g * diff); side_add(gy, c, -2 * g * diff); break;
-    default: {
-      double s = (diff > 0) - (diff < 0);
-      side_add(gx, c, g * s);
-      side_add(gy, c, -g * s);
-    }
-    }
-  }
-}
 
 /* ---- adjoints of products of q with k -------------------------------------------------- */
 
@@ -119,29 +29,14 @@ static void dist2_sums(const Work *w, const Block *bl, const T *g, T *dq, T *dk)
   }
 }
 
-static void l1_back(const Work *w, const Block *bl, const T *g, T *dq, T *dk) {
-  const AttnJob *job = w->job;
-  for (int64_t r = 0; r < w->m; r++) {
-    const T *q = row_of(&job->q, w->b, w->h, w->r0 + r);
-    for (int64_t j = 0; j < bl->w; j++) {
-      const T *k = row_of(&job->k, w->b, key_head(job, w->h), bl->j0 + j);
-      T x = g[r * gleaf_ld(w) + j];
-      for (int64_t c = 0; c < job->d; c++) {
-        T s = q[c] > k[c] ? x : q[c] < k[c] ? -x : 0;
-        if (dq) dq[r * job->d + c] += s;
-        if (dk) dk[j * job->d + c] -= s;
-      }
-    }
-  }
-}
-
 static void pair_back(Work *w, const Block *bl, int l, T *dq, T *dk) {
   const AttnJob *job = w->job;
   const T *g = w->gleaf[l];
   int d = (int)job->d, m = (int)w->m, n = (int)bl->w;
   if (dk) dk += bl->j0 * job->d;
   if (job->spec->leaf[l].product == ATTN_L1) {
-    l1_back(w, bl, g, dq, dk);
+    l1_back(m, n, d, row_of(&job->q, w->b, w->h, w->r0), job->q.row,
+            row_of(&job->k, w->b, key_head(job, w->h), bl->j0), job->k.row, g, gleaf_ld(w), dq, dk);
     return;
   }
   T f = job->spec->leaf[l].product == ATTN_DIST2 ? -2 : 1;
@@ -176,6 +71,7 @@ static void load_dp(Work *w) {
 static void normalise_back(Work *w, int64_t r) {
   T *x = w->w + r * w->n_col, *used = w->used + r * w->n_col;
   uint8_t *open = w->open + r * w->n_col;
+  if (w->raw) memcpy(w->raw + r * w->n_col, x, (size_t)w->n_col * sizeof(T));
   if (w->job->spec->through) {
     memcpy(used, x, (size_t)w->n_col * sizeof(T));
     memcpy(w->all, open, (size_t)w->n_col);
@@ -237,7 +133,8 @@ static void phi_back(Work *w, int64_t r, const Sinks *to) {
   set_stats(w, row);
   if (w->norm_grad.plan) {
     prog_run_row(&w->norm_grad);
-    add_loads(w, &w->norm_grad, &w->job->code->norm_grad, -D * row->inverse, 1, open, to);
+    add_loads(w->job, &w->norm_grad, &w->job->code->norm_grad, -D * row->inverse, 1, open,
+              to->dslot);
   }
   double a = D * stat_slope(w, 0), top = D * stat_slope(w, 1), b = D * stat_slope(w, 2);
   b = row->l2 > 0 ? b / (row->scale * row->l2) : 0;
@@ -271,7 +168,7 @@ static void threshold_back(Work *w, int64_t r, const Sinks *to) {
       double s = w->x[j] / sum, h = -p[j] * log((double)p[j]);
       g += dp[j] * ((p[j] - s) / (a1 * a1) + (h - s * entropy) / a1);
     }
-    add_loads(w, &w->alpha_grad, &job->code->alpha_grad, g, 1, w->open, to);
+    add_loads(job, &w->alpha_grad, &job->code->alpha_grad, g, 1, w->open, to->dslot);
   }
   double mean = sum > 0 ? dot / sum : 0;
   for (int64_t j = 0; j < w->n_col; j++) dp[j] = (T)(w->x[j] * (dp[j] - mean));
@@ -319,7 +216,7 @@ static void strip_back(Work *w, const Block *bl, int64_t r, int64_t count, const
       w->row_grad[l * job->rows + r] += v;
     }
   }
-  add_loads(w, &w->grad, g, 1, len, open, to);
+  add_loads(job, &w->grad, g, 1, len, open, to->dslot);
 }
 
 static void program_back(Work *w, const Block *bl, T *dq, const Sinks *to) {
@@ -359,6 +256,7 @@ static void backward_block(Work *w, int64_t r0, int64_t m, const Sinks *to) {
     if (job->mode == ATTN_ATTEND) values_back(w, used, to->dv);
     for (int64_t r = 0; r < m; r++) {
       if (s->norm == ATTN_NORM_PHI) phi_back(w, r, to);
+      else if (s->norm == ATTN_NORM_SINKHORN) sinkhorn_back(w, r, w->raw + r * w->n_col);
       else threshold_back(w, r, to);
       T *dp = w->dp + r * w->n_col;
       for (int64_t j = 0; j < w->n_col && w->tau != 1; j++) dp[j] /= (T)w->tau;
@@ -368,8 +266,8 @@ static void backward_block(Work *w, int64_t r0, int64_t m, const Sinks *to) {
   for (int l = 0; l < s->n_leaf; l++)
     if (s->leaf[l].stage == PS_ROW || s->leaf[l].stage == PS_ONCE)
       for (int64_t r = 0; r < m; r++)
-        product_back(w, &s->leaf[l], r0 + r, w->row_grad[l * job->rows + r],
-                     dq ? dq + r * job->d : NULL, NULL, to);
+        product_back(job, w->b, w->h, &s->leaf[l], r0 + r, w->row_grad[l * job->rows + r],
+                     dq ? dq + r * job->d : NULL, NULL, to->dslot);
 }
 
 /* The item's share of row blocks for every query head of the key head. */
@@ -388,8 +286,8 @@ static void backward_item(Work *w, int64_t b, int64_t hk, int64_t first, int64_t
     for (int l = 0; l < s->n_leaf; l++)
       if (s->leaf[l].stage == PS_COL)
         for (int64_t j = 0; j < job->nk; j++)
-          product_back(w, &s->leaf[l], j, w->col_grad[l * job->nk + j], NULL,
-                       to->dk ? to->dk + j * job->d : NULL, to);
+          product_back(job, w->b, w->h, &s->leaf[l], j, w->col_grad[l * job->nk + j], NULL,
+                       to->dk ? to->dk + j * job->d : NULL, to->dslot);
   }
 }
 
@@ -477,9 +375,14 @@ RtStatus FN(attn_backward)(Rt *rt, AttnJob *job) {
   bool ready = lane && (p.dk || !dk) && (p.dv || !dv) && p.slot;
   if (ready) {
     prepare_all(job, true);
+    job->back = true;
+    ready = sinkhorn_all(rt, job, lane) == RT_OK;
+  }
+  if (ready) {
     Backward b = {lane, &p};
     parallel_for(job->threads, p.groups, attn_grain(job, p.groups), backward_groups, &b);
     add_up(job, &p);
+    sinkhorn_drop(rt, job);
   }
   if (lane) lanes_free(rt, job, lane, size);
   if (p.dk) rt_free(rt, p.dk, dk);

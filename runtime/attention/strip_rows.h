@@ -1,10 +1,9 @@
 /* rows.h: from a row's log-weights or weights to what multiplies the values:
- * selection, normaliser, dropout; included after tile.h.                     */
+ * selection, normaliser, dropout; included after strip.h.                     */
 
 /* Element number of the pair in the random stream. */
 static uint64_t pair_number(const Work *w, int64_t r, int64_t j) {
-  const AttnJob *job = w->job;
-  return (uint64_t)(((w->b * job->Hq + w->h) * job->nq + w->r0 + r) * job->nk + j);
+  return attn_pair_number(w->job, w->b, w->h, w->r0 + r, j);
 }
 
 static bool one_key(const AttnSpec *s) {
@@ -159,6 +158,7 @@ static void normalise_row(Work *w, int64_t r, bool soft) {
   AttnRow *row = &w->row[r];
   select_row(w, r, soft);
   if (w->job->spec->norm == ATTN_NORM_PHI) phi_row(w, r, row);
+  else if (w->job->spec->norm == ATTN_NORM_SINKHORN) sinkhorn_row(w, r, row);
   else threshold_row(w, r, row);
   if (one_key(w->job->spec) && !soft) {
     T *x = w->w + r * w->n_col;
@@ -168,12 +168,6 @@ static void normalise_row(Work *w, int64_t r, bool soft) {
   }
 }
 
-/* A stream apart from the Gumbel noise of the same call. */
-static RngCall dropout_call(const AttnJob *job) {
-  RngCall call = job->rng;
-  call.key ^= 0x9e3779b97f4a7c15u;
-  return call;
-}
 static T dropout_up(const Work *w) { return (T)(w->rate < 1 ? 1 / (1 - w->rate) : 0); }
 static bool dropped(const Work *w, RngCall call, int64_t r, int64_t j) {
   return rng_uniform(call, pair_number(w, r, j)) < w->rate;
@@ -181,7 +175,7 @@ static bool dropped(const Work *w, RngCall call, int64_t r, int64_t j) {
 
 /* Factors of dropout: 0, or 1 / (1 - rate). */
 static void dropout_factors(Work *w, int64_t r, T *keep) {
-  RngCall call = dropout_call(w->job);
+  RngCall call = attn_dropout_call(w->job);
   T up = dropout_up(w);
   for (int k = 0; k < w->n_block; k++) {
     const Block *bl = &w->block[k];
@@ -193,7 +187,7 @@ static void dropout_factors(Work *w, int64_t r, T *keep) {
 static void dropout_apply(Work *w, int64_t r) {
   T *x = w->w + r * w->n_col;
   const AttnJob *job = w->job;
-  RngCall call = dropout_call(job);
+  RngCall call = attn_dropout_call(job);
   T up = dropout_up(w);
   for (int k = 0; k < w->n_block; k++) {
     const Block *bl = &w->block[k];

@@ -1,0 +1,272 @@
+/* tile_forward.h: the forward pass in tile mode; included after tile_work.h. */
+
+/* Sums of exponentials out here are as good as any; beyond, the shift moves. */
+#define SUM_LOW (sizeof(T) == 4 ? 1e-10 : 1e-100)
+#define SUM_HIGH (sizeof(T) == 4 ? 1e10 : 1e100)
+
+static void carve_forward(TileWork *w, AttnJob *job, Carve *c) {
+  carve_common(w, job, false, c);
+  double **rows[] = {&w->shift, &w->sum,      &w->sumsq,      &w->l1,     &w->count,
+                     &w->peak,  &w->tile_sum, &w->tile_sumsq, &w->tile_l1, &w->tile_count};
+  for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
+    *rows[k] = carve(c, (size_t)job->rows * sizeof(double));
+}
+
+/* ---- weights of a part ------------------------------------------------------------------ */
+
+/* Where the weights go: over the products they are made from. */
+static T *weight_tile(const TileWork *w) { return w->tile[0] ? w->tile[0] : w->tile[1]; }
+
+/* A row sum of the weight program, from zero on. */
+static void start_sum(TileWork *w, const Part *p, int want, double *sum) {
+  if (want < 0) return;
+  memset(sum + p->r, 0, (size_t)p->m * sizeof *sum);
+  w->weight.row_sum[want] = sum + p->r;
+}
+
+static void run_weight(TileWork *w, const Part *p) {
+  const TilePlan *plan = w->plan;
+  FuseRun *run = &w->weight;
+  run->m = (int)p->m;
+  run->n = (int)p->n;
+  run->masked = p->masked;
+  run->out[0] = weight_tile(w) + p->r * w->job->cols + p->c;
+  run->out_ld[0] = w->job->cols;
+  start_sum(w, p, 0, w->tile_sum);
+  start_sum(w, p, plan->sumsq_want, w->tile_sumsq);
+  start_sum(w, p, plan->l1_sum_want, w->tile_l1);
+  start_sum(w, p, plan->count_want, w->tile_count);
+  fuse_tile(run);
+}
+
+/* Is every row's sum, or that of this part, in the middle of the number range? */
+static bool shift_holds(const TileWork *w, const Part *p) {
+  bool holds = true;
+  for (int64_t r = p->r; r < p->r + p->m; r++)
+    holds &= (w->sum[r] > 0) | (w->tile_sum[r] >= SUM_LOW) && w->tile_sum[r] <= SUM_HIGH;
+  return holds;
+}
+
+CLONES static void scale_row(int64_t n, T f, T *restrict x) {
+  for (int64_t j = 0; j < n; j++) x[j] *= f;
+}
+
+static T *result_row(const TileWork *w, int64_t r) {
+  return row_of(&w->job->out, w->b, w->h, w->r0 + r);
+}
+
+static bool group_started(const TileWork *w, int64_t r) { return w->started >> r / TILE_UNIT & 1; }
+
+/* The largest log-weight of each row becomes its shift, where it is larger; what
+ * the row has gathered is rescaled.                                          */
+static void move_shift(TileWork *w, const Part *p) {
+  FuseRun *run = &w->top;
+  for (int64_t r = p->r; r < p->r + p->m; r++) w->peak[r] = -INFINITY;
+  run->m = (int)p->m;
+  run->n = (int)p->n;
+  run->masked = p->masked;
+  run->row_max[0] = w->peak + p->r;
+  fuse_tile(run);
+  for (int64_t r = p->r; r < p->r + p->m; r++) {
+    bool fresh = !(w->sum[r] > 0);
+    if (!(w->peak[r] > -INFINITY) || !(fresh || w->peak[r] > w->shift[r])) continue;
+    double f = fresh ? 0 : exp(w->shift[r] - w->peak[r]);
+    w->shift[r] = w->peak[r];
+    w->sum[r] *= f;
+    w->sumsq[r] *= f * f;
+    if (!fresh && group_started(w, r)) scale_row(w->job->e, (T)f, result_row(w, r));
+  }
+}
+
+static void add_sum(const Part *p, int want, const double *from, double *to) {
+  for (int64_t r = p->r; r < p->r + p->m && want >= 0; r++) to[r] += from[r];
+}
+
+/* Products, then weights in their place, sums added to the rows'. */
+static void part_weights(TileWork *w, const Part *p) {
+  bind_part(w, p);
+  w->in[w->plan->shift] = (FuseIn){w->shift + p->r, 0};
+  part_products(w, p);
+  run_weight(w, p);
+  if (w->top.plan && !shift_holds(w, p)) {
+    part_products(w, p);
+    move_shift(w, p);
+    run_weight(w, p);
+  }
+  add_sum(p, 0, w->tile_sum, w->sum);
+  add_sum(p, w->plan->sumsq_want, w->tile_sumsq, w->sumsq);
+  add_sum(p, w->plan->l1_sum_want, w->tile_l1, w->l1);
+  add_sum(p, w->plan->count_want, w->tile_count, w->count);
+}
+
+/* ---- outputs ------------------------------------------------------------------------------ */
+
+/* Rows of groups that hold nothing yet become zero, when others of the part do. */
+static bool start_groups(TileWork *w, const Part *p) {
+  unsigned from = (unsigned)(p->r / TILE_UNIT), to = (unsigned)((p->r + p->m - 1) / TILE_UNIT);
+  unsigned mine = (2u << to) - (1u << from), have = w->started & mine;
+  w->started |= mine;
+  if (have == 0 || have == mine) return have != 0;
+  for (int64_t r = p->r; r < p->r + p->m; r++)
+    if (!(have >> r / TILE_UNIT & 1)) memset(result_row(w, r), 0, (size_t)w->job->e * sizeof(T));
+  return true;
+}
+
+static void part_values(TileWork *w, const Part *p) {
+  const AttnJob *job = w->job;
+  const T *x = weight_tile(w) + p->r * job->cols + p->c;
+  bool add = start_groups(w, p);
+  GEMM_TILE((int)p->m, (int)job->e, (int)p->n, x, job->cols, 1,
+            row_of(&job->v, w->b, key_head(job, w->h), p->j0 + p->c), job->v.row,
+            result_row(w, p->r), job->out.row, add);
+}
+
+/* The normaliser sees the statistics through exp(shift), held in the range of a
+ * double: constants beside the sum have no weight out there.                */
+typedef struct { double shift, sum, l2, l1, count; } RowStats;
+
+static double set_divisor_stats(TileWork *w, const RowStats *s) {
+  double e = exp(fmax(-600, fmin(600, s->shift)));
+  w->var[AV_SUM] = e * s->sum;
+  w->var[AV_L2] = e * s->l2;
+  w->var[AV_L1] = e * s->l1;
+  w->var[AV_COUNT] = s->count;
+  return e;
+}
+
+static RowStats stats_of(const TileWork *w, int64_t r) {
+  double l1 = w->top.plan ? w->sum[r] : w->l1[r];
+  return (RowStats){w->shift[r], w->sum[r], sqrt(w->sumsq[r]), l1, w->count[r]};
+}
+
+/* What the gathered rows are multiplied with. */
+static double row_scale(TileWork *w, int64_t r) {
+  const TilePlan *plan = w->plan;
+  double phi = plan->phi_value, shift = w->shift[r];
+  if (plan->phi == TILE_PHI_SUM) return w->sum[r] != 0 ? 1 / w->sum[r] : 0;
+  if (plan->phi == TILE_PHI_CONST) return phi != 0 ? exp(shift) / phi : 0;
+  RowStats stats = stats_of(w, r);
+  double e = set_divisor_stats(w, &stats);
+  if (!w->job->code->uses_stats) e = exp(shift);
+  w->var[AV_I] = w->pos_i[w->r0 + r];
+  prog_run_row(&w->norm);
+  prog_out(&w->norm, 0, &phi);
+  return phi != 0 ? e / phi : 0;
+}
+
+static void keep_stats(const TileWork *w) {
+  const AttnJob *job = w->job;
+  int64_t rows = job->B * job->Hq * job->nq, at = (w->b * job->Hq + w->h) * job->nq + w->r0;
+  if (!job->stat || w->plan->phi == TILE_PHI_CONST) return;
+  for (int64_t r = 0; r < w->m; r++) {
+    double *to = job->stat + at + r;
+    if (w->plan->phi == TILE_PHI_SUM) {
+      to[0] = !w->plan->folded ? w->sum[r] : w->sum[r] > 0 ? w->shift[r] + log(w->sum[r]) : INFINITY;
+      continue;
+    }
+    RowStats s = stats_of(w, r);
+    to[0] = s.shift;
+    to[rows] = s.sum;
+    to[2 * rows] = s.l2;
+    to[3 * rows] = s.l1;
+    to[4 * rows] = s.count;
+  }
+}
+
+static void close_block(TileWork *w) {
+  const AttnJob *job = w->job;
+  for (int64_t r = 0; r < w->m; r++) {
+    double f = row_scale(w, r);
+    if (f == 0 || !group_started(w, r)) memset(result_row(w, r), 0, (size_t)job->e * sizeof(T));
+    else if (f != 1) scale_row(job->e, (T)f, result_row(w, r));
+  }
+  keep_stats(w);
+}
+
+/* ---- the pass -------------------------------------------------------------------------------- */
+
+/* From the last key to the first: a row's own neighbourhood comes early, where
+ * weights that decay with distance are largest.                             */
+static void block_forward(TileWork *w, int64_t block) {
+  const AttnJob *job = w->job;
+  const TileCell *cell;
+  TileCell all;
+  int64_t n = cells_of(w, block, &cell, &all);
+  open_block(w, block * job->rows, attn_min(job->rows, job->nq - block * job->rows));
+  w->started = 0;
+  double *zero[] = {w->shift, w->sum, w->sumsq, w->l1, w->count};
+  for (int k = 0; k < 5; k++) memset(zero[k], 0, (size_t)w->m * sizeof(double));
+  for (int64_t k = n; k-- > 0;) {
+    int64_t first = cell[k].j0, tiles = (cell[k].j1 - first + job->cols - 1) / job->cols;
+    for (int64_t t = tiles; t-- > 0;) {
+      int64_t j0 = first + t * job->cols;
+      int g = 0;
+      Part p;
+      w->width = attn_min(job->cols, job->nk - j0);
+      w->panel = w->kt ? w->kt + j0 * job->d : NULL;
+      while (next_part(w, &cell[k], j0, &g, &p)) {
+        part_weights(w, &p);
+        if (job->dropout) {
+          part_keep(w, &p);
+          apply_keep(w, &p, weight_tile(w));
+        }
+        part_values(w, &p);
+      }
+    }
+  }
+  close_block(w);
+}
+
+typedef struct { AttnJob *job; TileWork *lane; int64_t blocks; } TileForward;
+
+static int tile_forward_items(void *job, int64_t first, int64_t end, int lane) {
+  const TileForward *f = job;
+  AttnJob *j = f->job;
+  TileWork *w = &f->lane[lane];
+  for (int64_t k = first; k < end; k++) {
+    if (atomic_load_explicit(j->interrupted, memory_order_relaxed)) return 0;
+    int64_t b = k / f->blocks / j->Hq, h = k / f->blocks % j->Hq;
+    if (b != w->b || h != w->h) open_head(w, b, h, false);
+    block_forward(w, k % f->blocks);
+  }
+  return 0;
+}
+
+/* Lanes with their scratch behind them; NULL with the error set. */
+static TileWork *tile_lanes(Rt *rt, AttnJob *job, void (*carve_lane)(TileWork *, AttnJob *, Carve *),
+                            size_t *size) {
+  Carve c = {0};
+  TileWork one;
+  carve_lane(&one, job, &c);
+  size_t n = (size_t)job->threads, each = c.at, head = attn_round(n * sizeof(TileWork));
+  *size = head + n * each;
+  char *p = rt_alloc(rt, *size);
+  TileWork *lane = (TileWork *)(void *)p;
+  for (size_t i = 0; p && i < n; i++) {
+    c = (Carve){p + head + i * each, 0};
+    carve_lane(&lane[i], job, &c);
+    start_lane(&lane[i]);
+  }
+  return lane;
+}
+
+static void tile_lanes_free(Rt *rt, AttnJob *job, TileWork *lane, size_t size) {
+  for (int i = 0; i < job->threads; i++) {
+    const FuseRun *runs[] = {&lane[i].weight, &lane[i].top, &lane[i].grad};
+    for (int k = 0; k < 3; k++) note_fuse(job, runs[k]);
+    note_strip(job, &lane[i].norm);
+    note_strip(job, &lane[i].once);
+  }
+  rt_free(rt, lane, size);
+}
+
+RtStatus FN(tile_forward)(Rt *rt, AttnJob *job) {
+  size_t size;
+  TileWork *lane = tile_lanes(rt, job, carve_forward, &size);
+  if (!lane) return rt->error.status;
+  TileForward f = {job, lane, (job->nq + job->rows - 1) / job->rows};
+  int64_t items = job->B * job->Hq * f.blocks;
+  parallel_for(job->threads, items, attn_grain(job, items), tile_forward_items, &f);
+  tile_lanes_free(rt, job, lane, size);
+  return RT_OK;
+}

@@ -1,0 +1,178 @@
+/* fuse_tile.c: one tile through machine code: the frame, values of rows and
+ * columns as reals, matrices that strips compute first, and what follows from
+ * sums over columns.                                                          */
+#include "runtime/program/fuse_code.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double exact_f32 = 16777216;
+
+static bool beyond(const FusePlan *plan, int var, double x) {
+  return plan->real == DT_F32 && plan->body.var[var].integral && !(fabs(x) <= exact_f32);
+}
+
+/* Rows of n_row reals. */
+static bool row_reals(FuseRun *run) {
+  const FusePlan *plan = run->plan;
+  const FuseScratch *s = run->scratch;
+  int n = plan->n_row;
+  bool ok = true;
+  for (int k = 0; k < n; k++) {
+    const double *from = s->row_value[k];
+    if (plan->real == DT_F32) {
+      float *to = s->row_real;
+      for (int i = 0; i < run->m; i++) to[i * n + k] = (float)from[i];
+    } else {
+      double *to = s->row_real;
+      for (int i = 0; i < run->m; i++) to[i * n + k] = from[i];
+    }
+    for (int i = 0; i < run->m && plan->body.var[plan->row_var[k]].integral; i++)
+      ok &= !beyond(plan, plan->row_var[k], from[i]);
+  }
+  return ok;
+}
+
+static bool column_reals(FuseRun *run) {
+  const FusePlan *plan = run->plan;
+  const FuseScratch *s = run->scratch;
+  bool ok = true;
+  for (int k = 0; k < plan->n_col; k++) {
+    if (plan->real == DT_F64 || !plan->body.var[plan->col_var[k]].integral) continue;
+    const double *from = s->col_value[k];
+    float *to = s->col_real[k];
+    for (int j = 0; j < run->n; j++) {
+      to[j] = (float)from[j];
+      ok &= !beyond(plan, plan->col_var[k], from[j]);
+    }
+  }
+  return ok;
+}
+
+/* ---- the frame ------------------------------------------------------------------------ */
+
+static void set_pointer(const EmitShape *e, uint64_t *frame, int k, const void *at, int64_t step) {
+  frame[emit_pointer_word(k)] = (uint64_t)(uintptr_t)at;
+  frame[emit_step_word(e, k)] = (uint64_t)step;
+}
+
+static void set_sizes(FuseRun *run, uint64_t *frame, int rows) {
+  const FusePlan *plan = run->plan;
+  const EmitShape *e = &plan->code->shape;
+  int lanes = (e->wide ? 64 : 32) / (int)plan->size, tail = run->n % lanes;
+  frame[FW_ROWS8] = 8 * (uint64_t)rows;
+  frame[FW_FULL] = (uint64_t)(run->n - tail) * plan->size;
+  frame[FW_TAIL_BITS] = (UINT64_C(1) << tail) - 1;
+  frame[FW_ROW_STEP] = (uint64_t)plan->n_row * plan->size;
+  memset(&frame[FW_TAIL_MASK], 0, 32);
+  memset(&frame[FW_TAIL_MASK], 0xff, (size_t)tail * plan->size <= 32 ? (size_t)tail * plan->size : 32);
+}
+
+static void set_pointers(FuseRun *run, uint64_t *frame, int first) {
+  const FusePlan *plan = run->plan;
+  const FuseCode *code = plan->code;
+  const FuseScratch *s = run->scratch;
+  const EmitShape *e = &code->shape;
+  int64_t size = (int64_t)plan->size;
+  int at = 0;
+  for (int k = 0; k < e->n_mat; k++) {
+    bool own = code->mat[k] < 0;
+    const char *from = own ? s->foreign_value[-1 - code->mat[k]] : run->in[code->mat[k]].at;
+    int64_t step = (own ? run->n : run->in[code->mat[k]].ld) * size;
+    set_pointer(e, frame, at++, from + first * step, step);
+  }
+  for (int k = 0; k < e->n_col; k++) {
+    bool cast = plan->real == DT_F32 && plan->body.var[plan->col_var[k]].integral;
+    set_pointer(e, frame, at++, cast ? s->col_real[k] : s->col_value[k], 0);
+  }
+  for (int k = 0; k < e->n_out; k++) {
+    int64_t step = run->out_ld[code->out_want[k]] * size;
+    set_pointer(e, frame, at++, (char *)run->out[code->out_want[k]] + first * step, step);
+  }
+  for (int k = 0; k < e->n_colsum; k++) set_pointer(e, frame, at++, s->col_part[k], 0);
+  frame[FW_ROW_VALUES] =
+      (uint64_t)(uintptr_t)((char *)s->row_real + (size_t)(first * plan->n_row) * plan->size);
+}
+
+static double *fold_at(FuseRun *run, int k) {
+  const FuseCode *code = run->plan->code;
+  const FuseScratch *s = run->scratch;
+  int want = code->fold_want[k];
+  if (want < 0) return s->fold_value[k];
+  switch (code->fold[k].kind) {
+  case VI_SUM: return run->row_sum[want];
+  case VI_LARGEST: return run->row_max[want];
+  default: return run->row_min[want];
+  }
+}
+
+static void add_columns(FuseRun *run) {
+  const FusePlan *plan = run->plan;
+  const FuseScratch *s = run->scratch;
+  for (int k = 0; k < plan->code->shape.n_colsum; k++) {
+    double *to = run->col_sum[plan->code->colsum_want[k]];
+    if (plan->real == DT_F32)
+      for (int j = 0; j < run->n; j++) to[j] += ((const float *)s->col_part[k])[j];
+    else
+      for (int j = 0; j < run->n; j++) to[j] += ((const double *)s->col_part[k])[j];
+  }
+}
+
+/* ---- what follows from sums over columns ------------------------------------------------- */
+
+static void after_sums(FuseRun *run) {
+  const FusePlan *plan = run->plan;
+  const FuseCode *code = plan->code;
+  FuseScratch *s = run->scratch;
+  const Prog *p = &plan->body;
+  for (int r = 0; r < run->m; r++) {
+    double *value = s->node_value;
+    for (int i = 0; i < p->n; i++) {
+      const ProgNode *n = &p->node[i];
+      if (!code->after[i]) continue;
+      if (n->stage == PS_ONCE) value[i] = s->out.scalar[i];
+      else if (n->op == PO_VAR) {
+        for (int k = 0; k < plan->n_row; k++)
+          if (plan->row_var[k] == n->slot) value[i] = s->row_value[k][r];
+      } else if (n->op == PO_SUM) {
+        for (int k = 0; k < code->shape.n_fold; k++)
+          if (code->fold_want[k] == -1 - i) value[i] = s->fold_value[k][r];
+      } else {
+        value[i] = prog_op_eval(n->op, value[n->a], n->b >= 0 ? value[n->b] : 0,
+                                n->c >= 0 ? value[n->c] : 0);
+      }
+    }
+    for (int k = 0; k < plan->n_want; k++)
+      if (plan->per_row[k] && plan->want[k].row_sum)
+        run->row_sum[k][r] += value[plan->node[k]];
+  }
+}
+
+bool fuse_code_tile(FuseRun *run) {
+  const FusePlan *plan = run->plan;
+  const FuseCode *code = plan->code;
+  FuseScratch *s = run->scratch;
+  const EmitShape *e = &code->shape;
+  uint64_t *frame = s->frame;
+  bool masked = run->masked && plan->mask >= 0, sums = false;
+  if (!row_reals(run) || !column_reals(run)) return false;
+  if (code->n_foreign) fuse_foreign(run);
+  for (int k = 0; k < e->n_fold; k++) {
+    sums |= code->fold_want[k] < 0;
+    if (code->fold_want[k] < 0) memset(s->fold_value[k], 0, (size_t)run->m * sizeof(double));
+  }
+  /* Columns are summed in reals over a few rows, then in double. */
+  int chunk = e->n_colsum ? CODE_CHUNK : run->m;
+  for (int first = 0; first < run->m; first += chunk) {
+    set_sizes(run, frame, run->m - first < chunk ? run->m - first : chunk);
+    set_pointers(run, frame, first);
+    for (int k = 0; k < e->n_fold; k++)
+      frame[emit_fold_word(e, k)] = (uint64_t)(uintptr_t)(fold_at(run, k) + first);
+    for (int k = 0; k < e->n_colsum; k++)
+      memset(s->col_part[k], 0, ((size_t)run->n * plan->size + 63) & ~(size_t)63);
+    code->code[masked].run(frame);
+    add_columns(run);
+  }
+  if (sums) after_sums(run);
+  return true;
+}
