@@ -265,18 +265,42 @@ static int bind_energies(Vm *vm, Value *args, int n, Value *out) {
   return run(vm, args, "energies", false, op_attn_energies, out);
 }
 
-/* explain_attention(a, Q, K, V): with tiles, flops and bytes of this call. */
-static int bind_explain(Vm *vm, Value *args, int n, Value *out) {
+/* draw_keys(a, Q, K): (keys, log-probabilities). */
+static int bind_draw(Vm *vm, Value *args, int n, Value *out) {
   AttnCall c;
-  Buf b = {0};
-  Value v[4] = {args[0], args[1], args[2], args[3].tag == V_NIL ? args[2] : args[3]};
-  if (attn_call_begin(vm, &c, v, "explain_attention", true)) return 1;
-  AttnArgs a = {.q = c.q, .k = c.k, .v = c.v, .slot = c.slot};
-  int failed = attn_explain(vm_rt(vm), attn_decl(c.inst)->spec, &a, &b) != RT_OK;
-  if (!failed && b.len) vm_write(vm, b.data, b.len);
-  buf_free(&b);
+  Rt *rt = vm_rt(vm);
+  Tensor *keys = NULL, *index = NULL;
+  if (attn_call_begin(vm, &c, args, "draw_keys", false)) return 1;
+  AttnArgs a = {.q = c.q, .k = c.k, .slot = c.slot, .keys = &keys};
+  Tensor *logp = op_attn_draw(rt, attn_decl(c.inst)->spec, &a);
   attn_call_free(vm, &c);
-  *out = NIL_VALUE;
+  Tensor *shaped = logp ? op_reshape(rt, keys, logp->rank, logp->shape) : NULL;
+  if (shaped) index = op_astype(rt, shaped, DT_I64);
+  tensor_unref(rt, shaped);
+  tensor_unref(rt, keys);
+  List *pair = index ? list_new(vm, true, 2) : NULL;
+  int failed = !pair;
+  Tensor *both[] = {index, logp};
+  for (int k = 0; k < 2; k++) {
+    if (!failed) failed = list_push(vm, pair, value_obj(both[k]));
+    else tensor_unref(rt, both[k]);
+  }
+  if (failed) {
+    if (pair) value_unref(vm, value_obj(pair));
+    return 1;
+  }
+  *out = value_obj(pair);
+  return 0;
+}
+
+int attn_explain_call(Vm *vm, Value *args, Buf *out) {
+  AttnCall c;
+  bool measure = args[3].tag != V_NIL;
+  Value v[4] = {args[0], args[1], args[2], measure ? args[3] : args[2]};
+  if (attn_call_begin(vm, &c, v, "explain", true)) return 1;
+  AttnArgs a = {.q = c.q, .k = c.k, .v = c.v, .slot = c.slot};
+  int failed = attn_explain(vm_rt(vm), attn_decl(c.inst)->spec, &a, measure, out) != RT_OK;
+  attn_call_free(vm, &c);
   return failed;
 }
 
@@ -298,6 +322,13 @@ const Native natives_attention[] = {
      "n_k),\n"
      "inf where masked.",
      bind_energies, NF_DIFF},
+    {"draw_keys", "a, Q, K",
+     "One key a row, drawn with the row's weights as probabilities: (keys, logp), both (.., n_q). "
+     "keys are\n"
+     "indices, -1 where a row sees nothing (its logp is 0); logp is differentiable in Q, K and the "
+     "params.\n"
+     "The norm has to be sum, sparsemax or entmax.",
+     bind_draw, NF_DIFF},
     {"instance", "a, heads, d",
      "An instance of an attention with params drawn for these extents, as a layer makes it.\n"
      "Params in (lo, inf) are learned as log(x - lo), in (lo, hi) through a scaled sigmoid.",
@@ -305,9 +336,6 @@ const Native natives_attention[] = {
     {"fixed", "x",
      "A start value of an attention's param that is not learned: a(gamma = fixed(2.0)).",
      bind_fixed, NF_DIFF},
-    {"explain_attention", "a, Q, K, V = nil",
-     "Prints what an attention does for these operands: program, tiles, flops, bytes.",
-     bind_explain, NF_CONST},
     {"__attention", "decl, self, prep, *rest", "", bind_attention, NF_DIFF | NF_HIDDEN},
     {"__attention_param", "start, lo, hi, shape", "", bind_attention_param, NF_DIFF | NF_HIDDEN},
     {"__load_Attention", "saved", "", load_instance, NF_CONST | NF_HIDDEN},

@@ -70,6 +70,8 @@ typedef struct {
 /* args: attention, Q, K and, with_v, V; freed by itself on failure. */
 int attn_call_begin(Vm *vm, AttnCall *c, Value *args, const char *what, bool with_v);
 void attn_call_free(Vm *vm, AttnCall *c);
+/* explain: args as above; with V the call is run and measured. */
+int attn_explain_call(Vm *vm, Value *args, Buf *out);
 
 /* ---- maps of q and k (attention_prep.c) ------------------------------------ */
 /* prep applied to the rows of x, which is taken over; NULL + error. */

@@ -17,7 +17,7 @@ static void decl_drop(Vm *vm, void *data) {
 }
 
 static int decl_explain(Vm *vm, Box *self, Buf *out) {
-  return attn_explain(vm_rt(vm), ((AttnDecl *)self->data)->spec, NULL, out) != RT_OK;
+  return attn_explain(vm_rt(vm), ((AttnDecl *)self->data)->spec, NULL, false, out) != RT_OK;
 }
 
 const BoxType attn_decl_type = {
@@ -418,7 +418,7 @@ static int instance_explain(Vm *vm, Box *self, Buf *out) {
   AttnInstance *a = self->data;
   instance_print(vm, self, out);
   buf_text(out, "\n");
-  return attn_explain(vm_rt(vm), attn_decl(a)->spec, NULL, out) != RT_OK;
+  return attn_explain(vm_rt(vm), attn_decl(a)->spec, NULL, false, out) != RT_OK;
 }
 
 const BoxType attn_instance_type = {

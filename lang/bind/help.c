@@ -1,4 +1,4 @@
-/* help.c: help(name) and explain(x): what is known about a name or a value. */
+/* help.c: help(name) and explain(x, ...): what is known about a name or a value. */
 #include "lang/bind/attention.h"
 
 #include <stdlib.h>
@@ -194,6 +194,11 @@ static int core_explain(Vm *vm, Value *args, int n, Value *out) {
   Box *decl;
   int failed = 0;
   *out = NIL_VALUE;
+  if (args[1].tag != V_NIL) {
+    if (args[2].tag == V_NIL)
+      return vm_error(vm, "explain: K is missing: explain(a, Q, K) or explain(a, Q, K, V)");
+    return write_out(vm, &b, attn_explain_call(vm, args, &b));
+  }
   if (value_is(v, OBJ_BOX) && AS_BOX(v)->type->explain)
     failed = AS_BOX(v)->type->explain(vm, AS_BOX(v), &b);
   else if ((decl = vm_closure_const(v, &attn_decl_type))) failed = decl->type->explain(vm, decl, &b);
@@ -210,5 +215,10 @@ const Native natives_help[] = {
     {"help", "name = nil", "Shows the signature and documentation of a function, declaration or module.\n"
      "help() lists every name; a name may also be given as text: help(\"nn.linear\").",
      core_help, NF_CONST},
-    {"explain", "x", "Shows what the compiler made of an attention, model or function.", core_explain, NF_CONST},
+    {"explain", "x, Q = nil, K = nil, V = nil",
+     "Shows what the compiler made of an attention, model or function.\n"
+     "explain(a, Q, K) tells about one call of an attention: its tiles, how its programs run,\n"
+     "flops and bytes; explain(a, Q, K, V) also runs it, forward and backward on one thread, and\n"
+     "tells the time, the share of the machine's measured peak, and the memory.",
+     core_explain, NF_CONST},
     {0}};

@@ -224,12 +224,13 @@ static int to_dtype(Vm *vm, Value v, DType dt, Value *out) {
   return give(vm, r, out);
 }
 
+/* The leaf stays a tensor: a number has forgotten which float it was. */
 static int leaf_to_dtype(Vm *vm, const char *path, Value *leaf, void *user) {
   if (!value_is(*leaf, OBJ_TENSOR)) return 0;
-  Value v;
-  if (to_dtype(vm, *leaf, *(DType *)user, &v)) return 1;
+  Tensor *t = op_astype(vm_rt(vm), AS_TENSOR(*leaf), *(DType *)user);
+  if (!t) return 1;
   value_unref(vm, *leaf);
-  *leaf = v;
+  *leaf = value_obj(t);
   return 0;
 }
 

@@ -112,6 +112,7 @@ typedef struct {
   Tensor *q, *k, *v;               /* f32 or f64, the same; v NULL for weights and energies */
   Tensor *const *slot;             /* one per slot of prog: bool, i64, f32, f64 */
   bool train;                      /* dropout on                               */
+  Tensor **keys;                   /* op_attn_draw: receives f64 (B H n_q), -1: none */
   int64_t past;                    /* keys before k that are not in it: matrix states */
 } AttnArgs;
 
@@ -134,6 +135,13 @@ bool attn_has_state(const AttnSpec *s);
 Tensor *op_attend_state(Rt *rt, AttnSpec *s, const AttnArgs *a, const Tensor *s0, const Tensor *z0,
                         Tensor **s1, Tensor **z1);
 
-/* What was made of the variant; with q and k also tiles, flops and bytes. */
-RtStatus attn_explain(Rt *rt, AttnSpec *s, const AttnArgs *a, Buf *out);
+/* One key a row, drawn with the row's weights, which have to be probabilities (norm sum,
+ * sparsemax or entmax): the logarithm of its weight (.., n_q), 0 where nothing is seen.
+ * Differentiable in q, k and slots; no dropout.                                */
+Tensor *op_attn_draw(Rt *rt, AttnSpec *s, const AttnArgs *a);
+
+/* What was made of the variant: class, bounds, program and its derivative.  With a call
+ * also its tiles, flops and bytes; measure: a short run of it on this thread, time, share
+ * of the machine's measured peak and memory.                                     */
+RtStatus attn_explain(Rt *rt, AttnSpec *s, const AttnArgs *a, bool measure, Buf *out);
 #endif

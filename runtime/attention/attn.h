@@ -30,7 +30,8 @@ AttnCode *attn_code(Rt *rt, AttnSpec *s, DType real, bool flat, const uint8_t *s
                     bool grad);
 void attn_code_free(Rt *rt, AttnCode *c);
 
-typedef enum { ATTN_ATTEND, ATTN_WEIGHTS, ATTN_ENERGIES } AttnMode;
+/* DRAW: one key a row; out is the logarithm of its weight (one column), stat the key. */
+typedef enum { ATTN_ATTEND, ATTN_WEIGHTS, ATTN_ENERGIES, ATTN_DRAW } AttnMode;
 
 /* A matrix per batch and head: rows of contiguous numbers. */
 typedef struct { void *data; int64_t batch, head, row; } AttnView;   /* strides in elements */
@@ -115,6 +116,10 @@ RtStatus attn_forward_f32(Rt *rt, AttnJob *job);
 RtStatus attn_forward_f64(Rt *rt, AttnJob *job);
 RtStatus attn_backward_f32(Rt *rt, AttnJob *job);
 RtStatus attn_backward_f64(Rt *rt, AttnJob *job);
+
+/* measure.c: lines about a short run of the call.  flops 0: time alone. */
+RtStatus attn_measure(Rt *rt, AttnSpec *s, const AttnArgs *a, double flops_forward,
+                      double flops_backward, Buf *out);
 
 /* prep.c: y = map(x) for every row, and dx from dy (x the unmapped rows). */
 Tensor *attn_prep(Rt *rt, AttnPrep prep, double base, Tensor *x, int64_t first);

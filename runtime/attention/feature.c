@@ -99,7 +99,7 @@ bool attn_feature_describe(const AttnSpec *s, Buf *out) {
   return true;
 }
 
-bool attn_feature_describe_call(const AttnJob *geo, Buf *out) {
+bool attn_feature_describe_call(const AttnJob *geo, Buf *out, double *flops_forward) {
   AttnFeature form;
   const char *why;
   if (!attn_feature(geo->spec, &form, &why)) return false;
@@ -109,6 +109,7 @@ bool attn_feature_describe_call(const AttnJob *geo, Buf *out) {
   buf_format(out, "  shape      %lld x %lld heads (%lld of keys), %lld queries, %lld keys, %s\n",
              (long long)geo->B, (long long)geo->Hq, (long long)geo->Hk, (long long)geo->nq,
              (long long)geo->nk, dtype_name[geo->real]);
+  *flops_forward = flops;
   buf_format(out, "  forward    %.3g flops; by pairs they would be %.3g\n", flops,
              2 * heads * n * (double)geo->nk * (r + e) / (form.causal ? 2 : 1));
   return true;

@@ -27,7 +27,7 @@ bool attn_feature(const AttnSpec *s, AttnFeature *form, const char **why);
 /* explain: the costs of the matrix state, true; or why there is none, where a product of
  * vectors is the weight.                                                     */
 bool attn_feature_describe(const AttnSpec *s, Buf *out);
-bool attn_feature_describe_call(const AttnJob *geo, Buf *out);
+bool attn_feature_describe_call(const AttnJob *geo, Buf *out, double *flops_forward);
 /* attend by the matrix state; q and k are mapped already. */
 Tensor *attn_feature_attend(Rt *rt, AttnSpec *s, const AttnFeature *form, const AttnArgs *a);
 /* The same for keys that follow those in the state s0 (.., r, e), z0 (.., r), NULL for

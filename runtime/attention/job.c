@@ -207,21 +207,25 @@ static Interval load_range(void *user, int slot, int n, const Interval *ix) {
   const ProgTensor *t = &job->slot[slot];
   Interval all = {-INFINITY, INFINITY};
   enum { SCAN = 512 };
-  int64_t at = 0, run = 1, step = 0;
-  for (int k = 0; k < n; k++) { /* one axis may vary */
+  int64_t at = 0, total = 1, count[PROG_MAX_INDEX], step[PROG_MAX_INDEX];
+  int axes = 0;
+  for (int k = 0; k < n; k++) { /* a small box is looked through */
     if (!(isfinite(ix[k].lo) && isfinite(ix[k].hi))) return all;
     int64_t lo = (int64_t)ix[k].lo, hi = (int64_t)ix[k].hi;
     if (lo < 0 || hi >= t->shape[k]) return all;
     at += lo * t->stride[k];
-    if (hi > lo) {
-      if (run > 1 || hi - lo >= SCAN) return all;
-      run = hi - lo + 1;
-      step = t->stride[k];
-    }
+    if (hi == lo) continue;
+    if (hi - lo >= SCAN || (total *= hi - lo + 1) > SCAN) return all;
+    count[axes] = hi - lo + 1;
+    step[axes++] = t->stride[k];
   }
   Interval r = {INFINITY, -INFINITY};
-  for (int64_t i = 0; i < run; i++) {
-    int64_t o = at + i * step;
+  for (int64_t i = 0; i < total; i++) {
+    int64_t o = at, left = i;
+    for (int a = 0; a < axes; a++) {
+      o += left % count[a] * step[a];
+      left /= count[a];
+    }
     double x = t->dtype == DT_BOOL ? ((const bool *)t->data)[o]
              : t->dtype == DT_I64 ? (double)((const int64_t *)t->data)[o]
              : t->dtype == DT_F32 ? ((const float *)t->data)[o] : ((const double *)t->data)[o];

@@ -236,6 +236,21 @@ static void program_back(Work *w, const Block *bl, T *dq, const Sinks *to) {
       pair_back(w, bl, l, dq, to->dk);
 }
 
+/* log p of the drawn key alone: dL/dp is g / p there. */
+static void draw_back(Work *w, int64_t r) {
+  const AttnJob *job = w->job;
+  const T *p = w->w + r * w->n_col;
+  T *dp = w->dp + r * w->n_col;
+  double key = job->stat[(w->b * job->Hq + w->h) * job->nq + w->r0 + r];
+  memset(dp, 0, (size_t)w->n_col * sizeof(T));
+  for (int k = 0; k < w->n_block; k++) {
+    const Block *bl = &w->block[k];
+    if (key < (double)bl->j0 || key >= (double)(bl->j0 + bl->w)) continue;
+    int64_t at = bl->off + (int64_t)key - bl->j0;
+    if (p[at] > 0) dp[at] = *row_of(&job->grad, w->b, w->h, w->r0 + r) / p[at];
+  }
+}
+
 static void backward_block(Work *w, int64_t r0, int64_t m, const Sinks *to) {
   AttnJob *job = w->job;
   const AttnSpec *s = job->spec;
@@ -244,13 +259,14 @@ static void backward_block(Work *w, int64_t r0, int64_t m, const Sinks *to) {
   if (w->n_block == 0) return;
   memset(w->row_grad, 0, (size_t)(s->n_leaf * job->rows) * sizeof(double));
   scores(w, true);
-  load_dp(w);
+  if (job->mode != ATTN_DRAW) load_dp(w);
   if (job->mode == ATTN_ENERGIES) {
     for (int64_t r = 0; r < m; r++) energies_back(w, r);
   } else {
     for (int64_t r = 0; r < m; r++) {
       set_row(w, NULL, r, true);
       normalise_back(w, r);
+      if (job->mode == ATTN_DRAW) draw_back(w, r);
     }
     const T *used = used_weights(w);
     if (job->mode == ATTN_ATTEND) values_back(w, used, to->dv);

@@ -31,6 +31,28 @@ static void store_output(Work *w) {
   }
 }
 
+/* The key whose share of [0, 1) a uniform number of the row falls into. */
+static void draw_row(Work *w, int64_t r) {
+  const AttnJob *job = w->job;
+  const T *p = w->w + r * w->n_col;
+  int64_t row = (w->b * job->Hq + w->h) * job->nq + w->r0 + r, at = -1;
+  double sum = 0, left, *key = job->stat + row;
+  for (int64_t j = 0; j < w->n_col; j++) sum += p[j];
+  left = rng_uniform(job->rng, (uint64_t)row) * sum;
+  for (int64_t j = 0; j < w->n_col; j++) {
+    if (!(p[j] > 0)) continue;
+    at = j;
+    if ((left -= p[j]) < 0) break;
+  }
+  T *out = row_of(&job->out, w->b, w->h, w->r0 + r);
+  *out = at < 0 ? 0 : (T)log((double)p[at]);
+  *key = -1;
+  for (int k = 0; k < w->n_block && at >= 0; k++) {
+    const Block *bl = &w->block[k];
+    if (at >= bl->off && at < bl->off + bl->w) *key = (double)(bl->j0 + at - bl->off);
+  }
+}
+
 static void forward_block(Work *w, int64_t r0, int64_t m) {
   const AttnJob *job = w->job;
   find_blocks(w, r0, m);
@@ -41,6 +63,7 @@ static void forward_block(Work *w, int64_t r0, int64_t m) {
     if (job->dropout) dropout_apply(w, r);
   }
   if (job->mode == ATTN_ATTEND) store_output(w);
+  else if (job->mode == ATTN_DRAW) for (int64_t r = 0; r < m; r++) draw_row(w, r);
   else
     for (int64_t r = 0; r < m; r++) store_matrix(w, r);
 }

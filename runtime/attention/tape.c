@@ -156,10 +156,10 @@ static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, Rn
     goto done;
   }
   job.rng = rng;
-  job.dropout = a->train && s->dropout >= 0 && mode != ATTN_ENERGIES;
+  job.dropout = a->train && s->dropout >= 0 && mode <= ATTN_WEIGHTS;
   int64_t shape[4];
   memcpy(shape, in.q->shape, (size_t)in.q->rank * sizeof *shape);
-  shape[in.q->rank - 1] = mode == ATTN_ATTEND ? job.e : job.nk;
+  shape[in.q->rank - 1] = mode == ATTN_ATTEND ? job.e : mode == ATTN_DRAW ? 1 : job.nk;
   if (mode == ATTN_ATTEND && in.q->rank == 4) out = heads_beside(rt, job.real, shape, job.nk == 0);
   else out = job.nk > 0 ? tensor_new(rt, job.real, in.q->rank, shape)
                         : tensor_zeros(rt, job.real, in.q->rank, shape);
@@ -168,10 +168,15 @@ static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, Rn
     goto done;
   }
   job.out = view_of(out);
-  int64_t stats = job.tile ? tile_stats(job.tile) * job.B * job.Hq * job.nq : 0;
-  if (stat && stats && (*stat = tensor_zeros(rt, DT_F64, 1, &stats)))
+  int64_t stats = (mode == ATTN_DRAW ? 1 : job.tile ? tile_stats(job.tile) : 0) * job.B * job.Hq *
+                  job.nq;
+  bool keeps = stat && (stats || mode == ATTN_DRAW);
+  if (keeps && (*stat = tensor_zeros(rt, DT_F64, 1, &stats)))
     job.stat = (double *)(void *)(*stat)->data;
-  if ((stat && stats && !*stat) || run_pass(rt, &job, false)) {
+  for (int64_t k = 0; mode == ATTN_DRAW && job.stat && k < stats; k++) job.stat[k] = -1;
+  bool ready = !keeps || *stat;
+  if (!ready) job_free(rt, &job);
+  if (!ready || run_pass(rt, &job, false)) {
     tensor_unref(rt, out);
     out = NULL;
   }
@@ -256,10 +261,12 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
   }
   if (!status) {
     job.rng = n->rng;
-    job.dropout = n->train && s->dropout >= 0 && n->mode != ATTN_ENERGIES;
+    job.dropout = n->train && s->dropout >= 0 && n->mode <= ATTN_WEIGHTS;
     job.grad = view_of(dout);
     if (job.tile && tile_stats(job.tile) * job.B * job.Hq * job.nq > 0) {
       job.result = view_of(tape_saved(node, first + slots));
+      job.stat = (double *)(void *)tape_saved(node, first + slots + 1)->data;
+    } else if (n->mode == ATTN_DRAW) {
       job.stat = (double *)(void *)tape_saved(node, first + slots + 1)->data;
     }
     job.dq = dq ? dq->data : NULL;
@@ -283,6 +290,7 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
 static const TapeRule attend_rule = {"attend", backward, node_drop, true};
 static const TapeRule weights_rule = {"weights", backward, node_drop, true};
 static const TapeRule energies_rule = {"energies", backward, node_drop, true};
+static const TapeRule draw_rule = {"draw_keys", backward, node_drop, true};
 
 static int list_inputs(AttnMode mode, const AttnSpec *s, const AttnArgs *a, Tensor **in) {
   int n = 0;
@@ -302,15 +310,22 @@ static bool records(Rt *rt, AttnMode mode, const AttnSpec *s, const AttnArgs *a)
 }
 
 static Tensor *one_round(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) {
-  static const TapeRule *const rules[] = {&attend_rule, &weights_rule, &energies_rule};
+  static const TapeRule *const rules[] = {&attend_rule, &weights_rule, &energies_rule,
+                                           &draw_rule};
   RngCall rng = {0};
   AttnFeature form;
   const char *why;
   if (mode == ATTN_ATTEND && attn_feature(s, &form, &why))
     return attn_feature_attend(rt, s, &form, a);
-  if (noisy(s, a->train) && mode != ATTN_ENERGIES) rng = rng_next(rt);
-  if (!records(rt, mode, s, a)) return forward(rt, mode, s, a, rng, NULL);
+  if (mode == ATTN_DRAW || (noisy(s, a->train) && mode != ATTN_ENERGIES)) rng = rng_next(rt);
+  bool draws = mode == ATTN_DRAW;
+  if (!draws && !records(rt, mode, s, a)) return forward(rt, mode, s, a, rng, NULL);
   Tensor *stat = NULL, *out = forward(rt, mode, s, a, rng, &stat);
+  if (draws && out) *a->keys = tensor_ref(stat);
+  if (draws && out && !records(rt, mode, s, a)) {
+    tensor_unref(rt, stat);
+    return out;
+  }
   size_t room = ((size_t)s->prog.n_slot + 5) * sizeof(Tensor *);
   Tensor **in = out ? rt_alloc(rt, room) : NULL;
   Node *node = in ? rt_alloc(rt, sizeof *node) : NULL;
@@ -327,6 +342,10 @@ static Tensor *one_round(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) 
   if (in) rt_free(rt, in, room);
   tensor_unref(rt, stat);
   if (done) return out;
+  if (draws && out) {
+    tensor_unref(rt, *a->keys);
+    *a->keys = NULL;
+  }
   tensor_unref(rt, out);
   return NULL;
 }
@@ -455,4 +474,30 @@ Tensor *op_attend_state(Rt *rt, AttnSpec *s, const AttnArgs *a, const Tensor *s0
   const char *why;
   attn_feature(s, &form, &why);
   return attn_feature_next(rt, s, &form, a, s0, z0, s1, z1);
+}
+
+/* A draw needs probabilities. */
+static RtStatus check_draw(Rt *rt, const AttnSpec *s) {
+  bool sums = s->norm == ATTN_NORM_PHI && s->phi == prog_var((Prog *)&s->prog, AV_SUM);
+  if (s->select == ATTN_SAMPLE || s->select == ATTN_ARGMAX)
+    return rt_fail(rt, RT_ERROR, "draw_keys: attention `%s` already chooses one key a row", s->name);
+  if (sums || s->norm == ATTN_NORM_SPARSEMAX || s->norm == ATTN_NORM_ENTMAX) return RT_OK;
+  rt_fail(rt, RT_ERROR, "draw_keys: the weights of attention `%s` are no probabilities of a row",
+          s->name);
+  rt_help(rt, "keys are drawn under `norm = sum`, sparsemax or entmax");
+  return RT_ERROR;
+}
+
+Tensor *op_attn_draw(Rt *rt, AttnSpec *s, const AttnArgs *a) {
+  AttnArgs in = *a;
+  in.v = NULL;
+  if (check_draw(rt, s)) return NULL;
+  Tensor *column = rounds(rt, ATTN_DRAW, s, &in);
+  Tensor *out = column ? op_reshape(rt, column, column->rank - 1, column->shape) : NULL;
+  tensor_unref(rt, column);
+  if (column && !out) {
+    tensor_unref(rt, *a->keys);
+    *a->keys = NULL;
+  }
+  return out;
 }

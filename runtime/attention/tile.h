@@ -106,8 +106,8 @@ int tile_stats(const TilePlan *p);     /* numbers a row that the backward pass n
 void tile_sizes(AttnJob *job);
 RtStatus tile_pass(Rt *rt, AttnJob *job, bool back);
 
-/* Lines about the call of a job whose `tile` is set. */
-RtStatus tile_explain(Rt *rt, const AttnJob *job, Buf *out);
+/* Lines about the call of a job whose `tile` is set; *pairs: those that are computed. */
+RtStatus tile_explain(Rt *rt, const AttnJob *job, Buf *out, double *pairs);
 
 RtStatus tile_forward_f32(Rt *rt, AttnJob *job);
 RtStatus tile_forward_f64(Rt *rt, AttnJob *job);

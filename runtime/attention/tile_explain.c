@@ -57,12 +57,13 @@ static void describe_captured(const AttnJob *job, Buf *out) {
                k + 1 == p->n_load ? "\n" : "");
 }
 
-RtStatus tile_explain(Rt *rt, const AttnJob *job, Buf *out) {
+RtStatus tile_explain(Rt *rt, const AttnJob *job, Buf *out, double *pairs) {
   static const char *const once[] = {"", ", found once for this shape", ", found once a call",
                                      ", found for every head"};
   const TilePlan *p = job->tile;
   Count n = {0};
   RT_TRY(count_tiles(rt, job, &n));
+  *pairs = n.pairs;
   double size = job->real == DT_F32 ? 4 : 8, d = (double)job->d, e = (double)job->e;
   double q = (double)(job->B * job->Hq * job->nq), k = (double)(job->B * job->Hk * job->nk);
   buf_format(out, "  tiles      %lld x %lld: %lld full, %lld partial, %lld skipped%s\n",

@@ -32,7 +32,8 @@ typedef enum {
 enum { LT = 0x11, LE = 0x12, EQ = 0, NE = 4, GT = 0x1e, GE = 0x1d, UNORDERED = 3, ORDERED = 7 };
 
 typedef struct {
-  uint8_t op, imm;
+  uint8_t op, imm;                      /* imm: predicate, shift, or which vector of an
+                                         * unrolled loop a column or pair is in         */
   bool mask;                            /* is the result a mask?                       */
   int16_t slot;                         /* leaf, output or fold                        */
   int a, b, c;
@@ -51,6 +52,8 @@ int vec_op(VecList *l, VecOp op, int imm, int a, int b, int c);
 int vec_leaf(VecList *l, VecOp op, int slot);
 int vec_const(VecList *l, double v);
 int vec_bits(VecList *l, uint64_t bits);
+/* The operations of `times` vectors, one of each in turn: their chains overlap. */
+void vec_interleave(VecList *to, const VecList *from, int times);
 static inline int vec2(VecList *l, VecOp op, int a, int b) { return vec_op(l, op, 0, a, b, -1); }
 static inline int vec3(VecList *l, VecOp op, int a, int b, int c) {
   return vec_op(l, op, 0, a, b, c);
@@ -68,7 +71,7 @@ bool vec_has_pow(double e);
 
 /* Words of a frame: FW_FIRST is followed by pointers, row steps in bytes, fold
  * pointers and once values (a vector each), at offsets kept in EmitShape.       */
-enum { FW_ROWS8, FW_FULL, FW_TAIL_BITS, FW_ROW_VALUES, FW_ROW_STEP, FW_TAIL_MASK,
+enum { FW_ROWS8, FW_LONG, FW_FULL, FW_TAIL_BITS, FW_ROW_VALUES, FW_ROW_STEP, FW_TAIL_MASK,
        FW_FIRST = FW_TAIL_MASK + 8 };
 
 typedef struct {
@@ -99,14 +102,16 @@ typedef struct {
   size_t size;
   void (*run)(uint64_t *frame);
   int ops, registers;                  /* of a full vector                             */
+  int unroll, spills;                  /* vectors side by side; values kept in the stack */
 } EmitCode;
 
 typedef enum { EMIT_NONE, EMIT_AVX2, EMIT_AVX512 } EmitLevel;
 EmitLevel emit_level(void);            /* of this machine; EMIT_NONE when QA_EMIT=0       */
 
-/* full, tail: the operations of a whole vector and of the last one.  false: no memory. */
-bool emit_build(EmitCode *code, const EmitShape *shape, const EmitFold *fold, const VecList *full,
-                const VecList *tail);
+/* list: the operations of a whole vector, of the last, partial one, and of
+ * `unroll` whole vectors side by side.  false: no memory.                       */
+bool emit_build(EmitCode *code, const EmitShape *shape, const EmitFold *fold,
+                const VecList *const list[3], int unroll);
 void emit_release(EmitCode *code);
 
 /* ---- one vector (emit_body.c) ------------------------------------------------------------ */

@@ -46,13 +46,13 @@ static Rm stack_slot(Body *x, int id) {
   return asm_at(RSP, NO_REG, x->b->spill_base + SLOT_BYTES * x->slot[id]);
 }
 
-static Rm pointer_at(Body *x, int k) {
+static Rm pointer_at(Body *x, int k, const Vec *v) {
   int reg = x->b->pointer_reg[k];
   if (reg < 0) {
     asm_load(x->a, RAX, asm_at(RDI, NO_REG, 8 * emit_pointer_word(k)));
     reg = RAX;
   }
-  return asm_at(reg, RCX, 0);
+  return asm_at(reg, RCX, v->imm * x->bits / 8);
 }
 
 static Rm leaf_at(Body *x, int id) {
@@ -63,8 +63,8 @@ static Rm leaf_at(Body *x, int id) {
   case VI_CONST: m = asm_at(POOL, NO_REG, x->b->pool[id]); break;
   case VI_ONCE: m = asm_at(RDI, NO_REG, 8 * emit_once_word(s, v->slot)); break;
   case VI_ROW: m = asm_at(RSI, NO_REG, x->size * v->slot); break;
-  case VI_COL: return pointer_at(x, s->n_mat + v->slot);
-  default: return pointer_at(x, v->slot);
+  case VI_COL: return pointer_at(x, s->n_mat + v->slot, v);
+  default: return pointer_at(x, v->slot, v);
   }
   m.broadcast = x->l->wide;
   return m;
@@ -373,7 +373,7 @@ static void store(Body *x) {
   const Vec *v = &x->l->items[x->i];
   const EmitShape *s = x->b->shape;
   int reg = in_register(x, v->a);
-  Rm to = pointer_at(x, s->n_mat + s->n_col + v->slot);
+  Rm to = pointer_at(x, s->n_mat + s->n_col + v->slot, v);
   if (!x->l->tail) asm_vec(x->a, real(x, 0x11), x->bits, reg, -1, to, 0, false, -1);
   else if (x->l->wide) asm_vec(x->a, real(x, 0x11), x->bits, reg, -1, to, TAIL_K, false, -1);
   else asm_vex(x->a, (Opcode){2, 1, x->l->f64 ? 0x2f : 0x2e, 0}, 256, reg, TAIL_Y, to, -1);
@@ -400,7 +400,7 @@ static void column_sum(Body *x) {
   const Vec *v = &x->l->items[x->i];
   const EmitShape *s = x->b->shape;
   int from = in_register(x, v->a), to = take_register(x);
-  Rm at = pointer_at(x, s->n_mat + s->n_col + s->n_out + v->slot);
+  Rm at = pointer_at(x, s->n_mat + s->n_col + s->n_out + v->slot, v);
   asm_vec(x->a, real(x, 0x58), x->bits, to, from, at, 0, false, -1);
   asm_vec(x->a, real(x, 0x11), x->bits, to, -1, at, 0, false, -1);
   release(x, v->a);

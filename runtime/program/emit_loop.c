@@ -17,13 +17,14 @@ static const int8_t pointer_regs[POINTER_REGS] = {RBX, R8, R9, R10, R11, R12, R1
 typedef struct {
   const EmitShape *shape;
   const EmitFold *fold;
-  const VecList *list[2];            /* whole vector, last vector            */
+  const VecList *list[3];            /* whole vector, last vector, several   */
+  int unroll;
   Asm a;
-  int32_t *pool[2];                  /* per operation: offset of its constant */
+  int32_t *pool[3];                  /* per operation: offset of its constant */
   int32_t largest, least;            /* offsets of -inf and inf               */
   int8_t pointer_reg[64];
-  int n_pin, pin[2][MAX_PIN], pin_reg[MAX_PIN];
-  int n_fold_reg, n_reg, n_spill, spills, most;
+  int n_pin, pin[3][MAX_PIN], pin_reg[MAX_PIN];
+  int n_fold_reg, n_reg, n_spill, spills, most, least_spills;
   bool failed;
 } Loop;
 
@@ -60,7 +61,7 @@ static uint64_t bits_of(const Loop *e, double x) {
 }
 
 static void make_pool(Loop *e) {
-  for (int t = 0; t < 2; t++) {
+  for (int t = 0; t < 3; t++) {
     e->pool[t] = calloc((size_t)e->list[t]->n + 1, sizeof(int32_t));
     if (!e->pool[t]) { e->failed = true; return; }
     for (int i = 0; i < e->list[t]->n; i++)
@@ -110,7 +111,9 @@ static int find_pins(Loop *e) {
     best[at] = s;
     e->pin[0][at] = i;
   }
-  for (int k = 0; k < n; k++) e->pin[1][k] = find_leaf(e->list[1], &e->list[0]->items[e->pin[0][k]]);
+  for (int t = 1; t < 3; t++)
+    for (int k = 0; k < n; k++)
+      e->pin[t][k] = find_leaf(e->list[t], &e->list[0]->items[e->pin[0][k]]);
   return n;
 }
 
@@ -123,7 +126,7 @@ static void body(Loop *e, Asm *a, int t) {
   e->failed |= b.failed;
   e->spills += b.spills;
   if (b.n_spill > e->n_spill) e->n_spill = b.n_spill;
-  if (t == 0) e->most = b.most;
+  if (b.most > e->most) e->most = b.most;
 }
 
 /* Registers for n_pin leaves; what then goes to the stack is found by trying. */
@@ -131,12 +134,11 @@ static int try_pins(Loop *e, int n_pin) {
   int total = e->shape->wide ? 32 : 15;
   e->n_pin = n_pin;
   e->n_reg = total - e->n_fold_reg - n_pin;
-  e->spills = 0;
+  e->spills = e->most = 0;
   e->n_spill = 0;
   for (int k = 0; k < n_pin; k++) e->pin_reg[k] = e->n_reg + k;
   size_t mark = e->a.n;
-  body(e, &e->a, 0);
-  body(e, &e->a, 1);
+  for (int t = 0; t < 3; t++) body(e, &e->a, t);
   e->a.n = mark;
   return e->spills;
 }
@@ -145,7 +147,7 @@ static void assign_registers(Loop *e) {
   int most = e->shape->wide ? 8 : 3, total = e->shape->wide ? 32 : 15, n = find_pins(e);
   e->n_fold_reg = e->shape->n_fold < most ? e->shape->n_fold : most;
   for (int k = 0; k < 64; k++) e->pointer_reg[k] = k < POINTER_REGS ? pointer_regs[k] : -1;
-  int least = try_pins(e, 0);
+  int least = e->least_spills = try_pins(e, 0);
   if (n > total - e->n_fold_reg - 6) n = total - e->n_fold_reg - 6;
   while (n > 0 && try_pins(e, n) > least) n--;
   if (n == 0) try_pins(e, 0);
@@ -213,36 +215,40 @@ static void start_folds(Loop *e) {
   }
 }
 
-/* The lanes of an accumulator, in double, into the row's number. */
+/* Folds the upper half of register 0 into the lower one, from `lanes` lanes. */
+static void halve(Loop *e, Opcode op, int from, int bytes) {
+  Asm *a = &e->a;
+  if (bytes == 64) {
+    asm_vec(a, (Opcode){3, 1, 0x1b, true}, 512, from, -1, asm_reg(0), 0, false, 1);
+    asm_vec(a, op, 256, 0, 0, asm_reg(from), 0, false, -1);
+  } else if (bytes == 32) {
+    asm_vec(a, (Opcode){3, 1, 0x19, false}, 256, from, -1, asm_reg(1), 0, false, 1);
+    asm_vec(a, op, 128, 0, from, asm_reg(1), 0, false, -1);
+  } else if (bytes == 16) {
+    asm_vex(a, (Opcode){1, 1, 0x15, false}, 128, 1, 0, asm_reg(0), -1);   /* vunpckhpd */
+    asm_vex(a, op, 128, 0, 0, asm_reg(1), -1);
+  } else {
+    asm_vex(a, (Opcode){1, 2, 0x16, false}, 128, 1, -1, asm_reg(0), -1);  /* vmovshdup */
+    asm_vex(a, op, 128, 0, 0, asm_reg(1), -1);
+  }
+}
+
+/* The lanes of an accumulator into the row's number. */
 static void finish_fold(Loop *e, int k) {
   Asm *a = &e->a;
   int reg = e->n_reg + e->n_pin + k, kind = e->fold[k].kind;
   int code = kind == VI_SUM ? 0x58 : kind == VI_LARGEST ? 0x5f : 0x5d;
-  Opcode add = {1, 1, (uint8_t)code, true}, one = {1, 3, (uint8_t)code, false};
-  Opcode half = {3, 1, 0x1b, true}, quarter = {3, 1, 0x19, false}, to_f64 = {1, 0, 0x5a, false};
+  Opcode one = {1, 3, (uint8_t)code, false};
   if (k >= e->n_fold_reg) {
     reg = 2;
     asm_vec(a, real_op(e, 0x10), bits(e), reg, -1, asm_at(RSP, NO_REG, SLOT * (e->n_spill + k)), 0,
             false, -1);
   }
-  if (e->shape->wide) asm_vec(a, half, 512, reg, -1, asm_reg(0), 0, false, 1);
-  else asm_vex(a, quarter, 256, reg, -1, asm_reg(0), 1);
-  if (!e->shape->f64) {
-    asm_vec(a, to_f64, bits(e), 0, -1, asm_reg(0), 0, false, -1);
-    asm_vec(a, to_f64, bits(e), 1, -1, asm_reg(reg), 0, false, -1);
-    asm_vec(a, add, bits(e), 0, 0, asm_reg(1), 0, false, -1);
-    if (e->shape->wide) asm_vec(a, half, 512, 0, -1, asm_reg(1), 0, false, 1);
-    else asm_vex(a, quarter, 256, 0, -1, asm_reg(1), 1);
-    asm_vex(a, add, e->shape->wide ? 256 : 128, 0, 0, asm_reg(1), -1);
-  } else {
-    asm_vec(a, add, e->shape->wide ? 256 : 128, 0, 0, asm_reg(reg), 0, false, -1);
+  for (int bytes = bits(e) / 8; bytes > 8 - 4 * !e->shape->f64; bytes /= 2) {
+    halve(e, real_op(e, code), reg, bytes);
+    reg = 0;
   }
-  if (e->shape->wide) {
-    asm_vex(a, quarter, 256, 0, -1, asm_reg(1), 1);
-    asm_vex(a, add, 128, 0, 0, asm_reg(1), -1);
-  }
-  asm_vex(a, (Opcode){1, 1, 0x15, false}, 128, 1, 0, asm_reg(0), -1);     /* vunpckhpd */
-  asm_vex(a, one, 128, 0, 0, asm_reg(1), -1);
+  if (!e->shape->f64) asm_vex(a, (Opcode){1, 2, 0x5a, false}, 128, 0, 0, asm_reg(0), -1);
   asm_load(a, RAX, asm_at(RDI, NO_REG, 8 * emit_fold_word(e->shape, k)));
   asm_vex(a, one, 128, 0, 0, asm_at(RAX, RDX, 0), -1);
   asm_vex(a, (Opcode){1, 3, 0x11, false}, 128, 0, -1, asm_at(RAX, RDX, 0), -1);
@@ -264,21 +270,28 @@ static void next_row(Loop *e) {
   asm_alu(a, 0x3b, RDX, asm_at(RDI, NO_REG, 8 * FW_ROWS8));
 }
 
+/* Vectors until rcx reaches a word of the frame. */
+static void columns(Loop *e, int t, int word, int vectors) {
+  Asm *a = &e->a;
+  Rm end = asm_at(RDI, NO_REG, 8 * word);
+  asm_alu(a, 0x3b, RCX, end);
+  size_t none = asm_jump(a, JE), top = a->n;
+  body(e, a, t);
+  asm_add_imm(a, RCX, vectors * bits(e) / 8);
+  asm_alu(a, 0x3b, RCX, end);
+  asm_jump_back(a, JB, top);
+  asm_patch(a, none);
+}
+
 static void loops(Loop *e) {
   Asm *a = &e->a;
-  Rm full = asm_at(RDI, NO_REG, 8 * FW_FULL);
   size_t row = a->n;
   for (int k = 0; k < e->n_pin; k++)
     if (e->list[0]->items[e->pin[0][k]].op == VI_ROW) read_pin(e, k);
   start_folds(e);
   asm_alu(a, 0x33, RCX, asm_reg(RCX));
-  asm_alu(a, 0x3b, RCX, full);
-  size_t none = asm_jump(a, JE), column = a->n;
-  body(e, a, 0);
-  asm_add_imm(a, RCX, bits(e) / 8);
-  asm_alu(a, 0x3b, RCX, full);
-  asm_jump_back(a, JB, column);
-  asm_patch(a, none);
+  columns(e, 2, FW_LONG, e->unroll);
+  columns(e, 0, FW_FULL, 1);
   asm_load(a, RAX, asm_at(RDI, NO_REG, 8 * FW_TAIL_BITS));
   asm_alu(a, 0x85, RAX, asm_reg(RAX));                     /* test rax, rax */
   size_t no_tail = asm_jump(a, JE);
@@ -312,24 +325,27 @@ void emit_release(EmitCode *code) {
   memset(code, 0, sizeof *code);
 }
 
-bool emit_build(EmitCode *code, const EmitShape *shape, const EmitFold *fold, const VecList *full,
-                const VecList *tail) {
-  Loop e = {.shape = shape, .fold = fold, .list = {full, tail}, .a = {.wide = shape->wide}};
+bool emit_build(EmitCode *code, const EmitShape *shape, const EmitFold *fold,
+                const VecList *const list[3], int unroll) {
+  Loop e = {.shape = shape, .fold = fold, .list = {list[0], list[1], list[2]}, .unroll = unroll,
+            .a = {.wide = shape->wide}};
   memset(code, 0, sizeof *code);
   make_pool(&e);
-  bool ok = !e.failed && !full->failed && !tail->failed && emit_pointers(shape) <= 64;
+  bool ok = !e.failed && emit_pointers(shape) <= 64;
   if (ok) {
     assign_registers(&e);
     size_t entry = e.a.n;
+    int registers = e.most + e.n_pin + e.n_fold_reg;
     prologue(&e, SLOT * (e.n_spill + shape->n_fold));
     loops(&e);
     epilogue(&e);
-    code->registers = e.most + e.n_pin + e.n_fold_reg;
-    for (int i = 0; i < full->n; i++) code->ops += full->items[i].op > VI_TAIL;
+    code->registers = registers;
+    code->unroll = unroll;
+    code->spills = e.least_spills;
+    for (int i = 0; i < list[0]->n; i++) code->ops += list[0]->items[i].op > VI_TAIL;
     ok = !e.failed && !e.a.failed && make_executable(code, &e.a, entry);
   }
-  free(e.pool[0]);
-  free(e.pool[1]);
+  for (int t = 0; t < 3; t++) free(e.pool[t]);
   free(e.a.at);
   return ok;
 }

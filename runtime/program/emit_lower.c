@@ -57,6 +57,24 @@ static void action(VecList *l, VecOp op, int slot, int a, int b) {
   append(l, &(Vec){.op = (uint8_t)op, .slot = (int16_t)slot, .a = a, .b = b, .c = -1});
 }
 
+void vec_interleave(VecList *to, const VecList *from, int times) {
+  *to = (VecList){.f64 = from->f64, .wide = from->wide};
+  int *map = malloc(((size_t)from->n * (size_t)times + 1) * sizeof *map);
+  if (!map) { to->failed = true; return; }
+  for (int i = 0; i < from->n; i++)
+    for (int k = 0; k < times; k++) {
+      Vec v = from->items[i];
+      int *of = map + k * from->n;
+      bool moves = v.op == VI_COL || v.op == VI_MAT || v.op == VI_STORE || v.op == VI_COLSUM;
+      if (moves) v.imm = (uint8_t)k;
+      if (v.a >= 0) v.a = of[v.a];
+      if (v.b >= 0) v.b = of[v.b];
+      if (v.c >= 0) v.c = of[v.c];
+      of[i] = append(to, &v);
+    }
+  free(map);
+}
+
 /* ---- nodes --------------------------------------------------------------------------- */
 
 typedef struct {

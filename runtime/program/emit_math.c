@@ -6,9 +6,11 @@
 
 #include <math.h>
 
-static const double exp_f32[] = {1.984126984e-4f, 1.388888889e-3f, 8.333333333e-3f,
-                                 4.166666667e-2f, 1.666666667e-1f, 0.5f};
-static const double exp_f64[] = {
+static const double exp_f32[] = {1.38145401768e-3f, 8.36874510894e-3f, 4.16683907835e-2f,
+                                 1.6666520399e-1f, 4.99999934321e-1f, 1, 1};
+static const double expm1_f32[] = {1.984126984e-4f, 1.388888889e-3f, 8.333333333e-3f,
+                                   4.166666667e-2f, 1.666666667e-1f, 0.5f};
+static const double expm1_f64[] = {
   1.6059043836821613e-10, 2.08767569878681e-09, 2.505210838544172e-08, 2.755731922398589e-07,
   2.7557319223985893e-06, 2.48015873015873e-05, 1.984126984126984e-04, 1.3888888888888889e-03,
   8.333333333333333e-03, 4.1666666666666664e-02, 1.6666666666666666e-01, 0.5};
@@ -68,12 +70,17 @@ static int pow2(L *l, int n) {
   return vec_op(l, VI_SHL, l->f64 ? 52 : 23, u, -1, -1);
 }
 
-/* x = n ln 2 + r; exp(r) - 1 */
-static int expm1_core(L *l, int x, int *n) {
+/* x = n ln 2 + r */
+static int reduce(L *l, int x, int *n) {
   *n = rint_product(l, x, l->f64 ? 1.44269504088896338700 : 1.442695041f);
   int r = vec3(l, VI_FNMA, *n, num(l, l->f64 ? 6.93147180369123816490e-01 : 0x1.62e4p-1f), x);
-  r = vec3(l, VI_FNMA, *n, num(l, l->f64 ? 1.90821492927058770002e-10 : 0x1.7f7d1cp-20f), r);
-  int p = l->f64 ? horner(l, r, exp_f64, COUNT(exp_f64)) : horner(l, r, exp_f32, COUNT(exp_f32));
+  return vec3(l, VI_FNMA, *n, num(l, l->f64 ? 1.90821492927058770002e-10 : 0x1.7f7d1cp-20f), r);
+}
+
+/* exp(r) - 1 */
+static int expm1_core(L *l, int r) {
+  int p = l->f64 ? horner(l, r, expm1_f64, COUNT(expm1_f64))
+                 : horner(l, r, expm1_f32, COUNT(expm1_f32));
   return fma_(l, mul(l, p, r), r, r);
 }
 
@@ -86,7 +93,8 @@ static int clamp(L *l, int x, double lo, double hi, Interval range) {
 static int exp_(L *l, int x, Interval range) {
   int n;
   x = clamp(l, x, l->f64 ? -746 : -104, l->f64 ? 710 : 89, range);
-  int p = add(l, num(l, 1), expm1_core(l, x, &n));
+  int r = reduce(l, x, &n);
+  int p = l->f64 ? add(l, num(l, 1), expm1_core(l, r)) : horner(l, r, exp_f32, COUNT(exp_f32));
   if (l->wide) return vec2(l, VI_SCALEF, p, n);
   int half = rint_product(l, n, 0.5);
   return mul(l, mul(l, p, pow2(l, half)), pow2(l, sub(l, n, half)));
@@ -94,7 +102,7 @@ static int exp_(L *l, int x, Interval range) {
 
 static int expm1_(L *l, int x, Interval range) {
   int n, c = clamp(l, x, l->f64 ? -50 : -30, l->f64 ? 709.79 : 88.73f, range);
-  int p = expm1_core(l, c, &n), s = pow2(l, sub(l, n, num(l, 1)));
+  int p = expm1_core(l, reduce(l, c, &n)), s = pow2(l, sub(l, n, num(l, 1)));
   int y = mul(l, num(l, 2), fma_(l, s, p, sub(l, s, num(l, 0.5))));
   return pick(l, cmp(l, LT, magnitude(l, x), num(l, l->f64 ? 1e-16 : 1e-8f)), x, y);
 }
@@ -234,7 +242,8 @@ bool vec_has_unary(ProgOp op) {
   switch (op) {
   case PO_NEG: case PO_ABS: case PO_SIGN: case PO_SQRT: case PO_EXP: case PO_LOG: case PO_LOG1P:
   case PO_EXPM1: case PO_TANH: case PO_ERF: case PO_FLOOR: case PO_CEIL: case PO_ROUND:
-  case PO_TRUNC: case PO_RELU: case PO_GELU: case PO_SIGMOID: case PO_SOFTPLUS: case PO_RECIP0:
+  case PO_TRUNC: case PO_DETACH: case PO_RELU: case PO_GELU: case PO_SIGMOID: case PO_SOFTPLUS:
+  case PO_RECIP0:
     return true;
   default: return false;
   }
@@ -259,7 +268,8 @@ int vec_unary(VecList *l, ProgOp op, int x, Interval range) {
   case PO_CEIL: return vec_op(l, VI_ROUND, 10, x, -1, -1);
   case PO_ROUND: return vec_op(l, VI_ROUND, 8, x, -1, -1);
   case PO_TRUNC: return vec_op(l, VI_ROUND, 11, x, -1, -1);
-  case PO_RELU: return vec2(l, VI_MAX, x, num(l, 0));
+  case PO_RELU: return vec2(l, VI_MAX, num(l, 0), x); /* the second is taken where one is NaN */
+  case PO_DETACH: return x;
   case PO_RECIP0:
     return vec2(l, VI_KEEP, cmp(l, NE, x, num(l, 0)), vec_quotient(l, num(l, 1), x));
   default: return -1;

@@ -16,6 +16,55 @@ typedef struct {
   Interval *range;           /* room for prog_interval                                */
 } Fuser;
 
+/* Positions and integer tensors alone: doubles in every plan. */
+static bool exact(const Prog *p, const uint8_t *slot_dtype, int node) {
+  const ProgNode *n = &p->node[node];
+  if (n->op == PO_VAR) return p->var[n->slot].integral;
+  if (n->op == PO_LOAD) return prog_integral(p, slot_dtype, node);
+  int arg[PROG_MAX_INDEX], k = prog_operands(p, node, arg), n_side = 0;
+  for (int j = 0; j < k; j++) {
+    if (p->node[arg[j]].stage == PS_ONCE) continue;
+    n_side++;
+    if (!exact(p, slot_dtype, arg[j])) return false;
+  }
+  return n_side > 0;
+}
+
+/* ---- quotients ------------------------------------------------------------------------ */
+
+static int copy_node(Prog *to, const ProgNode *n, const int *map) {
+  if (n->op == PO_CONST) return prog_const(to, n->value);
+  if (n->op == PO_VAR) return prog_var(to, n->slot);
+  if (n->op == PO_LOAD) {
+    int ix[PROG_MAX_INDEX];
+    for (int k = 0; k < n->n_ix; k++) ix[k] = map[n->ix[k]];
+    return prog_load(to, n->slot, n->n_ix, ix);
+  }
+  if (n->op == PO_SELECT) return prog_select(to, map[n->a], map[n->b], map[n->c]);
+  if (n->b >= 0) return prog_binary(to, n->op, map[n->a], map[n->b]);
+  return prog_unary(to, n->op, map[n->a]);
+}
+
+/* A copy in which what every pair divides by a number of its row, its column or
+ * of all pairs becomes a product: the reciprocal is taken once.  Not for whole
+ * numbers, whose quotients are exact.                                           */
+static bool by_reciprocals(Prog *to, const Prog *from, const uint8_t *slot_dtype, int *map) {
+  if (!prog_copy(to, from)) return false;
+  to->n = 0;
+  prog_const(to, 0);
+  for (int i = 0; i < from->n; i++) {
+    const ProgNode *n = &from->node[i];
+    bool takes = n->op == PO_DIV && n->vec && n->stage == PS_BOTH &&
+                 from->node[n->b].stage != PS_BOTH && !exact(from, slot_dtype, i);
+    map[i] = !takes ? copy_node(to, n, map)
+                    : prog_binary(to, PO_MUL, map[n->a],
+                                  prog_binary(to, PO_DIV, prog_const(to, 1), map[n->b]));
+  }
+  return !to->failed;
+}
+
+/* ---- the body ------------------------------------------------------------------------------ */
+
 static bool of_body(const Fuser *f, int i) { return f->p->node[i].stage == PS_BOTH; }
 
 static void mark(Fuser *f, int node) {
@@ -44,21 +93,6 @@ static void find_feeds(Fuser *f) {
   }
 }
 
-/* Positions and integer tensors alone: doubles in every plan. */
-static bool exact(const Fuser *f, int node) {
-  const Prog *p = f->p;
-  const ProgNode *n = &p->node[node];
-  if (n->op == PO_VAR) return p->var[n->slot].integral;
-  if (n->op == PO_LOAD) return prog_integral(p, f->slot_dtype, node);
-  int arg[PROG_MAX_INDEX], k = prog_operands(p, node, arg), n_side = 0;
-  for (int j = 0; j < k; j++) {
-    if (p->node[arg[j]].stage == PS_ONCE) continue;
-    n_side++;
-    if (!exact(f, arg[j])) return false;
-  }
-  return n_side > 0;
-}
-
 /* The node's value as a variable of the body. */
 static int feed(Fuser *f, int node) {
   const ProgNode *n = &f->p->node[node];
@@ -67,7 +101,7 @@ static int feed(Fuser *f, int node) {
   int stage = !row ? PS_COL : plan->by_row ? PS_ROW : PS_BOTH;
   Interval range = prog_interval(f->p, node, &(ProgRanges){0}, f->range);
   int var = prog_add_var(&plan->body, row ? "row" : "column", stage,
-                         exact(f, node) || prog_integral(f->p, f->slot_dtype, node), range.lo,
+                         exact(f->p, f->slot_dtype, node) || prog_integral(f->p, f->slot_dtype, node), range.lo,
                          range.hi);
   if (row) plan->row_var[plan->n_row++] = var;
   else plan->col_var[plan->n_col++] = var;
@@ -77,18 +111,8 @@ static int feed(Fuser *f, int node) {
 static int rebuild(Fuser *f, int i) {
   const ProgNode *n = &f->p->node[i];
   Prog *to = &f->plan->body;
-  const int *map = f->map;
   if (n->stage == PS_ROW || n->stage == PS_COL) return f->feed[i] ? feed(f, i) : -1;
-  if (n->op == PO_CONST) return prog_const(to, n->value);
-  if (n->op == PO_VAR) return prog_var(to, n->slot);
-  if (n->op == PO_LOAD) {
-    int ix[PROG_MAX_INDEX];
-    for (int k = 0; k < n->n_ix; k++) ix[k] = map[n->ix[k]];
-    return prog_load(to, n->slot, n->n_ix, ix);
-  }
-  if (n->op == PO_SELECT) return prog_select(to, map[n->a], map[n->b], map[n->c]);
-  if (n->b >= 0) return prog_binary(to, n->op, map[n->a], map[n->b]);
-  return prog_unary(to, n->op, map[n->a]);
+  return copy_node(to, n, f->map);
 }
 
 static bool build_body(Fuser *f) {
@@ -171,42 +195,65 @@ static void describe(FusePlan *plan, const char *why) {
                   prog_op_name(plan->body.node[code->foreign_node[k]].op));
 }
 
+static bool make(Rt *rt, Fuser *f) {
+  FusePlan *plan = f->plan;
+  find_feeds(f);
+  if (!check_indices(rt, f)) return false;
+  if (!build_body(f)) {
+    rt_fail(rt, RT_MEMORY, "out of memory while compiling a program");
+    return false;
+  }
+  if (!plan_parts(rt, f)) return false;
+  const char *why = "";
+  plan->code = fuse_code(rt, plan, f->slot_dtype, &why);
+  describe(plan, why);
+  return true;
+}
+
+static bool start(Rt *rt, Fuser *f, Prog *source, const Prog *p, int mask, int n_want,
+                  const FuseWant *want) {
+  size_t n = 2 * (size_t)p->n + 2;   /* every quotient may bring a reciprocal */
+  f->map = calloc(n, sizeof(int));
+  bool ok = f->plan && f->map && !p->failed && by_reciprocals(source, p, f->slot_dtype, f->map);
+  f->p = source;
+  f->live = calloc(n, 1);
+  f->sum = calloc(n, 1);
+  f->feed = calloc(n, 1);
+  f->range = calloc(n, sizeof(Interval));
+  if (!ok || !f->live || !f->sum || !f->feed || !f->range) {
+    rt_fail(rt, RT_MEMORY, "out of memory while compiling a program");
+    return false;
+  }
+  if (n_want > FUSE_MAX_WANT) {
+    rt_fail(rt, RT_ERROR, "a fused program gives at most %d results, not %d", FUSE_MAX_WANT,
+            n_want);
+    return false;
+  }
+  f->plan->n_want = n_want;
+  f->plan->n_source_var = p->n_var;
+  for (int k = 0; k < n_want; k++) {
+    f->plan->want[k] = want[k];
+    f->plan->want[k].node = f->map[want[k].node];
+  }
+  f->mask = mask < 0 ? -1 : f->map[mask];
+  return true;
+}
+
 FusePlan *fuse_plan(Rt *rt, const Prog *p, DType real, const uint8_t *slot_dtype, int mask,
                     int n_want, const FuseWant *want) {
   FusePlan *plan = calloc(1, sizeof *plan);
-  size_t n = (size_t)p->n + 1;
-  Fuser f = {p, plan, slot_dtype, mask, calloc(n, 1), calloc(n, 1), calloc(n, 1),
-             calloc(n, sizeof(int)), calloc(n, sizeof(Interval))};
-  bool ok = plan && f.live && f.sum && f.feed && f.map && f.range && !p->failed;
-  if (!ok) rt_fail(rt, RT_MEMORY, "out of memory while compiling a program");
-  if (ok && n_want > FUSE_MAX_WANT) {
-    rt_fail(rt, RT_ERROR, "a fused program gives at most %d results, not %d", FUSE_MAX_WANT,
-            n_want);
-    ok = false;
-  }
-  if (ok) {
+  Prog source = {0};
+  Fuser f = {.plan = plan, .slot_dtype = slot_dtype};
+  if (plan) {
     plan->real = real;
     plan->size = real == DT_F32 ? 4 : 8;
-    plan->n_want = n_want;
-    plan->n_source_var = p->n_var;
-    memcpy(plan->want, want, (size_t)n_want * sizeof *want);
-    find_feeds(&f);
-    ok = check_indices(rt, &f);
   }
-  if (ok && !build_body(&f)) {
-    rt_fail(rt, RT_MEMORY, "out of memory while compiling a program");
-    ok = false;
-  }
-  ok = ok && plan_parts(rt, &f);
+  bool ok = start(rt, &f, &source, p, mask, n_want, want) && make(rt, &f);
   free(f.live); free(f.sum); free(f.feed); free(f.map); free(f.range);
-  if (!ok) {
-    fuse_plan_free(rt, plan);
-    return NULL;
-  }
-  const char *why = "";
-  plan->code = fuse_code(rt, plan, slot_dtype, &why);
-  describe(plan, why);
-  return plan;
+  prog_free(&source);
+  if (ok) return plan;
+  fuse_plan_free(rt, plan);
+  return NULL;
 }
 
 void fuse_plan_free(Rt *rt, FusePlan *plan) {

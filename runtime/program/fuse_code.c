@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { UNROLL = 4 };
+
 typedef struct {
   const FusePlan *plan;
   FuseCode *code;
@@ -137,11 +139,25 @@ static bool plan_beside(Rt *rt, Coder *c, const uint8_t *slot_dtype) {
   return code->foreign != NULL;
 }
 
+/* As many vectors side by side as registers hold. */
+static bool build(FuseCode *code, bool masked, const VecList *full, const VecList *tail) {
+  for (int unroll = UNROLL; unroll >= 1; unroll /= 2) {
+    VecList several;
+    vec_interleave(&several, full, unroll);
+    const VecList *const list[3] = {full, tail, &several};
+    EmitCode *to = &code->code[masked];
+    bool ok = !several.failed && emit_build(to, &code->shape, code->fold, list, unroll);
+    free(several.items);
+    if (!ok || unroll == 1 || to->spills == 0) return ok;
+    emit_release(to);
+  }
+  return false;
+}
+
 static bool compile(const FusePlan *plan, FuseCode *code, bool masked) {
   VecList full = {0}, tail = {0};
   bool ok = fuse_lower(plan, code, masked, false, &full) &&
-            fuse_lower(plan, code, masked, true, &tail) &&
-            emit_build(&code->code[masked], &code->shape, code->fold, &full, &tail);
+            fuse_lower(plan, code, masked, true, &tail) && build(code, masked, &full, &tail);
   free(full.items);
   free(tail.items);
   return ok;

@@ -56,11 +56,13 @@ static void set_pointer(const EmitShape *e, uint64_t *frame, int k, const void *
   frame[emit_step_word(e, k)] = (uint64_t)step;
 }
 
-static void set_sizes(FuseRun *run, uint64_t *frame, int rows) {
+static void set_sizes(FuseRun *run, uint64_t *frame, int rows, bool masked) {
   const FusePlan *plan = run->plan;
   const EmitShape *e = &plan->code->shape;
   int lanes = (e->wide ? 64 : 32) / (int)plan->size, tail = run->n % lanes;
   frame[FW_ROWS8] = 8 * (uint64_t)rows;
+  int several = lanes * plan->code->code[masked].unroll;
+  frame[FW_LONG] = (uint64_t)(run->n - run->n % several) * plan->size;
   frame[FW_FULL] = (uint64_t)(run->n - tail) * plan->size;
   frame[FW_TAIL_BITS] = (UINT64_C(1) << tail) - 1;
   frame[FW_ROW_STEP] = (uint64_t)plan->n_row * plan->size;
@@ -164,7 +166,7 @@ bool fuse_code_tile(FuseRun *run) {
   /* Columns are summed in reals over a few rows, then in double. */
   int chunk = e->n_colsum ? CODE_CHUNK : run->m;
   for (int first = 0; first < run->m; first += chunk) {
-    set_sizes(run, frame, run->m - first < chunk ? run->m - first : chunk);
+    set_sizes(run, frame, run->m - first < chunk ? run->m - first : chunk, masked);
     set_pointers(run, frame, first);
     for (int k = 0; k < e->n_fold; k++)
       frame[emit_fold_word(e, k)] = (uint64_t)(uintptr_t)(fold_at(run, k) + first);

@@ -38,7 +38,7 @@ CLONES void FN(ProgOp op, int n, const T *restrict a, const T *restrict b, const
   UNARY(PO_ROUND, M(rint)(x))
   UNARY(PO_TRUNC, M(trunc)(x))
   UNARY(PO_DETACH, x)
-  UNARY(PO_RELU, x > 0 || x != x ? x : 0)
+  UNARY(PO_RELU, x >= 0 || x != x ? x : 0)
   UNARY(PO_RECIP0, x != 0 ? 1 / x : 0)
   UNARY(PO_NOT, (T)(x == 0))
   BINARY(PO_ADD, x + y)

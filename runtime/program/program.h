@@ -109,7 +109,7 @@ int prog_log(Prog *p, int node);
 
 /* ---- text (show.c) ------------------------------------------------------- */
 const char *prog_op_name(ProgOp op);
-void prog_show(const Prog *p, int node, Buf *out);          /* as an expression */
+void prog_show(const Prog *p, int node, Buf *out);          /* as an expression, cut short at 300 bytes */
 void prog_list(const Prog *p, int n, const int *outs, Buf *out);   /* one node a line */
 
 /* ---- derivatives (derive.c) ----------------------------------------------- */

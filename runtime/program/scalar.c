@@ -49,7 +49,7 @@ static double unary(ProgOp op, double a) {
   case PO_CEIL: return ceil(a);
   case PO_ROUND: return rint(a);
   case PO_TRUNC: return trunc(a);
-  case PO_RELU: return a > 0 || a != a ? a : 0;
+  case PO_RELU: return a >= 0 || a != a ? a : 0;
   case PO_GELU: return 0.5 * a * (1 + erf(a * M_SQRT1_2));
   case PO_SIGMOID: return sigmoid(a);
   case PO_SOFTPLUS: return softplus(a);

@@ -39,18 +39,22 @@ static void number(Buf *out, double v) {
   else buf_format(out, "%.6g", v);
 }
 
-static void show(const Prog *p, int node, int around, Buf *out);
+/* Shared nodes are written out wherever they are used, which can double at every
+ * step: text stops at `end`. */
+static void show(const Prog *p, int node, int around, size_t end, Buf *out);
 
-static void show_call(const Prog *p, const char *name, int n, const int *arg, char open, Buf *out) {
+static void show_call(const Prog *p, const char *name, int n, const int *arg, char open,
+                      size_t end, Buf *out) {
   buf_format(out, "%s%c", name, open);
   for (int i = 0; i < n; i++) {
     if (i) buf_text(out, ", ");
-    show(p, arg[i], 0, out);
+    show(p, arg[i], 0, end, out);
   }
   buf_text(out, open == '(' ? ")" : "]");
 }
 
-static void show(const Prog *p, int node, int around, Buf *out) {
+static void show(const Prog *p, int node, int around, size_t end, Buf *out) {
+  if (out->len > end) return;
   const ProgNode *n = &p->node[node];
   int own = strength(n), arg[PROG_MAX_INDEX], k = prog_operands(p, node, arg);
   bool open = own < around;
@@ -58,23 +62,31 @@ static void show(const Prog *p, int node, int around, Buf *out) {
   if (n->op == PO_CONST) number(out, n->value);
   else if (n->op == PO_VAR) buf_text(out, p->var[n->slot].name);
   else if (n->op == PO_LOAD) {
-    if (k) show_call(p, p->slot[n->slot].name, k, arg, '[', out);
+    if (k) show_call(p, p->slot[n->slot].name, k, arg, '[', end, out);
     else buf_text(out, p->slot[n->slot].name);
   } else if (n->op == PO_NEG) {
     buf_text(out, "-");
-    show(p, n->a, own, out);
+    show(p, n->a, own, end, out);
   } else if (own < 9) {
     bool right = n->op == PO_POW;
-    show(p, n->a, right ? own + 1 : own, out);
+    show(p, n->a, right ? own + 1 : own, end, out);
     buf_format(out, n->op == PO_POW ? "%s" : " %s ", op_names[n->op]);
-    show(p, n->b, right ? own : own + 1, out);
+    show(p, n->b, right ? own : own + 1, end, out);
   } else {
-    show_call(p, op_names[n->op], k, arg, '(', out);
+    show_call(p, op_names[n->op], k, arg, '(', end, out);
   }
   if (open) buf_text(out, ")");
 }
 
-void prog_show(const Prog *p, int node, Buf *out) { show(p, node, 0, out); }
+void prog_show(const Prog *p, int node, Buf *out) {
+  enum { LONGEST = 300 };
+  size_t end = out->len + LONGEST;
+  show(p, node, 0, end, out);
+  if (out->len <= end) return;
+  while (out->data && ((unsigned char)out->data[end] & 0xc0) == 0x80) end--; /* whole characters */
+  out->len = end;
+  buf_text(out, " ...");
+}
 
 static void mark(const Prog *p, int node, bool *seen) {
   if (seen[node]) return;

@@ -129,13 +129,19 @@ Tensor *tensor_clip(Rt *rt, Tensor *a, double lo, double hi, unsigned reuse) {
 
 /* ---- where --------------------------------------------------------------------------- */
 
+/* Both are read, so that rows behind one another and a number repeated need no branch. */
 #define CHOOSE(T)                                                             \
   do {                                                                        \
     const T *x = (const T *)pa, *y = (const T *)pb;                           \
-    T *o = (T *)po;                                                           \
-    for (int64_t i = 0; i < n; i++) o[i] = c[i * sc] ? x[i * sa] : y[i * sb]; \
+    T *restrict o = (T *)po;                                                  \
+    if (sc == 1 && sa == 1 && sb == 1)                                        \
+      for (int64_t i = 0; i < n; i++) { T u = x[i], v = y[i]; o[i] = c[i] ? u : v; } \
+    else if (sc == 1 && sa == 1 && sb == 0)                                   \
+      for (int64_t i = 0; i < n; i++) { T u = x[i], v = y[0]; o[i] = c[i] ? u : v; } \
+    else for (int64_t i = 0; i < n; i++) o[i] = c[i * sc] ? x[i * sa] : y[i * sb]; \
   } while (0)
 
+__attribute__((optimize("O3")))
 static void choose(int64_t n, size_t size, const uint8_t *c, int64_t sc, const char *pa,
                    int64_t sa, const char *pb, int64_t sb, char *po) {
   switch (size) {

@@ -89,7 +89,7 @@ static bool pass(Rt *rt, AttnSpec *s, Tensor **in, Tensor *gamma, Tensor *seed, 
   Tensor *leaf[3], *grad[3];
   if (tape_open(rt, &mark)) return false;
   for (int k = 0; k < 3; k++) leaf[k] = tape_leaf(rt, in[k]);
-  AttnArgs a = {leaf[0], leaf[1], leaf[2], &gamma, false};
+  AttnArgs a = {.q = leaf[0], .k = leaf[1], .v = leaf[2], .slot = &gamma};
   double t0 = cpu();
   Tensor *o = op_attend(rt, s, &a);
   double t1 = cpu();

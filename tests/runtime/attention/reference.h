@@ -117,7 +117,7 @@ static void score(const Case *c, const real *q, const real *k, int h, Pair *p) {
     p->kk = -p->x / (2 * kk);
     break;
   case SC_DIST2: p->x = p->terms = dist; p->dist2 = 1; break;
-  case SC_L1: p->x = p->terms = l1; p->l1 = 1; break;
+  case SC_L1: p->x = l1; p->terms = l1 * (1 + c->d / 64.0L); p->l1 = 1; break;
   case SC_MEHLER: {
     real t = tanhl(C / 2);
     p->x = -(dist / t + (qq + kk + 2 * dot) * t) / 4;
@@ -343,7 +343,9 @@ static bool ref_row(const Case *c, int b, int h, int r, Row *row) {
   return !((c->norm >= NO_SPARSEMAX ? threshold_row(c, row) : phi_row(c, row)) || doubt);
 }
 
-static real kept(const Case *c, int64_t row, int j) { return c->keep ? c->keep[row * c->nk + j] : 1; }
+static real kept(const Case *c, int64_t row, int j) {
+  return c->keep ? c->keep[row * c->nk + j] : 1;
+}
 
 /* out (B, Hq, nq, e); marks doubtful rows when `mark`. */
 static void ref_forward(const Case *c, real *out, bool mark) {
@@ -378,15 +380,18 @@ static void push_vectors(const Case *c, const Pair *p, real dx, real size, int b
   const real *q = query(c, b, h, r), *k = c->k + key_row(c, b, h, j) * c->d;
   const real *u = c->slot[S_U], *w = c->slot[S_W] + h * c->d;
   int64_t qa = q - c->q, ka = k - c->k;
+  real from = c->data == D_OFFSET ? 100 : 0;
   for (int x = 0; x < c->d; x++) {
     real delta = q[x] - k[x], sign = (delta > 0) - (delta < 0);
     real dq = p->dot * k[x] + p->dist2 * 2 * delta + p->l1 * sign + p->qq * 2 * q[x] +
               p->wq * w[x] + p->uq * 2 * (q[x] - u[x]);
     real dk = p->dot * q[x] - p->dist2 * 2 * delta - p->l1 * sign + p->kk * 2 * k[x] +
               p->uk * u[x];
-    real flat = c->score == SC_SOFTCAP ? FLAT / sqrtl(c->d) : 0, slope = fmaxl(fabsl(p->dot), flat);
-    real q1 = slope * fabsl(k[x]) + fabsl(p->dist2 * 2 * delta) + fabsl(p->qq * 2 * q[x]);
-    real k1 = slope * fabsl(q[x]) + fabsl(p->dist2 * 2 * delta) + fabsl(p->kk * 2 * k[x]);
+    real flat = c->score == SC_SOFTCAP ? FLAT / sqrtl(c->d) : 0;
+    real slope = fmaxl(fabsl(p->dot), flat);
+    real away = fabsl(delta) + (fabsl(q[x] - from) + fabsl(k[x] - from)) / 8;
+    real q1 = slope * fabsl(k[x]) + fabsl(p->dist2 * 2 * away) + fabsl(p->qq * 2 * q[x]);
+    real k1 = slope * fabsl(q[x]) + fabsl(p->dist2 * 2 * away) + fabsl(p->kk * 2 * k[x]);
     g->q[qa + x] += dx * dq;
     g->k[ka + x] += dx * dk;
     g->q_size[qa + x] += size * fmaxl(q1, fabsl(dq));
@@ -394,30 +399,35 @@ static void push_vectors(const Case *c, const Pair *p, real dx, real size, int b
   }
 }
 
-/* du (log weights) or dw of every pair of the row, from dp. */
+/* du (log weights) or dw of every pair of the row, from dp; `size` comes with the sums of
+ * absolute values behind dp and leaves with those behind du.                       */
 static void row_back(const Case *c, const Row *row, const real *dp, real *du, real *size) {
   if (c->norm >= NO_SPARSEMAX) {
-    real sum = 0, dot = 0;
+    real sum = 0, dot = 0, dot_size = 0;
     for (int a = 0; a < row->n; a++) {
       real s = row->p[a] > 0 ? powl(row->p[a], 2 - row->alpha) : 0;
       sum += s;
       dot += s * dp[a];
+      dot_size += s * size[a];
       du[a] = s;
     }
     for (int a = 0; a < row->n; a++) {
-      size[a] = du[a] * (fabsl(dp[a]) + fabsl(dot / sum));
+      size[a] = du[a] * (size[a] + dot_size / sum);
       du[a] *= dp[a] - dot / sum;
     }
     return;
   }
-  real D = 0;
-  for (int a = 0; a < row->n; a++) D += row->p[a] * dp[a];
+  real D = 0, D_size = 0;
+  for (int a = 0; a < row->n; a++) {
+    D += row->p[a] * dp[a];
+    D_size += fabsl(row->p[a]) * size[a];
+  }
   for (int a = 0; a < row->n; a++) {
     real slope = row->d_sum + (a == row->best ? row->d_max : 0) +
                  (row->l2 > 0 ? row->d_l2 * row->w[a] / row->l2 : 0);
     real f = row->phi == 0 ? 0 : (is_log(c->weight) ? row->w[a] : 1) / row->phi;
     du[a] = (dp[a] - D * slope) * f;
-    size[a] = (fabsl(dp[a]) + fabsl(D * slope)) * fabsl(f);
+    size[a] = (size[a] + fabsl(D_size * slope)) * fabsl(f);
   }
 }
 
@@ -434,9 +444,10 @@ static void ref_backward(const Case *c, const real *grad, Grads *g) {
     for (int a = 0; a < row.n; a++) {
       int64_t va = key_row(c, b, h, row.at[a]) * c->e;
       real keep = kept(c, at, row.at[a]);
-      dp[a] = 0;
+      dp[a] = size[a] = 0;
       for (int x = 0; x < c->e; x++) {
         dp[a] += o[x] * c->v[va + x] * keep;
+        size[a] += fabsl(o[x] * c->v[va + x] * keep);
         g->v[va + x] += row.p[a] * keep * o[x];
         g->v_size[va + x] += fabsl(row.p[a] * keep * o[x]);
       }

@@ -176,6 +176,84 @@ static void empty_shapes(void **state) {
   }
 }
 
+/* Forward and backward with `room` bytes to spare: RT_OK, or an error with a message. */
+static RtStatus squeezed(Rt *rt, const Case *c, AttnSpec *s, const Inputs *x, Tensor *g,
+                         size_t room) {
+  Inputs on = *x;
+  Tensor *grad[3 + S_FLOATS];
+  uint64_t mark;
+  assert_int_equal(tape_open(rt, &mark), RT_OK);
+  for (int k = 0; k < 3 + S_FLOATS; k++) on.in[k] = tape_leaf(rt, x->in[k]);
+  rt->limit = rt->bytes + room;
+  Tensor *o = attend(rt, s, &on, false);
+  RtStatus status = o ? RT_OK : rt->error.status;
+  if (o) status = tape_backward(rt, mark, o, g, 3 + S_FLOATS, on.in, grad);
+  for (int k = 0; k < 3 + S_FLOATS && !status; k++) tensor_unref(rt, grad[k]);
+  rt->limit = 0;
+  tensor_unref(rt, o);
+  for (int k = 0; k < 3 + S_FLOATS; k++) tensor_unref(rt, on.in[k]);
+  tape_close(rt, mark);
+  if (status) assert_true(strlen(rt->error.message) > 0);
+  return status;
+}
+
+/* Too little memory, at every place where it can run out: an error, and nothing is left. */
+static void memory_runs_out(void **state) {
+  Rt *rt = *state;
+  static const int norms[] = {NO_SUM, NO_SPARSEMAX, NO_L2, NO_MAX};
+  for (int n = 0; n < 4; n++) {
+    Case c = plain(n == 2 ? SC_DIST2 : SC_SCALED, W_EXP, norms[n], n % 2 ? M_KEEP_KEY : M_HEAD_KEY,
+                   90, 130, 16);
+    int64_t shape[] = {2, 90, 5};
+    Inputs x;
+    int failures = 0, fine = 0;
+    c.bias = n % 2 ? B_FULL : B_RELATIVE;
+    c.dropout = n == 2 ? 0.5 : 0;
+    fill(&c, 12);
+    AttnSpec *s = build(rt, &c);
+    inputs(rt, &c, DT_F32, &x);
+    Tensor *g = tensor_full(rt, DT_F32, 3, shape, 1, 0);
+    size_t before = 0;
+    for (size_t room = 0; room < (8 << 20) && fine < 2; room += room / 12 + 64) {
+      rt_trim(rt);
+      if (failures == 0) before = rt->bytes;
+      assert_int_equal(rt->bytes, before);
+      if (squeezed(rt, &c, s, &x, g, room)) failures++;
+      else fine++;
+    }
+    assert_true(failures > 5);
+    assert_true(fine == 2);
+    tensor_unref(rt, g);
+    inputs_drop(rt, &x);
+    attn_spec_unref(rt, s);
+    drop(&c);
+  }
+}
+
+/* An index beyond its table is an error where the pair takes part, and only there. */
+static void indices_out_of_range(void **state) {
+  Rt *rt = *state;
+  for (int norm = 0; norm < 2; norm++) for (int hidden = 0; hidden < 2; hidden++) {
+    Case c = plain(SC_SCALED, W_EXP, norm ? NO_SPARSEMAX : NO_SUM, M_CAUSAL, 140, 140, 8);
+    c.bias = B_BUCKET;
+    fill(&c, 13);
+    c.slot[S_BUCKET][100 * 140 + (hidden ? 130 : 7)] = BUCKETS + 3;
+    AttnSpec *s = build(rt, &c);
+    Inputs x;
+    inputs(rt, &c, DT_F32, &x);
+    Tensor *o = attend(rt, s, &x, false);
+    if (hidden) assert_non_null(o);
+    else {
+      assert_null(o);
+      assert_non_null(strstr(rt->error.message, "index 9 of `bias` is out of range"));
+    }
+    tensor_unref(rt, o);
+    inputs_drop(rt, &x);
+    attn_spec_unref(rt, s);
+    drop(&c);
+  }
+}
+
 static int open_rt(void **state) { return (*state = rt_open()) ? 0 : -1; }
 static int close_rt(void **state) {
   Rt *rt = *state;
@@ -188,7 +266,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(nan_query), cmocka_unit_test(nan_key), cmocka_unit_test(huge_scores),
     cmocka_unit_test(denormals), cmocka_unit_test(far_below), cmocka_unit_test(ties),
-    cmocka_unit_test(empty_shapes),
+    cmocka_unit_test(empty_shapes), cmocka_unit_test(memory_runs_out),
+    cmocka_unit_test(indices_out_of_range),
   };
   return cmocka_run_group_tests(tests, open_rt, close_rt);
 }

@@ -260,7 +260,11 @@ static Tensor *laid_out(Rt *rt, Tensor *t, int layout) {
     tensor_unref(rt, t);
     return view;
   }
-  for (int k = rank - 1; k >= 0; k--) { shape[k] = t->shape[k]; stride[k] = step; step *= shape[k]; }
+  for (int k = rank - 1; k >= 0; k--) {
+    shape[k] = t->shape[k];
+    stride[k] = step;
+    step *= shape[k];
+  }
   int64_t wide[] = {t->size * 3 + 8}, offset = 0, each = 1;
   if (layout == L_EVERY_SECOND) each = 2;
   if (layout == L_PART) { each = 1; offset = 3; }
@@ -309,7 +313,8 @@ static void inputs_drop(Rt *rt, Inputs *x) {
 
 /* Every run draws the same random numbers. */
 static Tensor *attend(Rt *rt, AttnSpec *s, const Inputs *x, bool weights) {
-  AttnArgs a = {x->in[0], x->in[1], weights ? NULL : x->in[2], x->in + 3, true};
+  AttnArgs a = {.q = x->in[0], .k = x->in[1], .v = weights ? NULL : x->in[2],
+                .slot = x->in + 3, .train = true};
   rt->scope->calls = 40;
   return weights ? op_attn_weights(rt, s, &a) : op_attend(rt, s, &a);
 }
