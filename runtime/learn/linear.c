@@ -1,48 +1,48 @@
 /* linear.c: act(x W + b) as one operation.
  *
- * Forward: one product, then bias and activation block by block while the rows
- * are in cache.  Backward: g act', then dx = g W', dW = x' g, db = sums of g.
- * dW has few rows and a long inner axis; it is cut into pieces of PIECE rows
- * of x whose products are added in order, so that threads can share it.
+ * Forward: one product whose blocks get bias and activation while they are in
+ * cache; gelu leaves its derivative there as well, which costs little beside its
+ * value.  Backward: G = g act' and its column sums db in one pass, then
+ * dx = G W' and dW = x' G.
  */
 #include "runtime/learn/common.h"
-#include "runtime/tensor/blas.h"
-#include "runtime/tensor/matmul.h"
+#include "runtime/tensor/product.h"
 
 #include <string.h>
 
-#define PIECE 2048
-
 typedef struct { Activation act; bool bias; } LinearData;
-
-static UnOp act_unop(Activation a) {
-  switch (a) {
-    case ACT_RELU: return UN_RELU;
-    case ACT_GELU: return UN_GELU;
-    case ACT_SIGMOID: return UN_SIGMOID;
-    default: return UN_TANH;
-  }
-}
 
 /* ---- forward ---------------------------------------------------------------------- */
 
 typedef struct {
+  Activation act;
+  DType d;
   int64_t m;
-  size_t size;
   char *z, *y;        /* before and after the activation; may be the same */
-  const char *bias;
-  BinRun add;
-  UnRun act;          /* NULL: none */
+  bool slope;         /* gelu: its derivative replaces z                  */
 } Finish;
 
-static void finish_rows(void *job, int64_t block, int64_t first, int64_t end) {
+static void activate(const Finish *f, int64_t n, char *z, char *y) {
+  const Kernels *k = kernels();
+  if (f->act == ACT_RELU) kernel_unary(UN_RELU, f->d)(n, z, y);
+  else if (f->act == ACT_SIGMOID) kernel_unary(UN_SIGMOID, f->d)(n, z, y);
+  else if (f->act == ACT_TANH) kernel_unary(UN_TANH, f->d)(n, z, y);
+  else if (f->d == DT_F32)
+    k->gelu_f32(n, (float *)(void *)z, (float *)(void *)y, f->slope ? (float *)(void *)z : NULL);
+  else
+    k->gelu_f64(n, (double *)(void *)z, (double *)(void *)y, f->slope ? (double *)(void *)z : NULL);
+}
+
+/* A block of the product; whole rows are one run. */
+static void finish_block(void *job, int64_t row, int64_t rows, int64_t column, int64_t columns) {
   const Finish *f = job;
-  size_t row = (size_t)f->m * f->size;
-  char *z = f->z + row * (size_t)first;
-  if (f->bias)
-    for (int64_t r = first; r < end; r++, z += row) f->add(f->m, z, 1, f->bias, 1, z);
-  if (f->act) f->act((end - first) * f->m, f->z + row * (size_t)first, f->y + row * (size_t)first);
-  (void)block;
+  int64_t at = (row * f->m + column) * (int64_t)dtype_size[f->d];
+  int64_t step = f->m * (int64_t)dtype_size[f->d];
+  if (columns == f->m) {
+    columns *= rows;
+    rows = 1;
+  }
+  for (int64_t r = 0; r < rows; r++, at += step) activate(f, columns, f->z + at, f->y + at);
 }
 
 static RtStatus check(Rt *rt, Tensor *x, Tensor *W, Tensor *b) {
@@ -82,30 +82,26 @@ static RtStatus record(Rt *rt, Tensor *y, LinearArgs in, LinearArgs c, Tensor *k
 /* x and W contiguous.  *kept: what the backward pass needs of the activation. */
 static Tensor *forward(Rt *rt, Tensor *x, Tensor *W, Tensor *b, Activation act, bool taped,
                        Tensor **kept) {
-  int64_t n = W->shape[0], m = W->shape[1], shape[TENSOR_MAX_RANK];
-  memcpy(shape, x->shape, (size_t)x->rank * sizeof *shape);
+  int64_t n = W->shape[0], m = W->shape[1], shape[TENSOR_MAX_RANK], rows = 1;
+  for (int i = 0; i < x->rank - 1; i++) rows *= shape[i] = x->shape[i];
   shape[x->rank - 1] = m;
   DType d = (DType)x->dtype;
+  bool slope = act == ACT_GELU && taped;
   Tensor *y = tensor_new(rt, d, x->rank, shape);
-  Tensor *z = y;
-  if (y && act == ACT_GELU && taped) z = tensor_new(rt, d, x->rank, shape);
+  Tensor *z = y && slope ? tensor_new(rt, d, x->rank, shape) : y;
   if (!z) {
     tensor_unref(rt, y);
     return NULL;
   }
-  int64_t rows = n ? x->size / n : m ? y->size / m : 0;
-  RtStatus bad = RT_OK;
-  if (y->size && n)
-    bad = matmul_raw(rt, d, rows, m, n, x->data, n, false, W->data, m, false, z->data, m);
-  else memset(z->data, 0, (size_t)z->size * dtype_size[d]);
-  if (bad) {
+  Finish f = {act, d, m, z->data, y->data, slope};
+  Product p = {.d = d, .m = rows, .n = m, .k = n, .a = x->data, .lda = n, .b = W->data, .ldb = m,
+               .c = z->data, .ldc = m, .bias = b ? b->data : NULL,
+               .finish = act == ACT_NONE ? NULL : finish_block, .job = &f};
+  if (product_run(rt, &p)) {
     if (z != y) tensor_unref(rt, z);
     tensor_unref(rt, y);
     return NULL;
   }
-  Finish f = {m, dtype_size[d], z->data, y->data, b ? b->data : NULL, kernel_binary(BIN_ADD, d),
-              act == ACT_NONE ? NULL : kernel_unary(act_unop(act), d)};
-  if (y->size && (f.bias || f.act)) for_blocks(rt, rows, block_rows(m), y->size, finish_rows, &f);
   *kept = z;
   return y;
 }
@@ -135,90 +131,92 @@ Tensor *learn_linear(Rt *rt, Tensor *x, Tensor *W, Tensor *b, Activation act) {
 typedef struct {
   const LearnRows *k;
   Activation act;
+  int64_t m;
+  size_t size;
   const char *g, *y;
   char *o;
-  size_t size;
+  double *sums;       /* m for each block, or NULL */
 } ActJob;
 
 static void act_block(void *job, int64_t block, int64_t first, int64_t end) {
   const ActJob *a = job;
-  size_t at = a->size * (size_t)first;
-  a->k->act_back(a->act, end - first, a->g + at, a->y + at, a->o + at);
-  (void)block;
+  size_t at = a->size * (size_t)(first * a->m);
+  double *sum = a->sums ? a->sums + block * a->m : NULL;
+  if (sum) memset(sum, 0, (size_t)a->m * sizeof *sum);
+  a->k->act_back(a->act, end - first, a->m, a->g + at, a->y + at, a->o + at, sum);
 }
 
-/* g act', contiguous; a new reference */
-static Tensor *through_activation(Rt *rt, Tensor *g, Activation act, Tensor *kept) {
-  Tensor *c = tensor_contiguous(rt, g);
-  if (!c || act == ACT_NONE) return c;
-  Tensor *o = tensor_new(rt, (DType)c->dtype, c->rank, c->shape);
-  if (o) {
-    ActJob job = {learn_rows((DType)c->dtype), act, c->data, kept->data, o->data,
-                  dtype_size[c->dtype]};
-    for_blocks(rt, c->size, CREW_BLOCK_WORK, c->size, act_block, &job);
+static void fill_bias(Tensor *db, const double *sums, int64_t blocks) {
+  for (int64_t i = 0; i < db->size; i++) {
+    double s = 0;
+    for (int64_t b = 0; b < blocks; b++) s += sums[b * db->size + i];
+    if (db->dtype == DT_F32) ((float *)(void *)db->data)[i] = (float)s;
+    else ((double *)(void *)db->data)[i] = s;
   }
-  tensor_unref(rt, c);
-  return o;
 }
 
-typedef struct { DType d; int64_t n, m; const char *x, *g; char *part; } WeightJob;
-
-static void weight_piece(void *job, int64_t block, int64_t first, int64_t end) {
-  const WeightJob *w = job;
-  size_t size = dtype_size[w->d];
-  matmul_serial(w->d, w->n, w->m, end - first, w->x + size * (size_t)(first * w->n), w->n, true,
-                w->g + size * (size_t)(first * w->m), w->m, false,
-                w->part + size * (size_t)(block * w->n * w->m), w->m);
-}
-
-static Tensor *weight_gradient(Rt *rt, Tensor *x, Tensor *W, Tensor *g) {
-  int64_t n = W->shape[0], m = W->shape[1], rows = m ? g->size / m : 0;
-  int64_t pieces = (rows + PIECE - 1) / PIECE, shape[3] = {pieces, n, m};
-  if (rows == 0 || n == 0) return tensor_zeros(rt, (DType)W->dtype, 2, W->shape);
-  if (blas_open(rt)) return NULL;
-  if (pieces == 1) {
-    Tensor *o = tensor_new(rt, (DType)W->dtype, 2, W->shape);
-    if (o && matmul_raw(rt, (DType)W->dtype, n, m, rows, x->data, n, true, g->data, m, false,
-                        o->data, m)) {
-      tensor_unref(rt, o);
-      return NULL;
-    }
-    return o;
+/* g act' of contiguous g, a new reference; its column sums into *db when asked. */
+static Tensor *through_activation(Rt *rt, Tensor *g, Activation act, Tensor *kept, Tensor **db) {
+  DType d = (DType)g->dtype;
+  int64_t m = last_extent(g), rows = m ? g->size / m : 0, per = block_rows(m);
+  int64_t blocks = (rows + per - 1) / per;
+  size_t bytes = db ? (size_t)(blocks * m) * sizeof(double) : 0;
+  Tensor *o = act == ACT_NONE ? tensor_ref(g) : tensor_new(rt, d, g->rank, g->shape);
+  double *sums = o && bytes ? rt_alloc(rt, bytes) : NULL;
+  if (db) *db = o && (sums || !bytes) ? tensor_new(rt, d, 1, &m) : NULL;
+  bool bad = !o || (db && !*db);
+  if (!bad && (act != ACT_NONE || db)) {
+    ActJob job = {learn_rows(d), act, m, dtype_size[d], g->data, kept->data, o->data, sums};
+    for_blocks(rt, rows, per, g->size, act_block, &job);
+    if (db) fill_bias(*db, sums, blocks);
   }
-  Tensor *part = tensor_new(rt, (DType)W->dtype, 3, shape);
-  if (!part) return NULL;
-  WeightJob job = {(DType)W->dtype, n, m, x->data, g->data, part->data};
-  for_blocks(rt, rows, PIECE, rows * m, weight_piece, &job);
-  Tensor *o = tensor_reduce(rt, RED_SUM, part, 1u, false);
-  tensor_unref(rt, part);
-  return o;
-}
-
-static Tensor *input_gradient(Rt *rt, Tensor *x, Tensor *W, Tensor *g) {
-  int64_t n = W->shape[0], m = W->shape[1];
-  if (x->size == 0 || m == 0) return tensor_zeros(rt, (DType)x->dtype, x->rank, x->shape);
-  Tensor *o = tensor_new(rt, (DType)x->dtype, x->rank, x->shape);
-  if (o && matmul_raw(rt, (DType)x->dtype, x->size / n, n, m, g->data, m, false, W->data, m, true,
-                      o->data, n)) {
+  if (sums) rt_free(rt, sums, bytes);
+  if (bad) {
     tensor_unref(rt, o);
     return NULL;
   }
   return o;
 }
 
+/* A new tensor like `like`, filled by the product. */
+static Tensor *product_like(Rt *rt, const Tensor *like, Product p) {
+  Tensor *o = tensor_new(rt, (DType)like->dtype, like->rank, like->shape);
+  if (!o) return NULL;
+  p.d = (DType)like->dtype;
+  p.c = o->data;
+  p.ldc = p.n;
+  if (product_run(rt, &p) == RT_OK) return o;
+  tensor_unref(rt, o);
+  return NULL;
+}
+
+/* Rows of x and g are `rows`; W is (n, m). */
+static Tensor *input_gradient(Rt *rt, Tensor *x, Tensor *W, Tensor *g, int64_t rows) {
+  int64_t n = W->shape[0], m = W->shape[1];
+  return product_like(rt, x, (Product){.m = rows, .n = n, .k = m, .a = g->data, .lda = m,
+                                       .b = W->data, .ldb = m, .tb = true});
+}
+static Tensor *weight_gradient(Rt *rt, Tensor *x, Tensor *W, Tensor *g, int64_t rows) {
+  int64_t n = W->shape[0], m = W->shape[1];
+  return product_like(rt, W, (Product){.m = n, .n = m, .k = rows, .a = x->data, .lda = n,
+                                       .ta = true, .b = g->data, .ldb = m});
+}
+
 static RtStatus linear_backward(Rt *rt, TapeNode *node, Tensor **g) {
   const LinearData *d = tape_data(node);
   Tensor *x = tape_saved(node, 0), *W = tape_saved(node, 1), *kept = tape_saved(node, 2);
   if (!g[0]) return RT_OK;
-  Tensor *gz = through_activation(rt, g[0], d->act, kept);
+  bool bias = d->bias && tape_wants(node, 2);
+  int64_t rows = 1;
+  for (int i = 0; i < x->rank - 1; i++) rows *= x->shape[i];
+  Tensor *c = tensor_contiguous(rt, g[0]), *db = NULL;
+  Tensor *gz = c ? through_activation(rt, c, d->act, kept, bias ? &db : NULL) : NULL;
+  tensor_unref(rt, c);
   if (!gz) return rt->error.status;
-  RtStatus bad = RT_OK;
-  if (tape_wants(node, 0)) bad = tape_add(rt, node, 0, input_gradient(rt, x, W, gz));
-  if (!bad && tape_wants(node, 1)) bad = tape_add(rt, node, 1, weight_gradient(rt, x, W, gz));
-  if (!bad && d->bias && tape_wants(node, 2)) {
-    unsigned lead = (1u << (gz->rank - 1)) - 1;
-    bad = tape_add(rt, node, 2, tensor_reduce(rt, RED_SUM, gz, lead, false));
-  }
+  RtStatus bad = bias ? tape_add(rt, node, 2, db) : RT_OK;
+  if (!bad && tape_wants(node, 0)) bad = tape_add(rt, node, 0, input_gradient(rt, x, W, gz, rows));
+  if (!bad && tape_wants(node, 1))
+    bad = tape_add(rt, node, 1, weight_gradient(rt, x, W, gz, rows));
   tensor_unref(rt, gz);
   return bad;
 }

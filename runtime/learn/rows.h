@@ -40,8 +40,11 @@ typedef struct {
   void (*softmax_back)(const SoftmaxJob *j, int64_t first, int64_t end);
   void (*entropy)(const EntropyJob *j, int64_t first, int64_t end);
   void (*entropy_back)(const EntropyJob *j, int64_t first, int64_t end);
-  /* o = g act'(.), from the result y (relu, sigmoid, tanh) or the input (gelu) */
-  void (*act_back)(Activation act, int64_t n, const void *g, const void *y, void *o);
+  /* Rows of n: o = g act'(.), from the result y (relu, sigmoid, tanh) or from the
+   * derivative itself (gelu); without an activation o stays alone.  Adds the
+   * columns of o, or of g, to sum[n] unless it is NULL.                         */
+  void (*act_back)(Activation act, int64_t rows, int64_t n, const void *g, const void *y, void *o,
+                   double *sum);
   /* sum of (a - b)^2; o = scale (a - b) */
   double (*squared_error)(int64_t n, const void *a, const void *b);
   void (*scaled_difference)(int64_t n, const void *a, const void *b, double scale, void *o);

@@ -71,21 +71,32 @@ static void N(entropy_back)(const EntropyJob *j, int64_t first, int64_t end) {
   }
 }
 
-static void N(act_back)(Activation act, int64_t n, const void *vg, const void *vy, void *vo) {
-  const T *g = vg, *y = vy;
-  T *o = vo, slope[CHUNK];
+static void N(act_row)(Activation act, int64_t n, const T *g, const T *y, T *o) {
   switch (act) {
     case ACT_RELU: SIMD for (int64_t i = 0; i < n; i++) o[i] = y[i] > 0 ? g[i] : 0; break;
     case ACT_SIGMOID: SIMD for (int64_t i = 0; i < n; i++) o[i] = g[i] * y[i] * (1 - y[i]); break;
     case ACT_TANH: SIMD for (int64_t i = 0; i < n; i++) o[i] = g[i] * (1 - y[i] * y[i]); break;
-    case ACT_GELU:
-      for (int64_t at = 0; at < n; at += CHUNK) {
-        int64_t c = n - at < CHUNK ? n - at : CHUNK;
-        kernels()->K(gelu_slope)(c, y + at, slope);
-        SIMD for (int64_t i = 0; i < c; i++) o[at + i] = g[at + i] * slope[i];
-      }
-      break;
-    default: memcpy(o, g, (size_t)n * sizeof(T)); break;
+    default: SIMD for (int64_t i = 0; i < n; i++) o[i] = g[i] * y[i]; break;
+  }
+}
+
+/* Columns are summed four rows at a time, while those are in cache. */
+static void N(act_back)(Activation act, int64_t rows, int64_t n, const void *vg, const void *vy,
+                        void *vo, double *sum) {
+  const T *g = vg, *y = vy;
+  T *o = vo;
+  for (int64_t r = 0; r < rows; r += 4) {
+    int64_t count = rows - r < 4 ? rows - r : 4;
+    if (act != ACT_NONE) N(act_row)(act, count * n, g + r * n, y + r * n, o + r * n);
+    const T *a = (act != ACT_NONE ? o : g) + r * n, *b = a + n, *c = b + n, *d = c + n;
+    if (!sum) continue;
+    if (count == 4) {
+      SIMD for (int64_t i = 0; i < n; i++) sum[i] += (double)((a[i] + b[i]) + (c[i] + d[i]));
+      continue;
+    }
+    for (; count > 0; count--, a += n) {
+      SIMD for (int64_t i = 0; i < n; i++) sum[i] += (double)a[i];
+    }
   }
 }
 

@@ -5,9 +5,11 @@
  * A block of C, R rows by V vectors, is held in registers while l runs over k:
  * V vectors of row l of B, and one element of A at a time spread over a vector.
  * Every element of C is thus one chain of k multiply-adds, in order, whichever
- * block it falls in.                                                           */
+ * block it falls in.                                                          */
 
 #define VT N(VT)
+#define LINE (64 / GEMM_BYTES)  /* vectors in a cache line */
+#define AHEAD 12                /* rows of B that are asked for before their turn */
 
 INLINE VT N(load)(const T *p) {
   VT x;
@@ -21,7 +23,7 @@ INLINE VT N(spread)(T x) { return x - (VT){0}; }
 
 typedef struct {
   int k;
-  const T *a, *b;
+  const T *a, *b, *start;
   int64_t a_row, a_col, ldb, ldc;
   T *c;
   bool add;
@@ -34,18 +36,34 @@ INLINE void N(block)(const int R, const int V, const bool partial, const N(Block
   const T *a[8], *b = j->b;
   const int64_t row = j->a_row, col = j->a_col, ldb = j->ldb;
   const N(Part) part = j->part;
-  UNROLL for (int i = 0; i < R * V; i++) s[i] = (VT){0};
-  UNROLL for (int i = 0; i < (R + 2) / 3; i++) a[i] = j->a + 3 * i * row;
-  for (int l = j->k; l > 0; l--) {
-    VT y[4];
-    UNROLL for (int v = 0; v < V; v++)
-      y[v] = partial && v == V - 1 ? N(load_part)(b + v * L, part) : N(load)(b + v * L);
-    UNROLL for (int i = 0; i < R; i++) {
-      VT x = N(spread)(a[i / 3][(i % 3) * row]);
-      UNROLL for (int v = 0; v < V; v++) s[i * V + v] = N(fma)(x, y[v], s[i * V + v]);
+  if (j->start) {
+    UNROLL for (int v = 0; v < V; v++) {
+      const T *p = j->start + v * L;
+      VT x = partial && v == V - 1 ? N(load_part)(p, part) : N(load)(p);
+      UNROLL for (int i = 0; i < R; i++) s[i * V + v] = x;
     }
-    UNROLL for (int i = 0; i < (R + 2) / 3; i++) a[i] += col;
-    b += ldb;
+  } else {
+    UNROLL for (int i = 0; i < R * V; i++) s[i] = (VT){0};
+  }
+  UNROLL for (int i = 0; i < (R + 2) / 3; i++) a[i] = j->a + 3 * i * row;
+  /* C is asked for row by row on the way, so that its stores find it near */
+  const T *next = j->c;
+  for (int left = j->k, rows = R; rows > 0; rows--, next += j->ldc) {
+    int share = left / rows;
+    left -= share;
+    UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(next + v * L, 1);
+    for (int l = share; l > 0; l--) {
+      VT y[4];
+      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(b + AHEAD * ldb + v * L);
+      UNROLL for (int v = 0; v < V; v++)
+        y[v] = partial && v == V - 1 ? N(load_part)(b + v * L, part) : N(load)(b + v * L);
+      UNROLL for (int i = 0; i < R; i++) {
+        VT x = N(spread)(a[i / 3][(i % 3) * row]);
+        UNROLL for (int v = 0; v < V; v++) s[i * V + v] = N(fma)(x, y[v], s[i * V + v]);
+      }
+      UNROLL for (int i = 0; i < (R + 2) / 3; i++) a[i] += col;
+      b += ldb;
+    }
   }
   T *c = j->c;
   const int64_t ldc = j->ldc;
@@ -102,7 +120,7 @@ static void (*const N(blocks)[VECTORS + 1][9][2])(const N(Block) *) = {
 /* Panels of columns, then blocks of rows, each as even as can be: a last block
  * of one row would run at the latency of an addition.                          */
 static void N(tile)(int m, int n, int k, const T *a, int64_t a_row, int64_t a_col, const T *b,
-                    int64_t ldb, T *c, int64_t ldc, bool add) {
+                    int64_t ldb, const T *start, T *c, int64_t ldc, bool add) {
   int vectors = (n + L - 1) / L, panels = (vectors + VECTORS - 1) / VECTORS;
   N(Block) j = {.k = k, .a_row = a_row, .a_col = a_col, .ldb = ldb, .ldc = ldc, .add = add};
   for (int p = 0, first = 0; p < panels; p++) {
@@ -111,6 +129,7 @@ static void N(tile)(int m, int n, int k, const T *a, int64_t a_row, int64_t a_co
     bool partial = left < v * L;
     j.part = N(part)(left - (v - 1) * L);
     j.b = b + first * L;
+    j.start = start ? start + first * L : NULL;
     for (int q = 0, i = 0; q < blocks; q++) {
       int r = (m - i) / (blocks - q);
       j.a = a + i * a_row;
@@ -279,3 +298,5 @@ static double N(spin)(int64_t rounds) {
 #undef BLOCK
 #undef PAIR
 #undef VT
+#undef LINE
+#undef AHEAD

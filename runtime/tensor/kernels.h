@@ -40,9 +40,10 @@ typedef struct {
   /* o[i] = exp(x[i] - m); returns the sum (fixed tree) */
   double (*expsum_f64)(int64_t n, const double *x, double m, double *o);
   double (*expsum_f32)(int64_t n, const float *x, float m, float *o);
-  /* activation derivatives from the input: g'(x) */
-  void (*gelu_slope_f64)(int64_t n, const double *x, double *o);
-  void (*gelu_slope_f32)(int64_t n, const float *x, float *o);
+  /* y = gelu(x) of a layer and, unless it is NULL, its derivative; y or slope may
+   * be x.  f32: absolute accuracy (vecmath_f32.h), three times as fast as un[].   */
+  void (*gelu_f64)(int64_t n, const double *x, double *y, double *slope);
+  void (*gelu_f32)(int64_t n, const float *x, float *y, float *slope);
 } Kernels;
 
 const Kernels *kernels(void);

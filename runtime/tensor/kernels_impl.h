@@ -159,18 +159,28 @@ TRIG(vsin_f32, float, sin_f32, TRIG_MAX_F32, sinf)
 TRIG(vcos_f32, float, cos_f32, TRIG_MAX_F32, cosf)
 
 /* gelu'(x) = Phi(x) + x phi(x) */
-#define SLOPE(name, T, S, e, g)                                               \
-  static void name(int64_t n, const T *a, T *o) {                             \
-    SIMD for (int64_t i = 0; i < n; i++) {                                    \
-      T x = a[i], c = x > (T)38 ? (T)38 : x;                                  \
-      c = c < (T)-38 ? (T)-38 : c;                                            \
-      T phi = e((T)-0.5 * c * c) * (T)0.39894228040143267794;                 \
-      T Phi = (T)0.5 * ((T)1 + g(c * (T)0.70710678118654752440));             \
-      o[i] = Phi + c * phi;                                                   \
+VM double gelu_pair_f64(double x, double *slope) {
+  double c = x > 38 ? 38 : x;
+  c = c < -38 ? -38 : c;
+  double phi = exp_f64(-0.5 * c * c) * 0.39894228040143267794;
+  *slope = 0.5 * (1 + erf_f64(c * 0.70710678118654752440)) + c * phi;
+  return gelu_f64(x);
+}
+
+#define GELU_PAIR(name, T, pair)                                              \
+  static void name(int64_t n, const T *x, T *y, T *slope) {                   \
+    if (slope) {                                                              \
+      SIMD for (int64_t i = 0; i < n; i++) {                                  \
+        T s, v = pair(x[i], &s);                                              \
+        y[i] = v;                                                             \
+        slope[i] = s;                                                         \
+      }                                                                       \
+    } else {                                                                  \
+      SIMD for (int64_t i = 0; i < n; i++) { T s; y[i] = pair(x[i], &s); }    \
     }                                                                         \
   }
-SLOPE(gelu_slope_f64, double, , exp_f64, erf_f64)
-SLOPE(gelu_slope_f32, float, f, exp_f32, erf_f32)
+GELU_PAIR(gelu_both_f64, double, gelu_pair_f64)
+GELU_PAIR(gelu_both_f32, float, gelu_pair_f32)
 
 /* ---- sums ---------------------------------------------------------------------- */
 
@@ -286,5 +296,5 @@ const Kernels KERNELS_NAME = {
   .dot_f64 = dot_f64, .dot_f32 = dot_f32, .max_f64 = max_of_f64, .max_f32 = max_of_f32,
   .min_f64 = min_of_f64, .min_f32 = min_of_f32,
   .expsum_f64 = expsum_f64, .expsum_f32 = expsum_f32,
-  .gelu_slope_f64 = gelu_slope_f64, .gelu_slope_f32 = gelu_slope_f32,
+  .gelu_f64 = gelu_both_f64, .gelu_f32 = gelu_both_f32,
 };

@@ -1,19 +1,24 @@
-/* matmul.c: matrix products.
+/* matmul.c: matrix products of tensors.
  *
- * Floats go to OpenBLAS, always at one thread: its own threading changes bits
- * with the number of threads.  We thread over the batch and over blocks of
- * ROW_BLOCK rows instead, whose bounds depend on the shape alone.  Integers,
- * and products too small for the call to pay, have loops of their own.
+ * Floats go to our own kernels (product.h) where those know the machine's
+ * vectors.  Complex numbers, and floats on other machines, go to OpenBLAS, always
+ * at one thread: its own threading changes bits with the number of threads.  We
+ * thread over the batch and over blocks of ROW_BLOCK rows instead, whose bounds
+ * depend on the shape alone.  Integers, and products too small for a call to
+ * pay, have loops of their own.
  */
 #include "runtime/tensor/matmul.h"
 #include "runtime/base/parallel.h"
 #include "runtime/tensor/blas.h"
+#include "runtime/tensor/gemm_levels.h"
 #include "runtime/tensor/loop.h"
+#include "runtime/tensor/product.h"
 
 #include <string.h>
 
 #define ROW_BLOCK 256
 #define PARALLEL_WORK 2000000   /* m n k from which a parallel loop pays      */
+#define SPLIT_WORK 16000000     /* from which one of a batch is itself shared */
 
 /* ---- one product ---------------------------------------------------------------------- */
 
@@ -85,8 +90,11 @@ static bool is_small(Size s) {
          s.m * s.n * s.k <= BLAS_SMALL && dtype_float(s.d);
 }
 
+/* Products for which our kernels are at least as fast as the library's. */
+static bool is_own(Size s) { return dtype_float(s.d) && gemm_kernels() != &gemm_base; }
+
 static RtStatus open_for(Rt *rt, Size s) {
-  return s.d == DT_I64 || is_small(s) ? RT_OK : blas_open(rt);
+  return s.d == DT_I64 || is_small(s) || is_own(s) ? RT_OK : blas_open(rt);
 }
 
 static int product(Size s, Operand A, Operand B, char *c, int64_t ldc) {
@@ -97,21 +105,17 @@ static int product(Size s, Operand A, Operand B, char *c, int64_t ldc) {
   return blas_product(s, A, B, c, ldc);
 }
 
+static Product own_product(Size s, Operand A, Operand B, char *c, int64_t ldc) {
+  return (Product){.d = s.d, .m = s.m, .n = s.n, .k = s.k, .a = A.p, .lda = A.ld, .ta = A.t,
+                   .b = B.p, .ldb = B.ld, .tb = B.t, .c = c, .ldc = ldc};
+}
+
 /* Rows [i0, i0 + ROW_BLOCK) of one product. */
 static int row_block(Size s, Operand A, Operand B, char *c, int64_t ldc, int64_t i0) {
   size_t size = dtype_size[s.d];
   A.p += (size_t)(A.t ? i0 : i0 * A.ld) * size;
   s.m = s.m - i0 < ROW_BLOCK ? s.m - i0 : ROW_BLOCK;
   return product(s, A, B, c + (size_t)(i0 * ldc) * size, ldc);
-}
-
-int matmul_serial(DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, bool ta,
-                  const void *b, int64_t ldb, bool tb, void *c, int64_t ldc) {
-  Size s = {m, n, k, d};
-  Operand A = {a, lda, ta}, B = {b, ldb, tb};
-  int bad = 0;
-  for (int64_t i0 = 0; i0 < m; i0 += ROW_BLOCK) bad |= row_block(s, A, B, c, ldc, i0);
-  return bad;
 }
 
 static RtStatus overflowed(Rt *rt) {
@@ -133,6 +137,10 @@ static int row_blocks(void *job, int64_t first, int64_t end, int lane) {
 RtStatus matmul_raw(Rt *rt, DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                     bool ta, const void *b, int64_t ldb, bool tb, void *c, int64_t ldc) {
   RowBlocks job = {{m, n, k, d}, {a, lda, ta}, {b, ldb, tb}, c, ldc};
+  if (is_own(job.s) && !is_small(job.s)) {
+    Product p = own_product(job.s, job.A, job.B, c, ldc);
+    return product_run(rt, &p);
+  }
   RT_TRY(open_for(rt, job.s));
   int threads = threads_for(rt, (double)m * (double)n * (double)k);
   int bad = parallel_for(threads, (m + ROW_BLOCK - 1) / ROW_BLOCK, 1, row_blocks, &job);
@@ -230,12 +238,14 @@ typedef struct {
   int batch;
   const int64_t *shape;
   int64_t sa[TENSOR_MAX_RANK], sb[TENSOR_MAX_RANK];
-  int64_t blocks;   /* row blocks of one product */
-  char *c;
+  int64_t blocks;   /* row blocks of one product; 0: whole ones by our kernels */
+  int threads;      /* of each of those                                        */
+  char *c, *scratch;
+  size_t lane_scratch;
 } Batch;
 
-static int batch_task(const Batch *b, int64_t t) {
-  int64_t i = t / b->blocks, rest = i, oa = 0, ob = 0;
+static int batch_task(const Batch *b, int64_t t, int lane) {
+  int64_t i = b->blocks > 0 ? t / b->blocks : t, rest = i, oa = 0, ob = 0;
   for (int axis = b->batch - 1; axis >= 0; axis--) {
     int64_t at = rest % b->shape[axis];
     rest /= b->shape[axis];
@@ -246,14 +256,35 @@ static int batch_task(const Batch *b, int64_t t) {
   Operand p = b->A, q = b->B;
   p.p += oa * size;
   q.p += ob * size;
-  return row_block(b->s, p, q, b->c + i * b->s.m * b->s.n * size, b->s.n,
-                   t % b->blocks * ROW_BLOCK);
+  char *c = b->c + i * b->s.m * b->s.n * size;
+  if (b->blocks > 0) return row_block(b->s, p, q, c, b->s.n, t % b->blocks * ROW_BLOCK);
+  Product own = own_product(b->s, p, q, c, b->s.n);
+  product_on(&own, b->threads, b->scratch + (size_t)lane * b->lane_scratch);
+  return 0;
 }
 
 static int batch_tasks(void *job, int64_t first, int64_t end, int lane) {
   int bad = 0;
-  for (int64_t t = first; t < end; t++) bad |= batch_task(job, t);
+  for (int64_t t = first; t < end; t++) bad |= batch_task(job, t, lane);
   return bad;
+}
+
+/* The batch by our own kernels: one product after another when each is worth
+ * several threads, else each on one thread.                                    */
+static RtStatus run_own(Rt *rt, Batch *job, int64_t total, double each) {
+  Product p = own_product(job->s, job->A, job->B, NULL, job->s.n);
+  int threads = threads_for(rt, (double)total * each), inner = each > SPLIT_WORK ? threads : 1;
+  if (inner > 1) threads = 1;
+  size_t lane = (product_scratch(&p, inner) + 63) / 64 * 64, bytes = lane * (size_t)threads;
+  char *scratch = bytes ? rt_alloc(rt, bytes) : NULL;
+  if (bytes && !scratch) return rt->error.status;
+  job->scratch = scratch;
+  job->lane_scratch = lane;
+  job->threads = inner;
+  int64_t grain = (int64_t)(PARALLEL_WORK / 4 / (each < 1 ? 1 : each)) + 1;
+  parallel_for(threads, total, grain, batch_tasks, job);
+  if (bytes) rt_free(rt, scratch, bytes);
+  return RT_OK;
 }
 
 /* All products of the batch, in parallel over (product, row block). */
@@ -266,9 +297,11 @@ static RtStatus run_batch(Rt *rt, Size s, Tensor *x, Operand A, Tensor *y, Opera
   broadcast_strides(&lead_a, batch, shape, job.sa);
   broadcast_strides(&lead_b, batch, shape, job.sb);
   for (int i = 0; i < batch; i++) total *= shape[i];
+  double each = (double)s.m * (double)s.n * (double)s.k;
+  if (is_own(s) && !is_small(s)) return run_own(rt, &job, total, each);
   job.blocks = (s.m + ROW_BLOCK - 1) / ROW_BLOCK;
   int64_t tasks = total * job.blocks;
-  double each = (double)s.m * (double)s.n * (double)s.k, work = (double)total * each;
+  double work = (double)total * each;
   int64_t grain = (int64_t)(PARALLEL_WORK / 4 / (each < 1 ? 1 : each)) + 1;
   RT_TRY(open_for(rt, s));
   return parallel_for(threads_for(rt, work), tasks, grain, batch_tasks, &job) ? overflowed(rt)

@@ -9,9 +9,4 @@
 RtStatus matmul_raw(Rt *rt, DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                     bool ta, const void *b, int64_t ldb, bool tb, void *c, int64_t ldc);
 
-/* The same product on this thread alone, for use inside parallel loops; after
- * blas_open() (runtime/tensor/blas.h).  Nonzero: an i64 product overflowed.   */
-int matmul_serial(DType d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, bool ta,
-                  const void *b, int64_t ldb, bool tb, void *c, int64_t ldc);
-
 #endif

@@ -1,5 +1,6 @@
-/* test_blas.c: OpenBLAS is opened by the first product that needs it, makes no
- * threads, and leaves the environment and the processors as they were.
+/* test_blas.c: OpenBLAS is opened by the first product that needs it (a complex
+ * one, or any where our own kernels are only the plain ones), makes no threads,
+ * and leaves the environment and the processors as they were.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 
 #include "runtime/base/parallel.h"
 #include "runtime/tensor/blas.h"
+#include "runtime/tensor/gemm_levels.h"
 #include "runtime/tensor/linalg.h"
 
 static int threads_now(void) {
@@ -48,11 +50,12 @@ static Tensor *ones(Rt *rt, int64_t n, bool diagonal) {
   return a;
 }
 
-static double product_sum(Rt *rt, int64_t n) {
-  Tensor *a = ones(rt, n, false);
+static double product_sum(Rt *rt, int64_t n, DType d) {
+  Tensor *o = ones(rt, n, false), *a = o ? tensor_astype(rt, o, d) : NULL;
   Tensor *c = a ? tensor_matmul(rt, a, a) : NULL;
+  tensor_unref(rt, o);
   Tensor *s = c ? tensor_reduce(rt, RED_SUM, c, ~0u, false) : NULL;
-  double x = s ? tensor_get_f64(s, 0) : -1;
+  double x = !s ? -1 : d == DT_F64 ? tensor_get_f64(s, 0) : ((c128 *)(void *)s->data)->re;
   tensor_unref(rt, a);
   tensor_unref(rt, c);
   tensor_unref(rt, s);
@@ -66,9 +69,11 @@ static void opened_when_needed(void **state) {
   rt->threads = 1;
   int before = threads_now(), processors = parallel_processors();
   assert_int_equal(mapped("libopenblas"), 0);
-  assert_true(product_sum(rt, 4) == 64);
+  assert_true(product_sum(rt, 4, DT_F64) == 64);
   assert_int_equal(mapped("libopenblas"), 0);
-  assert_true(product_sum(rt, 40) == 64000);
+  assert_true(product_sum(rt, 40, DT_F64) == 64000);
+  assert_int_equal(mapped("libopenblas"), gemm_kernels() == &gemm_base);
+  assert_true(product_sum(rt, 40, DT_C128) == 64000);
   assert_int_equal(mapped("libopenblas"), 1);
   assert_int_equal(threads_now(), before);
   assert_int_equal(parallel_processors(), processors);

@@ -137,6 +137,38 @@ static void bounds(void **s) {
   assert_int_equal(bad, 0);
 }
 
+/* The layers' gelu and its derivative: absolute accuracy, everywhere. */
+static void layer_gelu(void **s) {
+  (void)s;
+  static float x[BATCH], y[BATCH], slope[BATCH], plain[BATCH];
+  static double xd[BATCH], yd[BATCH], sd[BATCH];
+  const Kernels *k[3];
+  int n = levels(k);
+  for (int l = 0; l < n; l++)
+    for (int round = 0; round < 30; round++) {
+      for (int i = 0; i < BATCH; i++) xd[i] = x[i] = (float)sample(-45, 45, i);
+      const float odd[] = {0, -0.0f, INFINITY, -INFINITY, 1e30f, -1e30f, 12.5f, -12.5f, NAN};
+      for (int i = 0; i < 9; i++) xd[i] = x[i] = odd[i];
+      k[l]->gelu_f32(BATCH, x, y, slope);
+      k[l]->gelu_f32(BATCH, x, plain, NULL);
+      assert_memory_equal(y, plain, sizeof y);
+      k[l]->gelu_f64(BATCH, xd, yd, sd);
+      assert_true(isnan(y[8]) && isnan(slope[8]) && isnan(yd[8]) && isnan(sd[8]));
+      assert_true(y[2] == INFINITY && slope[2] == 1 && yd[2] == INFINITY && sd[2] == 1);
+      for (int i = 0; i < BATCH; i++) {
+        if (i == 2 || i == 8) continue;
+        Ld v = xd[i], c = v < -50 ? -50 : v > 50 ? 50 : v, most = fabsl(v) > 1 ? fabsl(v) : 1;
+        Ld want = v < -50 ? 0 : ref_gelu(v);
+        Ld up = 0.5L * erfcl(-c * 0.70710678118654752440084436210485L);
+        Ld tilt = up + c * expl(-0.5L * c * c) * 0.39894228040143267793994605993438L;
+        if (!(fabsl(y[i] - want) <= 3e-7L * most && fabsl(slope[i] - tilt) <= 3e-7L) ||
+            !(fabsl(yd[i] - want) <= 1e-15L * most && fabsl(sd[i] - tilt) <= 1e-15L))
+          fail_msg("%s: gelu(%.9g) is %.9g and %.17g, slope %.9g and %.17g", k[l]->level, xd[i],
+                   (double)y[i], yd[i], (double)slope[i], sd[i]);
+      }
+    }
+}
+
 static void expect64(const Kernels *k, UnOp op, double x, double want) {
   double y;
   k->un[op][DT_F64](1, &x, &y);
@@ -267,7 +299,7 @@ static int print_table(void) {
 int main(int argc, char **argv) {
   if (argc > 1 && strcmp(argv[1], "--table") == 0) return print_table();
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(bounds), cmocka_unit_test(special_values),
+    cmocka_unit_test(layer_gelu), cmocka_unit_test(bounds), cmocka_unit_test(special_values),
     cmocka_unit_test(far_trigonometry), cmocka_unit_test(position), cmocka_unit_test(sums),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
