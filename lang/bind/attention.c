@@ -11,7 +11,8 @@
 /* The range of a captured value's numbers. */
 static Interval range_of(Vm *vm, Value v) {
   Interval all = {-INFINITY, INFINITY}, r = {INFINITY, -INFINITY};
-  Tensor *t = value_to_tensor(vm, v), *x = t && !dtype_complex(t->dtype) ? op_astype(vm_rt(vm), t, DT_F64) : NULL;
+  Tensor *t = value_to_tensor(vm, v);
+  Tensor *x = t && !dtype_complex(t->dtype) ? op_astype(vm_rt(vm), t, DT_F64) : NULL;
   Tensor *flat = x ? tensor_contiguous(vm_rt(vm), x) : NULL;
   for (int64_t k = 0; flat && k < flat->size; k++) {
     double at = ((const double *)flat->data)[k];
@@ -35,10 +36,12 @@ static int check_instance_sign(Vm *vm, const AttnInstance *a) {
   AttnSign sign = attn_weight_sign(d->spec, range, &bounds);
   rt_free(vm_rt(vm), range, ((size_t)d->n_slot + 1) * sizeof *range);
   if (sign != ATTN_SIGN_NEGATIVE) return 0;
-  vm_error(vm, "attention `%s`: with these values the weight can be negative, and `norm = sum` divides by its sum",
+  vm_error(vm,
+           "attention `%s`: with these values the weight can be negative, and `norm = sum` divides "
+           "by its sum",
            d->spec->name);
-  vm_help(vm, "its values lie in [%g, %g]; another norm, none, length or l2, takes any sign", bounds.lo,
-          bounds.hi);
+  vm_help(vm, "its values lie in [%g, %g]; another norm, none, length or l2, takes any sign",
+          bounds.lo, bounds.hi);
   return 1;
 }
 

@@ -104,7 +104,8 @@ static void norm(Checker *c, Node *e) {
     Diag *d = check_error(c, e->a->span, "`%s` is not a normalisation", e->a->name);
     Nearest near = nearest_of(e->a->name);
     for (int i = 0; words[i]; i++) nearest_try(&near, words[i]);
-    diag_label(d, "expected sum, none, length, max, l2, l1, sparsemax, entmax(alpha), sinkhorn(rounds) or an expression");
+    diag_label(d, "expected sum, none, length, max, l2, l1, sparsemax, entmax(alpha), "
+                  "sinkhorn(rounds) or an expression");
     if (near.best) diag_help(d, "did you mean `norm = %s`?", near.best);
     else if (strcmp(e->a->name, "softmax") == 0)
       diag_help(d, "softmax is `score = ...` with `norm = sum`");
@@ -197,7 +198,8 @@ static void equation(Checker *c, Node *e) {
   else if (strcmp(n, "norm") == 0) norm(c, e);
   else if (strcmp(n, "prep") == 0) prep(c, e);
   else if (strcmp(n, "select") == 0)
-    choice(c, e, selects, select_calls, "write `select = top(m)`, `select = argmax` or `select = sample`");
+    choice(c, e, selects, select_calls,
+           "write `select = top(m)`, `select = argmax` or `select = sample`");
   else if (strcmp(n, "grad") == 0) choice(c, e, grads, none, "write `grad = straight_through`");
   else if (strcmp(n, "dropout") == 0 || strcmp(n, "iterate") == 0) small_number(c, e);
   else {

@@ -19,11 +19,13 @@ AttnSpec *attn_spec_new(Rt *rt, const char *name) {
     {"n_k", PS_ONCE, true, 1}, {"d", PS_ONCE, true, 1}, {"h", PS_ONCE, true, 0},
     {"heads", PS_ONCE, true, 1}, {"batch", PS_ONCE, true, 0},
     {"sum", PS_ROW, false, -INFINITY}, {"max", PS_ROW, false, -INFINITY},
-    {"l2", PS_ROW, false, 0}, {"l1", PS_ROW, false, 0}, {"count", PS_ROW, false, 0}, {"seed", PS_BOTH, false, -INFINITY},
+    {"l2", PS_ROW, false, 0}, {"l1", PS_ROW, false, 0}, {"count", PS_ROW, false, 0},
+    {"seed", PS_BOTH, false, -INFINITY},
   };
   for (size_t k = 0; k < sizeof vars / sizeof *vars; k++)
     prog_add_var(p, vars[k].name, vars[k].stage, vars[k].integral, vars[k].lo, INFINITY);
-  s->out = s->mask = s->alpha = s->rounds = s->tau = s->top = s->dropout = s->iterate = s->rope_base = -1;
+  s->out = s->mask = s->alpha = s->rounds = s->tau = -1;
+  s->top = s->dropout = s->iterate = s->rope_base = -1;
   s->phi = prog_var(p, AV_SUM);
   return s;
 }
@@ -264,7 +266,8 @@ static bool negative_always(const AttnSpec *s, const Interval *range, double *sl
                             double *value) {
   Lcg r = {1};
   for (int k = 0; k < 48; k++) {
-    for (int i = 0; i < s->prog.n_slot; i++) slot[i] = setting(&r, range ? range[i] : s->prog.slot[i].range);
+    for (int i = 0; i < s->prog.n_slot; i++)
+      slot[i] = setting(&r, range ? range[i] : s->prog.slot[i].range);
     if (!negative_pair(s, &r, slot, var, value)) return false;
     if (s->prog.n_slot == 0) break;
   }

@@ -12,7 +12,8 @@
  * Going back, adjoints of the potentials follow in the opposite order, one pass a
  * round, and with them
  *   dL/du_ij = p_ij (G_ij - df^n_i)
- *            - sum_t [dg^t_j exp(u_ij + f^(t-1)_i + g^t_j - c) + df^(t-1)_i exp(u_ij + f^(t-1)_i + g^(t-1)_j)] . */
+ *            - sum_t [dg^t_j exp(u_ij + f^(t-1)_i + g^t_j - c)
+ *                     + df^(t-1)_i exp(u_ij + f^(t-1)_i + g^(t-1)_j)] .                  */
 
 static void load_dp(Work *w);                                  /* the gradient of p */
 static void dropout_factors(Work *w, int64_t r, T *keep);

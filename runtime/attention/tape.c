@@ -480,7 +480,8 @@ Tensor *op_attend_state(Rt *rt, AttnSpec *s, const AttnArgs *a, const Tensor *s0
 static RtStatus check_draw(Rt *rt, const AttnSpec *s) {
   bool sums = s->norm == ATTN_NORM_PHI && s->phi == prog_var((Prog *)&s->prog, AV_SUM);
   if (s->select == ATTN_SAMPLE || s->select == ATTN_ARGMAX)
-    return rt_fail(rt, RT_ERROR, "draw_keys: attention `%s` already chooses one key a row", s->name);
+    return rt_fail(rt, RT_ERROR, "draw_keys: attention `%s` already chooses one key a row",
+                   s->name);
   if (sums || s->norm == ATTN_NORM_SPARSEMAX || s->norm == ATTN_NORM_ENTMAX) return RT_OK;
   rt_fail(rt, RT_ERROR, "draw_keys: the weights of attention `%s` are no probabilities of a row",
           s->name);
