@@ -121,7 +121,7 @@ static RtStatus describe(Rt *rt, const AttnSpec *s, Buf *out) {
              "\n  cost       2 (d + e) flops and %d vector operations a pair, 6 d + 4 e flops "
              "going back;\n"
              "             %s in memory, never n x n\n",
-             ops, strips ? "row strips of 16 to 64 queries" : "tiles of 64 queries and 64 keys");
+             ops, strips ? "row strips of 16 to 64 queries" : "tiles of 64 queries and 64 to 256 keys");
   if (s->mask >= 0)
     buf_text(out, "  tiles      empty ones are skipped, full ones are not masked\n");
   buf_text(out, "  program\n");

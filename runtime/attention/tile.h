@@ -1,7 +1,7 @@
 /* tile.h: tile mode: blocks of query rows against tiles of keys, with sums of
  * the row alone carried from tile to tile (private).
  *
- * A tile of 64 x 64 products is made by a matrix product, turned into weights
+ * A tile of 64 x 128 products (64 x 64 of doubles) is made by a matrix product, turned into weights
  * in place by one fused program that also folds the row's sums, and multiplied
  * with the values; so no row of weights ever exists.  What needs a whole row at
  * once (thresholds, selections, the row's maximum as divisor, matrices as
@@ -17,7 +17,8 @@
 #include "runtime/program/fuse.h"
 
 #define TILE_ROWS 64
-#define TILE_COLS 64
+#define TILE_COLS_F32 128
+#define TILE_COLS_F64 64
 #define TILE_UNIT 16          /* partial tiles are worked in units of 16 x 16   */
 #define TILE_GROUPS (TILE_ROWS / TILE_UNIT)
 #define TILE_DECODE_ROWS 4    /* up to so many queries: keys are not transposed */

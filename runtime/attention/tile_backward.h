@@ -7,11 +7,11 @@
  *   dL/dw = dP' - mean_i - curve_i e - bend_i sign(e)      (log weights: times e)
  *
  * where dP' = scale_i dP, mean_i = scale_i D_i phi_sum, curve_i =
- * scale_i D_i phi_l2 / l2 and bend_i = scale_i D_i phi_l1.  dO is scaled once a row, so that the factor costs
- * nothing a pair; a log weight whose divisor is never negative takes it into
- * the shift instead (then e = p and scale = 1).  One program computes e and the
- * adjoints of all products and captured values; then dV += e^T dO',
- * dK += dS^T Q and dQ += dS K.
+ * scale_i D_i phi_l2 / l2 and bend_i = scale_i D_i phi_l1.  dO is scaled once a
+ * row, so that the factor costs nothing a pair; a log weight whose divisor is
+ * never negative takes it into the shift instead (then e = p and scale = 1).  One
+ * program computes e and the adjoints of all products and captured values; then
+ * dV += e^T dO', dK += dS^T Q and dQ += dS K.
  *
  * One item is a key head of one batch entry and a share of its key tiles.  It
  * owns these rows of dk and dv; dq and the gradients of captured tensors go to
@@ -65,7 +65,7 @@ static void carve_backward(TileWork *w, AttnJob *job, Carve *c) {
   carve_stores(w, job, c);
 }
 
-/* ---- rows of a head ------------------------------------------------------------------- */
+/* ---- rows of a head -------------------------------------------------------------- */
 
 typedef struct { T *dq, *dk, *dv; double **dslot; } TileSinks;   /* of one head */
 
@@ -76,6 +76,10 @@ static double slope_value(const TileWork *w, int k) {
   int out = w->job->code->norm_grad.stat_out[k];
   if (out >= 0) prog_out(&w->norm_grad, out, &s);
   return s;
+}
+
+static int64_t row_number(const TileWork *w, int64_t r) {
+  return (w->b * w->job->Hq + w->h) * w->job->nq + r;
 }
 
 /* A divisor of any form: its value and slopes from the statistics kept. */
@@ -96,9 +100,10 @@ static RowPhi any_divisor(TileWork *w, int64_t r, const double *stat, int64_t st
 
 static RowPhi row_divisor(TileWork *w, int64_t r) {
   const AttnJob *job = w->job;
-  int64_t rows = job->B * job->Hq * job->nq, at = (w->b * job->Hq + w->h) * job->nq + r;
+  int64_t rows = job->B * job->Hq * job->nq, at = row_number(w, r);
   const TilePlan *p = w->plan;
-  if (p->phi == TILE_PHI_CONST) return (RowPhi){p->phi_value != 0 ? 1 / p->phi_value : 0, 0, 0, 0, 0, 0};
+  if (p->phi == TILE_PHI_CONST)
+    return (RowPhi){.scale = p->phi_value != 0 ? 1 / p->phi_value : 0};
   if (p->phi == TILE_PHI_ANY) return any_divisor(w, r, job->stat + at, rows);
   double sum = job->stat[at];
   if (p->folded) return (RowPhi){1, 1, 1, 0, 0, 0};
@@ -108,7 +113,7 @@ static RowPhi row_divisor(TileWork *w, int64_t r) {
 /* The shift with the scale in it, for folded divisors. */
 static double folded_shift(const TileWork *w, int64_t r, double scale) {
   const AttnJob *job = w->job;
-  double shift = job->stat ? job->stat[(w->b * job->Hq + w->h) * job->nq + r] : 0;
+  double shift = job->stat ? job->stat[row_number(w, r)] : 0;
   if (w->plan->phi == TILE_PHI_SUM) return shift;
   return scale > 0 ? shift - log(scale) : INFINITY;
 }
@@ -140,7 +145,7 @@ static void open_rows(TileWork *w, bool own, double **dslot) {
                 ? scale * scale * D * phi.l2_slope / (phi.scale * phi.l2) : 0;
     w->bend[r] = scale * D * phi.l1_slope;
     if (p->folded) w->shift[r] = folded_shift(w, r, phi.scale);
-    else w->shift[r] = p->phi == TILE_PHI_ANY ? job->stat[(w->b * job->Hq + w->h) * job->nq + r] : 0;
+    else w->shift[r] = p->phi == TILE_PHI_ANY ? job->stat[row_number(w, r)] : 0;
     if (w->dout) scale_into(job->e, (T)scale, g, w->dout + r * job->e);
     if (own && p->phi == TILE_PHI_ANY && w->norm_grad.plan && phi.scale != 0)
       add_loads(job, &w->norm_grad, &job->code->norm_grad, -D * phi.inverse, 1, NULL, dslot);
@@ -152,7 +157,7 @@ static const T *dout_rows(const TileWork *w, int64_t r, int64_t *ld) {
   return w->dout ? w->dout + (w->r0 + r) * w->job->e : grad_row(w, w->r0 + r);
 }
 
-/* ---- one tile ------------------------------------------------------------------------------ */
+/* ---- one tile -------------------------------------------------------------------- */
 
 static void run_grad(TileWork *w, const Part *p) {
   FuseRun *run = &w->grad;
@@ -194,8 +199,8 @@ static void part_adjoints(TileWork *w, const Part *p, const TileSinks *to) {
   const T *dout = dout_rows(w, p->r, &ldo);
   bind_part(w, p);
   part_products(w, p);
-  GEMM_TILE((int)p->m, (int)p->n, (int)job->e, dout, ldo, 1, w->vt + p->c, w->width, w->dp + off, ld,
-            false);
+  GEMM_TILE((int)p->m, (int)p->n, (int)job->e, dout, ldo, 1, w->vt + p->c, w->width, w->dp + off,
+            ld, false);
   if (job->dropout) {
     part_keep(w, p);
     apply_keep(w, p, w->dp);
@@ -222,8 +227,8 @@ static void column_products(TileWork *w, const Part *p, const TileSinks *to) {
   int64_t ld = job->cols, off = p->r * ld + p->c, j = p->j0 + p->c, ldq, ldo;
   const T *dout = dout_rows(w, p->r, &ldo);
   if (to->dv)
-    GEMM_TILE((int)p->n, (int)job->e, (int)p->m, w->store[plan->weight_want] + off, 1, ld, dout, ldo,
-              to->dv + j * job->e, job->e, true);
+    GEMM_TILE((int)p->n, (int)job->e, (int)p->m, w->store[plan->weight_want] + off, 1, ld, dout,
+              ldo, to->dv + j * job->e, job->e, true);
   const T *q = query_rows(w, p->r, &ldq);
   if (to->dk && plan->pair_want >= 0)
     GEMM_TILE((int)p->n, (int)job->d, (int)p->m, w->store[plan->pair_want] + off, 1, ld, q, ldq,
@@ -280,7 +285,7 @@ static void tile_adjoints(TileWork *w, const TileCell *cell, int64_t j0, const T
   }
 }
 
-/* ---- a head ------------------------------------------------------------------------------------ */
+/* ---- a head ---------------------------------------------------------------------- */
 
 static void open_tile(TileWork *w, int64_t j0) {
   const AttnJob *job = w->job;
@@ -398,7 +403,7 @@ static void head_backward(TileWork *w, int64_t first, int64_t last, const TileSi
       flush_load(w, k, first * job->cols, j1, to->dslot);
 }
 
-/* ---- the whole pass --------------------------------------------------------------------------------- */
+/* ---- the whole pass -------------------------------------------------------------- */
 
 typedef struct {
   int64_t tiles, chunks, items, groups;

@@ -12,7 +12,7 @@ static void carve_forward(TileWork *w, AttnJob *job, Carve *c) {
     *rows[k] = carve(c, (size_t)job->rows * sizeof(double));
 }
 
-/* ---- weights of a part ------------------------------------------------------------------ */
+/* ---- weights of a part ----------------------------------------------------------- */
 
 /* Where the weights go: over the products they are made from. */
 static T *weight_tile(const TileWork *w) { return w->tile[0] ? w->tile[0] : w->tile[1]; }
@@ -99,7 +99,7 @@ static void part_weights(TileWork *w, const Part *p) {
   add_sum(p, w->plan->count_want, w->tile_count, w->count);
 }
 
-/* ---- outputs ------------------------------------------------------------------------------ */
+/* ---- outputs --------------------------------------------------------------------- */
 
 /* Rows of groups that hold nothing yet become zero, when others of the part do. */
 static bool start_groups(TileWork *w, const Part *p) {
@@ -161,7 +161,8 @@ static void keep_stats(const TileWork *w) {
   for (int64_t r = 0; r < w->m; r++) {
     double *to = job->stat + at + r;
     if (w->plan->phi == TILE_PHI_SUM) {
-      to[0] = !w->plan->folded ? w->sum[r] : w->sum[r] > 0 ? w->shift[r] + log(w->sum[r]) : INFINITY;
+      double whole = w->sum[r] > 0 ? w->shift[r] + log(w->sum[r]) : INFINITY;
+      to[0] = w->plan->folded ? whole : w->sum[r];
       continue;
     }
     RowStats s = stats_of(w, r);
@@ -183,7 +184,7 @@ static void close_block(TileWork *w) {
   keep_stats(w);
 }
 
-/* ---- the pass -------------------------------------------------------------------------------- */
+/* ---- the pass -------------------------------------------------------------------- */
 
 /* From the last key to the first: a row's own neighbourhood comes early, where
  * weights that decay with distance are largest.                             */
@@ -232,9 +233,10 @@ static int tile_forward_items(void *job, int64_t first, int64_t end, int lane) {
   return 0;
 }
 
+typedef void (*CarveLane)(TileWork *, AttnJob *, Carve *);
+
 /* Lanes with their scratch behind them; NULL with the error set. */
-static TileWork *tile_lanes(Rt *rt, AttnJob *job, void (*carve_lane)(TileWork *, AttnJob *, Carve *),
-                            size_t *size) {
+static TileWork *tile_lanes(Rt *rt, AttnJob *job, CarveLane carve_lane, size_t *size) {
   Carve c = {0};
   TileWork one;
   carve_lane(&one, job, &c);

@@ -7,7 +7,7 @@
 void tile_sizes(AttnJob *job) {
   bool decode = job->nq <= TILE_DECODE_ROWS && job->tile->l1 < 0;
   job->rows = attn_min(TILE_ROWS, job->nq ? job->nq : 1);
-  job->cols = decode ? TILE_DECODE_COLS : TILE_COLS;
+  job->cols = decode ? TILE_DECODE_COLS : job->real == DT_F32 ? TILE_COLS_F32 : TILE_COLS_F64;
   job->map_kind = tile_map_kind(job->spec);
 }
 

@@ -105,7 +105,7 @@ static void start_lane(TileWork *w) {
   }
 }
 
-/* ---- a head ------------------------------------------------------------------------------ */
+/* ---- a head ---------------------------------------------------------------------- */
 
 static const T *key_row(const TileWork *w, int64_t j) {
   return row_of(&w->job->k, w->b, key_head(w->job, w->h), j);
@@ -261,7 +261,7 @@ static int64_t cells_of(const TileWork *w, int64_t k, const TileCell **cell, Til
   return map->first[k + 1] - map->first[k];
 }
 
-/* ---- a block of rows -------------------------------------------------------------------------- */
+/* ---- a block of rows ------------------------------------------------------------- */
 
 static const T *query_rows(const TileWork *w, int64_t r, int64_t *ld) {
   if (takes_mean(w)) {
@@ -277,7 +277,7 @@ static void open_block(TileWork *w, int64_t k) {
   w->m = attn_min(w->job->rows, w->job->nq - w->r0);
 }
 
-/* ---- products ------------------------------------------------------------------------------------ */
+/* ---- products -------------------------------------------------------------------- */
 
 /* A part of a tile: rows from r on (of the block), columns from c on (of the
  * tile at j0).                                                               */
@@ -308,8 +308,8 @@ static void close_pairs(const TileWork *w, const Part *p, int64_t r, T *row) {
 static void expand(TileWork *w, const Part *p, const T *dot, T *out) {
   int64_t ld = w->job->cols;
   uint8_t near[TILE_ROWS];
-  if (!expand_rows(p->m, p->n, dot, w->q_norm + w->r0 + p->r, w->k_norm + p->j0 + p->c, out, ld, near))
-    return;
+  const T *qn = w->q_norm + w->r0 + p->r, *kn = w->k_norm + p->j0 + p->c;
+  if (!expand_rows(p->m, p->n, dot, qn, kn, out, ld, near)) return;
   for (int64_t r = 0; r < p->m; r++)
     if (near[r]) close_pairs(w, p, r, out + r * ld);
 }
@@ -372,7 +372,7 @@ static bool next_part(const TileWork *w, const TileCell *cell, int64_t j0, int *
   return true;
 }
 
-/* ---- dropout ---------------------------------------------------------------------------------------- */
+/* ---- dropout --------------------------------------------------------------------- */
 
 /* Factors of a part: 0, or 1 / (1 - rate); the same numbers in every mode. */
 static void part_keep(TileWork *w, const Part *p) {

@@ -89,7 +89,8 @@ static double leaf_value(const AttnJob *job, const AttnLeaf *l, int64_t b, int64
 
 /* Sums of (q - k)^2 or |q - k| directly: expanding the square would cancel. */
 CLONES static void distances(bool square, int64_t m, int64_t w, int64_t d, const T *restrict q,
-                             int64_t q_row, const T *restrict kt, int64_t kt_ld, T *restrict out, int64_t ld) {
+                             int64_t q_row, const T *restrict kt, int64_t kt_ld,
+                             T *restrict out, int64_t ld) {
   for (int64_t r = 0; r < m; r++) {
     T *o = out + r * ld;
     for (int64_t j = 0; j < w; j++) o[j] = 0;
