@@ -63,6 +63,40 @@ static int bind_layer_norm(Vm *vm, Value *args, int n, Value *out) {
   return give(out, y);
 }
 
+/* Takes over args[0 .. n), on failure too. */
+static int result_tuple(Vm *vm, Value *args, int n, Value *out) {
+  List *tuple = list_new(vm, true, (uint32_t)n);
+  int failed = !tuple;
+  for (int i = 0; i < n; i++) {
+    if (failed) value_unref(vm, args[i]);
+    else failed = list_push(vm, tuple, args[i]);
+  }
+  if (failed && tuple) value_unref(vm, value_obj(tuple));
+  if (!failed) *out = value_obj(tuple);
+  return failed;
+}
+
+/* (x + r, layer_norm(x + r)); r = nil: (x, layer_norm(x)) */
+static int bind_add_norm(Vm *vm, Value *args, int n, Value *out) {
+  Rt *rt = vm_rt(vm);
+  Tensor *x = NULL, *r = NULL, *gain = NULL, *bias = NULL, *sum = NULL, *y = NULL;
+  double eps;
+  int failed = arg_float(vm, args[4], "eps", &eps) || arg_tensor(vm, args[0], "x", &x) ||
+               arg_optional(vm, args[1], "r", &r) || arg_optional(vm, args[2], "gain", &gain) ||
+               arg_optional(vm, args[3], "bias", &bias);
+  if (!failed && r) {
+    failed = learn_add_norm(rt, x, r, gain, bias, eps, &sum, &y) != RT_OK;
+  } else if (!failed) {
+    failed = !(y = learn_layer_norm(rt, x, gain, bias, eps));
+    if (!failed) sum = tensor_ref(x);
+  }
+  Tensor *mine[] = {x, r, gain, bias};
+  for (int i = 0; i < 4; i++) tensor_unref(rt, mine[i]);
+  if (failed) return 1;
+  Value pair[2] = {value_obj(sum), value_obj(y)};
+  return result_tuple(vm, pair, 2, out);
+}
+
 static int bind_rms_norm(Vm *vm, Value *args, int n, Value *out) {
   Tensor *x = NULL, *gain = NULL, *y = NULL;
   double eps;
@@ -258,21 +292,6 @@ static int state_vector(Vm *vm, Value *v, const Tensor *w) {
   return st != RT_OK;
 }
 
-static int result_tuple(Vm *vm, Value *args, int n, Value *out) {
-  List *tuple = list_new(vm, true, (uint32_t)n);
-  if (!tuple) return 1;
-  for (int i = 0; i < n; i++) {
-    Value v = args[i];
-    args[i] = NIL_VALUE;
-    if (list_push(vm, tuple, v)) {
-      value_unref(vm, value_obj(tuple));
-      return 1;
-    }
-  }
-  *out = value_obj(tuple);
-  return 0;
-}
-
 /* (model, m, v) = __adam(model, gradient, m, v, step, lr, beta1, beta2, eps, decay, matrices) */
 static int bind_adam(Vm *vm, Value *args, int n, Value *out) {
   AdamStep s;
@@ -380,6 +399,7 @@ static int bind_predict(Vm *vm, Value *args, int n, Value *out) {
 const Native natives_learn[] = {
   {"__dense", "x, W, b = nil, activation = nil", "activation(x @ W + b) in one pass.", bind_dense, NF_DIFF | NF_HIDDEN},
   {"__layer_norm", "x, gain = nil, bias = nil, eps = 1e-5", "Layer norm over the last axis.", bind_layer_norm, NF_DIFF | NF_HIDDEN},
+  {"__add_norm", "x, r = nil, gain = nil, bias = nil, eps = 1e-5", "(x + r, layer norm of it).", bind_add_norm, NF_DIFF | NF_HIDDEN},
   {"__rms_norm", "x, gain = nil, eps = 1e-6", "RMS norm over the last axis.", bind_rms_norm, NF_DIFF | NF_HIDDEN},
   {"__embedding", "table, ids", "Rows of a table.", bind_embedding, NF_DIFF | NF_HIDDEN},
   {"__split_heads", "x, heads, parts", "(b, n, parts heads d) -> parts of (b, heads, n, d).", bind_split_heads, NF_DIFF | NF_HIDDEN},

@@ -16,6 +16,10 @@ typedef enum { ACT_NONE, ACT_RELU, ACT_GELU /* erf form */, ACT_SIGMOID, ACT_TAN
 Tensor *learn_linear(Rt *rt, Tensor *x, Tensor *W, Tensor *b, Activation act);
 /* (x - mean) / sqrt(var + eps) * gain + bias over the last axis n; gain, bias (n) or NULL */
 Tensor *learn_layer_norm(Rt *rt, Tensor *x, Tensor *gain, Tensor *bias, double eps);
+/* *sum = x + r and *y = layer_norm(*sum): one pass for a residual branch and the norm after it;
+ * x and r have one shape                                                      */
+RtStatus learn_add_norm(Rt *rt, Tensor *x, Tensor *r, Tensor *gain, Tensor *bias, double eps,
+                        Tensor **sum, Tensor **y);
 /* x / sqrt(mean(x^2) + eps) * gain */
 Tensor *learn_rms_norm(Rt *rt, Tensor *x, Tensor *gain, double eps);
 /* rows of table (v, d) by i64 ids of any shape -> (.., d); out of range is an error */

@@ -119,16 +119,18 @@ static void N(scaled_difference)(int64_t n, const void *va, const void *vb, doub
   SIMD for (int64_t i = 0; i < n; i++) o[i] = s * (a[i] - b[i]);
 }
 
-/* through doubles: squares of large floats do not overflow */
+/* in double: squares of large floats do not overflow */
 static double N(square_sum)(int64_t n, const void *vx) {
   const T *x = vx;
-  double d[CHUNK], s = 0;
-  for (int64_t at = 0; at < n; at += CHUNK) {
-    int64_t c = n - at < CHUNK ? n - at : CHUNK;
-    SIMD for (int64_t i = 0; i < c; i++) d[i] = (double)x[at + i];
-    s += kernels()->sumsq_f64(c, d);
+  double lane[32] = {0}, s = 0;
+  int64_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    SIMD for (int k = 0; k < 32; k++) lane[k] += (double)x[i + k] * (double)x[i + k];
   }
-  return s;
+  for (; i < n; i++) s += (double)x[i] * (double)x[i];
+  for (int w = 16; w > 0; w /= 2)
+    for (int k = 0; k < w; k++) lane[k] += lane[k + w];
+  return s + lane[0];
 }
 
 static void N(adam)(int64_t n, void *vw, const void *vg, void *vm, void *vv, const AdamStep *s) {

@@ -149,8 +149,13 @@ static void assign_registers(Loop *e) {
   for (int k = 0; k < 64; k++) e->pointer_reg[k] = k < POINTER_REGS ? pointer_regs[k] : -1;
   int least = e->least_spills = try_pins(e, 0);
   if (n > total - e->n_fold_reg - 6) n = total - e->n_fold_reg - 6;
-  while (n > 0 && try_pins(e, n) > least) n--;
-  if (n == 0) try_pins(e, 0);
+  int sure = 0;                       /* the most that bring no more to the stack */
+  while (sure < n) {
+    int mid = (sure + n + 1) / 2;
+    if (try_pins(e, mid) <= least) sure = mid;
+    else n = mid - 1;
+  }
+  try_pins(e, sure);
 }
 
 /* ---- around the body ------------------------------------------------------------------- */
@@ -342,7 +347,8 @@ bool emit_build(EmitCode *code, const EmitShape *shape, const EmitFold *fold,
     code->registers = registers;
     code->unroll = unroll;
     code->spills = e.least_spills;
-    for (int i = 0; i < list[0]->n; i++) code->ops += list[0]->items[i].op > VI_TAIL;
+    for (int i = 0; i < list[0]->n; i++)
+      code->ops += list[0]->items[i].op > VI_TAIL && list[0]->items[i].op < VI_STORE;
     ok = !e.failed && !e.a.failed && make_executable(code, &e.a, entry);
   }
   for (int t = 0; t < 3; t++) free(e.pool[t]);

@@ -190,9 +190,12 @@ static void describe(FusePlan *plan, const char *why) {
   }
   int n = snprintf(plan->how, sizeof plan->how, "%s code, %d operations a vector, %d registers",
                    code->shape.wide ? "AVX-512" : "AVX2", fuse_ops(plan), code->code[0].registers);
-  for (int k = 0; k < code->n_foreign && n < (int)sizeof plan->how; k++)
-    n += snprintf(plan->how + n, sizeof plan->how - (size_t)n, "%s %s", k ? "," : "; by strips:",
-                  prog_op_name(plan->body.node[code->foreign_node[k]].op));
+  for (int k = 0; k < code->n_foreign && n < (int)sizeof plan->how; k++) {
+    static const char *const kinds[] = {"by strips", "by diagonals", "in place"};
+    const FuseMatrix *x = &code->foreign_matrix[k];
+    n += snprintf(plan->how + n, sizeof plan->how - (size_t)n, "%s %s %s", k ? "," : ";",
+                  prog_op_name(plan->body.node[x->node].op), kinds[x->kind]);
+  }
 }
 
 static bool make(Rt *rt, Fuser *f) {

@@ -47,12 +47,31 @@ static int matrix(Coder *c, int source) {
   return code->shape.n_mat++;
 }
 
-static int foreign(Coder *c, int node) {
+/* Variables of positions below a diagonal node. */
+static void mark_positions(Coder *c, int node) {
+  const ProgNode *n = &c->p->node[node];
+  if (n->stage == PS_ONCE) return;
+  if (n->op == PO_VAR) c->code->diagonal_var[n->slot] = true;
+  int arg[PROG_MAX_INDEX], k = prog_operands(c->p, node, arg);
+  for (int j = 0; j < k; j++) mark_positions(c, arg[j]);
+}
+
+static void edge_out(FuseCode *code, int node, bool index) {
+  code->edge_is_index[code->n_edge_out] = index;
+  code->edge_node[code->n_edge_out++] = node;
+}
+
+static int foreign(Coder *c, int node, int kind) {
   FuseCode *code = c->code;
+  const ProgNode *n = &c->p->node[node];
   if (code->n_foreign == CODE_MAX_MAT) { deny(c, "too many matrices"); return 0; }
-  code->foreign_node[code->n_foreign++] = node;
-  for (int i = 0; i <= node; i++)
-    code->foreign_loads |= c->p->node[i].op == PO_LOAD && c->p->node[i].stage == PS_BOTH;
+  FuseMatrix *x = &code->foreign_matrix[code->n_foreign++];
+  *x = (FuseMatrix){.kind = (uint8_t)kind, .node = node, .out = code->n_edge_out};
+  if (kind == MATRIX_DIAGONAL) {
+    edge_out(code, node, false);
+    mark_positions(c, node);
+  }
+  for (int k = 0; k < n->n_ix && kind == MATRIX_DIRECT; k++) edge_out(code, n->ix[k], true);
   return matrix(c, -code->n_foreign);
 }
 
@@ -68,7 +87,11 @@ static FuseLeaf leaf_of(Coder *c, int i) {
     if (col >= 0) return (FuseLeaf){LEAF_COL, (int16_t)col};
     return (FuseLeaf){LEAF_MAT, (int16_t)matrix(c, n->slot)};
   }
-  if (!has_vector_form(c, i)) return (FuseLeaf){LEAF_MAT, (int16_t)foreign(c, i)};
+  bool diagonal = fuse_is_diagonal(plan, c->code->place, i);
+  bool direct = !diagonal && fuse_is_direct(plan, c->code->place, i);
+  int kind = diagonal ? MATRIX_DIAGONAL : direct ? MATRIX_DIRECT : MATRIX_STRIPS;
+  if (kind != MATRIX_STRIPS || !has_vector_form(c, i))
+    return (FuseLeaf){LEAF_MAT, (int16_t)foreign(c, i, kind)};
   return (FuseLeaf){LEAF_NONE, 0};
 }
 
@@ -125,6 +148,24 @@ static void walk(Coder *c) {
 
 /* ---- plans beside the code --------------------------------------------------------------- */
 
+/* The plan of the foreign matrices of either sort; NULL with *ok when there are none. */
+static ProgPlan *plan_matrices(Rt *rt, Coder *c, const uint8_t *slot_dtype, bool edge, bool *ok) {
+  int node[CODE_MAX_MAT], n = 0;
+  for (int k = 0; k < c->code->n_foreign; k++) {
+    FuseMatrix *x = &c->code->foreign_matrix[k];
+    if ((x->kind != MATRIX_STRIPS) != edge) continue;
+    x->instead = n;
+    node[n++] = x->node;
+    for (int i = 0; i <= x->node && !edge; i++)
+      c->code->foreign_loads |= c->p->node[i].op == PO_LOAD && c->p->node[i].stage == PS_BOTH &&
+                                prog_uses(c->p, x->node, i);
+  }
+  if (!n) return NULL;
+  ProgPlan *plan = prog_plan(rt, c->p, c->plan->real, slot_dtype, n, node);
+  *ok &= plan != NULL;
+  return plan;
+}
+
 static bool plan_beside(Rt *rt, Coder *c, const uint8_t *slot_dtype) {
   FuseCode *code = c->code;
   int *nodes = calloc((size_t)code->shape.n_once + 1, sizeof *nodes);
@@ -133,10 +174,13 @@ static bool plan_beside(Rt *rt, Coder *c, const uint8_t *slot_dtype) {
     if (code->leaf[i].kind == LEAF_ONCE) nodes[code->leaf[i].slot] = i;
   code->once = prog_plan(rt, c->p, DT_F64, slot_dtype, code->shape.n_once, nodes);
   free(nodes);
-  if (!code->once || !code->n_foreign) return code->once != NULL;
-  code->foreign =
-      prog_plan(rt, c->p, c->plan->real, slot_dtype, code->n_foreign, code->foreign_node);
-  return code->foreign != NULL;
+  bool ok = code->once != NULL;
+  code->foreign = plan_matrices(rt, c, slot_dtype, false, &ok);
+  code->instead = plan_matrices(rt, c, slot_dtype, true, &ok);
+  if (!ok || !code->n_edge_out) return ok;
+  code->edges =
+      prog_plan(rt, c->p, c->plan->real, slot_dtype, code->n_edge_out, code->edge_node);
+  return code->edges != NULL;
 }
 
 /* As many vectors side by side as registers hold. */
@@ -163,13 +207,16 @@ static bool compile(const FusePlan *plan, FuseCode *code, bool masked) {
   return ok;
 }
 
-static bool allocate(FuseCode *code, int nodes) {
-  size_t n = (size_t)nodes + 1;
+static bool allocate(FuseCode *code, const Prog *p) {
+  size_t n = (size_t)p->n + 1;
+  code->place = calloc(n, sizeof *code->place);
+  code->diagonal_var = calloc((size_t)p->n_var + 1, sizeof *code->diagonal_var);
   code->leaf = calloc(n, sizeof *code->leaf);
   code->needed = calloc(n, sizeof *code->needed);
   code->after = calloc(n, sizeof *code->after);
   code->range = calloc(n, sizeof *code->range);
-  return code->leaf && code->needed && code->after && code->range;
+  return code->place && code->diagonal_var && code->leaf && code->needed && code->after &&
+         code->range;
 }
 
 FuseCode *fuse_code(Rt *rt, const FusePlan *plan, const uint8_t *slot_dtype, const char **why) {
@@ -177,11 +224,12 @@ FuseCode *fuse_code(Rt *rt, const FusePlan *plan, const uint8_t *slot_dtype, con
   FuseCode *code = calloc(1, sizeof *code);
   Coder c = {plan, code, &plan->body, NULL};
   if (level == EMIT_NONE) deny(&c, "no AVX2, or QA_EMIT=0");
-  if (!code || !allocate(code, plan->body.n)) deny(&c, "out of memory");
+  if (!code || !allocate(code, &plan->body)) deny(&c, "out of memory");
   if (!c.why) {
     code->shape = (EmitShape){.n_col = plan->n_col, .n_row = plan->n_row,
                               .f64 = plan->real == DT_F64, .wide = level == EMIT_AVX512};
     prog_interval(&plan->body, plan->body.n - 1, &(ProgRanges){0}, code->range);
+    fuse_places(plan, code->place);
     add_results(&c);
     walk(&c);
     if (emit_pointers(&code->shape) > 60) deny(&c, "too many matrices");
@@ -203,6 +251,10 @@ void fuse_code_free(Rt *rt, FuseCode *code) {
   emit_release(&code->code[1]);
   prog_plan_free(rt, code->once);
   prog_plan_free(rt, code->foreign);
+  prog_plan_free(rt, code->edges);
+  prog_plan_free(rt, code->instead);
+  free(code->place);
+  free(code->diagonal_var);
   free(code->leaf);
   free(code->needed);
   free(code->after);

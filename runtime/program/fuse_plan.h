@@ -9,6 +9,12 @@
 #include "runtime/program/fuse.h"
 #include "runtime/program/plan.h"
 
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define FUSE_CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define FUSE_CLONES
+#endif
+
 typedef struct FuseCode FuseCode;
 
 struct FusePlan {
@@ -31,7 +37,7 @@ struct FusePlan {
 };
 
 typedef struct {                /* FuseRun.scratch                                   */
-  ProgRun rows, cols, mask, out, once, foreign;
+  ProgRun rows, cols, mask, out, once, foreign, edges, instead;
   double *var;                  /* scalars, per variable of the body                 */
   const void **strip;
   double **row_value;           /* [n_row][max_m]                                    */
@@ -41,7 +47,9 @@ typedef struct {                /* FuseRun.scratch                              
   /* of machine code */
   uint64_t *frame;
   void *row_real;               /* [max_m][n_row]                                    */
-  void **col_real, **foreign_value, **col_part;
+  void **col_real, **foreign_value, **col_part, **edge_value;
+  const void **foreign_at;      /* where a foreign matrix lies, and its row step     */
+  int64_t *foreign_step;
   double **fold_value, *node_value;
 } FuseScratch;
 
@@ -49,4 +57,6 @@ typedef struct {                /* FuseRun.scratch                              
 void fuse_prepare(FuseRun *run);        /* what rows and columns alone give          */
 void fuse_strips(FuseRun *run);
 void fuse_foreign(FuseRun *run);        /* the matrices machine code does not compute */
+/* n values of output k, as doubles or as floats. */
+void fuse_values(const ProgRun *r, int k, int n, bool real_f32, bool to_f64, void *to);
 #endif

@@ -37,10 +37,15 @@ static void layout_code(const FusePlan *plan, int max_m, int max_n, Carve *c, Fu
   size_t m = (size_t)max_m, n = (size_t)max_n, padded = n * plan->size + 64;
   carve_run(c, &s->once, code->once);
   carve_run(c, &s->foreign, code->foreign);
+  carve_run(c, &s->edges, code->edges);
+  carve_run(c, &s->instead, code->instead);
   s->frame = carve(c, (size_t)emit_frame_words(&code->shape) * 8 + 64);
   s->row_real = carve(c, m * (size_t)plan->n_row * plan->size);
   s->col_real = carve_pointers(c, plan->n_col, padded);
   s->foreign_value = carve_pointers(c, code->n_foreign, m * n * plan->size);
+  s->edge_value = carve_pointers(c, code->n_edge_out, (m + n) * sizeof(double));
+  s->foreign_at = carve(c, (size_t)code->n_foreign * sizeof(void *));
+  s->foreign_step = carve(c, (size_t)code->n_foreign * sizeof(int64_t));
   s->col_part = carve_pointers(c, code->shape.n_colsum, padded);
   s->fold_value = (double **)carve_pointers(c, code->shape.n_fold, m * sizeof(double));
   s->node_value = carve(c, (size_t)plan->body.n * sizeof(double));
@@ -110,8 +115,9 @@ void fuse_once(FuseRun *run) {
   for (int k = 0; k < plan->n_source_var; k++)
     if (plan->body.var[k].stage == PS_ONCE && run->in[k].at)
       s->var[k] = *(const double *)run->in[k].at;
-  ProgRun *all[] = {&s->rows, &s->cols, &s->mask, &s->out, &s->once, &s->foreign};
-  for (int k = 0; k < 6; k++) {
+  ProgRun *all[] = {&s->rows, &s->cols,    &s->mask,  &s->out,
+                    &s->once, &s->foreign, &s->edges, &s->instead};
+  for (int k = 0; k < 8; k++) {
     if (!all[k]->plan) continue;
     bind(all[k], s, run);
     prog_run_once(all[k]);
@@ -121,7 +127,7 @@ void fuse_once(FuseRun *run) {
 
 /* ---- what rows and columns alone give ------------------------------------------- */
 
-static void copy_values(const ProgRun *r, int k, int n, bool real_f32, bool to_f64, void *to) {
+void fuse_values(const ProgRun *r, int k, int n, bool real_f32, bool to_f64, void *to) {
   double scalar;
   const void *from = prog_out(r, k, &scalar);
   bool f32 = real_f32 && !prog_out_wide(r->plan, k);
@@ -174,7 +180,7 @@ void fuse_prepare(FuseRun *run) {
     point_at(run, PS_ROW, at, n);
     prog_run_col(&s->rows, n);
     for (int k = 0; k < plan->n_row; k++)
-      copy_values(&s->rows, k, n, false, true, s->row_value[k] + at);
+      fuse_values(&s->rows, k, n, false, true, s->row_value[k] + at);
   }
   for (int at = 0; at < run->n && plan->n_col; at += PROG_STRIP) {
     int n = run->n - at < PROG_STRIP ? run->n - at : PROG_STRIP;
@@ -182,7 +188,7 @@ void fuse_prepare(FuseRun *run) {
     prog_run_col(&s->cols, n);
     for (int k = 0; k < plan->n_col; k++) {
       bool wide = wide_var(plan, plan->col_var[k]);
-      copy_values(&s->cols, k, n, plan->real == DT_F32, wide,
+      fuse_values(&s->cols, k, n, plan->real == DT_F32, wide,
                   (char *)s->col_value[k] + (size_t)at * (wide ? 8 : 4));
     }
   }
@@ -244,7 +250,7 @@ static void lay_matrices(FuseRun *run, const Piece *p) {
 
 /* Output k of a run as reals of the plan. */
 static void read_out(const FusePlan *plan, const ProgRun *r, int k, int n, void *to) {
-  copy_values(r, k, n, plan->real == DT_F32, plan->real == DT_F64, to);
+  fuse_values(r, k, n, plan->real == DT_F32, plan->real == DT_F64, to);
 }
 
 static double real_at(const FusePlan *plan, const void *at, int64_t i) {
@@ -303,16 +309,20 @@ static const void *piece_mask(FuseRun *run, int n) {
   return s->mask_strip;
 }
 
-static void keep_foreign(FuseRun *run, const Piece *p) {
+static void keep_matrices(FuseRun *run, const ProgRun *from, const Piece *p) {
   const FusePlan *plan = run->plan;
   FuseScratch *s = run->scratch;
-  size_t size = plan->size, n = (size_t)p->n;
+  size_t size = plan->size, n = (size_t)p->n, ld = (size_t)run->n;
   double value[PROG_STRIP];
   for (int k = 0; k < plan->code->n_foreign; k++) {
-    char *to = (char *)s->foreign_value[k] + ((size_t)p->row * (size_t)run->n + (size_t)p->col) * size;
-    read_out(plan, &s->foreign, k, p->rows * p->n, value);
+    const FuseMatrix *x = &plan->code->foreign_matrix[k];
+    if ((x->kind == MATRIX_STRIPS) != (from == &s->foreign)) continue;
+    char *to = (char *)s->foreign_value[k] + ((size_t)p->row * ld + (size_t)p->col) * size;
+    read_out(plan, from, x->instead, p->rows * p->n, value);
     for (size_t r = 0; r < (size_t)p->rows; r++)
-      memcpy(to + r * (size_t)run->n * size, (char *)value + r * n * size, n * size);
+      memcpy(to + r * ld * size, (char *)value + r * n * size, n * size);
+    s->foreign_at[k] = s->foreign_value[k];
+    s->foreign_step[k] = run->n;
   }
 }
 
@@ -337,7 +347,7 @@ static void all_strips(FuseRun *run, ProgRun *values, bool masked) {
       prog_run_row(values);
       prog_run_both(values, pairs);
       if (values == &s->out) take_all(run, &p, values->mask);
-      else keep_foreign(run, &p);
+      else keep_matrices(run, values, &p);
     }
   }
 }
@@ -349,14 +359,16 @@ void fuse_strips(FuseRun *run) {
 
 void fuse_foreign(FuseRun *run) {
   FuseScratch *s = run->scratch;
-  const FusePlan *plan = run->plan;
-  all_strips(run, &s->foreign, run->masked && plan->mask_plan && plan->code->foreign_loads);
+  const FuseCode *code = run->plan->code;
+  bool masked = run->masked && run->plan->mask_plan;
+  if (code->foreign) all_strips(run, &s->foreign, masked && code->foreign_loads);
+  if (code->edges && !fuse_edges(run)) all_strips(run, &s->instead, masked);
 }
 
 static void note_bad(FuseRun *run) {
   FuseScratch *s = run->scratch;
-  ProgRun *all[] = {&s->rows, &s->cols, &s->mask, &s->out, &s->foreign};
-  for (int k = 0; k < 5; k++) {
+  ProgRun *all[] = {&s->rows, &s->cols, &s->mask, &s->out, &s->foreign, &s->instead};
+  for (int k = 0; k < 6; k++) {
     if (!all[k]->plan || all[k]->bad_slot < 0 || run->bad_slot >= 0) continue;
     run->bad_slot = all[k]->bad_slot;
     run->bad_axis = all[k]->bad_axis;

@@ -1,25 +1,32 @@
 /* fuse_tile.c: one tile through machine code: the frame, values of rows and
  * columns as reals, matrices that strips compute first, and what follows from
  * sums over columns.                                                          */
+#pragma GCC optimize("O3", "no-trapping-math")
 #include "runtime/program/fuse_code.h"
 
 #include <math.h>
 #include <string.h>
 
-static const double exact_f32 = 16777216;
-
-static bool beyond(const FusePlan *plan, int var, double x) {
-  return plan->real == DT_F32 && plan->body.var[var].integral && !(fabs(x) <= exact_f32);
+/* Numbers beyond those that floats hold exactly. */
+FUSE_CLONES static double beyond_floats(const double *x, int n) {
+  double count = 0;
+  _Pragma("omp simd reduction(+ : count)")
+  for (int i = 0; i < n; i++) count += fabs(x[i]) <= 16777216 ? 0.0 : 1.0;
+  return count;
 }
 
-/* Rows of n_row reals. */
+static bool whole_f32(const FusePlan *plan, int var) {
+  return plan->real == DT_F32 && plan->body.var[var].integral;
+}
+
+/* Rows of n_row reals; false: a position that a float does not hold. */
 static bool row_reals(FuseRun *run) {
   const FusePlan *plan = run->plan;
   const FuseScratch *s = run->scratch;
   int n = plan->n_row;
-  bool ok = true;
   for (int k = 0; k < n; k++) {
     const double *from = s->row_value[k];
+    if (whole_f32(plan, plan->row_var[k]) && beyond_floats(from, run->m) > 0) return false;
     if (plan->real == DT_F32) {
       float *to = s->row_real;
       for (int i = 0; i < run->m; i++) to[i * n + k] = (float)from[i];
@@ -27,26 +34,21 @@ static bool row_reals(FuseRun *run) {
       double *to = s->row_real;
       for (int i = 0; i < run->m; i++) to[i * n + k] = from[i];
     }
-    for (int i = 0; i < run->m && plan->body.var[plan->row_var[k]].integral; i++)
-      ok &= !beyond(plan, plan->row_var[k], from[i]);
   }
-  return ok;
+  return true;
 }
 
 static bool column_reals(FuseRun *run) {
   const FusePlan *plan = run->plan;
   const FuseScratch *s = run->scratch;
-  bool ok = true;
   for (int k = 0; k < plan->n_col; k++) {
-    if (plan->real == DT_F64 || !plan->body.var[plan->col_var[k]].integral) continue;
+    if (!whole_f32(plan, plan->col_var[k])) continue;
     const double *from = s->col_value[k];
     float *to = s->col_real[k];
-    for (int j = 0; j < run->n; j++) {
-      to[j] = (float)from[j];
-      ok &= !beyond(plan, plan->col_var[k], from[j]);
-    }
+    if (beyond_floats(from, run->n) > 0) return false;
+    for (int j = 0; j < run->n; j++) to[j] = (float)from[j];
   }
-  return ok;
+  return true;
 }
 
 /* ---- the frame ------------------------------------------------------------------------ */
@@ -79,12 +81,12 @@ static void set_pointers(FuseRun *run, uint64_t *frame, int first) {
   int at = 0;
   for (int k = 0; k < e->n_mat; k++) {
     bool own = code->mat[k] < 0;
-    const char *from = own ? s->foreign_value[-1 - code->mat[k]] : run->in[code->mat[k]].at;
-    int64_t step = (own ? run->n : run->in[code->mat[k]].ld) * size;
+    const char *from = own ? s->foreign_at[-1 - code->mat[k]] : run->in[code->mat[k]].at;
+    int64_t step = (own ? s->foreign_step[-1 - code->mat[k]] : run->in[code->mat[k]].ld) * size;
     set_pointer(e, frame, at++, from + first * step, step);
   }
   for (int k = 0; k < e->n_col; k++) {
-    bool cast = plan->real == DT_F32 && plan->body.var[plan->col_var[k]].integral;
+    bool cast = whole_f32(plan, plan->col_var[k]);
     set_pointer(e, frame, at++, cast ? s->col_real[k] : s->col_value[k], 0);
   }
   for (int k = 0; k < e->n_out; k++) {

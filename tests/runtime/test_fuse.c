@@ -3,6 +3,7 @@
  * prog_derive; machine code beside strips; in-place results; bad indices.      */
 #include "tests/runtime/fixture.h"
 #include "runtime/program/fuse.h"
+#include "runtime/tensor/kernels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -284,6 +285,10 @@ static void random_size(Random *r, int *m, int *n) {
 static const uint8_t dtypes[2][N_SLOT] = {{DT_F32, DT_I64, DT_F32, DT_F32},
                                           {DT_F64, DT_I64, DT_F64, DT_F64}};
 
+/* Machine code for this processor, for AVX2, and strips. */
+enum { LEVELS = 3 };
+static const char *const levels[LEVELS] = {"1", "avx2", "0"};
+
 static void trial(Random *r, World *w, Result *got, Result *right, bool derive) {
   Prog p;
   declare(&p);
@@ -301,10 +306,11 @@ static void trial(Random *r, World *w, Result *got, Result *right, bool derive) 
   random_size(r, &m, &n);
   bool masked = pick(r, 4) != 0;
   reference(&p, w, m, n, masked, mask, want, right);
-  for (int d = 0; d < 2; d++) {
-    DType dt = d ? DT_F64 : DT_F32;
-    double tolerance = (d ? 1e-12 : 4e-5) * (derive ? 10 : 1);
-    FusePlan *plan = fuse_plan(rt, &p, dt, dtypes[d], mask, WANT, want);
+  for (int d = 0; d < 2 * LEVELS; d++) {
+    DType dt = d % 2 ? DT_F64 : DT_F32;
+    double tolerance = (d % 2 ? 1e-12 : 4e-5) * (derive ? 10 : 1);
+    setenv("QA_EMIT", levels[d / 2], 1);
+    FusePlan *plan = fuse_plan(rt, &p, dt, dtypes[d % 2], mask, WANT, want);
     assert_non_null(plan);
     assert_true(evaluate(plan, w, dt, m, n, masked, got));
     compare(want, got, right, m, n, tolerance);
@@ -324,13 +330,286 @@ static void run_trials(int count, uint64_t seed, bool derive) {
   free(w);
 }
 
-static void tiles_match_single_values(void **s) { run_trials(250, 5, false); }
-static void derivatives_match_single_values(void **s) { run_trials(120, 6, true); }
+static void tiles_match_single_values(void **s) { run_trials(200, 5, false); }
+static void derivatives_match_single_values(void **s) { run_trials(100, 6, true); }
+
+/* ---- one function --------------------------------------------------------------------- */
+
+/* Stores of one node over a tile of m x n, x and y given; reals as doubles. */
+static FusePlan *one_plan(const Prog *p, DType dt, int mask, const FuseWant *want, int n_want,
+                          const char *level) {
+  setenv("QA_EMIT", level, 1);
+  FusePlan *plan = fuse_plan(rt, p, dt, dtypes[dt == DT_F64], mask, n_want, want);
+  if (!plan) fail_msg("%s", rt->error.message);
+  return plan;
+}
+
+typedef struct { FuseRun run; void *scratch; } Tile;
+static Tile open_tile(const FusePlan *plan, World *w, DType dt, int m, int n) {
+  Tile t;
+  t.scratch = aligned_alloc(64, (fuse_size(plan, m, n) + 63) / 64 * 64);
+  fuse_init(&t.run, plan, m, n, t.scratch);
+  bind_in(&t.run, w, dt);
+  t.run.slot = w->slot[dt == DT_F64];
+  t.run.m = m;
+  t.run.n = n;
+  t.run.masked = true;
+  return t;
+}
+
+static bool same_bits(const void *x, const void *y, DType dt) {
+  if (dt == DT_F32) {
+    float a = *(const float *)x, b = *(const float *)y;
+    return (a != a && b != b) || memcmp(x, y, 4) == 0 || (a == 0 && b == 0);
+  }
+  double a = *(const double *)x, b = *(const double *)y;
+  return (a != a && b != b) || memcmp(x, y, 8) == 0 || (a == 0 && b == 0);
+}
+
+static double value_at(const void *x, int k, DType dt) {
+  return dt == DT_F32 ? (double)((const float *)x)[k] : ((const double *)x)[k];
+}
+
+/* Arguments of all sizes and signs, and the special ones. */
+static void fill_arguments(World *w, Random *r, int count) {
+  static const double special[] = {0, -0.0, 1, -1, INFINITY, -INFINITY, NAN, 1e-45, -1e-45, 1e-39,
+                                   1e-308, 88.7, 88.8, 89.1, -87.4, -103.9, -104.1, 709.7, 709.9,
+                                   -745.1, -746.2, 0.55, 0.65, -0.65, 1e30, -1e30, 3e38, 0.41, -0.29};
+  for (int k = 0; k < count; k++) {
+    double x = (2 * next(r) - 1) * pow(10, pick(r, 9) - 5);
+    if (k < (int)(sizeof special / sizeof *special)) x = special[k];
+    w->x64[k] = x;
+    w->x[k] = (float)x;
+  }
+}
+
+/* The functions with vector code give the bits of the tensor kernels of the
+ * same level; without fused multiply-add in those (sanitizer builds), nearly.   */
+static void functions_match_kernels(void **state) {
+  (void)state;
+  static const ProgOp ops[] = {PO_NEG, PO_ABS, PO_SIGN, PO_SQRT, PO_EXP, PO_LOG, PO_LOG1P, PO_EXPM1,
+                               PO_TANH, PO_ERF, PO_GELU, PO_SIGMOID, PO_SOFTPLUS, PO_FLOOR, PO_CEIL,
+                               PO_ROUND, PO_TRUNC, PO_RELU, PO_RECIP0};
+  enum { ROWS = 8, COLS = 200, COUNT = ROWS * COLS };
+  bool exact = kernels()->level[0] == 'x';
+  Random r = {21};
+  World *w = malloc(sizeof *w);
+  world_init(w, &r);
+  fill_arguments(w, &r, COUNT);
+  double *out[2] = {malloc(COUNT * 8), malloc(COUNT * 8)};
+  for (int q = 0; q < (int)(sizeof ops / sizeof *ops) * 4; q++) {
+    DType dt = q & 1 ? DT_F64 : DT_F32;
+    size_t size = dt == DT_F32 ? 4 : 8;
+    Prog p;
+    declare(&p);
+    p.var[V_X].range = (Interval){-INFINITY, INFINITY};
+    ProgOp op = ops[q / 4];
+    FuseWant want = {.node = un(&p, op, prog_var(&p, V_X)), .store = true};
+    for (int code = 0; code < 2; code++) {
+      FusePlan *plan = one_plan(&p, dt, -1, &want, 1, code ? levels[q >> 1 & 1] : "0");
+      Tile t = open_tile(plan, w, dt, ROWS, COLS);
+      t.run.in[V_X].ld = COLS;
+      t.run.out[0] = out[code];
+      t.run.out_ld[0] = COLS;
+      fuse_once(&t.run);
+      fuse_tile(&t.run);
+      free(t.scratch);
+      fuse_plan_free(rt, plan);
+    }
+    for (int k = 0; k < COUNT; k++) {
+      double x = value_at(out[1], k, dt), y = value_at(out[0], k, dt), ulp = q & 1 ? 3e-16 : 1.3e-7;
+      bool right = same_bits((char *)out[1] + (size_t)k * size, (char *)out[0] + (size_t)k * size, dt);
+      if (right || (!exact && fabs(x - y) <= 8 * ulp * fabs(y) + 1e-44)) continue;
+      fail_msg("%s of %.9g: %.17g by code, %.17g by strips (%s)", prog_op_name(op),
+               dt == DT_F32 ? (double)w->x[k] : w->x64[k], x, y, levels[q >> 1 & 1]);
+    }
+    prog_free(&p);
+  }
+  free(out[0]);
+  free(out[1]);
+  free(w);
+}
+
+/* ---- the rest of the contract ------------------------------------------------------------ */
+
+static void results_may_replace_inputs(void **state) {
+  (void)state;
+  Random r = {8};
+  for (int k = 0; k < 2 * LEVELS; k++) {
+    DType dt = k & 1 ? DT_F64 : DT_F32;
+    World *w = malloc(sizeof *w), *old = malloc(sizeof *old);
+    world_init(w, &r);
+    memcpy(old, w, sizeof *w);
+    Prog p;
+    declare(&p);
+    int x = prog_var(&p, V_X), y = prog_var(&p, V_Y);
+    FuseWant want[2] = {{.node = bi(&p, PO_ADD, bi(&p, PO_MUL, x, y), prog_var(&p, V_ROW)),
+                         .store = true},
+                        {.node = x, .store = true, .row_sum = true}};
+    FusePlan *plan = one_plan(&p, dt, -1, want, 2, levels[k / 2]);
+    Tile t = open_tile(plan, w, dt, 33, 45);
+    double sum[33] = {0};
+    t.run.out[0] = (void *)t.run.in[V_X].at;     /* the product over x, x over y */
+    t.run.out[1] = (void *)t.run.in[V_Y].at;
+    t.run.out_ld[0] = t.run.out_ld[1] = N;
+    t.run.row_sum[1] = sum;
+    fuse_once(&t.run);
+    fuse_tile(&t.run);
+    for (int i = 0; i < 33; i++)
+      for (int j = 0; j < 48; j++) {
+        int at = i * N + j;
+        double a = old->x64[at], b = old->y64[at];
+        double first = dt == DT_F32 ? (double)w->x[at] : w->x64[at];
+        double second = dt == DT_F32 ? (double)w->y[at] : w->y64[at];
+        near("in place", first, j < 45 ? a * b + old->row[i] : a, 1e-6);
+        near("copied", second, j < 45 ? a : b, 0);
+      }
+    free(t.scratch);
+    fuse_plan_free(rt, plan);
+    prog_free(&p);
+    free(w);
+    free(old);
+  }
+}
+
+/* d/d(row) of sum_j tanh(row x) y^2 in a program that sums its columns itself. */
+static void sums_over_columns(void **state) {
+  (void)state;
+  Random r = {9};
+  World *w = malloc(sizeof *w);
+  world_init(w, &r);
+  for (int k = 0; k < 2 * LEVELS; k++) {
+    DType dt = k & 1 ? DT_F64 : DT_F32;
+    Prog p;
+    declare(&p);
+    int row = prog_var(&p, V_ROW), x = prog_var(&p, V_X), adjoint;
+    int square = bi(&p, PO_MUL, row, row);
+    int out = un(&p, PO_TANH, bi(&p, PO_MUL, square, x));
+    assert_int_equal(prog_derive(rt, &p, out, prog_var(&p, V_Y), 1, &row, &adjoint), RT_OK);
+    int mask = bi(&p, PO_LT, prog_var(&p, V_J), num(&p, 29));
+    FuseWant want = {.node = adjoint, .row_sum = true};
+    FusePlan *plan = one_plan(&p, dt, mask, &want, 1, levels[k / 2]);
+    Tile t = open_tile(plan, w, dt, 21, 37);
+    double sum[21] = {0};
+    t.run.row_sum[0] = sum;
+    fuse_once(&t.run);
+    fuse_tile(&t.run);
+    for (int i = 0; i < 21; i++) {
+      double right = 0, a = w->row[i];
+      for (int j = 0; j < 29; j++) {
+        double y = tanh(a * a * w->x64[i * N + j]);
+        right += w->y64[i * N + j] * (1 - y * y) * w->x64[i * N + j] * 2 * a;
+      }
+      near("sum over columns", sum[i], right, 1e-5);
+    }
+    free(t.scratch);
+    fuse_plan_free(rt, plan);
+    prog_free(&p);
+  }
+  free(w);
+}
+
+/* Out of range is reported, unless the mask leaves the pair out. */
+static void indices_out_of_range(void **state) {
+  (void)state;
+  Random r = {10};
+  World *w = malloc(sizeof *w);
+  float *out = malloc(64 * 64 * sizeof *out);
+  world_init(w, &r);
+  for (int k = 0; k < 3 * LEVELS * 2; k++) {
+    Prog p;
+    declare(&p);
+    int i = prog_var(&p, V_I), j = prog_var(&p, V_J), ix;
+    if (k % 3 == 0) ix = bi(&p, PO_ADD, bi(&p, PO_SUB, j, i), num(&p, 790));      /* in place  */
+    else if (k % 3 == 1) ix = bi(&p, PO_ADD, bi(&p, PO_SUB, i, j), num(&p, 790)); /* diagonals */
+    else ix = bi(&p, PO_ADD, bi(&p, PO_MUL, j, j), i);                           /* strips    */
+    bool masked = k / 3 % 2;
+    int mask = masked ? bi(&p, PO_LT, ix, num(&p, TABLE)) : -1;
+    FuseWant want = {.node = prog_load(&p, S_TABLE, 1, &ix), .closed = -7, .store = true};
+    FusePlan *plan = one_plan(&p, DT_F32, mask, &want, 1, levels[k / 6]);
+    Tile t = open_tile(plan, w, DT_F32, 40, 60);
+    t.run.out[0] = out;
+    t.run.out_ld[0] = 60;
+    fuse_once(&t.run);
+    fuse_tile(&t.run);
+    assert_int_equal(t.run.bad_slot, masked ? -1 : S_TABLE);
+    if (!masked) assert_true(t.run.bad_index >= TABLE && t.run.bad_axis == 0);
+    for (int at = 0; at < 40 * 60 && masked; at++) {
+      int a = at / 60 + 3, b = at % 60;
+      int place = k % 3 == 0 ? b - a + 790 : k % 3 == 1 ? a - b + 790 : b * b + a;
+      near("looked up", out[at], place < TABLE ? (double)w->table[place] : -7, 0);
+    }
+    free(t.scratch);
+    fuse_plan_free(rt, plan);
+    prog_free(&p);
+  }
+  free(out);
+  free(w);
+}
+
+/* Positions that floats do not hold are compared exactly all the same. */
+static void far_positions(void **state) {
+  (void)state;
+  Random r = {11};
+  World *w = malloc(sizeof *w);
+  double out[8 * 40];
+  float real_out[8 * 40];
+  world_init(w, &r);
+  for (int i = 0; i < 8; i++) w->i[i] = 16777216.0 + i;
+  for (int k = 0; k < LEVELS; k++) {
+    Prog p;
+    declare(&p);
+    int far = bi(&p, PO_EQ, prog_var(&p, V_I), num(&p, 16777217));
+    FuseWant want = {.node = prog_select(&p, far, prog_var(&p, V_X), num(&p, 0)), .store = true};
+    FusePlan *plan = one_plan(&p, DT_F32, -1, &want, 1, levels[k]);
+    Tile t = open_tile(plan, w, DT_F32, 8, 40);
+    t.run.out[0] = real_out;
+    t.run.out_ld[0] = 40;
+    fuse_once(&t.run);
+    fuse_tile(&t.run);
+    for (int at = 0; at < 8 * 40; at++) {
+      out[at] = real_out[at];
+      near("far", out[at], at / 40 == 1 ? (double)w->x[N + at % 40] : 0, 0);
+    }
+    free(t.scratch);
+    fuse_plan_free(rt, plan);
+    prog_free(&p);
+  }
+  free(w);
+}
+
+static void says_how(void **state) {
+  (void)state;
+  Prog p;
+  declare(&p);
+  int x = prog_var(&p, V_X), j = prog_var(&p, V_J), i = prog_var(&p, V_I), ix = bi(&p, PO_SUB, i, j);
+  int load = prog_load(&p, S_TABLE, 1, &ix);
+  FuseWant want = {.node = bi(&p, PO_ADD, un(&p, PO_DIGAMMA, x), load), .store = true};
+  FusePlan *plan = one_plan(&p, DT_F32, -1, &want, 1, "0");
+  assert_false(fuse_emitted(plan));
+  assert_non_null(strstr(fuse_how(plan), "strips"));
+  assert_true(fuse_ops(plan) > 0);
+  fuse_plan_free(rt, plan);
+  plan = one_plan(&p, DT_F32, -1, &want, 1, "1");
+  if (fuse_emitted(plan)) {
+    assert_non_null(strstr(fuse_how(plan), "code, 1 operations a vector"));
+    assert_non_null(strstr(fuse_how(plan), "digamma by strips"));
+    assert_non_null(strstr(fuse_how(plan), "load by diagonals"));
+  }
+  fuse_plan_free(rt, plan);
+  FuseWant many[FUSE_MAX_WANT + 1] = {{0}};
+  assert_null(fuse_plan(rt, &p, DT_F32, dtypes[0], -1, FUSE_MAX_WANT + 1, many));
+  assert_non_null(strstr(rt->error.message, "at most"));
+  prog_free(&p);
+}
 
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(tiles_match_single_values),
     cmocka_unit_test(derivatives_match_single_values),
+    cmocka_unit_test(functions_match_kernels), cmocka_unit_test(results_may_replace_inputs),
+    cmocka_unit_test(sums_over_columns), cmocka_unit_test(indices_out_of_range),
+    cmocka_unit_test(far_positions), cmocka_unit_test(says_how),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -180,6 +180,65 @@ static Tensor *f_layer_bare(Tensor **in) { return learn_layer_norm(rt, in[0], NU
 static Tensor *f_layer_bias(Tensor **in) { return learn_layer_norm(rt, in[0], NULL, in[1], 1e-3); }
 static Tensor *f_rms(Tensor **in) { return learn_rms_norm(rt, in[0], in[1], 1e-3); }
 
+/* both outputs count; or one of them alone */
+static Tensor *f_added(Tensor **in) {
+  Tensor *sum, *y;
+  assert_int_equal(learn_add_norm(rt, in[0], in[1], in[2], in[3], 1e-3, &sum, &y), RT_OK);
+  Tensor *two = op_concat(rt, 2, (Tensor *[]){sum, y}, 0);
+  tensor_unref(rt, sum);
+  tensor_unref(rt, y);
+  return two;
+}
+static Tensor *f_added_norm(Tensor **in) {
+  Tensor *sum, *y;
+  assert_int_equal(learn_add_norm(rt, in[0], in[1], in[2], NULL, 1e-3, &sum, &y), RT_OK);
+  tensor_unref(rt, sum);
+  return y;
+}
+static Tensor *f_added_sum(Tensor **in) {
+  Tensor *sum, *y;
+  assert_int_equal(learn_add_norm(rt, in[0], in[1], NULL, NULL, 1e-3, &sum, &y), RT_OK);
+  tensor_unref(rt, y);
+  return sum;
+}
+
+/* The sum's bits are those of `+`, the norm's those of layer_norm; rows far from 0 keep their
+ * digits.                                                                      */
+static void added_norms(void **s) {
+  (void)s;
+  int64_t widths[] = {1, 7, 128, 300, 1030};
+  for (int w = 0; w < 5; w++) {
+    int64_t n = widths[w];
+    Tensor *x = filled(DT_F64, SHAPE(37, n), 1), *r = filled(DT_F64, SHAPE(37, n), 5);
+    Tensor *gain = filled(DT_F64, SHAPE(n), 2), *bias = filled(DT_F64, SHAPE(n), 3), *sum, *y;
+    Tensor *in[] = {x, r, gain, bias};
+    assert_int_equal(learn_add_norm(rt, x, r, gain, bias, 1e-3, &sum, &y), RT_OK);
+    Tensor *plain = tensor_binary(rt, BIN_ADD, x, r, 0, 0);
+    Tensor *normed = learn_layer_norm(rt, plain, gain, bias, 1e-3);
+    assert_memory_equal(sum->data, plain->data, (size_t)x->size * 8);
+    for (int64_t i = 0; i < y->size; i++)
+      assert_true(fabs(tensor_get_f64(y, i) - tensor_get_f64(normed, i)) < 1e-12);
+    if (n == 7 || n == 128) {
+      check_gradients("add_norm", f_added, 4, in);
+      check_gradients("add_norm, norm alone", f_added_norm, 3, in);
+      check_gradients("add_norm, sum alone", f_added_sum, 2, in);
+    }
+    Tensor *far = tensor_binary_scalar(rt, BIN_ADD, x, 1000, false, false, 0);
+    Tensor *far32 = tensor_astype(rt, far, DT_F32), *back = tensor_astype(rt, far32, DT_F64);
+    Tensor *want = learn_layer_norm(rt, back, NULL, NULL, 1e-3);
+    Tensor *got = learn_layer_norm(rt, far32, NULL, NULL, 1e-3);
+    for (int64_t i = 0; i < got->size; i++)
+      assert_true(fabs(tensor_get_f64(got, i) - tensor_get_f64(want, i)) < 3e-6);
+    Tensor *all[] = {x, r, gain, bias, sum, y, plain, normed, far, far32, back, want, got};
+    for (int i = 0; i < 13; i++) tensor_unref(rt, all[i]);
+  }
+  Tensor *a = filled(DT_F64, SHAPE(2, 3), 1), *b = filled(DT_F64, SHAPE(3), 1), *p, *q;
+  assert_int_equal(learn_add_norm(rt, a, b, NULL, NULL, 1e-3, &p, &q), RT_ERROR);
+  assert_non_null(strstr(rt->error.message, "x is (2, 3) and r (3,)"));
+  tensor_unref(rt, a);
+  tensor_unref(rt, b);
+}
+
 static void norms(void **s) {
   (void)s;
   for (int64_t n = 6; n < 700; n += 600) {   /* within and above one chunk */
@@ -487,7 +546,7 @@ static void threads(void **s) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-    T(linear), T(linear_many_rows), T(linear_errors), T(norms), T(softmaxes), T(losses), T(moving), T(pieces),
+    T(linear), T(linear_many_rows), T(linear_errors), T(norms), T(added_norms), T(softmaxes), T(losses), T(moving), T(pieces),
     T(optimisers), T(threads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
