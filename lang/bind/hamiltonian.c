@@ -114,7 +114,7 @@ int arg_ham(Vm *vm, Value v, const char *what, Ham **out) {
   return 1;
 }
 
-int ham_own_arg(Vm *vm, Value *v, const char *what, Ham **out) {
+int arg_ham_own(Vm *vm, Value *v, const char *what, Ham **out) {
   if (value_is(*v, OBJ_CLOSURE)) {
     Value made;
     if (called(vm, *v, &made)) return 1;

@@ -262,6 +262,18 @@ RtStatus operator_scale(Rt *rt, Operator *a, c128 c) {
   return RT_OK;
 }
 
+void operator_divide(Operator *a, double c) {
+  Poly *p = &a->diagonal;
+  p->constant /= c;
+  for (int64_t i = 0; i < p->one.n; i++) p->one.c[i] /= c;
+  for (int64_t i = 0; i < p->two.n; i++) p->two.c[i] /= c;
+  for (int64_t i = 0; i < p->many.n; i++) p->many.c[i] /= c;
+  for (int64_t i = 0; i < a->product.n; i++) {
+    a->product.c[i].re /= c;
+    a->product.c[i].im /= c;
+  }
+}
+
 /* ---- products ------------------------------------------------------------------------------ */
 
 /* One term: its coefficient and its words in `to`'s numbering. */

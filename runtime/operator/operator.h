@@ -47,6 +47,7 @@ RtStatus operator_accumulate(Rt *rt, Operator *a, c128 c, const Operator *b);
 RtStatus operator_sum(Rt *rt, Operator *out, c128 ca, const Operator *a, c128 cb, const Operator *b);
 RtStatus operator_product(Rt *rt, Operator *out, const Operator *a, const Operator *b);
 RtStatus operator_scale(Rt *rt, Operator *a, c128 c);        /* a *= c */
+void operator_divide(Operator *a, double c);
 RtStatus operator_adjoint(Rt *rt, Operator *out, const Operator *a);
 /* a on the low qubits, b on those above; registers only. */
 RtStatus operator_kron(Rt *rt, Operator *out, const Operator *a, const Operator *b);
@@ -64,5 +65,7 @@ bool operator_number(const Operator *a, c128 *c);
  * f64 [D, D] when no entry is imaginary, else c128; an error above 2^13 states.  */
 Tensor *operator_matrix(Rt *rt, Operator *a);
 /* "-1.0*Z[0]*Z[1] - 0.5*X[0]", at most `terms` of them, then "... (n more)". */
+/* Lines for explain() of what is not diagonal: variables, terms by kind, locality. */
+void operator_explain(const Operator *a, Buf *out);
 void operator_print(const Operator *a, int64_t terms, Buf *out);
 #endif
