@@ -67,8 +67,10 @@ static int pair_of(Vm *vm, const char *what, Value v, int32_t *uv) {
   bool tensor = value_is(v, OBJ_TENSOR) && AS_TENSOR(v)->rank == 1 && AS_TENSOR(v)->dtype == DT_I64;
   int64_t n = list ? AS_LIST(v)->n : tensor ? AS_TENSOR(v)->shape[0] : 0, at;
   if (n != 2) {
-    vm_error(vm, "%s: an edge is a pair of node numbers, found %s %s%s", what, VALUE_A(v),
-             list || tensor ? " of another length" : "");
+    if (list || tensor)
+      vm_error(vm, "%s: an edge is a pair of node numbers, found %lld value%s", what, (long long)n,
+               n == 1 ? "" : "s");
+    else vm_error(vm, "%s: an edge is a pair of node numbers, found %s %s", what, VALUE_A(v));
     vm_help(vm, "write [(0, 1), (1, 2)], or a tensor of shape (edges, 2)");
     return 1;
   }
@@ -393,7 +395,7 @@ static int load_parts(Vm *vm, Record *r, int64_t *n, Value part[4]) {
 static int bind_load_graph(Vm *vm, Value *args, int argc, Value *out) {
   Rt *rt = vm_rt(vm);
   Value part[4];
-  int64_t n, m = 0, nodes = 0;
+  int64_t n = 0, m = 0, nodes = 0;
   int32_t *uv = NULL, *node = NULL;
   Graph g;
   if (!value_is(args[0], OBJ_RECORD)) return damaged(vm);
@@ -447,7 +449,7 @@ const Native natives_graph[] = {
      "One random call; seed = s draws the same graph every time.  Errors: n * d odd, d >= n.",
      bind_regular, NF_CONST},
     {"random_graph", "n, p, seed = nil",
-     "A random graph of n nodes that has each edge with probability p (Erdos and Renyi).", 
+     "A random graph of n nodes that has each edge with probability p (Erdos and Renyi).",
      bind_random_graph, NF_CONST},
     {"neighbours", "g, v", "The neighbours of node v of a graph, ascending: i64 (degree,).",
      bind_neighbours, NF_CONST},
