@@ -33,6 +33,7 @@ void samples_free(Rt *rt, Samples *s);
  * (breaks: the mean by counts).                                               */
 RtStatus samples_sort(Rt *rt, Samples *s);
 RtStatus samples_aggregate(Rt *rt, Samples *s);
+RtStatus samples_cut(Rt *rt, Samples *s, int64_t rows);  /* keeps the first rows */
 int64_t samples_best(const Samples *s);                 /* -1: no rows         */
 
 /* ---- a call --------------------------------------------------------------- */
