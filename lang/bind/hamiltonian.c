@@ -95,6 +95,43 @@ Ham *ham_copy(Vm *vm, const Ham *from) {
   return NULL;
 }
 
+/* ---- variables -------------------------------------------------------------------- */
+
+void poly_remap(Poly *p, const int32_t *map) {
+  for (int64_t k = 0; k < p->one.n; k++) p->one.v[k] = map[p->one.v[k]];
+  for (int64_t k = 0; k < 2 * p->two.n; k++) p->two.uv[k] = map[p->two.uv[k]];
+  for (int64_t k = 0; k < p->many.n_var; k++) p->many.v[k] = map[p->many.v[k]];
+  p->merged = false;
+}
+
+/* A wider register moves the arrays behind it: constraints follow. */
+static int follow(Vm *vm, Ham *h, const VarTable *old) {
+  Rt *rt = vm_rt(vm);
+  int32_t *map;
+  if (operator_vars(rt, &h->op, old, &map)) return 1;
+  for (int64_t i = 0; map && i < h->n_constraint; i++) {
+    poly_remap(&h->constraint[i].left, map);
+    if (poly_merge(rt, &h->constraint[i].left, &h->op.vars)) return 1;
+  }
+  if (map) rt_free(rt, map, (size_t)(old->n + 1) * sizeof *map);
+  return 0;
+}
+
+int ham_adopt(Vm *vm, Ham *h, const VarTable *more, int32_t **map) {
+  Rt *rt = vm_rt(vm);
+  VarTable old;
+  vars_init(&old);
+  *map = NULL;
+  if (h->n_constraint && vars_copy(rt, &old, &h->op.vars)) return 1;
+  int failed = operator_vars(rt, &h->op, more, map) || (h->n_constraint && follow(vm, h, &old));
+  vars_free(rt, &old);
+  if (failed && *map) {
+    rt_free(rt, *map, (size_t)(more->n + 1) * sizeof **map);
+    *map = NULL;
+  }
+  return failed;
+}
+
 /* ---- reading -------------------------------------------------------------------- */
 
 /* A declaration without required parameters stands for what it gives. */

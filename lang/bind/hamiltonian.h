@@ -30,6 +30,11 @@ void ham_free(Vm *vm, Ham *h);
 Ham *ham_copy(Vm *vm, const Ham *h);
 Value ham_value(Vm *vm, Ham *h);           /* takes over h; nil + error        */
 int ham_set_name(Vm *vm, Ham *h, const char *name);
+/* h also knows the variables of `more`; *map: their numbers in h (as operator_vars). */
+int ham_adopt(Vm *vm, Ham *h, const VarTable *more, int32_t **map);
+void poly_remap(Poly *p, const int32_t *map);
+/* to += s * from, constraints included. */
+int ham_accumulate(Vm *vm, Ham *to, double s, const Ham *from);
 /* Takes over `left` (over h->op.vars). */
 int ham_constrain(Vm *vm, Ham *h, const char *name, Poly *left, Relation rel, double weight);
 /* The Hamiltonian in v, or an error that names the function and what was found. */

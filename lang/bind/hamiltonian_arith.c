@@ -37,37 +37,35 @@ static void forget_origin(Vm *vm, Ham *h) {
   h->sense = (ProblemSense){0};
 }
 
-static int add_constraints(Vm *vm, Ham *to, const Ham *from) {
-  Rt *rt = vm_rt(vm);
-  int32_t *map;
-  if (!from->n_constraint) return 0;
-  if (operator_vars(rt, &to->op, &from->op.vars, &map)) return 1;
-  int failed = 0;
-  for (int64_t i = 0; i < from->n_constraint && !failed; i++) {
+static int add_constraints(Vm *vm, Ham *to, const Ham *from, const int32_t *map) {
+  for (int64_t i = 0; i < from->n_constraint; i++) {
     const Constraint *c = &from->constraint[i];
     Poly p;
-    failed = poly_copy(rt, &p, &c->left) != RT_OK;
-    if (failed) break;
-    for (int64_t k = 0; map && k < p.one.n; k++) p.one.v[k] = map[p.one.v[k]];
-    for (int64_t k = 0; map && k < 2 * p.two.n; k++) p.two.uv[k] = map[p.two.uv[k]];
-    for (int64_t k = 0; map && k < p.many.n_var; k++) p.many.v[k] = map[p.many.v[k]];
-    failed = ham_constrain(vm, to, c->name, &p, c->rel, c->weight);
+    if (poly_copy(vm_rt(vm), &p, &c->left)) return 1;
+    if (map) poly_remap(&p, map);
+    if (ham_constrain(vm, to, c->name, &p, c->rel, c->weight)) return 1;
   }
+  return 0;
+}
+
+int ham_accumulate(Vm *vm, Ham *to, double s, const Ham *from) {
+  Rt *rt = vm_rt(vm);
+  int32_t *map;
+  if (ham_adopt(vm, to, &from->op.vars, &map)) return 1;
+  int failed = operator_accumulate(rt, &to->op, (c128){s, 0}, &from->op) ||
+               add_constraints(vm, to, from, map);
   if (map) rt_free(rt, map, (size_t)(from->op.vars.n + 1) * sizeof *map);
   return failed;
 }
 
-/* to += s * from, all of it. */
-static int accumulate(Vm *vm, Ham *to, double s, const Ham *from) {
-  forget_origin(vm, to);
-  to->maximize = to->maximize && from->maximize;
-  return operator_accumulate(vm_rt(vm), &to->op, (c128){s, 0}, &from->op) || add_constraints(vm, to, from);
-}
-
 static int add(Vm *vm, bool minus, Value a, Value b, unsigned reuse, Value *out) {
   double s = minus ? -1 : 1;
+  const Ham *from = AS_BOX(b)->data;
   if (writable(vm, a, reuse & 1, out)) return 1;
-  if (!accumulate(vm, AS_BOX(*out)->data, s, AS_BOX(b)->data)) return 0;
+  Ham *to = AS_BOX(*out)->data;
+  forget_origin(vm, to);
+  to->maximize = to->maximize && from->maximize;
+  if (!ham_accumulate(vm, to, s, from)) return 0;
   value_unref(vm, *out);
   return 1;
 }

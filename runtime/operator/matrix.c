@@ -103,8 +103,8 @@ static Tensor *real_part(Rt *rt, Tensor *t) {
 }
 
 Tensor *operator_matrix(Rt *rt, Operator *a) {
-  Digit *d;
-  int64_t n;
+  Digit *d = NULL;
+  int64_t n = 0;
   if (operator_merge(rt, a) || digits_of(rt, &a->vars, &d, &n)) return NULL;
   Tensor *t = tensor_zeros(rt, DT_C128, 2, (int64_t[]){n, n});
   RtStatus st = t ? fill(rt, a, d, (c128 *)(void *)t->data, n) : rt->error.status;
