@@ -52,6 +52,8 @@ Value sampler_arg(const Sampler *s, const char *name);
 int sampler_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, Samples *out);
 /* An independent stream for part k of a call. */
 RngCall sampler_stream(RngCall rng, const char *label, int64_t k);
+/* solve(H): the runtime chooses the sampler. */
+int sample_solve(Vm *vm, Value *h, Value budget, Value seed, Value *out);
 /* A time such as 5s as seconds, > 0. */
 int arg_seconds(Vm *vm, Value v, const char *what, double *out);
 /* Rows of `more` behind those of `all` (both of one width; all may be empty). */
