@@ -16,7 +16,7 @@ const SamplerKind sampler_table[] = {
    "Few variables are enumerated in Gray code order; sparse problems of any size are solved by\n"
    "variable elimination along a min-fill order.",
    sample_exact},
-  {"anneal", "reads = 64, sweeps = 1000, beta = nil, schedule = nil, initial = nil, boltzmann = false",
+  {"anneal", "reads = 64, sweeps = 1000, beta = nil, schedule = nil, boltzmann = false",
    "Simulated annealing: Metropolis sweeps while the temperature falls.\n"
    "reads: independent runs, a row each; sweeps: visits of every variable per read.\n"
    "beta: (first, last) inverse temperatures of a geometric schedule; nil: from a short pilot, about\n"
@@ -24,7 +24,7 @@ const SamplerKind sampler_table[] = {
    "Every read ends in a local minimum; with boltzmann = true it ends as the last sweep left it.\n"
    "Source: Kirkpatrick, Gelatt, Vecchi, Science 220, 671 (1983).",
    sample_anneal},
-  {"gibbs", "reads = 64, sweeps = 1000, beta = 1.0, initial = nil",
+  {"gibbs", "reads = 64, sweeps = 1000, beta = 1.0",
    "Samples of the Boltzmann distribution exp(-beta E) by the heat bath.\n"
    "reads: independent chains, the last state of each is a row; sweeps: length of a chain.\n"
    "Source: Geman, Geman, IEEE Trans. PAMI 6, 721 (1984).",
