@@ -19,7 +19,7 @@ size_t temper_bytes(const LaneModel *m) {
 
 RtStatus temper_make(Rt *rt, Temper *t, const LaneModel *m, int rungs, double hot, double cold,
                      int cluster) {
-  *t = (Temper){.rungs = rungs, .replicas = 2 * (TEMPER_RUNGS / rungs), .cluster = cluster != 0};
+  *t = (Temper){.move = LANE_METROPOLIS, .rungs = rungs, .replicas = 2 * (TEMPER_RUNGS / rungs), .cluster = cluster != 0};
   for (int k = 0; k < rungs; k++)
     t->beta[k] = rungs > 1 ? hot * pow(cold / hot, (double)k / (rungs - 1)) : cold;
   RtStatus st = lanes_make(rt, &t->lanes, m);
@@ -135,7 +135,7 @@ void temper_round(Temper *t) {
   Lanes *l = &t->lanes;
   double beta[LANES];
   for (int k = 0; k < LANES; k++) beta[k] = t->beta[t->rung_of[k]];
-  lane_rule_each(&t->rule, l->m, LANE_METROPOLIS, beta);
+  lane_rule_each(&t->rule, l->m, t->move, beta);
   lanes_sweep(l, &t->rule, 0, l->m->p->n);
   t->round++;
   if (t->cluster) {

@@ -29,8 +29,8 @@ typedef struct {
   int32_t *queue, *seen;  /* [n] each                                          */
   int64_t n_seen;
   bool symmetric;         /* no fields: a pair and its mirror image are alike  */
-  double size[TEMPER_RUNGS];      /* sum of sizes by rung, of `grown` clusters */
-  int64_t grown[TEMPER_RUNGS];
+  double size[TEMPER_RUNGS];      /* shares of differing sites outside clusters */
+  int64_t grown[TEMPER_RUNGS];    /* how many of them were added up            */
   uint32_t off;           /* rungs whose clusters percolate                    */
   int64_t step;
 } Clusters;
@@ -38,6 +38,8 @@ typedef struct {
 typedef struct Temper {
   Lanes lanes;
   LaneRule rule;
+  LaneMove move;          /* Metropolis; heat bath where statistics are claimed:
+                             free spins would flip in every sweep otherwise    */
   int rungs, replicas;    /* rungs * replicas <= 64, replicas even             */
   double beta[TEMPER_RUNGS];            /* ascending                           */
   uint8_t lane_of[LANES][TEMPER_RUNGS]; /* [replica][rung]                     */

@@ -12,7 +12,12 @@
 
 #define BYTES(n, p) ((size_t)(n) * sizeof *(p))
 
-enum { MEASURE_EVERY = 8, MEASURE_LEAST = 16 };
+enum {
+  MEASURE_EVERY = 4, MEASURE_LEAST = 8,
+  LOOK_AGAIN = 1024,      /* rounds                                            */
+  SAMPLE = 256            /* sites that decide about mirroring                 */
+};
+#define USEFUL 0.05       /* share of the differing sites outside a cluster    */
 
 RtStatus clusters_make(Rt *rt, Clusters *c, const Ising *p) {
   *c = (Clusters){.n = p->n, .symmetric = true};
@@ -68,6 +73,21 @@ static uint32_t partners(const Temper *t, uint32_t rungs, Permutation *to_even, 
   return active;
 }
 
+/* size[b] += bit b of every word. */
+static void count_bits(const uint32_t *word, const int32_t *at, int64_t count, int64_t stride,
+                       int32_t size[32]) {
+  static const uint32_t BIT[32] = {
+    1u, 1u << 1, 1u << 2, 1u << 3, 1u << 4, 1u << 5, 1u << 6, 1u << 7, 1u << 8, 1u << 9, 1u << 10,
+    1u << 11, 1u << 12, 1u << 13, 1u << 14, 1u << 15, 1u << 16, 1u << 17, 1u << 18, 1u << 19,
+    1u << 20, 1u << 21, 1u << 22, 1u << 23, 1u << 24, 1u << 25, 1u << 26, 1u << 27, 1u << 28,
+    1u << 29, 1u << 30, 1u << 31};
+  for (int64_t i = 0; i < count; i++) {
+    uint32_t m = word[at ? at[i] : i * stride];
+#pragma omp simd
+    for (int b = 0; b < 32; b++) size[b] += (m & BIT[b]) == BIT[b];
+  }
+}
+
 /* Where the pairs differ, mirrored for those that differ on most of a fixed sample
  * of sites.  The choice is a function of the overlap alone.                    */
 static void overlaps(Temper *t, const Permutation *to_even, uint32_t active) {
@@ -76,9 +96,9 @@ static void overlaps(Temper *t, const Permutation *to_even, uint32_t active) {
   for (int64_t i = 0; i < c->n; i++)
     c->overlap[i] = ((uint32_t)spin[i] ^ permuted(to_even, (uint32_t)(spin[i] >> 32))) & active;
   if (!c->symmetric) return;
-  int64_t count[32] = {0}, stride = c->n < 256 ? 1 : c->n / 256, looked = 0;
-  for (int64_t i = 0; i < c->n; i += stride, looked++)
-    for (int b = 0; b < 32; b++) count[b] += c->overlap[i] >> b & 1;
+  int32_t count[32] = {0};
+  int64_t stride = (c->n + SAMPLE - 1) / SAMPLE, looked = c->n / stride;
+  count_bits(c->overlap, NULL, looked, stride, count);
   uint32_t mirror = 0;
   for (int b = 0; b < 32; b++)
     if (2 * count[b] > looked) mirror |= 1u << b;
@@ -133,29 +153,28 @@ static void grow(Temper *t, int64_t tail) {
   c->n_seen = seen;
 }
 
-/* A rung whose clusters span the model only pays for them: it is switched off. */
+/* Where a cluster is nearly all that a pair differs on, exchanging it only swaps
+ * the replicas' names: such a rung is left out until it is looked at again.    */
 static void measure(Temper *t, uint32_t rungs) {
   Clusters *c = &t->clusters;
-  uint32_t size[32] = {0};
-  for (int64_t k = 0; k < c->n_seen; k++) {
-    uint32_t m = c->member[c->seen[k]];
-    for (int b = 0; b < 32; b++) size[b] += m >> b & 1;
-  }
+  int32_t size[32] = {0}, all[32] = {0};
+  count_bits(c->member, c->seen, c->n_seen, 1, size);
+  count_bits(c->overlap, NULL, c->n, 1, all);
   for (int r = 0; r < t->replicas; r += 2)
     for (int k = 0; k < t->rungs; k++) {
-      if (!(rungs >> k & 1)) continue;
-      c->size[k] += size[t->lane_of[r][k]];
+      int a = t->lane_of[r][k];
+      if (!(rungs >> k & 1) || !all[a]) continue;
+      c->size[k] += (double)(all[a] - size[a]) / all[a];
       if (++c->grown[k] < MEASURE_LEAST) continue;
-      if (c->size[k] > 0.25 * (double)c->n * (double)c->grown[k]) c->off |= 1u << k;
-      if (c->grown[k] >= 4 * MEASURE_LEAST) {
-        c->size[k] /= 2;
-        c->grown[k] /= 2;
-      }
+      if (c->size[k] < USEFUL * (double)c->grown[k]) c->off |= 1u << k;
+      c->size[k] = 0;
+      c->grown[k] = 0;
     }
 }
 
 void clusters_move(Temper *t, uint32_t rungs) {
   Clusters *c = &t->clusters;
+  if (t->round % LOOK_AGAIN == 0) c->off = 0;
   rungs &= ~c->off;
   if (!rungs || c->n < 2) return;
   Permutation to_even, to_odd;

@@ -52,7 +52,7 @@ static RtStatus run_wave(Rt *rt, const Plan *q, Wave *w, int64_t first, bool *st
     if (spent(q)) *stop = true;
     RT_TRY(rt_poll(rt));
     if (q->a->progress)
-      q->a->progress(q->a->user, fmin(1, ((double)first + (double)w->runs * (double)done / (double)q->rounds) /
+      q->a->progress(q->a->user, fmin(1, ((double)first + (double)w->runs * (*stop ? 1 : (double)done / (double)q->rounds)) /
                                             (double)q->reads));
   }
   return RT_OK;
@@ -132,6 +132,7 @@ RtStatus sample_temper(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *ou
   int64_t made = 0, rows = 0;
   while (!st && made < WAVE && made < q.reads) {
     st = temper_make(rt, &run[made], &model, rungs, q.hot, q.cold, a->cluster);
+    if (!st && a->boltzmann) run[made].move = LANE_HEATBATH;
     if (!st) made++;
   }
   w.runs = made;
