@@ -26,6 +26,19 @@ const SamplerKind sampler_table[] = {
    "Zhu, Ochoa, Katzgraber, Phys. Rev. Lett. 115, 077201 (2015); Syed et al., J. R. Stat. Soc. B 84,\n"
    "321 (2022).",
    sample_temper},
+  {"anneal", "reads = 64, sweeps = 1000, beta = nil, schedule = nil, initial = nil, boltzmann = false",
+   "Simulated annealing: Metropolis sweeps while the temperature falls.\n"
+   "reads: independent runs, a row each; sweeps: visits of every variable per read.\n"
+   "beta: (first, last) inverse temperatures of a geometric schedule; nil: from a short pilot, about\n"
+   "half of the flips accepted at the first, one in a thousand at the last.  schedule: all of them.\n"
+   "Every read ends in a local minimum; with boltzmann = true it ends as the last sweep left it.\n"
+   "Source: Kirkpatrick, Gelatt, Vecchi, Science 220, 671 (1983).",
+   sample_anneal},
+  {"gibbs", "reads = 64, sweeps = 1000, beta = 1.0, initial = nil",
+   "Samples of the Boltzmann distribution exp(-beta E) by the heat bath.\n"
+   "reads: independent chains, the last state of each is a row; sweeps: length of a chain.\n"
+   "Source: Geman, Geman, IEEE Trans. PAMI 6, 721 (1984).",
+   sample_gibbs},
   {NULL, NULL, NULL, NULL}};
 
 const SamplerKind *sampler_find(const char *name) {
