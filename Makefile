@@ -83,7 +83,8 @@ $(B)/gen/stdlib.c: $(B)/embed $(STD)
 	$(call say,embed)
 	$(Q)$(B)/embed $(STD) > $@.tmp && mv $@.tmp $@
 # Every `const Native natives_AREA[]` of lang/bind and lang/blocks is a table of
-# library functions: an area is added by adding its file.
+# library functions: an area is added by adding its file.  `int make_natives_AREA(Vm *vm)`
+# adds functions whose rows lie in a table of the runtime.
 NATIVES := $(sort $(wildcard lang/bind/*.c lang/blocks/*.c))
 $(B)/gen/tables.c: $(NATIVES) Makefile
 	@mkdir -p $(@D)
@@ -91,7 +92,11 @@ $(B)/gen/tables.c: $(NATIVES) Makefile
 	   names=$$(grep -hoE '^const Native natives_[a-z_]+' $(NATIVES) /dev/null | cut -d' ' -f3); \
 	   for n in $$names; do echo "extern const Native $$n[];"; done; \
 	   echo 'const Native *const native_tables[] = {'; \
-	   for n in $$names; do echo "  $$n,"; done; echo '  0};'; } > $@
+	   for n in $$names; do echo "  $$n,"; done; echo '  0};'; \
+	   made=$$(grep -hoE '^int make_natives_[a-z_]+' $(NATIVES) /dev/null | cut -d' ' -f2); \
+	   for n in $$made; do echo "int $$n(Vm *vm);"; done; \
+	   echo 'int (*const native_makers[])(Vm *vm) = {'; \
+	   for n in $$made; do echo "  $$n,"; done; echo '  0};'; } > $@
 $(B)/embed: lang/tools/embed.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -O1 -o $@ $<

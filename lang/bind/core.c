@@ -562,8 +562,9 @@ const Native natives_core[] = {
      core_int, NF_CONST},
     {"float", "x", "x as a float: of a number, of a bool, of a str what it spells.", core_float, NF_DIFF},
     {"complex", "re, im = 0", "re + i im, elementwise.", core_complex, NF_DIFF},
-    {"len", "x", "Number of elements; of a tensor the first extent, of a str its characters.", core_len,
-     NF_CONST},
+    {"len", "x", "Number of elements; of a tensor the first extent, of a str its characters, of samples the "
+     "rows.",
+     core_len, NF_CONST},
     {"append", "xs, x",
      "The list with x added at its end; of a tensor with x as its last row.\n"
      "xs = append(xs, x) works in place.",

@@ -96,6 +96,12 @@ static int put_value(Writer *w, Value v) {
     buf_text(w->out, "]");
     return 0;
   }
+  if (value_is(v, OBJ_BOX) && AS_BOX(v)->type->plain) {
+    Value plain = NIL_VALUE;
+    int failed = AS_BOX(v)->type->plain(w->vm, AS_BOX(v), &plain) || put_value(w, plain);
+    value_unref(w->vm, plain);
+    return failed;
+  }
   vm_error(w->vm, "write_json: JSON cannot hold a value of type %s", value_type_name(v));
   if (value_is(v, OBJ_MODEL)) vm_help(w->vm, "save(m, path) stores a model");
   return 1;

@@ -270,6 +270,9 @@ int value_len(Vm *vm, Value v, int64_t *out) {
     case OBJ_RANGE:
       *out = AS_RANGE(v)->stop > AS_RANGE(v)->start ? AS_RANGE(v)->stop - AS_RANGE(v)->start : 0;
       return 0;
+    case OBJ_BOX:
+      if (AS_BOX(v)->type->len) return AS_BOX(v)->type->len(vm, AS_BOX(v), out);
+      break;
     }
   }
   return vm_error(vm, "%s %s has no length", VALUE_A(v));

@@ -219,6 +219,8 @@ static int no_key(Vm *vm, Record *r, const char *what, const char *name) {
 int index_get(Vm *vm, Value v, const Value *ix, int n, Value *out) {
   if (value_is(v, OBJ_TENSOR)) return tensor_get(vm, v, ix, n, out);
   if (!IS_OBJ(v)) return vm_error(vm, "%s %s cannot be indexed", VALUE_A(v));
+  if (value_is(v, OBJ_BOX) && AS_BOX(v)->type->item)
+    return AS_BOX(v)->type->item(vm, AS_BOX(v), ix, n, out);
   if (n != 1) return vm_error(vm, "%s %s takes one index, found %d", VALUE_A(v), n);
   switch (v.o->kind) {
   case OBJ_LIST: case OBJ_TUPLE: return list_get(vm, v, ix[0], out);
@@ -233,7 +235,7 @@ int index_get(Vm *vm, Value v, const Value *ix, int n, Value *out) {
 
 /* ---- fields -------------------------------------------------------------------- */
 
-/* `m.forward` without a call: the method with its model. */
+/* `m.forward` without a call: the method with its model; methods of boxes. */
 typedef struct { Value model, method; } Bound;
 
 static void bound_drop(Vm *vm, void *data) {
@@ -258,7 +260,7 @@ static int bound_call(Vm *vm, Box *self, Value *args, int n, const char *const *
 
 static const BoxType bound_box = {.name = "function", .drop = bound_drop, .call = bound_call};
 
-static int bound_new(Vm *vm, Value model, Value method, Value *out) {
+int vm_bind(Vm *vm, Value model, Value method, Value *out) {
   Bound *b = rt_alloc(vm->rt, sizeof *b);
   if (!b) return 1;
   Box *box = box_new(vm, &bound_box, b);
@@ -288,7 +290,7 @@ int field_get(Vm *vm, Value v, Str *name, Value *out) {
       return 0;
     }
     at = m->methods ? record_get_str(m->methods, name) : NULL;
-    if (at) return bound_new(vm, v, *at, out);
+    if (at) return vm_bind(vm, v, *at, out);
     Buf what = {0};
     buf_format(&what, "the model `%s`", m->name->data);
     no_key(vm, m->fields, what.data ? what.data : "the model", name->data);
@@ -547,6 +549,7 @@ static int record_entries(Vm *vm, Record *r, bool pairs, Value *out) {
 int iterate_begin(Vm *vm, Value *v, bool pairs) {
   Value seq;
   if (value_is(*v, OBJ_LIST) || value_is(*v, OBJ_TUPLE) || value_is(*v, OBJ_RANGE)) return 0;
+  if (value_is(*v, OBJ_BOX) && AS_BOX(*v)->type->len && AS_BOX(*v)->type->item) return 0;
   if (value_is(*v, OBJ_TENSOR)) {
     if (AS_TENSOR(*v)->rank) return 0;
     return vm_error(vm, "cannot iterate over a scalar");
@@ -575,6 +578,13 @@ int iterate_next(Vm *vm, Value seq, int64_t k, Value *out, bool *more) {
     *more = k < AS_RANGE(seq)->stop - AS_RANGE(seq)->start;
     if (*more) *out = value_int(AS_RANGE(seq)->start + k);
     return 0;
+  case OBJ_BOX: {
+    int64_t len;
+    Value at = value_int(k);
+    if (AS_BOX(seq)->type->len(vm, AS_BOX(seq), &len)) return 1;
+    *more = k < len;
+    return *more ? index_get(vm, seq, &at, 1, out) : 0;
+  }
   default: {
     *more = k < AS_TENSOR(seq)->shape[0];
     Value at = value_int(k);

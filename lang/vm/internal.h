@@ -211,6 +211,7 @@ struct Vm {
   Module *modules;
   Module *session;                 /* the main file or the REPL               */
   Record *natives;                 /* name -> NativeObj                       */
+  Arena made;                      /* rows of vm_add_native                   */
   Record *inputs;                  /* name -> text, from the command line     */
   Record *defined;                 /* host values: vm_define                  */
   Record *exports;                 /* module -> record of the names it defines */

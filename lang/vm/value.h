@@ -58,6 +58,13 @@ typedef struct BoxType {
   int (*save)(Vm *vm, Box *self, Value *out);
   int (*explain)(Vm *vm, Box *self, Buf *out);        /* explain(b); may be NULL */
   void (*names)(Vm *vm, Box *self, void (*each)(const char *name, void *data), void *data); /* b.<Tab>; may be NULL */
+  /* len(b), b[..] and `for x in b`; each may be NULL.  A box with both len and item is
+   * iterated over item(0), item(1), ..; a string as the only index of a box without
+   * item reads a field.                                                      */
+  int (*len)(Vm *vm, Box *self, int64_t *out);
+  int (*item)(Vm *vm, Box *self, const Value *ix, int n, Value *out);
+  /* The same as records, lists and numbers, for JSON; may be NULL.           */
+  int (*plain)(Vm *vm, Box *self, Value *out);
 } BoxType;
 struct Box { Obj obj; const BoxType *type; void *data; };
 

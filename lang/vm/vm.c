@@ -14,7 +14,17 @@ static int add_natives(Vm *vm) {
       NativeObj *f = native_new(vm, row);
       if (!f || record_set(vm, vm->natives, row->name, value_obj(f))) return 1;
     }
+  for (int (*const *make)(Vm *) = native_makers; *make; make++)
+    if ((*make)(vm)) return 1;
   return 0;
+}
+
+int vm_add_native(Vm *vm, Native row) {
+  Native *own = arena_alloc(&vm->made, sizeof *own);
+  if (!own) return (int)rt_fail(vm->rt, RT_MEMORY, "out of memory");
+  *own = row;
+  NativeObj *f = native_new(vm, own);
+  return !f || record_set(vm, vm->natives, row.name, value_obj(f));
 }
 
 static void *reserve(size_t bytes) {
@@ -68,6 +78,7 @@ void vm_close(Vm *vm) {
   rt_free(rt, vm->tries, vm->cap_tries * sizeof *vm->tries);
   rt_free(rt, vm->scopes, vm->cap_scopes * sizeof *vm->scopes);
   rt->bytes -= (size_t)(vm->stack_end - vm->stack) * sizeof(Value);
+  arena_free(&vm->made);
   if (vm->stack) munmap(vm->stack, STACK_MAX * sizeof(Value));
   if (vm->frames) munmap(vm->frames, FRAMES_MAX * sizeof(Frame));
   free(vm->dead);

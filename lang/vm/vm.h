@@ -36,6 +36,11 @@ typedef struct Native { const char *name, *signature, *doc; NativeFn fn; int fla
  * is adding its file, adding a function one row.  A table ends with a row
  * whose name is NULL.                                                        */
 extern const Native *const native_tables[];   /* NULL at the end */
+/* Functions whose rows are another table's (the runtime's samplers): every function
+ * `int make_natives_AREA(Vm *vm)` of lang/bind, found in the same way, runs when an
+ * interpreter opens and adds them.  The texts of the row outlive the interpreter. */
+extern int (*const native_makers[])(Vm *vm);  /* NULL at the end */
+int vm_add_native(Vm *vm, Native row);
 
 /* Calls any callable.  args are borrowed; *out is a new reference. */
 int vm_call(Vm *vm, Value fn, const Value *args, int n, Value *out);
@@ -45,6 +50,8 @@ int vm_call_named(Vm *vm, Value fn, const Value *args, int n, const char *const 
 int index_get(Vm *vm, Value v, const Value *ix, int n, Value *out);
 /* a == b and the like, as scripts have it: elementwise on tensors. */
 int value_compare(Vm *vm, AstOp op, Value a, Value b, Value *out);
+/* A function that calls fn with `self` before its arguments. Both borrowed. */
+int vm_bind(Vm *vm, Value self, Value fn, Value *out);
 int vm_call_method(Vm *vm, Value model, const char *method, const Value *args, int n, Value *out);
 bool value_callable(Value v);
 /* Name of parameter i of a function written in qa; NULL: there is none.      */
