@@ -159,14 +159,14 @@ RtStatus ising_copy(Rt *rt, Ising *out, const Ising *p) {
 }
 
 double ising_energy(const Ising *p, const int8_t *s) {
-  double e = p->offset;
+  double e = 0;     /* the offset last: integer couplings then add up without error */
   for (int64_t i = 0; i < p->n; i++) {
     double f = 0;   /* each coupling from its larger end */
     for (int64_t k = p->start[i]; k < p->start[i + 1] && p->other[k] < i; k++)
       f += p->J[k] * s[p->other[k]];
     e += (f + p->h[i]) * s[i];
   }
-  return e;
+  return p->offset + e;
 }
 
 void ising_fields(const Ising *p, const int8_t *s, double *f) {

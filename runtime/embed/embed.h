@@ -12,11 +12,29 @@
 #include "runtime/binary/sampler.h"
 
 /* ---- topologies ------------------------------------------------------------ */
+/* m rows and n columns of cells K(t, t). */
 RtStatus topology_chimera(Rt *rt, Graph *out, int m, int n, int t);
+/* m >= 2.  fabric_only leaves out the qubits of the rim that cross no other, as the
+ * processors do; nice also those that belong to no layer of cells. */
 RtStatus topology_pegasus(Rt *rt, Graph *out, int m, bool fabric_only, bool nice);
 RtStatus topology_zephyr(Rt *rt, Graph *out, int m, int t);
+/* By the names and sizes of a solver's `topology`: "chimera" with m, n, t, "pegasus"
+ * with m (fabric only), "zephyr" with m, t; n is m and t is 4 when left out. */
+RtStatus topology_named(Rt *rt, Graph *out, const char *family, int k, const int *size);
 /* Removes nodes and edges (defects): lists of numbers and of pairs. */
-RtStatus topology_without(Rt *rt, Graph *out, const Graph *g, int64_t nn, const int32_t *nodes, int64_t ne, const int32_t *uv);
+RtStatus topology_without(Rt *rt, Graph *out, const Graph *g, int64_t nn, const int32_t *nodes,
+                          int64_t ne, const int32_t *uv);
+
+/* Coordinates of qubit q: (i, j, u, k) of Chimera, (u, w, k, z) of Pegasus, (u, w, k, j, z)
+ * of Zephyr; how many, 0 where the graph is none of these or has no number q. */
+int topology_coordinates(const Graph *g, int64_t q, int c[5]);
+/* The way back; -1 out of range. */
+int64_t topology_linear(const Graph *g, const int *c);
+/* Pegasus' (t, y, x, u, k): false and -1 where there is none. */
+bool pegasus_nice(const Graph *g, int64_t q, int nice[5]);
+int64_t pegasus_from_nice(const Graph *g, const int nice[5]);
+/* Which of Zephyr qubit q's two coupler groups its neighbour r belongs to: 0 or 1. */
+int zephyr_group(const Graph *g, int64_t q, int64_t r);
 
 /* ---- embeddings ------------------------------------------------------------ */
 /* Chain of source variable v: qubit[start[v] .. start[v+1]), ascending. */
