@@ -29,6 +29,8 @@ typedef struct Samples {
 
 RtStatus samples_make(Rt *rt, Samples *out, int64_t rows, int64_t n);   /* counts 1, spins +1 */
 void samples_free(Rt *rt, Samples *s);
+/* Drops all but the first rows. */
+RtStatus samples_keep(Rt *rt, Samples *s, int64_t rows);
 /* Rows by energy, then by spins; equal rows become one with the sum of counts
  * (breaks: the mean by counts).                                               */
 RtStatus samples_sort(Rt *rt, Samples *s);

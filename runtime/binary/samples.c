@@ -34,6 +34,31 @@ RtStatus samples_make(Rt *rt, Samples *out, int64_t rows, int64_t n) {
   return RT_OK;
 }
 
+RtStatus samples_keep(Rt *rt, Samples *s, int64_t rows) {
+  if (rows >= s->rows) return RT_OK;
+  Samples t;
+  RT_TRY(samples_make(rt, &t, rows, s->n));
+  memcpy(t.spin, s->spin, BYTES(rows * s->n, s->spin));
+  memcpy(t.energy, s->energy, BYTES(rows, s->energy));
+  memcpy(t.count, s->count, BYTES(rows, s->count));
+  if (s->breaks && !(t.breaks = rt_alloc(rt, BYTES(rows, s->breaks)))) goto fail;
+  if (s->gauge && !(t.gauge = rt_alloc(rt, BYTES(rows, s->gauge)))) goto fail;
+  if (s->breaks) memcpy(t.breaks, s->breaks, BYTES(rows, s->breaks));
+  if (s->gauge) memcpy(t.gauge, s->gauge, BYTES(rows, s->gauge));
+  t.seconds = s->seconds;
+  t.updates = s->updates;
+  t.beta_hot = s->beta_hot;
+  t.beta_cold = s->beta_cold;
+  t.proven = s->proven;
+  memcpy(t.note, s->note, sizeof t.note);
+  samples_free(rt, s);
+  *s = t;
+  return RT_OK;
+fail:
+  samples_free(rt, &t);
+  return rt->error.status;
+}
+
 int64_t samples_best(const Samples *s) {
   int64_t best = -1;
   for (int64_t i = 0; i < s->rows; i++)
