@@ -209,6 +209,11 @@ static const char *relation_text(Relation r) { return r == REL_EQ ? "==" : r == 
 
 enum { TERMS_SHOWN = 12, CONSTRAINTS_SHOWN = 8 };
 
+static void print_number(double x, Buf *out) {
+  if (x == floor(x) && fabs(x) < 1e15) buf_format(out, "%.0f", x);
+  else buf_double(out, x);
+}
+
 /* The left side without its constant, which goes to the right. */
 static void print_constraint(const Ham *h, const Constraint *c, Buf *out) {
   Poly left = c->left;
@@ -216,10 +221,10 @@ static void print_constraint(const Ham *h, const Constraint *c, Buf *out) {
   buf_format(out, "\n  subject to %s: ", c->name);
   poly_print(&left, &h->op.vars, TERMS_SHOWN, out);
   buf_format(out, " %s ", relation_text(c->rel));
-  buf_double(out, c->left.constant == 0 ? 0.0 : -c->left.constant);
+  print_number(c->left.constant == 0 ? 0.0 : -c->left.constant, out);
   if (!isnan(c->weight)) {
     buf_text(out, " penalty ");
-    buf_double(out, c->weight);
+    print_number(c->weight, out);
   }
 }
 

@@ -50,6 +50,7 @@ int ham_problem(Vm *vm, Ham *h, const char *what, Problem *out);
 int ham_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out);
 int ham_transpose(Vm *vm, Box *self, Value *out);
 int ham_save(Vm *vm, Box *self, Value *out);
+int ham_kron(Vm *vm, Value a, Value b, Value *out);  /* operator.c: kron of two Hamiltonians */
 
 /* ---- declared arrays and arrays of Hamiltonians (hamiltonian_array.c) ------- */
 /* The table of one declaration under construction, shared by its arrays.       */
