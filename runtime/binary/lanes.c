@@ -194,37 +194,6 @@ static double field_of(const Lanes *l, int64_t i, int lane) {
   return (double)((const float *)l->field)[k];
 }
 
-/* E - offset = 1/2 sum_i s_i (h_i + f_i).  Integers are added up as such, in
- * stretches that 32 bits hold.                                                 */
-#define STRETCH 16384
-#define ADD_UP(type, sum)                                                     \
-  for (int64_t i = first; i < end; i++) {                                     \
-    type h = ((const type *)m->h)[i];                                         \
-    const type *f = (const type *)l->field + i * LANES;                       \
-    uint64_t s = l->spin[i];                                                  \
-    for (int k = 0; k < LANES; k++) {                                         \
-      sum[k] += (s >> k & 1) ? f[k] + h : -(f[k] + h);                        \
-    }                                                                         \
-  }
-
-void lanes_energies(const Lanes *l, double energy[LANES]) {
-  const LaneModel *m = l->m;
-  double total[LANES] = {0};
-  for (int64_t first = 0; first < m->p->n; first += STRETCH) {
-    int64_t end = first + STRETCH < m->p->n ? first + STRETCH : m->p->n;
-    int32_t sum[LANES] = {0};
-    if (m->width == LANE_I8) {
-      ADD_UP(int8_t, sum)
-    } else if (m->width == LANE_I16) {
-      ADD_UP(int16_t, sum)
-    } else {
-      ADD_UP(float, total)
-    }
-    for (int k = 0; k < LANES; k++) total[k] += sum[k];
-  }
-  for (int k = 0; k < LANES; k++) energy[k] = m->p->offset + 0.5 * total[k] / m->scale;
-}
-
 /* ---- acceptance -------------------------------------------------------------- */
 
 static double probability(const LaneRule *r, double x) {

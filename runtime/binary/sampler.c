@@ -16,7 +16,17 @@ const SamplerKind sampler_table[] = {
    "Few variables are enumerated in Gray code order; sparse problems of any size are solved by\n"
    "variable elimination along a min-fill order.",
    sample_exact},
-  {"anneal", "reads = 64, sweeps = 1000, beta = nil, schedule = nil, initial = nil, boltzmann = false",
+  {"temper", "reads = 1, sweeps = 1000, replicas = 32, beta_hot = nil, beta_cold = nil, cluster = nil",
+   "Parallel tempering, with isoenergetic cluster moves where the model is sparse.\n"
+   "reads: independent runs, a row each (its best state).\n"
+   "sweeps: of every replica; replicas: temperatures, 2 to 32, each held by 2 replicas or more.\n"
+   "beta_hot, beta_cold: ends of the ladder; by default 0.3 and 8 over the root mean square of\n"
+   "the local fields.  The rungs between are spaced by the measured exchanges.\n"
+   "cluster: nil decides by the size of the clusters, true or false force them on or off.\n"
+   "Zhu, Ochoa, Katzgraber, Phys. Rev. Lett. 115, 077201 (2015); Syed et al., J. R. Stat. Soc. B 84,\n"
+   "321 (2022).",
+   sample_temper},
+  {"anneal", "reads = 64, sweeps = 1000, beta = nil, schedule = nil, boltzmann = false",
    "Simulated annealing: Metropolis sweeps while the temperature falls.\n"
    "reads: independent runs, a row each; sweeps: visits of every variable per read.\n"
    "beta: (first, last) inverse temperatures of a geometric schedule; nil: from a short pilot, about\n"
@@ -24,7 +34,7 @@ const SamplerKind sampler_table[] = {
    "Every read ends in a local minimum; with boltzmann = true it ends as the last sweep left it.\n"
    "Source: Kirkpatrick, Gelatt, Vecchi, Science 220, 671 (1983).",
    sample_anneal},
-  {"gibbs", "reads = 64, sweeps = 1000, beta = 1.0, initial = nil",
+  {"gibbs", "reads = 64, sweeps = 1000, beta = 1.0",
    "Samples of the Boltzmann distribution exp(-beta E) by the heat bath.\n"
    "reads: independent chains, the last state of each is a row; sweeps: length of a chain.\n"
    "Source: Geman, Geman, IEEE Trans. PAMI 6, 721 (1984).",

@@ -1,0 +1,155 @@
+/* temper_sample.c: sample_temper(): independent runs of parallel tempering.
+ *
+ * Runs go in waves of a fixed width and in blocks of rounds of a fixed length,
+ * so that which run sees which `target` depends on neither threads nor clock.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/base/parallel.h"
+#include "runtime/binary/temper.h"
+
+enum { WAVE = 8, ROUNDS = 1000 };
+#define BLOCK_UPDATES 4e6     /* of one run between two polls                  */
+
+typedef struct {
+  Temper *run;
+  int64_t runs, rounds;
+  double target;
+} Wave;
+
+static int advance(void *job, int64_t first, int64_t end, int lane) {
+  Wave *w = job;
+  for (int64_t r = first; r < end; r++)
+    for (int64_t k = 0; k < w->rounds; k++) {
+      if (w->run[r].best_energy <= w->target) break;
+      temper_round(&w->run[r]);
+    }
+  return 0;
+}
+
+typedef struct {
+  const Ising *p;
+  const SamplerArgs *a;
+  double start;
+  int64_t rounds, reads, block;
+  double hot, cold;
+} Plan;
+
+static bool spent(const Plan *q) {
+  return q->a->seconds > 0 && rt_now() - q->start >= q->a->seconds;
+}
+
+/* All runs of a wave, to the end or until one reaches the target. */
+static RtStatus run_wave(Rt *rt, const Plan *q, Wave *w, int64_t first, bool *stop) {
+  for (int64_t done = 0; done < q->rounds && !*stop;) {
+    w->rounds = q->rounds - done < q->block ? q->rounds - done : q->block;
+    parallel_for(q->a->threads, w->runs, 1, advance, w);
+    done += w->rounds;
+    for (int64_t r = 0; r < w->runs; r++)
+      if (w->run[r].best_energy <= w->target) *stop = true;
+    if (spent(q)) *stop = true;
+    RT_TRY(rt_poll(rt));
+    if (q->a->progress)
+      q->a->progress(q->a->user, fmin(1, ((double)first + (double)w->runs * (*stop ? 1 : (double)done / (double)q->rounds)) /
+                                            (double)q->reads));
+  }
+  return RT_OK;
+}
+
+static RtStatus run_all(Rt *rt, const Plan *q, Wave *w, Samples *out, int64_t *rows) {
+  const SamplerArgs *a = q->a;
+  int64_t n = q->p->n;
+  bool stop = false;
+  for (int64_t first = 0; first < q->reads && !stop; first += w->runs) {
+    if (w->runs > q->reads - first) w->runs = q->reads - first;
+    for (int64_t r = 0; r < w->runs; r++) {
+      const int8_t *from = a->initial && a->initial_rows > 0
+                               ? a->initial + (first + r) % a->initial_rows * n : NULL;
+      temper_start(&w->run[r], a->rng, first + r, from);
+    }
+    RT_TRY(run_wave(rt, q, w, first, &stop));
+    for (int64_t r = 0; r < w->runs; r++) {
+      Temper *t = &w->run[r];
+      RT_TRY(descend_exactly(rt, q->p, t->best, &t->best_energy));
+      if (n) memcpy(out->spin + (first + r) * n, t->best, (size_t)n);
+      out->energy[first + r] = t->best_energy;
+      out->updates += (double)t->round * (double)n * LANES;
+    }
+    *rows = first + w->runs;
+  }
+  return RT_OK;
+}
+
+static RtStatus check(Rt *rt, const SamplerArgs *a, int *rungs) {
+  *rungs = a->replicas ? (int)fmin((double)a->replicas, 1e6) : TEMPER_RUNGS;
+  if (*rungs < 2 || *rungs > TEMPER_RUNGS) {
+    rt_fail(rt, RT_ERROR, "replicas is the number of temperatures, from 2 to %d; this is %lld",
+            TEMPER_RUNGS, (long long)a->replicas);
+    rt_help(rt, "each temperature is held by %d replicas or more; leave it out for %d", 2, TEMPER_RUNGS);
+    return RT_ERROR;
+  }
+  return RT_OK;
+}
+
+static RtStatus bounds(Rt *rt, const Ising *p, const SamplerArgs *a, Plan *q) {
+  double scale = temper_scale(p);
+  q->hot = isnan(a->beta_hot) ? (scale > 0 ? 0.3 / scale : 1) : a->beta_hot;
+  q->cold = isnan(a->beta_cold) ? (scale > 0 ? 8 / scale : 10) : a->beta_cold;
+  if (q->hot > 0 && q->cold >= q->hot && isfinite(q->cold)) return RT_OK;
+  rt_fail(rt, RT_ERROR, "temperatures from beta %g (hot) to %g (cold): both must be positive, the second one not smaller",
+          q->hot, q->cold);
+  return RT_ERROR;
+}
+
+/* Cuts `out` to its first rows. */
+static RtStatus keep_rows(Rt *rt, Samples *out, int64_t rows) {
+  if (rows == out->rows) return RT_OK;
+  Samples part;
+  RT_TRY(samples_make(rt, &part, rows, out->n));
+  if (out->n) memcpy(part.spin, out->spin, (size_t)(rows * out->n));
+  memcpy(part.energy, out->energy, (size_t)rows * sizeof *part.energy);
+  part.updates = out->updates;
+  samples_free(rt, out);
+  *out = part;
+  return RT_OK;
+}
+
+RtStatus sample_temper(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out) {
+  *out = (Samples){0};
+  Plan q = {.p = p, .a = a, .start = rt_now(), .reads = a->reads > 0 ? a->reads : 1};
+  int rungs;
+  RT_TRY(check(rt, a, &rungs));
+  RT_TRY(bounds(rt, p, a, &q));
+  q.rounds = a->sweeps > 0 ? a->sweeps : a->seconds > 0 ? INT64_MAX / 4 : ROUNDS;
+  q.block = (int64_t)fmax(1, BLOCK_UPDATES / LANES / (double)(p->n + 1));
+  LaneModel model;
+  RT_TRY(lane_model_make(rt, &model, p, a->boltzmann ? LANE_FAITHFUL : LANE_SEARCH));
+  RtStatus st = samples_make(rt, out, q.reads, p->n);
+  Temper run[WAVE];
+  Wave w = {.run = run, .target = isnan(a->target) ? -INFINITY : a->target};
+  int64_t made = 0, rows = 0;
+  while (!st && made < WAVE && made < q.reads) {
+    st = temper_make(rt, &run[made], &model, rungs, q.hot, q.cold, a->cluster);
+    if (!st && a->boltzmann) run[made].move = LANE_HEATBATH;
+    if (!st) made++;
+  }
+  w.runs = made;
+  if (!st) st = run_all(rt, &q, &w, out, &rows);
+  bool clusters = made && run[0].cluster && run[0].clusters.off != ((1ull << rungs) - 1) &&
+                  run[0].clusters.step > 0;
+  for (int64_t r = 0; r < made; r++) temper_free(rt, &run[r]);
+  lane_model_free(rt, &model);
+  if (!st) st = keep_rows(rt, out, rows);
+  if (st) {
+    samples_free(rt, out);
+    return st;
+  }
+  out->seconds = rt_now() - q.start;
+  out->beta_hot = q.hot;
+  out->beta_cold = q.cold;
+  snprintf(out->note, sizeof out->note, "parallel tempering, %d temperatures x %d replicas%s", rungs,
+           2 * (TEMPER_RUNGS / rungs), clusters ? ", cluster moves" : "");
+  return RT_OK;
+}
