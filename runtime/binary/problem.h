@@ -33,36 +33,61 @@ RtStatus problem_copy(Rt *rt, Problem *out, const Problem *p);
 /* Takes over `left`. */
 RtStatus problem_constrain(Rt *rt, Problem *p, const char *name, Poly *left, Relation rel, double weight);
 
+/* ---- penalties ---------------------------------------------------------------- */
+
+/* How a constraint is made part of the energy.  v: by how much the constraint is
+ * broken, a multiple of `grain`; v = |left| of an equation, max(0, +-left + shift)
+ * of an inequality, where `shift` tightens it to values it can take (2a + 2b <= 3
+ * means 2a + 2b <= 2).                                                           */
+typedef enum {
+  PENALTY_NONE,           /* holds always                                         */
+  PENALTY_SQUARE,         /* v^2: the square of the left side, with slack bits for an inequality */
+  PENALTY_TABLE,          /* v^2: of at most two variables, no slack               */
+  PENALTY_PAIRS,          /* v (v + grain)/2: at most one of many, no slack         */
+  PENALTY_LINEAR          /* v: the left side is never below 0 (or never above)   */
+} PenaltyForm;
+typedef struct {
+  PenaltyForm form;
+  double sign, shift, grain;    /* v is measured on sign * left + shift          */
+  double gap;                   /* least penalty of a broken constraint           */
+  double weight;                /* used                                           */
+  double bound;                 /* what the weight times gap has to exceed; NAN: given by the user */
+  char why[48];                 /* of a computed weight: which bound              */
+} Penalty;
+
 /* ---- reduction to quadratic ------------------------------------------------- */
 
 typedef enum { AUX_SLACK, AUX_PRODUCT } AuxKind;
 typedef struct {
   AuxKind kind;
-  int64_t constraint;     /* AUX_SLACK: of which one                            */
+  int64_t constraint;     /* AUX_SLACK: of which one; else -1                   */
   double value;           /* AUX_SLACK: what the bit counts                     */
-  int32_t u, v;           /* AUX_PRODUCT by substitution: z = u v               */
+  int32_t u, v;           /* "rosenberg": the bit is u v; "parity": the spin is the
+                             product of the spins u and v; else -1               */
   double weight;          /* of the penalty that ties it; 0: needs none         */
-  char how[16];           /* "rosenberg", "negative", "ishikawa", "slack"       */
+  char how[16];           /* "slack", "rosenberg", "parity", "negative", "ishikawa" */
 } Auxiliary;
 
 typedef struct Reduced {
-  Ising ising;            /* user's variables first, in their order, then auxiliaries */
-  int64_t n_user;
+  Ising ising;            /* user's variables first, in their order, then auxiliaries (binary) */
+  int64_t n_user, n_constraint;
   Auxiliary *aux;         /* [ising.n - n_user]                                 */
-  double *weight;         /* [n_constraint], those used                         */
+  Penalty *penalty;       /* [n_constraint]                                     */
   double ratio;           /* largest / smallest non-zero coefficient            */
 } Reduced;
 
-/* Penalties (sufficient where the weight is NAN), slack bits for inequalities,
- * then degree > 2 is reduced (negative monomials, Ishikawa, substitution of the
- * most frequent pair).  Minimising over the auxiliaries gives, for every
- * assignment, objective + sum weight * violation^2, exactly.                   */
+/* Penalties (of sufficient weight where it is NAN), slack bits for inequalities,
+ * then degree > 2 is reduced (negative monomials with one auxiliary, Ishikawa 2011
+ * for positive ones, or substitution of frequent pairs (Rosenberg 1975), whichever
+ * takes fewer).  Minimising over the auxiliaries gives, for every assignment,
+ * objective + sum of weight * penalty, exactly.                                 */
 RtStatus problem_reduce(Rt *rt, const Problem *p, Reduced *out);
 void reduced_free(Rt *rt, Reduced *r);
 /* objective + penalties of an assignment of the user's variables (0/1 or +-1). */
 RtStatus problem_energy(Rt *rt, const Problem *p, const Reduced *r, const int8_t *x, double *out);
-/* How far constraint c is broken; 0: it holds.  */
+/* How far constraint c is broken, |left| or max(0, +-left); 0: it holds.  */
 double problem_violation(const Problem *p, int64_t c, const int8_t *x);
+bool problem_feasible(const Problem *p, const int8_t *x);
 /* Spins of the reduced model to values of the user's variables. */
 void problem_values(const Problem *p, const int8_t *spin, int8_t *x);
 /* Lines for explain(): variables, terms by degree, constraints with weight and why
