@@ -74,6 +74,7 @@ void lanes_energies(const Lanes *l, double energy[LANES]);
 /* Flips site i in the lanes of `mask`. */
 void lanes_flip(Lanes *l, int64_t i, uint64_t mask);
 uint64_t lanes_bits(Lanes *l);                /* 64 random bits                */
+static inline uint32_t lanes_draw(Lanes *l) { return xoshiro_next(&l->tie); }
 
 typedef enum {
   LANE_METROPOLIS,        /* min(1, exp(-2 beta d))                           */
