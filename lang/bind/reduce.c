@@ -117,6 +117,8 @@ static int reduce(Vm *vm, const Reduction *r, Value *args, Value *out) {
   if (num_has_tensor(v)) return over_axes(vm, r->op, v, args[1], args[2], out);
   if (no_axis(vm, r->name, args[1])) return 1;
   if (num_is_scalar(v)) return plain_number(r, v, out);
+  if (r->op == RED_SUM && value_is(v, OBJ_BOX) && AS_BOX(v)->type->sum)
+    return AS_BOX(v)->type->sum(vm, AS_BOX(v), out);
   if (!is_sequence(v)) return wrong_type(vm, r->name, v);
   if (r->op != RED_MEAN) return fold(vm, r, AS_LIST(v), out);
   Value sum;

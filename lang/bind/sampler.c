@@ -194,7 +194,7 @@ static int row_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *c
   return st != RT_OK;
 }
 
-static const SamplerClass row_class = {"sampler", row_run};
+static const SamplerClass row_class = {.name = "sampler", .run = row_run};
 
 static int bind_row(Vm *vm, Value *args, int n, Value *out) {
   const SamplerKind *kind = sampler_find(vm_current_native(vm)->name);

@@ -34,6 +34,7 @@ typedef struct SamplerClass {
   const char *name;
   /* Rows over the variables of p; minimises. */
   int (*run)(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, Samples *out);
+  bool machine;              /* its variables are a machine's qubits: numbers are kept */
 } SamplerClass;
 struct Sampler {
   const SamplerClass *class;
@@ -52,6 +53,11 @@ int arg_sampler(Vm *vm, Value v, const char *what, const Sampler **out);   /* bo
 Value sampler_arg(const Sampler *s, const char *name);
 /* As sampler->class->run; polls, and gives the one row of a model without variables. */
 int sampler_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, Samples *out);
+/* The variables with fixed[k] != 0 held at that spin, the others sampled; rows over all. */
+int sampler_run_open(Vm *vm, const Sampler *s, const Ising *p, const int8_t *fixed,
+                     const SampleCall *call, Samples *out);
+int32_t sampler_origin(const SampleCall *c, int64_t k);
+int sampler_sign(const SampleCall *c, int64_t k);
 /* An independent stream for part k of a call. */
 RngCall sampler_stream(RngCall rng, const char *label, int64_t k);
 /* solve(H): the runtime chooses the sampler. */

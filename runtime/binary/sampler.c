@@ -39,16 +39,16 @@ const SamplerKind sampler_table[] = {
    "reads: independent chains, the last state of each is a row; sweeps: length of a chain.\n"
    "Source: Geman, Geman, IEEE Trans. PAMI 6, 721 (1984).",
    sample_gibbs},
-  {"tabu", "reads = 16, sweeps = 1000, tenure = nil, initial = nil",
+  {"tabu", "reads = 16, sweeps = 1000, tenure = nil",
    "Tabu search: the best flip that was not undone lately, again and again; strong on dense problems.\n"
    "reads: independent searches, a row each; sweeps: flips of a read, in units of the number of\n"
    "variables; tenure: flips for which a variable stays, up to 9 more at random, at most n/4 (n/2 below\n"
    "12 variables); nil: n/100 + 10.\n"
    "Source: Palubeckis, Informatica 17, 279 (2006); Glover, Lu, Hao, 4OR 8, 239 (2010).",
    sample_tabu},
-  {"descend", "reads = nil, initial = nil",
+  {"descend", "reads = nil",
    "Steepest descent: the flip that lowers the energy most, until none does.\n"
-   "reads: starts, a row each; nil: as many as initial has rows, or 64 at random.",
+   "reads: starts, a row each; nil: as many as `from` has rows, or 64 at random.",
    sample_descend},
   {NULL, NULL, NULL, NULL}};
 
