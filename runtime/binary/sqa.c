@@ -70,7 +70,7 @@ typedef struct {
 
 INLINE const char *fields_of(const Worldlines *w, LaneWidth width, int k, int64_t i) {
   const size_t size = width == LANE_I8 ? 1 : width == LANE_I16 ? 2 : 4;
-  return (const char *)w->lane[k].field + (size_t)i * LANES * size;
+  return (const char *)w->lane[k].field + (size_t)lane_slot(i) * LANES * size;
 }
 
 #define PREFIX(type, sum_type, to)                                            \

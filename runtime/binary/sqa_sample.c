@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "runtime/base/parallel.h"
+#include "runtime/binary/chains.h"
 #include "runtime/binary/sqa.h"
 #include "runtime/binary/temper.h"
 
@@ -84,14 +85,14 @@ static RtStatus run_wave(Rt *rt, const Plan *q, Worldlines *run, int64_t runs, i
 }
 
 /* The row of a finished read. */
-static RtStatus project(Rt *rt, const Plan *q, Worldlines *w, int8_t *spin, double *energy) {
+static void project(const Plan *q, Worldlines *w, double *field, int8_t *spin, double *energy) {
   double A, B;
   at(q, 1, &A, &B);
   if (A > 0 || q->a->boltzmann) {
     int slice = (int)((worldlines_draw(w) >> 32) * (uint64_t)w->slices >> 32);
     worldlines_slice(w, slice, spin);
     *energy = ising_energy(q->p, spin);
-    return RT_OK;
+    return;
   }
   int best = 0;
   double low = INFINITY, e[LANES];
@@ -104,10 +105,11 @@ static RtStatus project(Rt *rt, const Plan *q, Worldlines *w, int8_t *spin, doub
       }
   }
   worldlines_slice(w, best, spin);
-  return descend_exactly(rt, q->p, spin, energy);
+  *energy = ising_settle(q->p, spin, field);
 }
 
-static RtStatus run_all(Rt *rt, const Plan *q, Worldlines *run, int64_t runs, Samples *out, int64_t *rows) {
+static RtStatus run_all(Rt *rt, const Plan *q, Worldlines *run, int64_t runs, double *field,
+                        Samples *out, int64_t *rows) {
   const SamplerArgs *a = q->a;
   int64_t n = q->p->n;
   bool stop = false;
@@ -119,7 +121,7 @@ static RtStatus run_all(Rt *rt, const Plan *q, Worldlines *run, int64_t runs, Sa
                            ? a->initial + (first + r) % a->initial_rows * n : NULL);
     RT_TRY(run_wave(rt, q, run, runs, first, &stop));
     for (int64_t r = 0; r < runs; r++) {
-      RT_TRY(project(rt, q, &run[r], out->spin + (first + r) * n, &out->energy[first + r]));
+      project(q, &run[r], field, out->spin + (first + r) * n, &out->energy[first + r]);
       out->updates += run[r].updates;
       if (out->energy[first + r] <= a->target) stop = true;
     }
@@ -175,15 +177,19 @@ RtStatus sample_sqa(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out) 
   LaneModel model;
   RT_TRY(lane_model_make(rt, &model, p, LANE_FAITHFUL));
   RtStatus st = samples_make(rt, out, q.reads, p->n);
+  size_t bytes = (size_t)(p->n + 1) * sizeof(double);
+  double *field = rt_alloc(rt, bytes);
+  if (!st && !field) st = rt->error.status;
   Worldlines run[WAVE];
   int64_t made = 0, rows = 0;
   while (!st && made < WAVE && made < q.reads) {
     st = worldlines_make(rt, &run[made], &model, q.slices);
     if (!st) made++;
   }
-  if (!st) st = run_all(rt, &q, run, made, out, &rows);
+  if (!st) st = run_all(rt, &q, run, made, field, out, &rows);
   for (int64_t r = 0; r < made; r++) worldlines_free(rt, &run[r]);
   lane_model_free(rt, &model);
+  if (field) rt_free(rt, field, bytes);
   if (!st) st = samples_keep(rt, out, rows);
   if (st) {
     samples_free(rt, out);

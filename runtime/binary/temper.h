@@ -77,7 +77,4 @@ RtStatus clusters_make(Rt *rt, Clusters *c, const Ising *p);
 void clusters_free(Rt *rt, Clusters *c);
 /* Grows a cluster in every pair whose rung is in `rungs` and exchanges it. */
 void clusters_move(Temper *t, uint32_t rungs);
-
-/* Greedy descent in double precision; *energy is that of the result. */
-RtStatus descend_exactly(Rt *rt, const Ising *p, int8_t *s, double *energy);
 #endif

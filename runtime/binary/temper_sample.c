@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "runtime/base/parallel.h"
+#include "runtime/binary/chains.h"
 #include "runtime/binary/temper.h"
 
 enum { WAVE = 8, ROUNDS = 1000 };
@@ -18,6 +19,7 @@ typedef struct {
   Temper *run;
   int64_t runs, rounds;
   double target;
+  double *field;          /* [n] scratch                                       */
 } Wave;
 
 static int advance(void *job, int64_t first, int64_t end, int lane) {
@@ -73,7 +75,7 @@ static RtStatus run_all(Rt *rt, const Plan *q, Wave *w, Samples *out, int64_t *r
     RT_TRY(run_wave(rt, q, w, first, &stop));
     for (int64_t r = 0; r < w->runs; r++) {
       Temper *t = &w->run[r];
-      RT_TRY(descend_exactly(rt, q->p, t->best, &t->best_energy));
+      t->best_energy = ising_settle(q->p, t->best, w->field);
       if (n) memcpy(out->spin + (first + r) * n, t->best, (size_t)n);
       out->energy[first + r] = t->best_energy;
       out->updates += (double)t->round * (double)n * LANES;
@@ -124,8 +126,11 @@ RtStatus sample_temper(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *ou
   LaneModel model;
   RT_TRY(lane_model_make(rt, &model, p, a->boltzmann ? LANE_FAITHFUL : LANE_SEARCH));
   RtStatus st = samples_make(rt, out, q.reads, p->n);
+  size_t bytes = (size_t)(p->n + 1) * sizeof(double);
+  double *field = rt_alloc(rt, bytes);
+  if (!st && !field) st = rt->error.status;
   Temper run[WAVE];
-  Wave w = {.run = run, .target = isnan(a->target) ? -INFINITY : a->target};
+  Wave w = {.run = run, .field = field, .target = isnan(a->target) ? -INFINITY : a->target};
   int64_t made = 0, rows = 0;
   while (!st && made < WAVE && made < q.reads) {
     st = temper_make(rt, &run[made], &model, rungs, q.hot, q.cold, a->cluster);
@@ -137,6 +142,7 @@ RtStatus sample_temper(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *ou
   bool clusters = made && run[0].cluster;
   for (int64_t r = 0; r < made; r++) temper_free(rt, &run[r]);
   lane_model_free(rt, &model);
+  if (field) rt_free(rt, field, bytes);
   if (!st) st = samples_keep(rt, out, rows);
   if (st) {
     samples_free(rt, out);

@@ -126,7 +126,7 @@ static void sampled(const Ising *p, double beta, double A, double B, int slices,
 }
 
 static void test_diagonalisation(void **state) {
-  static const double points[][2] = {{2, 0.4}, {1, 1}, {0.4, 1.5}};
+  static const double points[][2] = {{2, 0.4}, {1, 1}, {0.6, 1.2}};
   for (int k = 0; k < 3; k++) {
     Ising p = model(k == 1, 5 + k);
     double A = points[k][0], B = points[k][1], beta = 1.5;
