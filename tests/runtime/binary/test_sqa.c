@@ -93,7 +93,7 @@ static void expected(const Ising *p, double beta, double A, double B, int doubli
 /* Means over reads, and their standard errors from the scatter of reads. */
 static void sampled(const Ising *p, double beta, double A, double B, int slices, double o[OBSERVED],
                     double error[OBSERVED]) {
-  enum { RUNS = 120, HEAT = 800, SWEEPS = 200 };
+  enum { RUNS = 300, HEAT = 300, SWEEPS = 200 };
   LaneModel m;
   Worldlines w;
   ok(lane_model_make(rt, &m, p, LANE_FAITHFUL));
@@ -137,7 +137,7 @@ static void test_diagonalisation(void **state) {
     for (int o = 0; o < OBSERVED; o++) {
       if (fabs(mine[o] - sliced[o]) > 5 * error[o] + 1e-4)
         fail_msg("point %d, observable %d: %.5f +- %.5f, expected %.5f", k, o, mine[o], error[o], sliced[o]);
-      assert_true(error[o] < 0.02);
+      assert_true(error[o] < (o == 1 || o == 2 ? 0.06 : 0.01));
       /* second order in beta A / slices */
       assert_true(fabs(sliced[o] - quantum[o]) < 3 * pow(beta * fmax(A, B) / 64, 2));
     }
