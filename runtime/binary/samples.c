@@ -34,6 +34,31 @@ RtStatus samples_make(Rt *rt, Samples *out, int64_t rows, int64_t n) {
   return RT_OK;
 }
 
+RtStatus samples_keep(Rt *rt, Samples *s, int64_t rows) {
+  if (rows >= s->rows) return RT_OK;
+  Samples t;
+  RT_TRY(samples_make(rt, &t, rows, s->n));
+  memcpy(t.spin, s->spin, BYTES(rows * s->n, s->spin));
+  memcpy(t.energy, s->energy, BYTES(rows, s->energy));
+  memcpy(t.count, s->count, BYTES(rows, s->count));
+  if (s->breaks && !(t.breaks = rt_alloc(rt, BYTES(rows, s->breaks)))) goto fail;
+  if (s->gauge && !(t.gauge = rt_alloc(rt, BYTES(rows, s->gauge)))) goto fail;
+  if (s->breaks) memcpy(t.breaks, s->breaks, BYTES(rows, s->breaks));
+  if (s->gauge) memcpy(t.gauge, s->gauge, BYTES(rows, s->gauge));
+  t.seconds = s->seconds;
+  t.updates = s->updates;
+  t.beta_hot = s->beta_hot;
+  t.beta_cold = s->beta_cold;
+  t.proven = s->proven;
+  memcpy(t.note, s->note, sizeof t.note);
+  samples_free(rt, s);
+  *s = t;
+  return RT_OK;
+fail:
+  samples_free(rt, &t);
+  return rt->error.status;
+}
+
 int64_t samples_best(const Samples *s) {
   int64_t best = -1;
   for (int64_t i = 0; i < s->rows; i++)
@@ -115,6 +140,10 @@ RtStatus samples_cut(Rt *rt, Samples *s, int64_t rows) {
   return st;
 }
 
+static bool same_row(const Samples *s, int64_t i, int64_t j) {
+  return compare_spins(s, i, j) == 0 && (!s->gauge || s->gauge[i] == s->gauge[j]);
+}
+
 RtStatus samples_aggregate(Rt *rt, Samples *s) {
   int64_t *order;
   RT_TRY(ordered(rt, s, &order));
@@ -124,7 +153,7 @@ RtStatus samples_aggregate(Rt *rt, Samples *s) {
     int64_t first = order[i], count = 0;
     double breaks = 0;
     /* equal spins have equal energy here, so they stand side by side */
-    for (; i < rows && compare_spins(s, first, order[i]) == 0; i++) {
+    for (; i < rows && same_row(s, first, order[i]); i++) {
       const int64_t r = order[i];
       count += s->count[r];
       if (s->breaks) breaks += (double)s->breaks[r] * s->count[r];
