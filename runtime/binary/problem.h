@@ -102,12 +102,33 @@ RtStatus ising_persistent(Rt *rt, const Ising *p, bool strong, int8_t *fixed, do
 RtStatus ising_fix(Rt *rt, const Ising *p, const int8_t *fixed, Ising *out, int32_t **keep);
 
 /* ---- files (formats.c): Gset, Biq Mac, qubo, COO, bqm ------------------------- */
-typedef enum { FILE_MAXCUT, FILE_QUBO_MIN, FILE_QUBO_MAX, FILE_ISING, FILE_COO, FILE_BQM } ProblemFormat;
+
+/* maxcut   "n m", then "i j w" (w may be left out: 1), from 1; the cut is maximised
+ * qubo-min Biq Mac .sparse: "n m", then "i j q" with i <= j, from 1; x'Qx with
+ *          symmetric Q, so that a pair counts twice; minimised
+ * qubo-max qbsolv .qubo: "p qubo 0 max nodes couplers", then "i i w" and "i j w" from
+ *          0; the pair's weight is the whole coefficient; maximised
+ * qbsolv   the same, minimised
+ * ising    "#" comments, "i j J" and "i i h" from 1; sum J s s + sum h s minimised
+ * ising-max the same, maximised
+ * coo      "# vartype: SPIN" or BINARY, then "i j w", "i i w" from 0; minimised (dimod)
+ * bqm      DIMODBQM                                                                */
+typedef enum { FILE_MAXCUT, FILE_QUBO_MIN, FILE_QUBO_MAX, FILE_ISING, FILE_COO, FILE_BQM,
+               FILE_QBSOLV, FILE_ISING_MAX, FILE_FORMATS } ProblemFormat;
+extern const char *const problem_format_name[FILE_FORMATS];
+int problem_format_find(const char *name);       /* -1: none of that name          */
+
 /* The energy that is minimised and the value the file's own sense counts:
  * objective = sign * (energy - shift) * factor.                                */
 typedef struct { ProblemFormat format; double sign, shift, factor; } ProblemSense;
-/* `format` -1: from the name and the text.  Refuses what it cannot be sure of.  */
+/* `format` -1: from the name and the text; what they leave open is refused.
+ * Variables are "s" (spins) or "x" (binaries), numbered from 0; gzip is unpacked. */
 RtStatus problem_read(Rt *rt, const char *path, int format, Problem *out, ProblemSense *sense);
-RtStatus problem_write(Rt *rt, const char *path, int format, const Problem *p);
+RtStatus problem_decode(Rt *rt, const void *p, size_t n, const char *name, int format, Problem *out,
+                        ProblemSense *sense);
+/* Refuses what the format cannot hold: constraints, other kinds of variables, degrees
+ * above 2, a constant (bqm keeps it).  Text names no variables: their numbers go.  */
+RtStatus problem_write(Rt *rt, const char *path, int format, Problem *p);
+RtStatus problem_encode(Rt *rt, int format, Problem *p, Buf *out);       /* merges the objective */
 
 #endif
