@@ -382,7 +382,7 @@ int sampler_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call
   memset(out, 0, sizeof *out);
   if (call->depth > 32) return vm_error(vm, "sample: samplers are nested more than 32 deep");
   if (rt_poll(rt)) return 1;
-  if (p->n) return s->class->run(vm, s, p, call, out);
+  if (p->n || s->class->empty) return s->class->run(vm, s, p, call, out);
   if (samples_make(rt, out, 1, 0)) return 1;
   out->energy[0] = p->offset;
   out->proven = true;

@@ -164,7 +164,7 @@ static int gauge_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall 
   return failed;
 }
 
-static const SamplerClass gauge_class = {.name = "gauge", .run = gauge_run};
+static const SamplerClass gauge_class = {.name = "gauge", .run = gauge_run, .empty = true};
 
 static int bind_gauge(Vm *vm, Value *args, int n, Value *out) {
   const Sampler *inner;
@@ -273,7 +273,7 @@ static int persistent_run(Vm *vm, const Sampler *s, const Ising *p, const Sample
   return 0;
 }
 
-static const SamplerClass persistent_class = {.name = "persistent", .run = persistent_run};
+static const SamplerClass persistent_class = {.name = "persistent", .run = persistent_run, .empty = true};
 
 static int bind_persistent(Vm *vm, Value *args, int n, Value *out) {
   const Sampler *inner;
@@ -437,7 +437,7 @@ static int clamped_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCal
   return failed;
 }
 
-static const SamplerClass clamped_class = {.name = "clamped", .run = clamped_run};
+static const SamplerClass clamped_class = {.name = "clamped", .run = clamped_run, .empty = true};
 
 static int bind_clamped(Vm *vm, Value *args, int n, Value *out) {
   const Sampler *inner;
