@@ -139,7 +139,7 @@ static void index_tables(const Minimise *m) {
 }
 
 static RtStatus minimise(Rt *rt, Eliminate *e, const Part *q, int threads) {
-  Table *t;
+  Table *t = NULL;
   RT_TRY(table_new(rt, e, q->w, q->scope, &t));
   Minimise m = {e, q, t->f, rt_alloc(rt, BYTES(q->n_table * q->w, m.bit)),
                 rt_alloc(rt, BYTES(q->n_table * BLOCK, m.low)), rt_alloc(rt, BYTES(BLOCK, m.field))};
