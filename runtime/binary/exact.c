@@ -35,7 +35,7 @@ static RtStatus too_large(Rt *rt, const Ising *p, int32_t widest) {
                         " solved exactly: at most %d variables, or width %d",
                         (long long)p->n, widest, EXACT_GRAY_MAX, TABLE_WIDTH);
   rt_help(rt,
-          "take temper() or tabu(), or `seconds` for the best state that branch and bound finds");
+          "take temper() or tabu(), or `time` for the best state that branch and bound finds");
   return st;
 }
 
