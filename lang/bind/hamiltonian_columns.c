@@ -24,6 +24,7 @@ typedef struct {
   int64_t lo[TENSOR_MAX_RANK], hi[TENSOR_MAX_RANK]; /* of ends that do not depend */
   Tensor *rows[TENSOR_MAX_RANK];                    /* of IX_ROWS axes: [n] or [n, parts] */
   Ham *sum;
+  int64_t expected; /* lanes in all, where they can be told beforehand; then 0 */
   bool give_up;
 } Columns;
 
@@ -311,6 +312,15 @@ static int thin(Columns *c, Lanes *l, const IxNode *guard) {
   return 0;
 }
 
+/* Room for all lanes at once: growing by steps would touch twice the memory. */
+static int reserve(Columns *c, const HamArray *a) {
+  int64_t n = c->expected;
+  c->expected = 0;
+  if (n <= LANES || a->n_term != 1 || a->term[0].k < 1 || a->term[0].k > 2) return 0;
+  bool linear = a->term[0].k == 1;
+  return poly_reserve(vm_rt(c->vm), &c->sum->op.diagonal, linear ? n : 0, linear ? 0 : n) != RT_OK;
+}
+
 /* All binders are set: the summand of these lanes. */
 static int add_lanes(Columns *c, Lanes *l) {
   for (int k = 0; k < c->n_guard && l->n; k++)
@@ -323,7 +333,7 @@ static int add_lanes(Columns *c, Lanes *l) {
   if (!is_operator(v.v)) failed = give_up(c);
   else if (v.wide) a = AS_BOX(v.v)->data;
   else if (ham_array_of(c->vm, v.v, 1, &l->n, &a)) failed = give_up(c); /* the same for all */
-  if (!failed) failed = ham_array_add_to(c->vm, a, c->sum);
+  if (!failed) failed = reserve(c, a) || ham_array_add_to(c->vm, a, c->sum);
   if (!v.wide && a) ham_array_free(c->vm, a);
   value_unref(c->vm, v.v);
   return failed || rt_poll(vm_rt(c->vm)) != RT_OK;
@@ -513,6 +523,16 @@ static bool parts_fit(const Columns *c, const IxNode *n) {
   return parts_fit(c, n->a) && parts_fit(c, n->b) && parts_fit(c, n->c);
 }
 
+static int64_t lanes_expected(const Columns *c) {
+  double n = c->n_guard == 0;
+  for (int k = 0; k < c->axes; k++) {
+    const IxAxis *ax = &c->spec->axis[k];
+    if (ax->start == IX_DEPENDENT || ax->stop == IX_DEPENDENT || ax->order != OP_NONE) return 0;
+    n *= (double)(c->hi[k] - c->lo[k]);
+  }
+  return n > 0 && n < 1e9 ? (int64_t)n : 0;
+}
+
 static bool plain_sum(const IxNode *n) {
   return n->kind == IXN_REDUCE && n->red == RED_SUM && !n->mean && !n->count;
 }
@@ -538,7 +558,10 @@ int ham_columns(Vm *vm, const IxSpec *spec, Value *operand, bool *done, Value *o
   *done = false;
   int failed = 1;
   if (!find_body(&c) || !set_ranges(&c) || !parts_fit(&c, spec->body)) c.give_up = true;
-  else if ((c.sum = ham_new(vm))) failed = expand(&c, 0, &start);
+  else if ((c.sum = ham_new(vm))) {
+    c.expected = lanes_expected(&c);
+    failed = expand(&c, 0, &start);
+  }
   for (int k = 0; k < c.axes; k++) tensor_unref(rt, c.rows[k]);
   if (!failed) {
     *done = true;
