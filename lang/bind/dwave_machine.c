@@ -28,7 +28,7 @@ static const char *text_or_null(Value v) {
 int machine_connect(Vm *vm, const Access *a, DwClient *out) {
   const char *file = text_or_null(a->config);
   DwArg arg[2] = {{"endpoint", text_or_null(a->endpoint), TRUST_SCRIPT},
-                  {"token", text_or_null(a->token), TRUST_SCRIPT}};
+                  {"token", secret_text(a->token), TRUST_SCRIPT}};
   DwSources s = {.profile = text_or_null(a->profile), .arg = arg, .n_arg = 2,
                  .file = &file, .n_file = file != NULL};
   DwConfig config;
