@@ -99,7 +99,8 @@ INLINE void sweep_table(Lanes *l, const LaneRule *r, int64_t first, int64_t end,
   gen_store(l, &g);
 }
 
-INLINE void sweep_words(Lanes *l, const LaneRule *r, int64_t first, int64_t end, int width, bool heat) {
+INLINE void sweep_words(Lanes *l, const LaneRule *r, int64_t first, int64_t end, int width,
+                        bool heat) {
   Gen g = gen_load(l);
   W whole = w_load(r->whole), part = w_load(r->part), most = w_load(r->most);
   Sites x = sites_of(l);
