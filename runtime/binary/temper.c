@@ -5,12 +5,27 @@
 #include <string.h>
 
 enum { FIRST_SPACING = 24, REFRESH = 256 };
+#define SPARSE 7.0        /* mean degree */
+#define COLDEST 1000.0    /* over the scale: beyond, only the smallest couplings tell */
 
 double temper_scale(const Ising *p) {
   double sum = 0;
   for (int64_t i = 0; i < p->n; i++) sum += p->h[i] * p->h[i];
   for (int64_t k = 0; k < 2 * p->m; k++) sum += p->J[k] * p->J[k];
   return p->n ? sqrt(sum / (double)p->n) : 0;
+}
+
+RtStatus temper_ladder(Rt *rt, const Ising *p, RngCall rng, double *hot, double *cold) {
+  double scale = temper_scale(p), first, last;
+  *hot = *cold = 1;
+  if (!(scale > 0)) return RT_OK;
+  double unit_beta = 1 / scale;
+  *hot = (2 * (double)p->m <= SPARSE * (double)p->n ? 1.5 : 1) * unit_beta;
+  *cold = 16 * unit_beta;
+  RngCall pilot = {rng_derive(rng.key, "temper pilot", (int64_t)rng.call), 0};
+  RT_TRY(sampler_betas(rt, p, pilot, &first, &last));
+  if (last > *cold) *cold = fmin(last, COLDEST * unit_beta);
+  return RT_OK;
 }
 
 size_t temper_bytes(const LaneModel *m) {
