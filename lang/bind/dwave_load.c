@@ -246,9 +246,19 @@ int load_body(Vm *vm, const Sampler *s, Load *l, Buf *out) {
   return dw_problem_body(vm_rt(vm), &p, p.label, out) != RT_OK;
 }
 
+/* From an experiment's budget; what was refused is given back. */
+static int spend(Vm *vm, const Load *l) {
+  if (!vm_rt(vm)->purse) return 0;
+  if (isfinite(l->microseconds)) return rt_spend(vm_rt(vm), l->microseconds * 1e-6) != RT_OK;
+  rt_fail(vm_rt(vm), RT_BUDGET, "solver %.80s does not tell how long a problem takes, so that the "
+          "experiment's budget cannot be kept", l->m.solver.name);
+  return 1;
+}
+
 int load_submit(Vm *vm, const Sampler *s, Load *l, const Ising *p, const SampleCall *call, DwJob *job) {
   char *upload = NULL;
   *job = (DwJob){0};
+  if (spend(vm, l)) return 1;
   int failed = 0;
   if (l->m.hybrid) failed = dw_upload(&l->m.client, l->file.data, l->file.len, &upload) != RT_OK;
   if (!failed) {
@@ -257,6 +267,8 @@ int load_submit(Vm *vm, const Sampler *s, Load *l, const Ising *p, const SampleC
   }
   machine_notes(vm, &l->m.client);
   free(upload);
+  bool sent = job->json && strcmp(dw_job_text(job, "state"), "REFUSED");
+  if (failed && !sent && isfinite(l->microseconds)) rt_spend(vm_rt(vm), -l->microseconds * 1e-6);
   if (failed) dw_job_free(job);
   return failed;
 }
