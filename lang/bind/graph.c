@@ -76,7 +76,7 @@ static int pair_of(Vm *vm, const char *what, Value v, int32_t *uv) {
   }
   for (int k = 0; k < 2; k++) {
     if (tensor) at = tensor_get_i64(AS_TENSOR(v), k);
-    else if (arg_int(vm, AS_LIST(v)->items[k], what, &at)) return 1;
+    else if (arg_int(vm, AS_LIST(v)->items[k], "edge", &at)) return 1;
     if (node_number(vm, what, at, &uv[k])) return 1;
   }
   return 0;
@@ -116,7 +116,7 @@ int arg_pairs(Vm *vm, Value v, const char *what, int64_t *m, int32_t **uv) {
 int arg_nodes(Vm *vm, Value v, const char *what, int64_t *n, int32_t **nodes) {
   Rt *rt = vm_rt(vm);
   Tensor *t = NULL;
-  if (arg_tensor(vm, v, what, &t)) return 1;
+  if (arg_tensor(vm, v, "nodes", &t)) return 1;
   if (t->size && (t->rank > 1 || t->dtype != DT_I64)) {
     char shape[128];
     vm_error(vm, "%s: node numbers are a vector of ints, found %s of shape %s", what,
@@ -137,8 +137,9 @@ int arg_nodes(Vm *vm, Value v, const char *what, int64_t *n, int32_t **nodes) {
   return failed;
 }
 
+/* what: "grid: a" */
 static int arg_size(Vm *vm, Value v, const char *what, int64_t lo, int64_t *out) {
-  if (arg_int(vm, v, what, out)) return 1;
+  if (arg_int(vm, v, strstr(what, ": ") + 2, out)) return 1;
   if (*out < lo || *out > INT32_MAX - 1)
     return vm_error(vm, "%s must be between %lld and 2147483646, found %lld", what, (long long)lo,
                     (long long)*out);
@@ -183,7 +184,7 @@ static int bind_grid(Vm *vm, Value *args, int n, Value *out) {
   bool periodic;
   Graph g;
   if (arg_size(vm, args[0], "grid: a", 1, &a) || arg_size(vm, args[1], "grid: b", 1, &b) ||
-      arg_bool(vm, args[2], "grid: periodic", &periodic))
+      arg_bool(vm, args[2], "periodic", &periodic))
     return 1;
   return made(vm, graph_grid(vm_rt(vm), &g, a, b, periodic), &g, out);
 }
@@ -204,7 +205,7 @@ static int bind_random_graph(Vm *vm, Value *args, int n, Value *out) {
   RngCall c;
   Graph g;
   if (arg_size(vm, args[0], "random_graph: n", 0, &count) ||
-      arg_float(vm, args[1], "random_graph: p", &p) || arg_stream(vm, args[2], &c))
+      arg_float(vm, args[1], "p", &p) || arg_stream(vm, args[2], &c))
     return 1;
   return made(vm, graph_random(vm_rt(vm), &g, c, count, p), &g, out);
 }
@@ -213,7 +214,7 @@ static int bind_random_graph(Vm *vm, Value *args, int n, Value *out) {
 
 static int graph_node(Vm *vm, const Graph *g, Value v, const char *what, int32_t *out) {
   int64_t at;
-  if (arg_int(vm, v, what, &at)) return 1;
+  if (arg_int(vm, v, "v", &at)) return 1;
   if (at < 0 || at >= g->n || !g->present[at])
     return vm_error(vm, "%s: the graph has no node %lld", what, (long long)at);
   *out = (int32_t)at;

@@ -4,6 +4,7 @@
  * operand is no number or tensor, when there is next to nothing to do, and
  * when the whole-tensor form fails, so that errors come from the very place in
  * the loop that raised them.                                                  */
+#include "lang/bind/hamiltonian.h"
 #include "lang/bind/index_eval.h"
 
 #include <string.h>
@@ -108,13 +109,23 @@ static Tensor *result_tensor(IxEval *e, IxVal v) {
 
 static int run_loop(Vm *vm, Value loop, Value *out) { return vm_call(vm, loop, NULL, 0, out); }
 
+static bool has_hamiltonian(const IxEval *e) {
+  for (int i = 0; i < e->spec->operands; i++)
+    if (ham_is(e->operand[i])) return true;
+  return false;
+}
+
 static int bind_index(Vm *vm, Value *args, int n, Value *out) {
   const IxSpec *spec = box_data(args[0], &ix_spec_type);
   if (!spec || !value_is(args[2], OBJ_TUPLE))
     return vm_error(vm, "__index is called by index equations only");
   Rt *rt = vm_rt(vm);
   IxEval e = {.vm = vm, .rt = rt, .spec = spec, .operand = AS_LIST(args[2])->items};
-  bool usable = operands_fit(&e);
+  if (has_hamiltonian(&e)) {
+    bool done;
+    return ham_columns(vm, spec, e.operand, &done, out) || (!done && run_loop(vm, args[1], out));
+  }
+  bool usable = !spec->columns && operands_fit(&e);
   if (usable && set_ranges(&e, &usable)) return 1;
   if (!usable || ix_count(&e, (1u << spec->axes) - 1) < SMALL) return run_loop(vm, args[1], out);
   IxVal v;
@@ -136,6 +147,11 @@ static int bind_extent(Vm *vm, Value *args, int n, Value *out) {
     if (axis >= t->rank)
       return vm_error(vm, "%lld indices for a tensor of rank %d", (long long)axis + 1, t->rank);
     *out = value_int(t->shape[axis]);
+    return 0;
+  }
+  HamVars *vars = box_data(args[0], &ham_vars_type);
+  if (vars && vars->space && axis < vars->rank) {
+    *out = value_int(vars->shape[axis]);
     return 0;
   }
   if (axis != 0) return vm_error(vm, "%s %s has one index only", VALUE_A(args[0]));

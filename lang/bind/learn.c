@@ -51,6 +51,18 @@ static int bind_dense(Vm *vm, Value *args, int n, Value *out) {
   return give(out, y);
 }
 
+static int bind_mlp(Vm *vm, Value *args, int n, Value *out) {
+  Rt *rt = vm_rt(vm);
+  Tensor *t[5] = {NULL}, *y = NULL;
+  Activation act;
+  bool ok = !arg_activation(vm, args[5], &act) && !arg_tensor(vm, args[0], "x", &t[0]) &&
+            !arg_tensor(vm, args[1], "W1", &t[1]) && !arg_optional(vm, args[2], "b1", &t[2]) &&
+            !arg_tensor(vm, args[3], "W2", &t[3]) && !arg_optional(vm, args[4], "b2", &t[4]);
+  if (ok) y = learn_mlp(rt, t[0], t[1], t[2], t[3], t[4], act);
+  for (int i = 0; i < 5; i++) tensor_unref(rt, t[i]);
+  return give(out, y);
+}
+
 static int bind_layer_norm(Vm *vm, Value *args, int n, Value *out) {
   Tensor *x = NULL, *gain = NULL, *bias = NULL, *y = NULL;
   double eps;
@@ -398,6 +410,7 @@ static int bind_predict(Vm *vm, Value *args, int n, Value *out) {
 
 const Native natives_learn[] = {
   {"__dense", "x, W, b = nil, activation = nil", "activation(x @ W + b) in one pass.", bind_dense, NF_DIFF | NF_HIDDEN},
+  {"__mlp", "x, W1, b1, W2, b2, activation", "activation(x @ W1 + b1) @ W2 + b2.", bind_mlp, NF_DIFF | NF_HIDDEN},
   {"__layer_norm", "x, gain = nil, bias = nil, eps = 1e-5", "Layer norm over the last axis.", bind_layer_norm, NF_DIFF | NF_HIDDEN},
   {"__add_norm", "x, r = nil, gain = nil, bias = nil, eps = 1e-5", "(x + r, layer norm of it).", bind_add_norm, NF_DIFF | NF_HIDDEN},
   {"__rms_norm", "x, gain = nil, eps = 1e-6", "RMS norm over the last axis.", bind_rms_norm, NF_DIFF | NF_HIDDEN},

@@ -1,4 +1,5 @@
 /* linalg.c: linear algebra in the language.  Leading axes are a batch.       */
+#include "lang/bind/hamiltonian.h"
 #include "lang/bind/tensor_args.h"
 #include "runtime/grad/grad.h"
 #include "runtime/tensor/linalg.h"
@@ -46,7 +47,12 @@ ONE(bind_expm, op_expm)
 ONE(bind_logm, op_logm)
 TWO(bind_lstsq, op_lstsq)
 TWO(bind_outer, op_outer)
-TWO(bind_kron, op_kron)
+TWO(kron_tensors, op_kron)
+static int bind_kron(Vm *vm, Value *args, int n, Value *out) {
+  return ham_is(args[0]) || ham_is(args[1]) ? ham_kron(vm, args[0], args[1], out)
+                                            : kron_tensors(vm, args, n, out);
+}
+
 PAIR(bind_eig, linalg_eig)
 PAIR(bind_eigh, op_eigh)
 PAIR(bind_qr, op_qr)
@@ -109,7 +115,8 @@ const Native natives_linalg[] = {
      "Errors: singular; a real matrix with a negative eigenvalue (make it complex).",
      bind_logm, NF_DIFF},
     {"outer", "a, b", "All products a[i] b[j]: (m,), (n,) -> (m, n).", bind_outer, NF_DIFF},
-    {"kron", "a, b", "The Kronecker product: (m, n), (p, q) -> (m p, n q); also of two vectors.",
+    {"kron", "a, b", "The Kronecker product: (m, n), (p, q) -> (m p, n q); also of two vectors.\n"
+     "Of two Hamiltonians: a on the low qubits, b on those above.",
      bind_kron, NF_DIFF},
     {NULL, NULL, NULL, NULL, 0},
 };

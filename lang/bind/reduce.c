@@ -3,6 +3,7 @@
  * (`sum(x for ...)`) are compiled before they come here.
  */
 #include "lang/bind/number.h"
+#include "lang/bind/sampling.h"
 
 #include <math.h>
 #include <string.h>
@@ -117,6 +118,8 @@ static int reduce(Vm *vm, const Reduction *r, Value *args, Value *out) {
   if (num_has_tensor(v)) return over_axes(vm, r->op, v, args[1], args[2], out);
   if (no_axis(vm, r->name, args[1])) return 1;
   if (num_is_scalar(v)) return plain_number(r, v, out);
+  if (r->op == RED_SUM && value_is(v, OBJ_BOX) && AS_BOX(v)->type->sum)
+    return AS_BOX(v)->type->sum(vm, AS_BOX(v), out);
   if (!is_sequence(v)) return wrong_type(vm, r->name, v);
   if (r->op != RED_MEAN) return fold(vm, r, AS_LIST(v), out);
   Value sum;
@@ -136,6 +139,7 @@ static int reduce_prod(Vm *vm, Value *args, int n, Value *out) {
 
 static int reduce_mean(Vm *vm, Value *args, int n, Value *out) {
   static const Reduction r = {"mean", RED_MEAN, BIN_ADD};
+  if (is_samples(args[0])) return samples_mean(vm, args[0], args[1], out);
   return reduce(vm, &r, args, out);
 }
 
@@ -319,7 +323,9 @@ const Native natives_reduce[] = {
    NF_DIFF},
   {"prod", "x, axis = nil, keepdims = false", "Product of all elements or along axes.", reduce_prod,
    NF_DIFF},
-  {"mean", "x, axis = nil, keepdims = false", "Mean of all elements or along axes.", reduce_mean,
+  {"mean", "x, axis = nil, keepdims = false",
+   "Mean of all elements or along axes.\n"
+   "mean(s, \"b\"), mean(s, r => ..): of an array of samples, of a function of their rows, by counts.", reduce_mean,
    NF_DIFF},
   {"min", "*xs, axis = nil, keepdims = false",
    "Smallest element of a tensor, list or range; of several arguments the smallest, elementwise.\n"

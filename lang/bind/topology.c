@@ -14,7 +14,7 @@ static int made(Vm *vm, RtStatus st, Graph *g, Value *out) {
 static int arg_extent(Vm *vm, Value v, const char *what, int most, int *out) {
   int64_t x;
   *out = 0;
-  if (arg_int(vm, v, what, &x)) return 1;
+  if (arg_int(vm, v, strstr(what, ": ") + 2, &x)) return 1;
   if (x < 1 || x > most)
     return vm_error(vm, "%s must be between 1 and %d, found %lld", what, most, (long long)x);
   *out = (int)x;
@@ -37,8 +37,8 @@ static int bind_pegasus(Vm *vm, Value *args, int argc, Value *out) {
   bool fabric, nice;
   Graph g;
   if (arg_extent(vm, args[0], "pegasus: m", 200, &m) ||
-      arg_bool(vm, args[1], "pegasus: fabric", &fabric) ||
-      arg_bool(vm, args[2], "pegasus: nice", &nice))
+      arg_bool(vm, args[1], "fabric", &fabric) ||
+      arg_bool(vm, args[2], "nice", &nice))
     return 1;
   return made(vm, topology_pegasus(vm_rt(vm), &g, m, fabric, nice), &g, out);
 }

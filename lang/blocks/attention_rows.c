@@ -69,7 +69,8 @@ static bool file_name(const Rows *r, const char *name) {
       (r->lo->is_local && r->lo->is_local(r->lo, name))) return true;
   for (uint32_t i = 0; m && i < m->n; i++) {
     const Node *s = m->items[i];
-    bool names = s->kind == N_FN || s->kind == N_ATTENTION || s->kind == N_MODEL;
+    bool names = s->kind == N_FN || s->kind == N_ATTENTION || s->kind == N_MODEL ||
+                 s->kind == N_HAMILTONIAN;
     if (names && !strcmp(s->name, name)) return true;
     if ((s->kind == N_LET || s->kind == N_VAR) && s->a->kind == N_NAME &&
         !strcmp(s->a->name, name)) return true;

@@ -26,11 +26,14 @@ typedef struct Lower {
 
 Node *lower_attention(Lower *lo, Node *decl);
 Node *lower_model(Lower *lo, Node *decl);
+Node *lower_hamiltonian(Lower *lo, Node *decl);
 Node *lower_experiment(Lower *lo, Node *decl);
 /* let C[i, j] = e, and reducers sum/prod/min/max/mean(e for ...).  NULL without a
  * diagnostic: this one stays a loop.                                          */
 Node *lower_arraydef(Lower *lo, Node *def);
 Node *lower_reducer(Lower *lo, Node *call);
+/* The name means the library's: no local and nothing of the module is called so. */
+bool lower_is_library(const Lower *lo, const char *name);
 /* An N_CONST node for `v`; the source's chunk keeps it alive. */
 Node *lower_const(Lower *lo, Value v, const Node *at);
 #endif

@@ -25,7 +25,7 @@ static bool module_defines(const Node *module, const char *name) {
   return false;
 }
 
-static bool is_library(const Lower *lo, const char *name) {
+bool lower_is_library(const Lower *lo, const char *name) {
   return !(lo->is_local && lo->is_local((Lower *)lo, name)) && !module_defines(lo->module, name);
 }
 
@@ -39,7 +39,7 @@ static const Reducer reducers[] = {
 static const Reducer *as_reducer(const Lower *lo, const Node *n) {
   if (n->kind != N_CALL || n->n != 1 || n->items[0]->kind != N_GEN || n->a->kind != N_NAME) return NULL;
   for (size_t i = 0; i < sizeof reducers / sizeof *reducers; i++)
-    if (!strcmp(reducers[i].name, n->a->name)) return is_library(lo, n->a->name) ? &reducers[i] : NULL;
+    if (!strcmp(reducers[i].name, n->a->name)) return lower_is_library(lo, n->a->name) ? &reducers[i] : NULL;
   return NULL;
 }
 
@@ -172,6 +172,7 @@ typedef struct {
   IxSpec *spec;
   Node *operand[64]; int operands;
   int scope[TENSOR_MAX_RANK]; int depth;   /* axes visible here, innermost last */
+  struct { const char *name; int axis, column; } part[32]; int parts;   /* names of (u, v) in edges */
   bool failed;
 } Build;
 
@@ -197,9 +198,11 @@ static int find_axis(const Build *b, const char *name) {
 }
 
 static bool mentions_axis(const Build *b, const Node *n) {
-  const char *names[TENSOR_MAX_RANK];
-  for (int i = 0; i < b->depth; i++) names[i] = b->spec->axis[b->scope[i]].name;
-  return mentions_any(n, names, b->depth);
+  const char *names[TENSOR_MAX_RANK + 32];
+  int k = 0;
+  for (int i = 0; i < b->depth; i++) names[k++] = b->spec->axis[b->scope[i]].name;
+  for (int i = 0; i < b->parts; i++) names[k++] = b->part[i].name;
+  return mentions_any(n, names, k);
 }
 
 /* Values that may be computed once, before the loop: no random numbers, no
@@ -216,7 +219,7 @@ static bool is_pure(const Build *b, const Node *n) {
   switch (n->kind) {
   case N_INT: case N_FLOAT: case N_BOOL: case N_NAME: return true;
   case N_CALL: {
-    if (n->a->kind != N_NAME || !is_library(b->lo, n->a->name)) return false;
+    if (n->a->kind != N_NAME || !lower_is_library(b->lo, n->a->name)) return false;
     bool known = false;
     for (size_t i = 0; i < sizeof pure_calls / sizeof *pure_calls; i++)
       known |= !strcmp(pure_calls[i], n->a->name);
@@ -308,7 +311,7 @@ static IxNode *translate_reduce(Build *b, const Node *n, const Reducer *r);
 static IxNode *translate_call(Build *b, const Node *n) {
   const Reducer *r = as_reducer(b->lo, n);
   if (r) return translate_reduce(b, n, r);
-  if (n->a->kind != N_NAME || !is_library(b->lo, n->a->name)) return give_up(b);
+  if (n->a->kind != N_NAME || !lower_is_library(b->lo, n->a->name)) return give_up(b);
   for (uint32_t i = 0; i < n->n; i++)
     if (n->items[i]->kind == N_ARG || n->items[i]->kind == N_GEN) return give_up(b);
   if (n->n == 1)
@@ -357,17 +360,41 @@ static IxNode *translate_if(Build *b, const Node *n) {
   return x;
 }
 
+static IxNode *row_node(Build *b, const Node *n, int axis, int column) {
+  IxNode *x = ix_new(b, IXN_ROW, n);
+  if (!x) return NULL;
+  x->axis = axis;
+  x->operand = b->spec->axis[axis].start;
+  x->column = column;
+  x->axes = 1u << axis;
+  return x;
+}
+
+static IxNode *translate_name(Build *b, const Node *n) {
+  for (int i = b->parts; i-- > 0;)
+    if (!strcmp(b->part[i].name, n->name)) return row_node(b, n, b->part[i].axis, b->part[i].column);
+  int axis = find_axis(b, n->name);
+  if (axis < 0) return operand_node(b, n);
+  if (b->spec->axis[axis].stop == IX_ROWS) return row_node(b, n, axis, -1);
+  IxNode *x = ix_new(b, IXN_AXIS, n);
+  if (!x) return NULL;
+  x->axis = axis;
+  x->axes = 1u << axis;
+  return x;
+}
+
+static IxNode *translate_adjoint(Build *b, const Node *n) {
+  IxNode *x = ix_new(b, IXN_ADJOINT, n);
+  if (!x) return NULL;
+  b->spec->columns = true;
+  if (!(x->a = translate(b, n->a))) return give_up(b);
+  x->axes = x->a->axes;
+  return x;
+}
+
 static IxNode *translate(Build *b, const Node *n) {
   if (b->failed) return NULL;
-  if (n->kind == N_NAME) {
-    int axis = find_axis(b, n->name);
-    if (axis < 0) return operand_node(b, n);
-    IxNode *x = ix_new(b, IXN_AXIS, n);
-    if (!x) return NULL;
-    x->axis = axis;
-    x->axes = 1u << axis;
-    return x;
-  }
+  if (n->kind == N_NAME) return translate_name(b, n);
   if (n->kind == N_INT || n->kind == N_FLOAT) {
     IxNode *x = ix_new(b, IXN_NUMBER, n);
     if (!x) return NULL;
@@ -389,35 +416,52 @@ static IxNode *translate(Build *b, const Node *n) {
   case N_INDEX: return translate_load(b, n);
   case N_CALL: return translate_call(b, n);
   case N_IF: return translate_if(b, n);
+  case N_TRANSPOSE: return translate_adjoint(b, n);
   default: return give_up(b);
   }
 }
 
 /* ---- binders ----------------------------------------------------------------------------- */
 
-static int range_end(Build *b, const Node *n, int64_t *literal) {
+static int range_end(Build *b, const Node *n, int64_t *literal, IxNode **node) {
   if (n->kind == N_INT) {
     *literal = n->i;
     return IX_LITERAL;
   }
-  if (mentions_axis(b, n)) { /* j in 0..i: a triangle, stays a loop */
-    b->failed = true;
-    return 0;
+  if (mentions_axis(b, n)) { /* j in 0..i: a triangle */
+    b->spec->columns = true;
+    *node = translate(b, n);
+    return IX_DEPENDENT;
   }
   return add_operand(b, n);
 }
 
+/* What a binder runs over that is no range: the elements of a value. */
+static int add_rows(Build *b, int k, const Node *values) {
+  IxAxis *ax = &b->spec->axis[k];
+  b->spec->columns = true;
+  if (mentions_axis(b, values)) b->failed = true;
+  else ax->start = add_operand(b, values);
+  ax->stop = IX_ROWS;
+  return k;
+}
+
 static int add_axis(Build *b, const char *name, const Node *range) {
-  if (b->spec->axes == TENSOR_MAX_RANK || !range || range->kind != N_RANGE || !range->a || !range->b) {
+  if (b->spec->axes == TENSOR_MAX_RANK || !range) {
     b->failed = true;
     return 0;
   }
   int k = b->spec->axes++;
   IxAxis *ax = &b->spec->axis[k];
   *ax = (IxAxis){.name = name, .start = IX_INFERRED, .stop = IX_INFERRED, .inclusive = range->op == 1};
+  if (range->kind != N_RANGE) return add_rows(b, k, range);
+  if (!range->a || !range->b) {
+    b->failed = true;
+    return 0;
+  }
   if (is_extent(range)) return k;
-  ax->start = range_end(b, range->a, &ax->literal_start);
-  ax->stop = range_end(b, range->b, &ax->literal_stop);
+  ax->start = range_end(b, range->a, &ax->literal_start, &ax->from);
+  ax->stop = range_end(b, range->b, &ax->literal_stop, &ax->to);
   return k;
 }
 
@@ -446,26 +490,47 @@ static IxNode *order_guard(Build *b, const Node *order) {
   return all;
 }
 
+/* `i < j`: j begins behind i when the ends are taken in turn. */
+static void note_order(Build *b, const Node *order, uint32_t k, int axis) {
+  if (order->kind != N_ORDER || k == 0) return;
+  b->spec->axis[axis].order = order->ops[k - 1];
+  b->spec->axis[axis].before = axis - 1;
+}
+
+/* The names that item k of a clause binds. */
+static bool bind_names(Build *b, const Node *gen, uint32_t i, uint32_t k, uint32_t *over) {
+  const Node *c = gen->items[i], *item = c->items[k];
+  const Node *range = c->kind == N_ORDER ? c->a : binder_range(gen, i);
+  bool pair = item->kind == N_TUPLE;
+  if (item->kind != N_NAME && !pair) return false;
+  if (c->kind == N_ORDER && is_extent(range) && !used_alone(gen, item->name)) return false;
+  int axis = add_axis(b, pair ? "" : item->name, range);
+  if (b->failed || (pair && b->spec->axis[axis].stop != IX_ROWS)) return false;
+  note_order(b, c, k, axis);
+  b->scope[b->depth++] = axis;
+  *over |= 1u << axis;
+  for (uint32_t p = 0; pair && p < item->n; p++) {
+    if (item->items[p]->kind != N_NAME || b->parts == 32) return false;
+    b->part[b->parts].name = item->items[p]->name;
+    b->part[b->parts].axis = axis;
+    b->part[b->parts++].column = (int)(p | item->n << 8);
+  }
+  return true;
+}
+
 static IxNode *translate_reduce(Build *b, const Node *n, const Reducer *r) {
   const Node *gen = n->items[0];
   IxNode *x = ix_new(b, IXN_REDUCE, n);
   if (!x) return NULL;
-  int depth = b->depth;
+  int depth = b->depth, parts = b->parts;
   for (uint32_t i = 0; i < gen->n; i++) {
     const Node *c = gen->items[i];
     if (c->kind != N_BIND && c->kind != N_ORDER) continue;
-    for (uint32_t k = 0; k < c->n; k++) {
-      if (c->items[k]->kind != N_NAME) return give_up(b);
-      const Node *range = c->kind == N_ORDER ? c->a : binder_range(gen, i);
-      if (c->kind == N_ORDER && is_extent(range) && !used_alone(gen, c->items[k]->name))
-        return give_up(b);
-      int axis = add_axis(b, c->items[k]->name, range);
-      if (b->failed) return NULL;
-      b->scope[b->depth++] = axis;
-      x->over |= 1u << axis;
-    }
+    for (uint32_t k = 0; k < c->n; k++)
+      if (!bind_names(b, gen, i, k, &x->over)) return give_up(b);
   }
   IxNode *guard = gen->b ? translate(b, gen->b) : NULL;
+  x->c = guard;
   for (uint32_t i = 0; i < gen->n && !b->failed; i++)
     if (gen->items[i]->kind == N_ORDER) {
       IxNode *g = order_guard(b, gen->items[i]);
@@ -474,6 +539,7 @@ static IxNode *translate_reduce(Build *b, const Node *n, const Reducer *r) {
   x->a = translate(b, gen->a);
   x->b = guard;
   b->depth = depth;
+  b->parts = parts;
   if (b->failed || !x->a) return give_up(b);
   x->red = (uint8_t)r->op;
   x->mean = r->mean;
@@ -578,7 +644,7 @@ Node *lower_arraydef(Lower *lo, Node *def) {
   }
   b.spec->free = (int)def->n;
   b.spec->body = translate(&b, def->b);
-  if (b.failed || !b.spec->body) {
+  if (b.failed || !b.spec->body || b.spec->columns) {
     build_drop(&b);
     return loop;
   }

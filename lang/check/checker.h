@@ -44,7 +44,7 @@ typedef struct Checker {
   int fn;                  /* function depth: 0 is the file                   */
   int loop;                /* loops open in this function                     */
   int top;                 /* bindings of the file scope                      */
-  bool in_attention, in_experiment, in_report, method;
+  bool in_attention, in_experiment, in_report, in_hamiltonian, method;
   int nest;                /* blocks of if/for/while around, inside a declaration's block */
   const char *reported[64]; int nreported;   /* unknown names already told    */
   const Node *errors[64]; int nerrors;       /* texts that did not parse      */
@@ -107,5 +107,7 @@ Known known_transpose(Known a);
 /* ---- the blocks, one file each ---- */
 void check_attention(Checker *c, Node *decl);
 void check_model(Checker *c, Node *decl);
+void check_hamiltonian(Checker *c, Node *decl);
+const char *hamiltonian_word(const char *name);   /* the nearest word of such blocks, or NULL */
 void check_experiment(Checker *c, Node *decl);
 #endif

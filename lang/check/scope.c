@@ -249,7 +249,9 @@ void unknown_name(Checker *c, const Node *n) {
   }
   const char *mend = foreign_name(n->name);
   const char *near = mend ? NULL : nearest_name(c, n->name);
-  if (mend) diag_help(d, "%s", mend);
+  const char *word = c->in_hamiltonian ? hamiltonian_word(n->name) : NULL;
+  if (word && n->name[1]) diag_help(d, "did you mean `%s`?", word);
+  else if (mend) diag_help(d, "%s", mend);
   else if (near) diag_help(d, "did you mean `%s`?", near);
   else if (c->in_attention && strlen(n->name) == 1)
     diag_help(d, "the indices of an attention block are `i`, `j` and `h`");

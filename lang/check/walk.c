@@ -211,6 +211,10 @@ void walk_params(Checker *c, Node *fn) {
   const Node *optional = NULL;
   for (uint32_t i = 0; i < fn->n; i++) {
     Node *p = fn->items[i];
+    if (p->n && fn->kind != N_HAMILTONIAN) {
+      Diag *d = check_error(c, p->span, "only the parameters of a `hamiltonian` declare shapes");
+      diag_help(d, "write `%s`", p->name);
+    }
     if (p->a) { walk(c, p->a); optional = p; }
     else if (optional) {
       Diag *d = check_error(c, p->span2, "parameter `%s` needs a default", p->name);

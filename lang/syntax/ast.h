@@ -67,6 +67,7 @@ typedef enum {
   /* -- declarations: name, items = N_PARAM, body = N_BLOCK in b, doc -- */
   N_ATTENTION,
   N_MODEL,
+  N_HAMILTONIAN,
   N_EXPERIMENT,
   /* -- statements of declarations -- */
   N_LEAF,     /* param name[items = shape] = a in (b, c); b, c or NULL      */
@@ -80,6 +81,10 @@ typedef enum {
   N_REPORT,   /* b = block                                                 */
   N_CLAIM,    /* a                                                         */
   N_BUDGET,   /* items = N_PAIR                                            */
+  N_VARIABLES,  /* binary, spin (op: VarKind), mode: items = N_PARAM name, items = extents, a = cutoff */
+  N_QUBITS,     /* a                                                       */
+  N_OBJECTIVE,  /* a; op 1: maximize                                       */
+  N_CONSTRAINT, /* name or NULL, a = comparison, items = clauses, b = guard, c = penalty or NULL */
   N_ERROR, /* a place where parsing failed; already reported; name: what it would have declared, or
               NULL */
   N_KIND_COUNT

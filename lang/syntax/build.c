@@ -304,6 +304,38 @@ static void equations(Node *body) {
   }
 }
 
+/* J[heads, n] = value; the shape may be missing. */
+Node *mk_shaped(Parse *p, Tok name, Node *shape, Tok end, Node *value) {
+  Node *n = shape ? shape : mk_tok(p, N_PARAM, name);
+  n->kind = N_PARAM;
+  n->name = name.text;
+  n->doc = name.doc;
+  n->span = (Span){name.start, value ? value->span.end : shape ? shape->span.end : end.end};
+  n->span2 = (Span){name.start, name.end};
+  n->a = own(p, n, value);
+  return n;
+}
+
+Node *mk_variables(Parse *p, Tok word, Node *list) {
+  const char *w = p->source->text + word.start;
+  list->op = w[0] == 'b' ? 0 : w[0] == 's' ? 1 : 3;     /* VarKind */
+  list->span.start = word.start;
+  list->span2 = (Span){word.start, word.end};
+  return list;
+}
+
+Node *mk_constraint(Parse *p, Tok word, const Tok *name, Node *relation, Node *each, Node *penalty) {
+  Node *n = each ? each : mk_tok(p, N_CONSTRAINT, word);
+  n->kind = N_CONSTRAINT;
+  n->name = name ? name->text : NULL;
+  n->span2 = name ? (Span){name->start, name->end} : (Span){word.start, word.end};
+  n->a = own(p, n, relation);
+  n->c = own(p, n, penalty);
+  n->span.start = word.start;
+  n->span.end = penalty ? penalty->span.end : each ? n->span.end : relation->span.end;
+  return n;
+}
+
 Node *mk_declaration(Parse *p, NodeKind k, Tok word, Tok name, Node *params, Node *body) {
   Node *n = params;
   n->kind = (uint8_t)k;

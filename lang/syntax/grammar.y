@@ -96,6 +96,10 @@ params1(A) ::= param(B). { A = mk_list(p, N_TUPLE, B); }
 params1(A) ::= params1(B) COMMA param(C). { A = push(p, B, C); }
 param(A) ::= NAME(T). { A = mk_named(p, N_PARAM, T, T, NULL); }
 param(A) ::= NAME(T) ASSIGN expr(B). { A = mk_named(p, N_PARAM, T, T, B); }
+param(A) ::= NAME(T) LBRACKET args1(S) comma RBRACKET(C). { A = mk_shaped(p, T, S, C, NULL); }
+param(A) ::= NAME(T) LBRACKET args1(S) comma RBRACKET(C) ASSIGN expr(B). {
+  A = mk_shaped(p, T, S, C, B);
+}
 
 block(A) ::= LBRACE(O) stmts(B) RBRACE(C). { A = wrap(B, N_BLOCK, O, C); }
 
@@ -145,6 +149,26 @@ stmt(A) ::= MODEL(T) NAME(N) params_opt(P) block(B). { A = mk_declaration(p, N_M
 stmt(A) ::= EXPERIMENT(T) NAME(N) params_opt(P) block(B). {
   A = mk_declaration(p, N_EXPERIMENT, T, N, P, B);
 }
+stmt(A) ::= HAMILTONIAN(T) NAME(N) params_opt(P) block(B). {
+  A = mk_declaration(p, N_HAMILTONIAN, T, N, P, B);
+}
+stmt(A) ::= VARIABLES(T) variables(L). { A = mk_variables(p, T, L); }
+variables(A) ::= variable(B). { A = mk_list(p, N_VARIABLES, B); }
+variables(A) ::= variables(B) COMMA variable(C). { A = push(p, B, C); }
+variable(A) ::= NAME(T) shape(S) cutoff(C). { A = mk_shaped(p, T, S, T, C); }
+cutoff(A) ::= . { A = NULL; }
+cutoff(A) ::= CUTOFF oper(B). { A = B; }
+stmt(A) ::= QUBITS(T) oper(B). { A = mk_unary(p, N_QUBITS, OP_NONE, T, B); }
+stmt(A) ::= MINIMIZE(T) expr(B). { A = mk_unary(p, N_OBJECTIVE, OP_NONE, T, B); }
+stmt(A) ::= MAXIMIZE(T) expr(B). { A = mk_unary(p, N_OBJECTIVE, OP_NONE, T, B); A->op = 1; }
+stmt(A) ::= SUBJECT(T) oper(B) each(L) penalty(W). { A = mk_constraint(p, T, NULL, B, L, W); }
+stmt(A) ::= SUBJECT(T) NAME(N) COLON oper(B) each(L) penalty(W). {
+  A = mk_constraint(p, T, &N, B, L, W);
+}
+each(A) ::= . { A = NULL; }
+each(A) ::= FOR clauses(L) guard(G). { A = L; A->b = own(p, A, G); }
+penalty(A) ::= . { A = NULL; }
+penalty(A) ::= PENALTY oper(B). { A = B; }
 params_opt(A) ::= . { A = mk_list(p, N_TUPLE, NULL); }
 params_opt(A) ::= LPAREN params(B) RPAREN. { A = B; }
 stmt(A) ::= PARAM(T) NAME(N) shape(S) ASSIGN expr(B). { A = mk_leaf(p, T, N, S, B); }
@@ -313,7 +337,7 @@ pair(A) ::= NAME(T) COLON expr(B). { A = mk_named(p, N_PAIR, T, T, B); }
 pair(A) ::= STR(T) COLON expr(B). { A = mk_named(p, N_PAIR, T, T, B); }
 
 // Tokens that no rule uses: the driver takes them out of the stream.
-%token HAMILTONIAN CIRCUIT BINARY_WORD SEMICOLON.
+%token CIRCUIT BINARY_WORD SEMICOLON.
 
 %code {
 /* Replays the moves that `token` would cause on a copy of the state stack,

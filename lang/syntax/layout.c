@@ -22,6 +22,7 @@ typedef enum {
 typedef struct {
   uint16_t open;         /* kind of the opening token                         */
   uint8_t block, pending;/* BlockKind; of the next brace of this statement    */
+  uint16_t tail;         /* the statement's word, when others may follow it   */
   uint32_t tok;          /* index of the opener in toks                       */
   uint32_t indent;       /* columns before the first token of the opener's line */
 } Open;
@@ -131,6 +132,7 @@ static void newline(Layout *l, Tok t, uint16_t flags) {
   const Tok *p = last(l);
   if (p && p->kind != T_NL && p->kind != T_LBRACE) { t.kind = T_NL; t.flags |= flags; put(l, t); }
   top(l)->pending = BLOCK_PLAIN;
+  top(l)->tail = 0;
 }
 
 static uint32_t line_of(Layout *l, const Tok *t) {
@@ -180,7 +182,8 @@ static void raw_newline(Layout *l, const Tok *nl) {
 
 static const struct { const char *word; uint8_t block; int kind; char next;
 } words[] = {
-    /* next: N a name, P a name or a bracket, B a brace, X anything but = . ( [ */
+    /* next: N a name, P a name or a bracket, B a brace, X anything but = . ( [,
+     * M the same with ( allowed, T the word `to` */
     {"input", BLOCK_FILE, T_INPUT, 'N'},
     {"param", BLOCK_ATTENTION, T_PARAM, 'N'},
     {"param", BLOCK_MODEL, T_PARAM, 'N'},
@@ -197,6 +200,13 @@ static const struct { const char *word; uint8_t block; int kind; char next;
     {"report", BLOCK_EXPERIMENT, T_REPORT, 'B'},
     {"budget", BLOCK_EXPERIMENT, T_BUDGET, 'B'},
     {"claim", BLOCK_REPORT, T_CLAIM, 'C'},
+    {"binary", BLOCK_TERMS, T_VARIABLES, 'N'},
+    {"spin", BLOCK_TERMS, T_VARIABLES, 'N'},
+    {"mode", BLOCK_TERMS, T_VARIABLES, 'N'},
+    {"qubits", BLOCK_TERMS, T_QUBITS, 'X'},
+    {"minimize", BLOCK_TERMS, T_MINIMIZE, 'M'},
+    {"maximize", BLOCK_TERMS, T_MAXIMIZE, 'M'},
+    {"subject", BLOCK_TERMS, T_SUBJECT, 'T'},
 };
 
 static bool follows(char rule, const Tok *t) {
@@ -205,6 +215,8 @@ static bool follows(char rule, const Tok *t) {
   case 'N': return k == T_NAME;
   case 'P': return k == T_NAME || k == T_LPAREN;
   case 'B': return k == T_LBRACE;
+  case 'T': return k == T_NAME && !strcmp(t->text, "to");
+  case 'M': return k != T_ASSIGN && k != T_DOT && k != T_LBRACKET && k != T_NL;
   case 'C': return k != T_ASSIGN && k != T_DOT && k != T_LBRACKET && k != T_NL;
   }
   return k != T_ASSIGN && k != T_DOT && k != T_LPAREN && k != T_LBRACKET && k != T_NL;
@@ -234,8 +246,19 @@ static void block_word(Layout *l, Tok *t) {
     if (!follows(words[i].next, raw(l, l->i))) continue;
     t->kind = (uint16_t)words[i].kind;
     if (t->kind == T_REPORT) o->pending = BLOCK_REPORT;
+    if (t->kind == T_SUBJECT) l->i++;           /* `to` */
+    o->tail = t->kind == T_SUBJECT || t->kind == T_VARIABLES ? t->kind : 0;
     return;
   }
+}
+
+/* `penalty` behind a constraint, `cutoff` behind a mode. */
+static void tail_word(Layout *l, Tok *t) {
+  const Open *o = top(l);
+  const Tok *before = last(l);
+  if (t->kind != T_NAME || !o->tail || !before || !tok_ends_operand(before->kind)) return;
+  if (o->tail == T_SUBJECT && !strcmp(t->text, "penalty")) t->kind = T_PENALTY;
+  if (o->tail == T_VARIABLES && !strcmp(t->text, "cutoff")) t->kind = T_CUTOFF;
 }
 
 /* ---- brackets -------------------------------------------------------------------- */
@@ -415,6 +438,7 @@ static void token(Layout *l, Tok *t) {
   declaration_word(l, t);
   if (statement_line(l, t)) close_forgotten(l, t);
   if (at_start(l)) block_word(l, t);
+  else tail_word(l, t);
   switch (t->kind) {
   case T_LBRACE:
     if (is_record(l)) open_bracket(l, *t, T_LREC, BLOCK_PLAIN);

@@ -92,6 +92,9 @@ Node *push(Parse *p, Node *list, Node *item);
 Node *own(Parse *p, Node *parent, Node *child); /* accounts depth, widens the span; returns child */
 Node *wrap(Node *n, NodeKind k, Tok open, Tok close);
 Node *mk_declaration(Parse *p, NodeKind k, Tok word, Tok name, Node *params, Node *body);
+Node *mk_shaped(Parse *p, Tok name, Node *shape, Tok end, Node *value);
+Node *mk_variables(Parse *p, Tok word, Node *list);
+Node *mk_constraint(Parse *p, Tok word, const Tok *name, Node *relation, Node *each, Node *penalty);
 Node *mk_let(Parse *p, Tok word, Node *pattern, Node *value);
 Node *mk_arraydef(Parse *p, Tok word, Tok name, Node *index, Node *value);
 Node *mk_assign(Parse *p, Node *place, Tok op, AstOp kind, Node *value);

@@ -39,7 +39,7 @@ static bool unsupported(Parse *p, void *parser, uint32_t at) {
 static void drive(Parse *p, void *parser) {
   while (p->at < p->toks.n && !p->fatal) {
     Tok t = p->toks.items[p->at];
-    if ((t.kind == T_HAMILTONIAN || t.kind == T_CIRCUIT || t.kind == T_BINARY_WORD) &&
+    if ((t.kind == T_CIRCUIT || t.kind == T_BINARY_WORD) &&
         unsupported(p, parser, p->at)) {
       p->at = end_of_statement(p, p->at);
       continue;

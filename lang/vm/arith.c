@@ -325,11 +325,15 @@ static bool is_tree(Value v) {
 
 /* ---- the operators ---------------------------------------------------------------- */
 
+static bool is_algebra(Value v) { return value_is(v, OBJ_BOX) && AS_BOX(v)->type->binary; }
+
 int value_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
   bool ta = value_is(a, OBJ_TENSOR), tb = value_is(b, OBJ_TENSOR);
   if ((ta || tb) && numeric(a) && numeric(b))
     return op == OP_MATMUL ? matmul(vm, a, b, out)
                            : tensor_pair(vm, binop_of(op), a, b, reuse, out);
+  if (is_algebra(a) || is_algebra(b))
+    return AS_BOX(is_algebra(a) ? a : b)->type->binary(vm, op, a, b, reuse, out);
   double x, y;
   if (op != OP_MATMUL) {
     if (a.tag <= V_INT && b.tag <= V_INT && a.tag && b.tag)
@@ -505,6 +509,7 @@ int value_negate(Vm *vm, Value a, unsigned reuse, Value *out) {
     *out = value_simplify(vm, value_obj(t));
     return 0;
   }
+  if (is_algebra(a)) return value_binary(vm, OP_MUL, a, value_int(-1), reuse, out);
   if (is_tree(a) || value_is(a, OBJ_RANGE)) return value_binary(vm, OP_MUL, value_int(-1), a, reuse << 1, out);
   return vm_error(vm, "`-` does not work on %s %s", VALUE_A(a));
 }
@@ -532,6 +537,8 @@ int value_transpose(Vm *vm, Value a, Value *out) {
     *out = a;
     return 0;
   }
+  if (value_is(a, OBJ_BOX) && AS_BOX(a)->type->transpose)
+    return AS_BOX(a)->type->transpose(vm, AS_BOX(a), out);
   if (!value_is(a, OBJ_TENSOR))
     return vm_error(vm, "`'` needs a tensor, found %s", value_type_name(a));
   Tensor *t = op_swap_last(vm->rt, AS_TENSOR(a), dtype_complex(AS_TENSOR(a)->dtype));

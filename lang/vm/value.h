@@ -63,6 +63,11 @@ typedef struct BoxType {
    * item reads a field.                                                      */
   int (*len)(Vm *vm, Box *self, int64_t *out);
   int (*item)(Vm *vm, Box *self, const Value *ix, int n, Value *out);
+  /* a op b where one of them is such a box, -a (as a * -1), a', sum(a); may be NULL.
+   * reuse: bit 0 / 1: a / b is not needed any more.                            */
+  int (*binary)(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out);
+  int (*transpose)(Vm *vm, Box *self, Value *out);
+  int (*sum)(Vm *vm, Box *self, Value *out);
   /* The same as records, lists and numbers, for JSON; may be NULL.           */
   int (*plain)(Vm *vm, Box *self, Value *out);
 } BoxType;

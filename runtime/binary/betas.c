@@ -17,7 +17,7 @@
 #define LOOKS 4096       /* pairs of site and lane looked at                    */
 
 static double excess(const Lanes *l, int64_t i, int lane) {
-  int64_t k = i * LANES + lane;
+  int64_t k = lane_slot(i) * LANES + lane;
   double f = l->m->width == LANE_I8    ? ((const int8_t *)l->field)[k]
              : l->m->width == LANE_I16 ? ((const int16_t *)l->field)[k]
                                        : (double)((const float *)l->field)[k];

@@ -17,6 +17,7 @@
 #define LOW 6
 #define LANES 64
 #define SLOTS 64
+#define HIGH_MAX 40
 #define TASK_BITS 16      /* high states between two fresh starts             */
 
 void exact_push(ExactHeap *h, double energy, uint64_t code) {
@@ -37,15 +38,19 @@ void exact_push(ExactHeap *h, double energy, uint64_t code) {
   a[i] = (ExactState){energy, code};
 }
 
+/* Eight lanes, whatever the machine's vectors hold. */
+typedef double V8 __attribute__((vector_size(64)));
+typedef int64_t M8 __attribute__((vector_size(64)));
+
 typedef struct {
   int n, low, high;          /* variables; in lanes; that are flipped          */
   int task_bits;
   bool mirrored;
   double offset;
   double base[LANES];        /* energy of the low variables alone              */
-  double row[EXACT_GRAY_MAX][LANES];   /* sum_i J_ij s_i over the low ones      */
+  union { V8 v[LANES / 8]; double x[LANES]; } row[EXACT_GRAY_MAX];   /* sum_i J_ij s_i over the low ones      */
   double h[EXACT_GRAY_MAX];  /* of the high ones                               */
-  double J[EXACT_GRAY_MAX][EXACT_GRAY_MAX];
+  union { V8 v[HIGH_MAX / 8]; double x[HIGH_MAX]; } J[EXACT_GRAY_MAX];   /* between high ones */
   ExactHeap slot[SLOTS];
   int64_t first_task;
 } Gray;
@@ -67,9 +72,9 @@ static void prepare(Gray *g, const Ising *p) {
     g->h[a] = p->h[j];
     for (int64_t k = p->start[j]; k < p->start[j + 1]; k++) {
       int i = p->other[k];
-      if (i >= g->low) g->J[a][i - g->low] = p->J[k];
+      if (i >= g->low) g->J[a].x[i - g->low] = p->J[k];
       else
-        for (int c = 0; c < LANES; c++) g->row[a][c] += p->J[k] * spin_of((uint64_t)c, i);
+        for (int c = 0; c < LANES; c++) g->row[a].x[c] += p->J[k] * spin_of((uint64_t)c, i);
     }
   }
 }
@@ -81,31 +86,38 @@ static void start(const Gray *g, uint64_t code, double *e, double *f) {
   for (int a = 0; a < m; a++) {
     double sum = g->h[a], half = g->h[a];
     for (int b = 0; b < m; b++) {
-      sum += g->J[a][b] * spin_of(code, b);
-      if (b < a) half += g->J[a][b] * spin_of(code, b);
+      sum += g->J[a].x[b] * spin_of(code, b);
+      if (b < a) half += g->J[a].x[b] * spin_of(code, b);
     }
     f[a] = sum;
     total += half * spin_of(code, a);
   }
   for (int c = 0; c < LANES; c++) e[c] = g->base[c] + total;
   for (int a = 0; a < m; a++)
-    for (int c = 0; c < LANES; c++) e[c] += spin_of(code, a) * g->row[a][c];
+    for (int c = 0; c < LANES; c++) e[c] += spin_of(code, a) * g->row[a].x[c];
+}
+
+static inline __attribute__((always_inline)) void lower(V8 *least, const V8 *x) {
+  M8 below = *x < *least;
+  *least = (V8)((below & (M8)*x) | (~below & (M8)*least));
 }
 
 /* e += step * row + add; the least of them. */
-static inline double advance(double *restrict e, const double *restrict row, double step, double add) {
-  double least[8];
-  for (int c = 0; c < 8; c++) least[c] = INFINITY;
-  for (int k = 0; k < LANES; k += 8)
-#pragma omp simd
-    for (int c = 0; c < 8; c++) {
-      double x = e[k + c] + (step * row[k + c] + add);
-      e[k + c] = x;
-      least[c] = x < least[c] ? x : least[c];
-    }
-  double m = least[0];
-  for (int c = 1; c < 8; c++) m = least[c] < m ? least[c] : m;
-  return m;
+static inline __attribute__((always_inline)) double advance(V8 *e, const V8 *row, double step,
+                                                            double add) {
+  V8 least[2];
+#pragma GCC unroll 8
+  for (int k = 0; k < LANES / 8; k++) {
+    e[k] += step * row[k] + add;
+    if (k < 2) least[k] = e[k];
+    else lower(&least[k & 1], &e[k]);
+  }
+  lower(&least[0], &least[1]);
+  V8 x = __builtin_shuffle(least[0], (M8){4, 5, 6, 7, 0, 1, 2, 3});
+  lower(&least[0], &x);
+  x = __builtin_shuffle(least[0], (M8){2, 3, 0, 1, 6, 7, 4, 5});
+  lower(&least[0], &x);
+  return least[0][0] < least[0][1] ? least[0][0] : least[0][1];
 }
 
 static void collect(ExactHeap *heap, const double *e, uint64_t code, int low) {
@@ -117,20 +129,21 @@ static void collect(ExactHeap *heap, const double *e, uint64_t code, int low) {
 
 EXACT_CLONES
 static void run_task(const Gray *g, ExactHeap *heap, uint64_t task) {
-  double e[LANES] __attribute__((aligned(64))), f[EXACT_GRAY_MAX];
-  const int m = g->n - g->low;
+  union { V8 v[LANES / 8]; double x[LANES]; } e;
+  union { V8 v[HIGH_MAX / 8]; double x[HIGH_MAX]; } f = {0};
+  const int parts = (g->n - g->low + 7) / 8;
   /* the mirrored spin, above all others, stays up */
   const uint64_t top = task << g->task_bits | (g->mirrored ? (uint64_t)1 << g->high : 0);
   uint64_t code = top;
-  start(g, code, e, f);
-  collect(heap, e, code, g->low);
+  start(g, code, e.x, f.x);
+  collect(heap, e.x, code, g->low);
   for (uint64_t k = 1; k < (uint64_t)1 << g->task_bits; k++) {
     const int a = __builtin_ctzll(k);
-    const double s = spin_of(code, a);
-    const double least = advance(e, g->row[a], -2 * s, -2 * s * f[a]);
-    for (int b = 0; b < m; b++) f[b] -= 2 * s * g->J[a][b];
+    const double step = 2 - 4 * (double)(code >> a & 1);   /* -2 s: no branch to guess */
+    const double least = advance(e.v, g->row[a].v, step, step * f.x[a]);
+    for (int b = 0; b < parts; b++) f.v[b] += step * g->J[a].v[b];
     code ^= (uint64_t)1 << a;
-    if (exact_wants(heap, least)) collect(heap, e, code, g->low);
+    if (exact_wants(heap, least)) collect(heap, e.x, code, g->low);
   }
 }
 

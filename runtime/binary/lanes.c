@@ -51,7 +51,8 @@ RtStatus lane_model_make(Rt *rt, LaneModel *m, const Ising *p, LanePrecision pre
   m->w = rt_alloc(rt, ends * size + 1);
   m->low = rt_alloc(rt, n * size + 1);
   m->h = rt_alloc(rt, n * size + 1);
-  if (!m->w || !m->low || !m->h) {
+  m->slot = rt_alloc(rt, ends * sizeof *m->slot + 1);
+  if (!m->slot || !m->w || !m->low || !m->h) {
     lane_model_free(rt, m);
     return rt->error.status;
   }
@@ -63,6 +64,7 @@ RtStatus lane_model_make(Rt *rt, LaneModel *m, const Ising *p, LanePrecision pre
       double J = p->J[k] * m->scale;
       if (whole) J = rint(J);
       put(m->width, m->w, k, 2 * J);
+      m->slot[k] = (int32_t)lane_slot(p->other[k]);
       low -= J;
     }
     put(m->width, m->h, i, h);
@@ -74,21 +76,22 @@ RtStatus lane_model_make(Rt *rt, LaneModel *m, const Ising *p, LanePrecision pre
 void lane_model_free(Rt *rt, LaneModel *m) {
   if (!m->p) return;
   size_t size = lane_size[m->width], n = (size_t)m->p->n, ends = 2 * (size_t)m->p->m;
+  if (m->slot) rt_free(rt, m->slot, ends * sizeof *m->slot + 1);
   if (m->w) rt_free(rt, m->w, ends * size + 1);
   if (m->low) rt_free(rt, m->low, n * size + 1);
   if (m->h) rt_free(rt, m->h, n * size + 1);
   *m = (LaneModel){0};
 }
 
+static size_t field_bytes(const LaneModel *m) {   /* at least 64: aligned */
+  return ((size_t)lane_slot(m->p->n) + 1) * lane_size[m->width] * LANES;
+}
+
 size_t lane_bytes(const LaneModel *m) {
-  return (size_t)m->p->n * (LANES * lane_size[m->width] + sizeof(uint64_t));
+  return field_bytes(m) + (size_t)(m->p->n + 1) * sizeof(uint64_t);
 }
 
 /* ---- blocks ------------------------------------------------------------------ */
-
-static size_t field_bytes(const LaneModel *m) {   /* at least 64: aligned */
-  return ((size_t)m->p->n * lane_size[m->width] + 1) * LANES;
-}
 
 RtStatus lanes_make(Rt *rt, Lanes *l, const LaneModel *m) {
   *l = (Lanes){.m = m};
@@ -113,27 +116,14 @@ void lanes_seed(Lanes *l, RngCall rng, int64_t block) {
   for (int k = 0; k < 17; k++) {
     rng_bits(rng, (uint64_t)block * 32 + (uint64_t)k, w);
     if (!(w[0] | w[1] | w[2] | w[3])) w[0] = 1;
-    for (int j = 0; j < 4; j++) *(k < 16 ? &l->rng[j][k] : &l->tie[j]) = w[j];
+    for (int j = 0; j < 4; j++) *(k < 16 ? &l->rng[j][k] : &l->tie.s[j]) = w[j];
   }
   l->moves = 0;
 }
 
-static uint32_t rotate(uint32_t x, int k) { return x << k | x >> (32 - k); }
-
-uint32_t lanes_draw(Lanes *l) {
-  uint32_t *s = l->tie, out = rotate(s[0] + s[3], 7) + s[0], t = s[1] << 9;
-  s[2] ^= s[0];
-  s[3] ^= s[1];
-  s[1] ^= s[2];
-  s[0] ^= s[3];
-  s[2] ^= t;
-  s[3] = rotate(s[3], 11);
-  return out;
-}
-
 uint64_t lanes_bits(Lanes *l) {
-  uint64_t high = lanes_draw(l);
-  return high << 32 | lanes_draw(l);
+  uint64_t high = xoshiro_next(&l->tie);
+  return high << 32 | xoshiro_next(&l->tie);
 }
 
 void lanes_random(Lanes *l) {
@@ -161,7 +151,7 @@ void lanes_fields(Lanes *l) {
   const Ising *p = m->p;
   size_t size = lane_size[m->width];
   for (int64_t i = 0; i < p->n; i++) {
-    char *f = (char *)l->field + (size_t)i * size * LANES;
+    char *f = (char *)l->field + (size_t)lane_slot(i) * size * LANES;
     if (m->width == LANE_I8) {
       memset(f, ((const int8_t *)m->low)[i], LANES);
     } else if (m->width == LANE_I16) {
@@ -173,7 +163,7 @@ void lanes_fields(Lanes *l) {
   for (int64_t i = 0; i < p->n; i++) {
     int64_t a = p->start[i];
     if (l->spin[i])
-      m->k->push[m->width](l->field, p->other + a, (const char *)m->w + (size_t)a * size,
+      m->k->push[m->width](l->field, m->slot + a, (const char *)m->w + (size_t)a * size,
                            p->start[i + 1] - a, l->spin[i], 0);
   }
 }
@@ -183,12 +173,12 @@ void lanes_flip(Lanes *l, int64_t i, uint64_t mask) {
   int64_t a = m->p->start[i];
   uint64_t s = l->spin[i];
   l->spin[i] = s ^ mask;
-  m->k->push[m->width](l->field, m->p->other + a, (const char *)m->w + (size_t)a * lane_size[m->width],
+  m->k->push[m->width](l->field, m->slot + a, (const char *)m->w + (size_t)a * lane_size[m->width],
                        m->p->start[i + 1] - a, mask & ~s, mask & s);
 }
 
 static double field_of(const Lanes *l, int64_t i, int lane) {
-  int64_t k = i * LANES + lane;
+  int64_t k = lane_slot(i) * LANES + lane;
   if (l->m->width == LANE_I8) return ((const int8_t *)l->field)[k];
   if (l->m->width == LANE_I16) return ((const int16_t *)l->field)[k];
   return (double)((const float *)l->field)[k];
@@ -260,15 +250,10 @@ uint64_t lane_settle(Lanes *l, const LaneRule *r, int64_t i, uint64_t tie, const
   for (; tie; tie &= tie - 1) {
     int lane = __builtin_ctzll(tie);
     double d = fabs(field_of(l, i, lane));
-    bool accept;
-    if (!u) {
-      accept = lanes_draw(l) < r->p32[(int)d];
-    } else {
-      double x = d > 0 ? 2 * r->beta[lane] * d / l->m->scale : 0;
-      double p = probability(r, x) * 65536, first = floor(p);
-      accept = u[lane] < first;
-      if (u[lane] == first) accept = lanes_draw(l) < (p - first) * 0x1p32;
-    }
+    double x = d > 0 ? 2 * r->beta[lane] * d / l->m->scale : 0;
+    double p = probability(r, x) * 65536, first = floor(p);
+    bool accept = u[lane] < first;
+    if (u[lane] == first) accept = xoshiro_next(&l->tie) < (p - first) * 0x1p32;
     yes |= (uint64_t)accept << lane;
   }
   return yes;

@@ -19,7 +19,7 @@
 #ifndef QA_BINARY_LANES_H
 #define QA_BINARY_LANES_H
 #include "runtime/binary/ising.h"
-#include "runtime/tensor/random.h"
+#include "runtime/binary/xoshiro.h"
 
 enum { LANES = 64 };
 typedef enum { LANE_I8, LANE_I16, LANE_F32 } LaneWidth;
@@ -36,11 +36,16 @@ typedef struct LaneModel {
   bool exact;             /* fields are p's fields times `scale`, without error */
   double scale;           /* field unit: 1 / scale                            */
   double most;            /* bound of |field|, in that unit                   */
+  int32_t *slot;          /* [2 m] lane_slot(p->other[k])                     */
   void *w;                /* [2 m] 2 J beside p->other, as wide as the fields (bytes wrap) */
   void *low;              /* [n] h_i - sum_j J_ij: the field when all spins are -1 */
   void *h;                /* [n] in the fields' unit                          */
   const struct LaneKernels *k;
 } LaneModel;
+
+/* Where the fields of site i lie: rows shift by one every 64 sites, since lattices
+ * whose neighbours are a power of two apart would meet in few sets of the cache. */
+static inline int64_t lane_slot(int64_t i) { return i + (i >> 6); }
 
 RtStatus lane_model_make(Rt *rt, LaneModel *out, const Ising *p, LanePrecision precision);
 void lane_model_free(Rt *rt, LaneModel *m);
@@ -49,9 +54,9 @@ size_t lane_bytes(const LaneModel *m);        /* of one set of Lanes, for limits
 typedef struct Lanes {
   const LaneModel *m;
   uint64_t *spin;         /* [n]                                              */
-  void *field;            /* [n][LANES], 64-byte aligned                      */
+  void *field;            /* [slots][LANES], 64-byte aligned                  */
   uint32_t rng[4][16];    /* 16 generators side by side                       */
-  uint32_t tie[4];        /* the generator that settles ties                  */
+  Xoshiro tie;            /* settles ties                                     */
   int64_t moves;          /* greedy sweeps: sites where a lane flipped, so far */
 } Lanes;
 
@@ -68,9 +73,8 @@ void lanes_fields(Lanes *l);                  /* fields from spins            */
 void lanes_energies(const Lanes *l, double energy[LANES]);
 /* Flips site i in the lanes of `mask`. */
 void lanes_flip(Lanes *l, int64_t i, uint64_t mask);
-/* 64 random bits; u32s from the tie generator. */
-uint64_t lanes_bits(Lanes *l);
-uint32_t lanes_draw(Lanes *l);
+uint64_t lanes_bits(Lanes *l);                /* 64 random bits                */
+static inline uint32_t lanes_draw(Lanes *l) { return xoshiro_next(&l->tie); }
 
 typedef enum {
   LANE_METROPOLIS,        /* min(1, exp(-2 beta d))                           */
@@ -105,13 +109,13 @@ typedef struct LaneKernels {
   const char *name;
   void (*sweep[3])(Lanes *l, const LaneRule *r, int64_t first, int64_t end);
   /* lanes of `up` went from -1 to +1, those of `down` the other way */
-  void (*push[3])(void *field, const int32_t *other, const void *w, int64_t count, uint64_t up,
+  void (*push[3])(void *field, const int32_t *slot, const void *w, int64_t count, uint64_t up,
                   uint64_t down);
 } LaneKernels;
 /* 0: portable, 1: AVX2, 2: AVX-512 with VBMI; NULL: not here. */
 const LaneKernels *lane_kernels(int level);
 const LaneKernels *lane_kernels_best(void);
-/* Settles the lanes of `tie`: those that a further draw accepts.  bits: how many
- * bits u holds, NULL u: they equal the probability's.                         */
+/* Words: the lanes of `tie` that the exact probability, its first 16 bits compared
+ * with u, and 32 further bits accept.                                         */
 uint64_t lane_settle(Lanes *l, const LaneRule *r, int64_t i, uint64_t tie, const uint16_t *u);
 #endif

@@ -164,12 +164,12 @@ OP W w_floats(const float *f, uint64_t s, const float *factor, uint64_t *pos, ui
 }
 
 #define PUSH(name, type)                                                      \
-  OP void name(void *field, const int32_t *other, const type *w, int64_t n,   \
+  OP void name(void *field, const int32_t *slot, const type *w, int64_t n,   \
                uint64_t up, uint64_t down) {                                  \
     type sign[LANES];                                                         \
     EACH sign[i] = (type)((int)(up >> i & 1) - (int)(down >> i & 1));         \
     for (int64_t k = 0; k < n; k++) {                                         \
-      type *p = (type *)field + (int64_t)other[k] * LANES, c = w[k];          \
+      type *p = (type *)field + (int64_t)slot[k] * LANES, c = w[k];          \
       EACH p[i] = (type)(p[i] + sign[i] * c);                                 \
     }                                                                         \
   }

@@ -32,18 +32,41 @@ INLINE uint64_t w_accept(W y, Gen *g, bool heat, W *u, uint64_t *tie) {
   return yes;
 }
 
-INLINE void done(Lanes *l, int width, int64_t i, M s, M flips) {
+/* What a sweep reads, in registers: stores of bytes could change it in memory. */
+typedef struct {
+  uint64_t *spin;
+  char *field;
+  const char *w;
+  const int64_t *start;
+  const int32_t *slot;
+} Sites;
+
+INLINE Sites sites_of(const Lanes *l) {
   const LaneModel *m = l->m;
-  const Ising *p = m->p;
-  int64_t a = p->start[i], n = p->start[i + 1] - a;
-  m_store(l->spin + i, m_xor(s, flips));
+  return (Sites){l->spin, l->field, m->w, m->p->start, m->slot};
+}
+
+INLINE void done(const Sites *x, int width, int64_t i, M s, M flips) {
+  int64_t a = x->start[i], n = x->start[i + 1] - a;
+  m_store(x->spin + i, m_xor(s, flips));
   M up = m_andnot(s, flips), down = m_and(s, flips);
   if (width == LANE_I8)
-    push_i8(l->field, p->other + a, (const int8_t *)m->w + a, n, up, down);
+    push_i8(x->field, x->slot + a, (const int8_t *)x->w + a, n, up, down);
   else if (width == LANE_I16)
-    push_i16(l->field, p->other + a, (const int16_t *)m->w + a, n, up, down);
+    push_i16(x->field, x->slot + a, (const int16_t *)x->w + a, n, up, down);
   else
-    push_f32(l->field, p->other + a, (const float *)m->w + a, n, up, down);
+    push_f32(x->field, x->slot + a, (const float *)x->w + a, n, up, down);
+}
+
+/* Lanes of `tie` whose next 32 bits are below the probability's. */
+INLINE uint64_t settle_bytes(Lanes *l, const LaneRule *r, const int8_t *f, uint64_t tie) {
+  uint64_t yes = 0;
+  for (; tie; tie &= tie - 1) {
+    int lane = __builtin_ctzll(tie);
+    int d = f[lane] < 0 ? -f[lane] : f[lane];
+    yes |= (uint64_t)(xoshiro_next(&l->tie) < r->p32[d]) << lane;
+  }
+  return yes;
 }
 
 /* Bytes, one beta: the probabilities of all |d| fit a register table. */
@@ -51,10 +74,11 @@ INLINE void sweep_table(Lanes *l, const LaneRule *r, int64_t first, int64_t end,
   Gen g = gen_load(l);
   Table t = table_load(r);
   B cap = b_set((int8_t)r->cap);
-  const int8_t *field = l->field;
+  Sites x = sites_of(l);
   for (int64_t i = first; i < end; i++) {
-    M s = m_load(l->spin + i);
-    B d = b_signed(b_load(field + i * LANES), s);
+    const int8_t *f = (const int8_t *)x.field + lane_slot(i) * LANES;
+    M s = m_load(x.spin + i);
+    B d = b_signed(b_load(f), s);
     /* lanes that stay as they are: of `ask` (energy rises, or: any) those whose
      * byte is not below the probability; with the heat bath others by their sign */
     M ask = heat ? m_all() : b_positive(d), fall = heat ? b_negative(d) : m_all();
@@ -65,10 +89,10 @@ INLINE void sweep_table(Lanes *l, const LaneRule *r, int64_t first, int64_t end,
       stay = b_reaches(u, p, ask);
       M tie = m_and(b_equal(u, p, stay), can);
       if (__builtin_expect(m_any(tie), 0))
-        stay = m_from(m_bits(stay) & ~lane_settle(l, r, i, m_bits(tie), NULL));
+        stay = m_from(m_bits(stay) & ~settle_bytes(l, r, f, m_bits(tie)));
     }
     M flips = heat ? m_xor(m_not(stay), fall) : m_not(stay);
-    if (m_any(flips)) done(l, LANE_I8, i, s, flips);
+    if (m_any(flips)) done(&x, LANE_I8, i, s, flips);
   }
   gen_store(l, &g);
 }
@@ -76,14 +100,16 @@ INLINE void sweep_table(Lanes *l, const LaneRule *r, int64_t first, int64_t end,
 INLINE void sweep_words(Lanes *l, const LaneRule *r, int64_t first, int64_t end, int width, bool heat) {
   Gen g = gen_load(l);
   W whole = w_load(r->whole), part = w_load(r->part), most = w_load(r->most);
+  Sites x = sites_of(l);
   for (int64_t i = first; i < end; i++) {
-    uint64_t s = l->spin[i], pos, neg, tie;
+    int64_t at = lane_slot(i) * LANES;
+    uint64_t s = x.spin[i], pos, neg, tie;
     W y, u;
     if (width == LANE_F32) {
-      y = w_floats((const float *)l->field + i * LANES, s, r->factor, &pos, &neg);
+      y = w_floats((const float *)x.field + at, s, r->factor, &pos, &neg);
     } else {
-      W d = width == LANE_I16 ? w_load((const int16_t *)l->field + i * LANES)
-                              : w_bytes((const int8_t *)l->field + i * LANES);
+      W d = width == LANE_I16 ? w_load((const int16_t *)x.field + at)
+                              : w_bytes((const int8_t *)x.field + at);
       d = w_signed(d, s);
       neg = w_negative(d);
       d = w_abs(d);
@@ -104,23 +130,25 @@ INLINE void sweep_words(Lanes *l, const LaneRule *r, int64_t first, int64_t end,
       if (heat) flips ^= yes;
       else flips |= yes;
     }
-    if (flips) done(l, width, i, m_from(s), m_from(flips));
+    if (flips) done(&x, width, i, m_from(s), m_from(flips));
   }
   gen_store(l, &g);
 }
 
 INLINE void sweep_greedy(Lanes *l, int64_t first, int64_t end, int width) {
   int64_t moves = 0;
+  Sites x = sites_of(l);
   for (int64_t i = first; i < end; i++) {
-    uint64_t s = l->spin[i], pos, neg;
+    int64_t at = lane_slot(i) * LANES;
+    uint64_t s = x.spin[i], pos, neg;
     if (width == LANE_F32)
-      w_floats((const float *)l->field + i * LANES, s, NULL, &pos, &neg);
+      w_floats((const float *)x.field + at, s, NULL, &pos, &neg);
     else if (width == LANE_I16)
-      neg = w_negative(w_signed(w_load((const int16_t *)l->field + i * LANES), s));
+      neg = w_negative(w_signed(w_load((const int16_t *)x.field + at), s));
     else
-      neg = m_bits(b_negative(b_signed(b_load((const int8_t *)l->field + i * LANES), m_from(s))));
+      neg = m_bits(b_negative(b_signed(b_load((const int8_t *)x.field + at), m_from(s))));
     if (neg) {
-      done(l, width, i, m_from(s), m_from(neg));
+      done(&x, width, i, m_from(s), m_from(neg));
       moves++;
     }
   }
@@ -144,15 +172,14 @@ static void sweep_f32(Lanes *l, const LaneRule *r, int64_t first, int64_t end) {
   else sweep_words(l, r, first, end, LANE_F32, true);
 }
 
-static void push_bytes(void *f, const int32_t *other, const void *w, int64_t n, uint64_t up, uint64_t down) {
-  push_i8(f, other, w, n, up, down);
-}
-static void push_shorts(void *f, const int32_t *other, const void *w, int64_t n, uint64_t up, uint64_t down) {
-  push_i16(f, other, w, n, up, down);
-}
-static void push_floats(void *f, const int32_t *other, const void *w, int64_t n, uint64_t up, uint64_t down) {
-  push_f32(f, other, w, n, up, down);
-}
+#define PUSHES(name, push, type)                                              \
+  static void name(void *f, const int32_t *slot, const void *w, int64_t n,    \
+                   uint64_t up, uint64_t down) {                              \
+    push(f, slot, (const type *)w, n, m_from(up), m_from(down));              \
+  }
+PUSHES(push_bytes, push_i8, int8_t)
+PUSHES(push_shorts, push_i16, int16_t)
+PUSHES(push_floats, push_f32, float)
 
 const LaneKernels LANES_NAME = {LANES_LEVEL,
                                 {sweep_i8, sweep_i16, sweep_f32},

@@ -19,12 +19,12 @@ enum { STRETCH_I8 = 128, STRETCH_I16 = 16384 };
 static const uint16_t BIT[16] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
 
 /* |f + h| <= 255: 128 of them fit 16 bits */
-LEVELS static void add_i8(const uint64_t *spin, const int8_t *field, const int8_t *h, int64_t count,
-                          int16_t sum[LANES]) {
-  for (int64_t i = 0; i < count; i++)
+LEVELS static void add_i8(const uint64_t *spin, const int8_t *field, const int8_t *h,
+                          int64_t first, int64_t end, int16_t sum[LANES]) {
+  for (int64_t i = first; i < end; i++)
     for (int q = 0; q < LANES; q += 16) {
       uint16_t s = (uint16_t)(spin[i] >> q);
-      const int8_t *f = field + i * LANES + q;
+      const int8_t *f = field + lane_slot(i) * LANES + q;
       int16_t hi = h[i], *to = sum + q;
 #pragma omp simd
       for (int k = 0; k < 16; k++) {
@@ -35,11 +35,11 @@ LEVELS static void add_i8(const uint64_t *spin, const int8_t *field, const int8_
 }
 
 LEVELS static void add_i16(const uint64_t *spin, const int16_t *field, const int16_t *h,
-                           int64_t count, int32_t sum[LANES]) {
-  for (int64_t i = 0; i < count; i++)
+                           int64_t first, int64_t end, int32_t sum[LANES]) {
+  for (int64_t i = first; i < end; i++)
     for (int q = 0; q < LANES; q += 16) {
       uint16_t s = (uint16_t)(spin[i] >> q);
-      const int16_t *f = field + i * LANES + q;
+      const int16_t *f = field + lane_slot(i) * LANES + q;
       int32_t hi = h[i], *to = sum + q;
 #pragma omp simd
       for (int k = 0; k < 16; k++) {
@@ -49,12 +49,12 @@ LEVELS static void add_i16(const uint64_t *spin, const int16_t *field, const int
     }
 }
 
-LEVELS static void add_f32(const uint64_t *spin, const float *field, const float *h, int64_t count,
-                           double sum[LANES]) {
-  for (int64_t i = 0; i < count; i++)
+LEVELS static void add_f32(const uint64_t *spin, const float *field, const float *h,
+                           int64_t first, int64_t end, double sum[LANES]) {
+  for (int64_t i = first; i < end; i++)
     for (int q = 0; q < LANES; q += 16) {
       uint16_t s = (uint16_t)(spin[i] >> q);
-      const float *f = field + i * LANES + q;
+      const float *f = field + lane_slot(i) * LANES + q;
       double hi = h[i], *to = sum + q;
 #pragma omp simd
       for (int k = 0; k < 16; k++) {
@@ -69,17 +69,17 @@ void lanes_energies(const Lanes *l, double energy[LANES]) {
   int64_t n = m->p->n, step = m->width == LANE_I8 ? STRETCH_I8 : STRETCH_I16;
   double total[LANES] = {0};
   for (int64_t i = 0; i < n; i += step) {
-    int64_t count = n - i < step ? n - i : step;
+    int64_t end = n - i < step ? n : i + step;
     if (m->width == LANE_I8) {
       int16_t sum[LANES] = {0};
-      add_i8(l->spin + i, (const int8_t *)l->field + i * LANES, (const int8_t *)m->h + i, count, sum);
+      add_i8(l->spin, (const int8_t *)l->field, (const int8_t *)m->h, i, end, sum);
       for (int k = 0; k < LANES; k++) total[k] += sum[k];
     } else if (m->width == LANE_I16) {
       int32_t sum[LANES] = {0};
-      add_i16(l->spin + i, (const int16_t *)l->field + i * LANES, (const int16_t *)m->h + i, count, sum);
+      add_i16(l->spin, (const int16_t *)l->field, (const int16_t *)m->h, i, end, sum);
       for (int k = 0; k < LANES; k++) total[k] += sum[k];
     } else {
-      add_f32(l->spin + i, (const float *)l->field + i * LANES, (const float *)m->h + i, count, total);
+      add_f32(l->spin, (const float *)l->field, (const float *)m->h, i, end, total);
     }
   }
   for (int k = 0; k < LANES; k++) energy[k] = m->p->offset + 0.5 * total[k] / m->scale;

@@ -228,25 +228,25 @@ OP W w_floats(const float *f, uint64_t s, const float *factor, uint64_t *pos, ui
   return r;
 }
 
-OP void push_i8(void *field, const int32_t *other, const int8_t *w, int64_t n, uint64_t up,
+OP void push_i8(void *field, const int32_t *slot, const int8_t *w, int64_t n, uint64_t up,
                 uint64_t down) {
   B sign;
   TWO sign.q[i] = _mm256_sub_epi8(spread8((uint32_t)(down >> (32 * i))), spread8((uint32_t)(up >> (32 * i))));
   for (int64_t k = 0; k < n; k++) {
-    __m256i *p = (__m256i *)((int8_t *)field + (int64_t)other[k] * LANES), c = _mm256_set1_epi8(w[k]);
+    __m256i *p = (__m256i *)((int8_t *)field + (int64_t)slot[k] * LANES), c = _mm256_set1_epi8(w[k]);
     TWO _mm256_store_si256(p + i, _mm256_add_epi8(_mm256_load_si256(p + i), _mm256_sign_epi8(c, sign.q[i])));
   }
 }
-OP void push_i16(void *field, const int32_t *other, const int16_t *w, int64_t n, uint64_t up,
+OP void push_i16(void *field, const int32_t *slot, const int16_t *w, int64_t n, uint64_t up,
                  uint64_t down) {
   W sign;
   FOUR sign.q[i] = _mm256_sub_epi16(spread16((uint32_t)(down >> (16 * i))), spread16((uint32_t)(up >> (16 * i))));
   for (int64_t k = 0; k < n; k++) {
-    __m256i *p = (__m256i *)((int16_t *)field + (int64_t)other[k] * LANES), c = _mm256_set1_epi16(w[k]);
+    __m256i *p = (__m256i *)((int16_t *)field + (int64_t)slot[k] * LANES), c = _mm256_set1_epi16(w[k]);
     FOUR _mm256_store_si256(p + i, _mm256_add_epi16(_mm256_load_si256(p + i), _mm256_sign_epi16(c, sign.q[i])));
   }
 }
-OP void push_f32(void *field, const int32_t *other, const float *w, int64_t n, uint64_t up,
+OP void push_f32(void *field, const int32_t *slot, const float *w, int64_t n, uint64_t up,
                  uint64_t down) {
   __m256 sign[8];
   for (int q = 0; q < 8; q++) {
@@ -254,7 +254,7 @@ OP void push_f32(void *field, const int32_t *other, const float *w, int64_t n, u
     sign[q] = _mm256_cvtepi32_ps(x);
   }
   for (int64_t k = 0; k < n; k++) {
-    float *p = (float *)field + (int64_t)other[k] * LANES;
+    float *p = (float *)field + (int64_t)slot[k] * LANES;
     __m256 c = _mm256_set1_ps(w[k]);
     for (int q = 0; q < 8; q++)
       _mm256_store_ps(p + 8 * q, _mm256_add_ps(_mm256_load_ps(p + 8 * q), _mm256_mul_ps(sign[q], c)));

@@ -125,20 +125,31 @@ OP W w_floats(const float *f, uint64_t s, const float *factor, uint64_t *pos, ui
              _mm512_inserti64x4(_mm512_castsi256_si512(q[2]), q[3], 1)};
 }
 
-OP void push_i8(void *field, const int32_t *other, const int8_t *w, int64_t n, uint64_t up,
-                uint64_t down) {
-  for (int64_t k = 0; k < n; k++) {
-    int8_t *p = (int8_t *)field + (int64_t)other[k] * LANES;
-    __m512i x = _mm512_load_si512(p), c = _mm512_set1_epi8(w[k]);
-    x = _mm512_mask_add_epi8(x, up, x, c);
-    x = _mm512_mask_sub_epi8(x, down, x, c);
-    _mm512_store_si512(p, x);
-  }
+OP void push_one(int8_t *field, int64_t slot, int8_t w, M up, M down) {
+  int8_t *p = field + slot * LANES;
+  __m512i x = _mm512_load_si512(p), c = _mm512_set1_epi8(w);
+  x = _mm512_mask_add_epi8(x, up, x, c);
+  _mm512_store_si512(p, _mm512_mask_sub_epi8(x, down, x, c));
 }
-OP void push_i16(void *field, const int32_t *other, const int16_t *w, int64_t n, uint64_t up,
-                 uint64_t down) {
+/* Few branches: the last one of a short loop is the one that is foretold badly. */
+OP void push_i8(void *field, const int32_t *slot, const int8_t *w, int64_t n, M up, M down) {
+  int64_t k = 0;
+  for (; k + 4 <= n; k += 4) {
+    push_one(field, slot[k], w[k], up, down);
+    push_one(field, slot[k + 1], w[k + 1], up, down);
+    push_one(field, slot[k + 2], w[k + 2], up, down);
+    push_one(field, slot[k + 3], w[k + 3], up, down);
+  }
+  if (n & 2) {
+    push_one(field, slot[k], w[k], up, down);
+    push_one(field, slot[k + 1], w[k + 1], up, down);
+    k += 2;
+  }
+  if (n & 1) push_one(field, slot[k], w[k], up, down);
+}
+OP void push_i16(void *field, const int32_t *slot, const int16_t *w, int64_t n, M up, M down) {
   for (int64_t k = 0; k < n; k++) {
-    int16_t *p = (int16_t *)field + (int64_t)other[k] * LANES;
+    int16_t *p = (int16_t *)field + (int64_t)slot[k] * LANES;
     __m512i x = _mm512_load_si512(p), y = _mm512_load_si512(p + 32), c = _mm512_set1_epi16(w[k]);
     x = _mm512_mask_sub_epi16(_mm512_mask_add_epi16(x, LO(up), x, c), LO(down), x, c);
     y = _mm512_mask_sub_epi16(_mm512_mask_add_epi16(y, HI(up), y, c), HI(down), y, c);
@@ -146,15 +157,14 @@ OP void push_i16(void *field, const int32_t *other, const int16_t *w, int64_t n,
     _mm512_store_si512(p + 32, y);
   }
 }
-OP void push_f32(void *field, const int32_t *other, const float *w, int64_t n, uint64_t up,
-                 uint64_t down) {
+OP void push_f32(void *field, const int32_t *slot, const float *w, int64_t n, M up, M down) {
   __m512 delta[4];
   for (int q = 0; q < 4; q++) {
     delta[q] = _mm512_maskz_mov_ps((__mmask16)(up >> (16 * q)), _mm512_set1_ps(1));
     delta[q] = _mm512_mask_mov_ps(delta[q], (__mmask16)(down >> (16 * q)), _mm512_set1_ps(-1));
   }
   for (int64_t k = 0; k < n; k++) {
-    float *p = (float *)field + (int64_t)other[k] * LANES;
+    float *p = (float *)field + (int64_t)slot[k] * LANES;
     __m512 c = _mm512_set1_ps(w[k]);
     for (int q = 0; q < 4; q++)
       _mm512_store_ps(p + 16 * q, _mm512_fmadd_ps(delta[q], c, _mm512_load_ps(p + 16 * q)));

@@ -1,5 +1,6 @@
 /* poly_merge.c: bringing a polynomial to its one form: variables ascending in
  * every term, terms ascending, every product once.                             */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,6 +132,15 @@ static RtStatus check_numbers(Rt *rt, const Poly *p, int64_t n) {
   return rt_fail(rt, RT_ERROR, "a term has variable %lld; there are %lld", (long long)bad, (long long)n);
 }
 
+/* Sums of finite coefficients can overflow. */
+static RtStatus check_sums(Rt *rt, const Poly *p) {
+  bool finite = isfinite(p->constant);
+  for (int64_t i = 0; i < p->one.n; i++) finite &= isfinite(p->one.c[i]) != 0;
+  for (int64_t i = 0; i < p->two.n; i++) finite &= isfinite(p->two.c[i]) != 0;
+  for (int64_t i = 0; i < p->many.n; i++) finite &= isfinite(p->many.c[i]) != 0;
+  return finite ? RT_OK : rt_fail(rt, RT_ERROR, "coefficients of equal terms add up to infinity");
+}
+
 RtStatus poly_merge(Rt *rt, Poly *p, const VarTable *t) {
   if (p->merged) return RT_OK;
   RT_TRY(check_numbers(rt, p, t->n));
@@ -139,6 +149,7 @@ RtStatus poly_merge(Rt *rt, Poly *p, const VarTable *t) {
   RT_TRY(shorten_two(rt, p, t));
   RT_TRY(pairs_merge(rt, t->n, &p->two.n, p->two.uv, p->two.c));
   RT_TRY(ones_merge(rt, t->n, &p->one.n, p->one.v, p->one.c));
+  RT_TRY(check_sums(rt, p));
   p->merged = true;
   return RT_OK;
 }

@@ -26,7 +26,7 @@ const SamplerKind sampler_table[] = {
    "Zhu, Ochoa, Katzgraber, Phys. Rev. Lett. 115, 077201 (2015); Syed et al., J. R. Stat. Soc. B 84,\n"
    "321 (2022).",
    sample_temper},
-  {"anneal", "reads = 64, sweeps = 1000, beta = nil, schedule = nil, initial = nil, boltzmann = false",
+  {"anneal", "reads = 64, sweeps = 1000, beta = nil, schedule = nil, boltzmann = false",
    "Simulated annealing: Metropolis sweeps while the temperature falls.\n"
    "reads: independent runs, a row each; sweeps: visits of every variable per read.\n"
    "beta: (first, last) inverse temperatures of a geometric schedule; nil: from a short pilot, about\n"
@@ -34,11 +34,22 @@ const SamplerKind sampler_table[] = {
    "Every read ends in a local minimum; with boltzmann = true it ends as the last sweep left it.\n"
    "Source: Kirkpatrick, Gelatt, Vecchi, Science 220, 671 (1983).",
    sample_anneal},
-  {"gibbs", "reads = 64, sweeps = 1000, beta = 1.0, initial = nil",
+  {"gibbs", "reads = 64, sweeps = 1000, beta = 1.0",
    "Samples of the Boltzmann distribution exp(-beta E) by the heat bath.\n"
    "reads: independent chains, the last state of each is a row; sweeps: length of a chain.\n"
    "Source: Geman, Geman, IEEE Trans. PAMI 6, 721 (1984).",
    sample_gibbs},
+  {"tabu", "reads = 16, sweeps = 1000, tenure = nil",
+   "Tabu search: the best flip that was not undone lately, again and again; strong on dense problems.\n"
+   "reads: independent searches, a row each; sweeps: flips of a read, in units of the number of\n"
+   "variables; tenure: flips for which a variable stays, up to 9 more at random, at most n/4 (n/2 below\n"
+   "12 variables); nil: n/100 + 10.\n"
+   "Source: Palubeckis, Informatica 17, 279 (2006); Glover, Lu, Hao, 4OR 8, 239 (2010).",
+   sample_tabu},
+  {"descend", "reads = nil",
+   "Steepest descent: the flip that lowers the energy most, until none does.\n"
+   "reads: starts, a row each; nil: as many as `from` has rows, or 64 at random.",
+   sample_descend},
   {NULL, NULL, NULL, NULL}};
 
 const SamplerKind *sampler_find(const char *name) {

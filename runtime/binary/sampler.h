@@ -31,8 +31,8 @@ RtStatus samples_make(Rt *rt, Samples *out, int64_t rows, int64_t n);   /* count
 void samples_free(Rt *rt, Samples *s);
 /* Drops all but the first rows. */
 RtStatus samples_keep(Rt *rt, Samples *s, int64_t rows);
-/* Rows by energy, then by spins; equal rows become one with the sum of counts
- * (breaks: the mean by counts).                                               */
+/* Rows by energy, then by spins; equal rows of one gauge become one with
+ * the sum of counts (breaks: the mean by counts).                                               */
 RtStatus samples_sort(Rt *rt, Samples *s);
 RtStatus samples_aggregate(Rt *rt, Samples *s);
 RtStatus samples_cut(Rt *rt, Samples *s, int64_t rows);  /* keeps the first rows */

@@ -140,6 +140,10 @@ RtStatus samples_cut(Rt *rt, Samples *s, int64_t rows) {
   return st;
 }
 
+static bool same_row(const Samples *s, int64_t i, int64_t j) {
+  return compare_spins(s, i, j) == 0 && (!s->gauge || s->gauge[i] == s->gauge[j]);
+}
+
 RtStatus samples_aggregate(Rt *rt, Samples *s) {
   int64_t *order;
   RT_TRY(ordered(rt, s, &order));
@@ -149,7 +153,7 @@ RtStatus samples_aggregate(Rt *rt, Samples *s) {
     int64_t first = order[i], count = 0;
     double breaks = 0;
     /* equal spins have equal energy here, so they stand side by side */
-    for (; i < rows && compare_spins(s, first, order[i]) == 0; i++) {
+    for (; i < rows && same_row(s, first, order[i]); i++) {
       const int64_t r = order[i];
       count += s->count[r];
       if (s->breaks) breaks += (double)s->breaks[r] * s->count[r];

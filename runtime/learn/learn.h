@@ -14,6 +14,9 @@ typedef enum { ACT_NONE, ACT_RELU, ACT_GELU /* erf form */, ACT_SIGMOID, ACT_TAN
 
 /* act(x W + b): x (.., n), W (n, m), b (m) or NULL -> (.., m) */
 Tensor *learn_linear(Rt *rt, Tensor *x, Tensor *W, Tensor *b, Activation act);
+/* act(x W1 + b1) W2 + b2; b1, b2 or both may be NULL */
+Tensor *learn_mlp(Rt *rt, Tensor *x, Tensor *W1, Tensor *b1, Tensor *W2, Tensor *b2,
+                  Activation act);
 /* (x - mean) / sqrt(var + eps) * gain + bias over the last axis n; gain, bias (n) or NULL */
 Tensor *learn_layer_norm(Rt *rt, Tensor *x, Tensor *gain, Tensor *bias, double eps);
 /* *sum = x + r and *y = layer_norm(*sum): one pass for a residual branch and the norm after it;

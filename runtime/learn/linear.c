@@ -1,9 +1,10 @@
-/* linear.c: act(x W + b) as one operation.
+/* linear.c: act(x W + b) as one operation, and two of them with one activation between.
  *
  * Forward: one product whose blocks get bias and activation while they are in
  * cache; gelu leaves its derivative there as well, which costs little beside its
  * value.  Backward: G = g act' and its column sums db in one pass, then
- * dx = G W' and dW = x' G.
+ * dx = G W' and dW = x' G.  Of two layers the second's dx is multiplied by act' of the
+ * first block by block, while it is in cache.
  */
 #include "runtime/learn/common.h"
 #include "runtime/tensor/product.h"
@@ -217,6 +218,121 @@ static RtStatus linear_backward(Rt *rt, TapeNode *node, Tensor **g) {
   if (!bad && tape_wants(node, 0)) bad = tape_add(rt, node, 0, input_gradient(rt, x, W, gz, rows));
   if (!bad && tape_wants(node, 1))
     bad = tape_add(rt, node, 1, weight_gradient(rt, x, W, gz, rows));
+  tensor_unref(rt, gz);
+  return bad;
+}
+
+/* ---- two layers ----------------------------------------------------------------------- */
+
+typedef struct { Activation act; bool bias1, bias2; } MlpData;
+
+static RtStatus mlp_backward(Rt *rt, TapeNode *node, Tensor **g);
+static void drop_mlp(Rt *rt, void *data) { rt_free(rt, data, sizeof(MlpData)); }
+static const TapeRule mlp_rule = {"mlp", mlp_backward, drop_mlp, true};
+
+enum { MLP_X, MLP_W1, MLP_W2, MLP_B1, MLP_B2, MLP_ARGS };
+
+static RtStatus record_mlp(Rt *rt, Tensor *y, Tensor **in, Tensor **c, Tensor *h, Tensor *kept,
+                           Activation act) {
+  MlpData *d = rt_alloc(rt, sizeof *d);
+  if (!d) return rt->error.status;
+  *d = (MlpData){act, in[MLP_B1] != NULL, in[MLP_B2] != NULL};
+  Tensor *inputs[MLP_ARGS], *saved[] = {c[MLP_X], c[MLP_W1], c[MLP_W2], h, kept};
+  int n = 0;
+  for (int i = 0; i < MLP_ARGS; i++)
+    if (in[i]) inputs[n++] = in[i];
+  return tape_record(rt, &mlp_rule, 1, &y, n, inputs, 5, saved, d);
+}
+
+Tensor *learn_mlp(Rt *rt, Tensor *x, Tensor *W1, Tensor *b1, Tensor *W2, Tensor *b2,
+                  Activation act) {
+  if (check(rt, x, W1, b1)) return NULL;
+  Tensor *in[MLP_ARGS] = {x, W1, W2, b1, b2}, *c[MLP_ARGS] = {NULL};
+  Tensor *h = NULL, *kept = NULL, *y = NULL, *same;
+  bool ok = true, taped = false;
+  for (int i = 0; i < MLP_ARGS; i++) {
+    if (!in[i]) continue;
+    if (ok) ok = (c[i] = tensor_contiguous(rt, in[i])) != NULL;
+    taped = taped || rt_taped(rt, in[i]);
+  }
+  if (ok) h = forward(rt, c[MLP_X], c[MLP_W1], c[MLP_B1], act, taped, &kept);
+  if (h && check(rt, h, W2, b2) == RT_OK)
+    y = forward(rt, h, c[MLP_W2], c[MLP_B2], ACT_NONE, taped, &same);
+  if (y && taped && record_mlp(rt, y, in, c, h, kept, act)) {
+    tensor_unref(rt, y);
+    y = NULL;
+  }
+  if (kept != h) tensor_unref(rt, kept);
+  tensor_unref(rt, h);
+  for (int i = 0; i < MLP_ARGS; i++) tensor_unref(rt, c[i]);
+  return y;
+}
+
+typedef struct {
+  const LearnRows *k;
+  Activation act;
+  int64_t m;
+  size_t size;
+  const char *y;      /* as in ActJob */
+  char *g;
+} SlopeJob;
+
+static void slope_block(void *job, int64_t row, int64_t rows, int64_t column, int64_t columns) {
+  const SlopeJob *s = job;
+  if (columns == s->m) {
+    columns *= rows;
+    rows = 1;
+  }
+  for (int64_t r = 0; r < rows; r++) {
+    size_t at = s->size * (size_t)((row + r) * s->m + column);
+    s->k->act_back(s->act, 1, columns, s->g + at, s->y + at, s->g + at, NULL);
+  }
+}
+
+/* (g W') act' like h, of the second layer's W. */
+static Tensor *hidden_gradient(Rt *rt, Tensor *h, Tensor *kept, Tensor *W, Tensor *g,
+                               Activation act, int64_t rows) {
+  DType d = (DType)h->dtype;
+  Tensor *o = tensor_new(rt, d, h->rank, h->shape);
+  if (!o) return NULL;
+  int64_t n = W->shape[0], m = W->shape[1];
+  SlopeJob job = {learn_rows(d), act, n, dtype_size[d], kept->data, o->data};
+  Product p = {.d = d, .m = rows, .n = n, .k = m, .a = g->data, .lda = m, .b = W->data, .ldb = m,
+               .tb = true, .c = o->data, .ldc = n,
+               .finish = act == ACT_NONE ? NULL : slope_block, .job = &job};
+  if (product_run(rt, &p) == RT_OK) return o;
+  tensor_unref(rt, o);
+  return NULL;
+}
+
+/* Adjoints of W and b, inputs number `W` and `b` (-1: none) of the node, and x's rows. */
+static RtStatus add_parameters(Rt *rt, TapeNode *node, int W, int b, Tensor *x, Tensor *g,
+                               int64_t rows) {
+  if (b >= 0 && tape_wants(node, b)) {
+    Tensor *db = NULL, *same = through_activation(rt, g, ACT_NONE, g, &db);
+    if (!same) return rt->error.status;
+    tensor_unref(rt, same);
+    RT_TRY(tape_add(rt, node, b, db));
+  }
+  if (!tape_wants(node, W)) return RT_OK;
+  return tape_add(rt, node, W, weight_gradient(rt, x, tape_saved(node, W), g, rows));
+}
+
+static RtStatus mlp_backward(Rt *rt, TapeNode *node, Tensor **g) {
+  const MlpData *d = tape_data(node);
+  if (!g[0]) return RT_OK;
+  Tensor *x = tape_saved(node, 0), *W1 = tape_saved(node, 1), *W2 = tape_saved(node, 2);
+  Tensor *h = tape_saved(node, 3), *kept = tape_saved(node, 4), *gz = NULL;
+  int64_t rows = 1;
+  for (int i = 0; i < x->rank - 1; i++) rows *= x->shape[i];
+  Tensor *c = tensor_contiguous(rt, g[0]);
+  if (!c) return rt->error.status;
+  RtStatus bad = add_parameters(rt, node, MLP_W2, d->bias2 ? MLP_B1 + d->bias1 : -1, h, c, rows);
+  if (!bad && !(gz = hidden_gradient(rt, h, kept, W2, c, d->act, rows))) bad = rt->error.status;
+  tensor_unref(rt, c);
+  if (!bad) bad = add_parameters(rt, node, MLP_W1, d->bias1 ? MLP_B1 : -1, x, gz, rows);
+  if (!bad && tape_wants(node, MLP_X))
+    bad = tape_add(rt, node, MLP_X, input_gradient(rt, x, W1, gz, rows));
   tensor_unref(rt, gz);
   return bad;
 }

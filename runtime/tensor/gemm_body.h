@@ -9,7 +9,7 @@
 
 #define VT N(VT)
 #define LINE (64 / GEMM_BYTES)  /* vectors in a cache line */
-#define AHEAD 12                /* rows of B that are asked for before their turn */
+#define AHEAD 24                /* rows of B that are asked for before their turn */
 
 INLINE VT N(load)(const T *p) {
   VT x;
@@ -46,17 +46,22 @@ INLINE void N(block)(const int R, const int V, const bool partial, const N(Block
     UNROLL for (int i = 0; i < R * V; i++) s[i] = (VT){0};
   }
   UNROLL for (int i = 0; i < (R + 2) / 3; i++) a[i] = j->a + 3 * i * row;
-  /* C is asked for row by row on the way, so that its stores find it near */
-  const T *next = j->c;
+  /* On the way C is asked for row by row, so that its stores find it near, and of A, in as
+   * small steps, the rows below; in a transposed one, the columns to come.        */
+  const T *next = j->c, *ask = j->a + AHEAD * col;
+  const int64_t step = col == 1 ? R : col;
   for (int left = j->k, rows = R; rows > 0; rows--, next += j->ldc) {
     int share = left / rows;
     left -= share;
+    if (col == 1) ask = j->a + (2 * R - rows) * row;
     UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(next + v * L, 1);
     for (int l = share; l > 0; l--) {
       VT y[4];
       UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(b + AHEAD * ldb + v * L);
       UNROLL for (int v = 0; v < V; v++)
         y[v] = partial && v == V - 1 ? N(load_part)(b + v * L, part) : N(load)(b + v * L);
+      __builtin_prefetch(ask);
+      ask += step;
       UNROLL for (int i = 0; i < R; i++) {
         VT x = N(spread)(a[i / 3][(i % 3) * row]);
         UNROLL for (int v = 0; v < V; v++) s[i * V + v] = N(fma)(x, y[v], s[i * V + v]);

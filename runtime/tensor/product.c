@@ -3,8 +3,8 @@
  * k is cut into stretches of DEPTH, whose products are added in order: sums stay
  * short, and the columns of B a kernel goes through stay in the second cache.
  * Within a stretch a task is BLOCK_ROWS rows of C and some columns.  B is used as
- * it lies when it fits the second cache, and otherwise copied, as is a transposed
- * one, into panels as wide as a kernel's block.
+ * it lies when it fits the second cache or few blocks of rows go through it, and
+ * otherwise copied, as is a transposed one, into panels as wide as a kernel's block.
  */
 #include "runtime/tensor/product.h"
 #include "runtime/base/parallel.h"
@@ -12,10 +12,11 @@
 
 #include <string.h>
 
-#define DEPTH 512
+#define DEPTH 256
 #define BLOCK_ROWS 48
 #define PACK_BYTES 2048       /* of a row of B in one packed block              */
-#define CACHE (1 << 20)       /* operands above this are copied block by block  */
+#define CACHE (1 << 20)       /* operands above this may be copied block by block */
+#define FAR 4096              /* rows so many bytes apart crowd few sets of a cache */
 #define FEW_ROWS 4            /* up to these, dots instead of transposing B     */
 #define DOT_COLUMNS 256
 #define PARALLEL_WORK 1000000 /* m n k from which a parallel loop pays          */
@@ -44,8 +45,10 @@ static Plan plan(const Product *p) {
   t.width = t.lanes * t.g->vectors;
   t.dots = p->tb && !p->ta && p->m <= FEW_ROWS && !p->add && !p->bias;
   bool wide = (double)p->k * (double)p->n * (double)t.size > CACHE;
-  t.pack_b = !t.dots && (p->tb || (wide && p->m > 2 * BLOCK_ROWS));
-  t.pack_a = p->ta && (double)p->k * (double)p->m * (double)t.size > CACHE && p->n > t.width;
+  bool often = p->m > (p->ldb * t.size < FAR ? 3 : 2) * BLOCK_ROWS;   /* B is gone through */
+  t.pack_b = !t.dots && (p->tb || (wide && often));
+  t.pack_a = p->ta && (double)p->k * (double)p->m * (double)t.size > CACHE && p->n > t.width &&
+             p->lda * t.size >= FAR;
   t.block_columns = t.pack_b ? PACK_BYTES / t.size : p->n;
   t.row_blocks = (p->m + BLOCK_ROWS - 1) / BLOCK_ROWS;
   return t;

@@ -45,7 +45,7 @@ static double value(Fn f, Tensor **in) {
 
 static void gradients(Fn f, int n, Tensor **in, Tensor **grads) {
   uint64_t mark;
-  Tensor *leaves[4], *all[4];
+  Tensor *leaves[5], *all[5];
   assert_int_equal(tape_open(rt, &mark), RT_OK);
   for (int i = 0; i < n; i++) all[i] = leaves[i] = tape_leaf(rt, in[i]);
   Tensor *s = weighted(f, all);
@@ -68,7 +68,7 @@ static double difference(Fn f, Tensor **in, int k, int64_t i) {
 
 /* f64 against differences, f32 against f64, three threads against one */
 static void check_gradients(const char *name, Fn f, int n, Tensor **in) {
-  Tensor *g[4], *g3[4], *g32[4], *in32[4];
+  Tensor *g[5], *g3[5], *g32[5], *in32[5];
   rt->threads = 1;
   gradients(f, n, in, g);
   rt->threads = 3;
@@ -158,6 +158,41 @@ static void linear_many_rows(void **s) {
   for (int64_t i = 0; i < in[0]->size; i++) ((double *)in[0]->data)[i] *= 0.1;
   check_gradients("linear with 5000 rows", f_linear, 3, in);
   for (int i = 0; i < 3; i++) tensor_unref(rt, in[i]);
+}
+
+static Tensor *f_mlp(Tensor **in) { return learn_mlp(rt, in[0], in[1], in[3], in[2], in[4], act); }
+static Tensor *f_mlp_bare(Tensor **in) { return learn_mlp(rt, in[0], in[1], NULL, in[2], NULL, act); }
+static Tensor *f_mlp_first(Tensor **in) { return learn_mlp(rt, in[0], in[1], in[3], in[2], NULL, act); }
+static Tensor *f_mlp_second(Tensor **in) { return learn_mlp(rt, in[0], in[1], NULL, in[2], in[3], act); }
+
+/* The bits of two layers; gradients with each choice of biases. */
+static void two_layers(void **s) {
+  (void)s;
+  for (act = ACT_NONE; act <= ACT_TANH; act++) {
+    Tensor *x = filled(DT_F64, SHAPE(3, 5, 7), 1), *W1 = filled(DT_F64, SHAPE(7, 9), 2);
+    Tensor *W2 = filled(DT_F64, SHAPE(9, 4), 3), *b1 = filled(DT_F64, SHAPE(9), 4);
+    Tensor *b2 = filled(DT_F64, SHAPE(4), 5);
+    Tensor *in[] = {x, W1, W2, b1, b2}, *with_b2[] = {x, W1, W2, b2};
+    Tensor *h = learn_linear(rt, x, W1, b1, act), *want = learn_linear(rt, h, W2, b2, ACT_NONE);
+    Tensor *y = f_mlp(in);
+    assert_memory_equal(y->data, want->data, (size_t)y->size * 8);
+    check_gradients("mlp", f_mlp, 5, in);
+    check_gradients("mlp without biases", f_mlp_bare, 3, in);
+    check_gradients("mlp, first bias", f_mlp_first, 4, in);
+    check_gradients("mlp, second bias", f_mlp_second, 4, with_b2);
+    Tensor *v = tensor_swap_last(rt, x, false), *V = filled(DT_F64, SHAPE(5, 9), 6);
+    Tensor *strided[] = {v, V, W2};
+    check_gradients("mlp, strided", f_mlp_bare, 3, strided);
+    Tensor *all[] = {x, W1, W2, b1, b2, h, want, y, v, V};
+    for (int i = 0; i < 10; i++) tensor_unref(rt, all[i]);
+  }
+  Tensor *x = filled(DT_F32, SHAPE(4, 7), 1), *W = filled(DT_F32, SHAPE(7, 7), 2);
+  Tensor *bad = filled(DT_F32, SHAPE(6, 7), 2);
+  assert_null(learn_mlp(rt, x, W, NULL, bad, NULL, ACT_RELU));
+  assert_non_null(strstr(rt->error.message, "shapes do not match"));
+  assert_null(learn_mlp(rt, x, bad, NULL, W, NULL, ACT_RELU));
+  Tensor *all[] = {x, W, bad};
+  for (int i = 0; i < 3; i++) tensor_unref(rt, all[i]);
 }
 
 static void linear_errors(void **s) {
@@ -523,31 +558,48 @@ static void pieces(void **s) {
 }
 
 /* large inputs take the parallel path: same bits */
+/* of all four, one behind the other */
+static Tensor *mlp_gradient(Tensor *x, Tensor *W, Tensor *b, Tensor *V) {
+  Tensor *in[] = {x, W, V, b}, *g[4];
+  act = ACT_GELU;
+  gradients(f_mlp_first, 4, in, g);
+  for (int i = 0; i < 4; i++) {
+    Tensor *flat = tensor_reshape(rt, g[i], 1, &g[i]->size);
+    tensor_unref(rt, g[i]);
+    g[i] = flat;
+  }
+  Tensor *all = op_concat(rt, 4, g, 0);
+  for (int i = 0; i < 4; i++) tensor_unref(rt, g[i]);
+  return all;
+}
+
 static void threads(void **s) {
   (void)s;
   Tensor *x = filled(DT_F32, SHAPE(3000, 64), 1), *W = filled(DT_F32, SHAPE(64, 96), 2);
-  Tensor *b = filled(DT_F32, SHAPE(96), 3), *g = filled(DT_F32, SHAPE(64), 4), *r[2][4];
+  Tensor *b = filled(DT_F32, SHAPE(96), 3), *g = filled(DT_F32, SHAPE(64), 4), *r[2][5];
+  Tensor *V = filled(DT_F32, SHAPE(96, 64), 5);
   for (int k = 0; k < 2; k++) {
     rt->threads = k ? 3 : 1;
     r[k][0] = learn_linear(rt, x, W, b, ACT_GELU);
     r[k][1] = learn_layer_norm(rt, x, g, g, 1e-5);
     r[k][2] = learn_softmax(rt, x);
     r[k][3] = learn_dropout(rt, x, 0.1, rng_seeded(1));
+    r[k][4] = mlp_gradient(x, W, b, V);
   }
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 5; i++) {
     assert_memory_equal(r[0][i]->data, r[1][i]->data, (size_t)r[0][i]->size * 4);
     tensor_unref(rt, r[0][i]);
     tensor_unref(rt, r[1][i]);
   }
-  Tensor *all[] = {x, W, b, g};
-  for (int i = 0; i < 4; i++) tensor_unref(rt, all[i]);
+  Tensor *all[] = {x, W, b, g, V};
+  for (int i = 0; i < 5; i++) tensor_unref(rt, all[i]);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
   const struct CMUnitTest tests[] = {
-    T(linear), T(linear_many_rows), T(linear_errors), T(norms), T(added_norms), T(softmaxes), T(losses), T(moving), T(pieces),
-    T(optimisers), T(threads),
+    T(linear), T(linear_many_rows), T(two_layers), T(linear_errors), T(norms), T(added_norms),
+    T(softmaxes), T(losses), T(moving), T(pieces), T(optimisers), T(threads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

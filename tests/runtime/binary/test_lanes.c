@@ -152,12 +152,15 @@ static uint64_t trace(LaneModel *m, int level, bool each, LaneMove move) {
   ok(lanes_make(rt, &fresh, m));
   memcpy(fresh.spin, l.spin, (size_t)m->p->n * sizeof *l.spin);
   lanes_fields(&fresh);
-  if (m->width == LANE_F32) {
-    for (int64_t i = 0; i < m->p->n * LANES; i++)
-      assert_true(fabsf(((float *)l.field)[i] - ((float *)fresh.field)[i]) < 1e-5);
-  } else {
-    assert_memory_equal(l.field, fresh.field, (size_t)m->p->n * LANES * (m->width == LANE_I8 ? 1 : 2));
-  }
+  for (int64_t i = 0; i < m->p->n; i++)
+    for (int64_t k = lane_slot(i) * LANES, end = k + LANES; k < end; k++) {
+      if (m->width == LANE_I8)
+        assert_int_equal(((int8_t *)l.field)[k], ((int8_t *)fresh.field)[k]);
+      else if (m->width == LANE_I16)
+        assert_int_equal(((int16_t *)l.field)[k], ((int16_t *)fresh.field)[k]);
+      else
+        assert_true(fabsf(((float *)l.field)[k] - ((float *)fresh.field)[k]) < 1e-5);
+    }
   lanes_quench(&l, 1000);
   double e[LANES];
   lanes_energies(&l, e);
