@@ -16,16 +16,29 @@ const SamplerKind sampler_table[] = {
    "Few variables are enumerated in Gray code order; sparse problems of any size are solved by\n"
    "variable elimination along a min-fill order.",
    sample_exact},
-  {"temper", "reads = 1, sweeps = 1000, replicas = 32, beta_hot = nil, beta_cold = nil, cluster = nil",
+  {"temper", "reads = 1, sweeps = 1000, beta = nil, replicas = 32, cluster = nil, boltzmann = false",
    "Parallel tempering, with isoenergetic cluster moves where the model is sparse.\n"
    "reads: independent runs, a row each (its best state).\n"
    "sweeps: of every replica; replicas: temperatures, 2 to 32, each held by 2 replicas or more.\n"
-   "beta_hot, beta_cold: ends of the ladder; by default 0.3 and 8 over the root mean square of\n"
-   "the local fields.  The rungs between are spaced by the measured exchanges.\n"
+   "beta: (hot, cold) ends of the ladder; nil: 1 and 16 over the root mean square of the local\n"
+   "fields, 0.3 and 8 where the mean degree is above 7.  The rungs between are spaced by the\n"
+   "measured exchanges.\n"
    "cluster: nil decides by the size of the clusters, true or false force them on or off.\n"
-   "Zhu, Ochoa, Katzgraber, Phys. Rev. Lett. 115, 077201 (2015); Syed et al., J. R. Stat. Soc. B 84,\n"
-   "321 (2022).",
+   "boltzmann: heat bath and couplings without rounding.\n"
+   "Source: Zhu, Ochoa, Katzgraber, Phys. Rev. Lett. 115, 077201 (2015); Syed et al., J. R. Stat.\n"
+   "Soc. B 84, 321 (2022).",
    sample_temper},
+  {"sqa", "reads = 16, sweeps = 1000, slices = nil, beta = nil, gamma = nil, schedule = nil",
+   "Path-integral quantum annealing of H = -A sum X + B H(b) at inverse temperature beta.\n"
+   "reads: independent runs, a row each; sweeps: updates of every worldline.\n"
+   "slices: of imaginary time, 2 to 1024; nil: 64 or as many as keep beta A / slices below 0.25\n"
+   "(the error is of second order in it; 64 cost as much as fewer).\n"
+   "beta, gamma: in units of the energies of H; nil: 6 over and 1.5 times the root mean square of\n"
+   "the local fields.  Without a schedule A falls from gamma to 0 while B rises from 0 to 1.\n"
+   "schedule: rows (s, A, B), s in 0..1.  One that ends with A > 0 ends in a measurement of a\n"
+   "random slice; otherwise the best slice is taken, followed by a descent.\n"
+   "Source: Rieger, Kawashima, Eur. Phys. J. B 9, 233 (1999); Santoro et al., Science 295, 2427 (2002).",
+   sample_sqa},
   {"anneal", "reads = 64, sweeps = 1000, beta = nil, schedule = nil, boltzmann = false",
    "Simulated annealing: Metropolis sweeps while the temperature falls.\n"
    "reads: independent runs, a row each; sweeps: visits of every variable per read.\n"

@@ -14,7 +14,7 @@ double temper_scale(const Ising *p) {
 }
 
 size_t temper_bytes(const LaneModel *m) {
-  return lane_bytes(m) + (size_t)m->p->n * (3 * sizeof(uint32_t) + 2 * sizeof(int32_t) + 2);
+  return lane_bytes(m) + (size_t)m->p->n * (sizeof(ClusterSite) + 2 * sizeof(uint32_t) + 2);
 }
 
 RtStatus temper_make(Rt *rt, Temper *t, const LaneModel *m, int rungs, double hot, double cold,

@@ -19,15 +19,16 @@
 
 enum { TEMPER_RUNGS = 32 };
 
+/* open: differing and not reached yet; fresh: reached and not yet passed on. */
+typedef struct { uint32_t open, fresh; } ClusterSite;
+
 /* Clusters of sites on which the two replicas of a pair differ, for all pairs at
  * once: bit a of a mask stands for the pair whose even replica is in lane a.   */
 typedef struct {
   int64_t n;
   uint32_t *overlap;      /* [n] where the pair differs                        */
-  uint32_t *member;       /* [n] in the cluster that grows                     */
-  uint32_t *fresh;        /* [n] part of `member` not yet passed on            */
-  int32_t *queue, *seen;  /* [n] each                                          */
-  int64_t n_seen;
+  ClusterSite *site;      /* [n]                                               */
+  int32_t *queue;         /* [n]                                               */
   bool symmetric;         /* no fields: a pair and its mirror image are alike  */
   double size[TEMPER_RUNGS];      /* shares of differing sites outside clusters */
   int64_t grown[TEMPER_RUNGS];    /* how many of them were added up            */
@@ -76,7 +77,4 @@ RtStatus clusters_make(Rt *rt, Clusters *c, const Ising *p);
 void clusters_free(Rt *rt, Clusters *c);
 /* Grows a cluster in every pair whose rung is in `rungs` and exchanges it. */
 void clusters_move(Temper *t, uint32_t rungs);
-
-/* Greedy descent in double precision; *energy is that of the result. */
-RtStatus descend_exactly(Rt *rt, const Ising *p, int8_t *s, double *energy);
 #endif

@@ -24,21 +24,17 @@ RtStatus clusters_make(Rt *rt, Clusters *c, const Ising *p) {
   for (int64_t i = 0; i < p->n; i++)
     if (p->h[i] != 0) c->symmetric = false;
   c->overlap = rt_alloc(rt, BYTES(p->n, c->overlap));
-  c->member = rt_alloc0(rt, BYTES(p->n, c->member));
-  c->fresh = rt_alloc0(rt, BYTES(p->n, c->fresh));
+  c->site = rt_alloc(rt, BYTES(p->n, c->site));
   c->queue = rt_alloc(rt, BYTES(p->n, c->queue));
-  c->seen = rt_alloc(rt, BYTES(p->n, c->seen));
-  if (c->overlap && c->member && c->fresh && c->queue && c->seen) return RT_OK;
+  if (c->overlap && c->site && c->queue) return RT_OK;
   clusters_free(rt, c);
   return rt->error.status;
 }
 
 void clusters_free(Rt *rt, Clusters *c) {
   rt_free(rt, c->overlap, BYTES(c->n, c->overlap));
-  rt_free(rt, c->member, BYTES(c->n, c->member));
-  rt_free(rt, c->fresh, BYTES(c->n, c->fresh));
+  rt_free(rt, c->site, BYTES(c->n, c->site));
   rt_free(rt, c->queue, BYTES(c->n, c->queue));
-  rt_free(rt, c->seen, BYTES(c->n, c->seen));
   *c = (Clusters){0};
 }
 
@@ -74,15 +70,14 @@ static uint32_t partners(const Temper *t, uint32_t rungs, Permutation *to_even, 
 }
 
 /* size[b] += bit b of every word. */
-static void count_bits(const uint32_t *word, const int32_t *at, int64_t count, int64_t stride,
-                       int32_t size[32]) {
+static void count_bits(const uint32_t *word, int64_t count, int64_t stride, int32_t size[32]) {
   static const uint32_t BIT[32] = {
     1u, 1u << 1, 1u << 2, 1u << 3, 1u << 4, 1u << 5, 1u << 6, 1u << 7, 1u << 8, 1u << 9, 1u << 10,
     1u << 11, 1u << 12, 1u << 13, 1u << 14, 1u << 15, 1u << 16, 1u << 17, 1u << 18, 1u << 19,
     1u << 20, 1u << 21, 1u << 22, 1u << 23, 1u << 24, 1u << 25, 1u << 26, 1u << 27, 1u << 28,
     1u << 29, 1u << 30, 1u << 31};
   for (int64_t i = 0; i < count; i++) {
-    uint32_t m = word[at ? at[i] : i * stride];
+    uint32_t m = word[i * stride];
 #pragma omp simd
     for (int b = 0; b < 32; b++) size[b] += (m & BIT[b]) == BIT[b];
   }
@@ -98,7 +93,7 @@ static void overlaps(Temper *t, const Permutation *to_even, uint32_t active) {
   if (!c->symmetric) return;
   int32_t count[32] = {0};
   int64_t stride = (c->n + SAMPLE - 1) / SAMPLE, looked = c->n / stride;
-  count_bits(c->overlap, NULL, looked, stride, count);
+  count_bits(c->overlap, looked, stride, count);
   uint32_t mirror = 0;
   for (int b = 0; b < 32; b++)
     if (2 * count[b] > looked) mirror |= 1u << b;
@@ -112,13 +107,13 @@ static int64_t plant(Temper *t, uint32_t active) {
   Clusters *c = &t->clusters;
   int64_t tail = 0;
   int64_t i = (int64_t)((uint64_t)lanes_draw(&t->lanes) * (uint64_t)c->n >> 32);
+  for (int64_t k = 0; k < c->n; k++) c->site[k] = (ClusterSite){.open = c->overlap[k]};
   for (int64_t k = 0; k < c->n && active; k++) {
     uint32_t here = c->overlap[i] & active;
     if (here) {
       active ^= here;
-      c->member[i] = c->fresh[i] = here;
-      c->queue[tail] = c->seen[tail] = (int32_t)i;
-      tail++;
+      c->site[i] = (ClusterSite){.open = c->overlap[i] ^ here, .fresh = here};
+      c->queue[tail++] = (int32_t)i;
     }
     if (++i == c->n) i = 0;
   }
@@ -126,45 +121,45 @@ static int64_t plant(Temper *t, uint32_t active) {
 }
 
 static void grow(Temper *t, int64_t tail) {
-  Clusters *c = &t->clusters;
-  const Ising *p = t->lanes.m->p;
-  int64_t head = 0, waiting = tail, seen = tail;
-  if (tail == c->n) tail = 0;
-  while (waiting) {
-    int32_t i = c->queue[head];
-    if (++head == c->n) head = 0;
-    waiting--;
-    uint32_t pass = c->fresh[i];
-    c->fresh[i] = 0;
-    for (int64_t e = p->start[i]; e < p->start[i + 1]; e++) {
-      int32_t j = p->other[e];
-      uint32_t add = pass & c->overlap[j] & ~c->member[j];
+  const Clusters *c = &t->clusters;
+  ClusterSite *site = c->site;
+  int32_t *queue = c->queue;
+  const int64_t *start = t->lanes.m->p->start, n = c->n;
+  const int32_t *other = t->lanes.m->p->other;
+  int64_t head = 0, waiting = tail;
+  if (tail == n) tail = 0;
+  for (; waiting; waiting--) {
+    int32_t i = queue[head];
+    if (++head == n) head = 0;
+    uint32_t pass = site[i].fresh;
+    site[i].fresh = 0;
+    for (int64_t e = start[i], end = start[i + 1]; e < end; e++) {
+      ClusterSite *to = &site[other[e]];
+      uint32_t add = pass & to->open;
       if (!add) continue;
-      if (!c->member[j]) c->seen[seen++] = j;
-      if (!c->fresh[j]) {
-        c->queue[tail] = j;
-        if (++tail == c->n) tail = 0;
+      if (!to->fresh) {
+        queue[tail] = other[e];
+        if (++tail == n) tail = 0;
         waiting++;
       }
-      c->member[j] |= add;
-      c->fresh[j] |= add;
+      to->open ^= add;
+      to->fresh |= add;
     }
   }
-  c->n_seen = seen;
 }
 
 /* Where a cluster is nearly all that a pair differs on, exchanging it only swaps
  * the replicas' names: such a rung is left out until it is looked at again.    */
 static void measure(Temper *t, uint32_t rungs) {
   Clusters *c = &t->clusters;
-  int32_t size[32] = {0}, all[32] = {0};
-  count_bits(c->member, c->seen, c->n_seen, 1, size);
-  count_bits(c->overlap, NULL, c->n, 1, all);
+  int32_t outside[32] = {0}, all[32] = {0};
+  count_bits(&c->site[0].open, c->n, 2, outside);
+  count_bits(c->overlap, c->n, 1, all);
   for (int r = 0; r < t->replicas; r += 2)
     for (int k = 0; k < t->rungs; k++) {
       int a = t->lane_of[r][k];
       if (!(rungs >> k & 1) || !all[a]) continue;
-      c->size[k] += (double)(all[a] - size[a]) / all[a];
+      c->size[k] += (double)outside[a] / all[a];
       if (++c->grown[k] < MEASURE_LEAST) continue;
       if (c->size[k] < USEFUL * (double)c->grown[k]) c->off |= 1u << k;
       c->size[k] = 0;
@@ -182,10 +177,8 @@ void clusters_move(Temper *t, uint32_t rungs) {
   overlaps(t, &to_even, active);
   grow(t, plant(t, active));
   if (c->step++ % MEASURE_EVERY == 0) measure(t, rungs);
-  for (int64_t k = 0; k < c->n_seen; k++) {
-    int32_t i = c->seen[k];
-    uint32_t m = c->member[i];
-    c->member[i] = 0;
-    lanes_flip(&t->lanes, i, (uint64_t)m | (uint64_t)permuted(&to_odd, m) << 32);
+  for (int64_t i = 0; i < c->n; i++) {
+    uint32_t m = c->overlap[i] ^ c->site[i].open;
+    if (m) lanes_flip(&t->lanes, i, (uint64_t)m | (uint64_t)permuted(&to_odd, m) << 32);
   }
 }

@@ -8,15 +8,18 @@
 #include <string.h>
 
 #include "runtime/base/parallel.h"
+#include "runtime/binary/chains.h"
 #include "runtime/binary/temper.h"
 
 enum { WAVE = 8, ROUNDS = 1000 };
+#define SPARSE 7              /* mean degree up to which clusters are expected to work */
 #define BLOCK_UPDATES 4e6     /* of one run between two polls                  */
 
 typedef struct {
   Temper *run;
   int64_t runs, rounds;
   double target;
+  double *field;          /* [n] scratch                                       */
 } Wave;
 
 static int advance(void *job, int64_t first, int64_t end, int lane) {
@@ -72,7 +75,7 @@ static RtStatus run_all(Rt *rt, const Plan *q, Wave *w, Samples *out, int64_t *r
     RT_TRY(run_wave(rt, q, w, first, &stop));
     for (int64_t r = 0; r < w->runs; r++) {
       Temper *t = &w->run[r];
-      RT_TRY(descend_exactly(rt, q->p, t->best, &t->best_energy));
+      t->best_energy = ising_settle(q->p, t->best, w->field);
       if (n) memcpy(out->spin + (first + r) * n, t->best, (size_t)n);
       out->energy[first + r] = t->best_energy;
       out->updates += (double)t->round * (double)n * LANES;
@@ -83,6 +86,11 @@ static RtStatus run_all(Rt *rt, const Plan *q, Wave *w, Samples *out, int64_t *r
 }
 
 static RtStatus check(Rt *rt, const SamplerArgs *a, int *rungs) {
+  if (!isnan(a->beta)) {
+    rt_fail(rt, RT_ERROR, "tempering runs at many temperatures, not at beta = %g alone", a->beta);
+    rt_help(rt, "give its ends: beta = (hot, cold)");
+    return RT_ERROR;
+  }
   *rungs = a->replicas ? (int)fmin((double)a->replicas, 1e6) : TEMPER_RUNGS;
   if (*rungs < 2 || *rungs > TEMPER_RUNGS) {
     rt_fail(rt, RT_ERROR, "replicas is the number of temperatures, from 2 to %d; this is %lld",
@@ -93,27 +101,18 @@ static RtStatus check(Rt *rt, const SamplerArgs *a, int *rungs) {
   return RT_OK;
 }
 
+/* Ends of the ladder in units of the local fields' scale.  Where clusters carry
+ * changes through the model, hotter rungs only cost; elsewhere it is they that
+ * decorrelate.  The cold end is for the smallest of excitations.               */
 static RtStatus bounds(Rt *rt, const Ising *p, const SamplerArgs *a, Plan *q) {
-  double scale = temper_scale(p);
-  q->hot = isnan(a->beta_hot) ? (scale > 0 ? 0.3 / scale : 1) : a->beta_hot;
-  q->cold = isnan(a->beta_cold) ? (scale > 0 ? 8 / scale : 10) : a->beta_cold;
+  double scale = temper_scale(p), degree = p->n ? 2 * (double)p->m / (double)p->n : 0;
+  bool sparse = a->cluster != 0 && degree <= SPARSE;
+  q->hot = isnan(a->beta_hot) ? (scale > 0 ? (sparse ? 1 : 0.3) / scale : 1) : a->beta_hot;
+  q->cold = isnan(a->beta_cold) ? (scale > 0 ? (sparse ? 16 : 8) / scale : 10) : a->beta_cold;
   if (q->hot > 0 && q->cold >= q->hot && isfinite(q->cold)) return RT_OK;
   rt_fail(rt, RT_ERROR, "temperatures from beta %g (hot) to %g (cold): both must be positive, the second one not smaller",
           q->hot, q->cold);
   return RT_ERROR;
-}
-
-/* Cuts `out` to its first rows. */
-static RtStatus keep_rows(Rt *rt, Samples *out, int64_t rows) {
-  if (rows == out->rows) return RT_OK;
-  Samples part;
-  RT_TRY(samples_make(rt, &part, rows, out->n));
-  if (out->n) memcpy(part.spin, out->spin, (size_t)(rows * out->n));
-  memcpy(part.energy, out->energy, (size_t)rows * sizeof *part.energy);
-  part.updates = out->updates;
-  samples_free(rt, out);
-  *out = part;
-  return RT_OK;
 }
 
 RtStatus sample_temper(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out) {
@@ -127,8 +126,11 @@ RtStatus sample_temper(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *ou
   LaneModel model;
   RT_TRY(lane_model_make(rt, &model, p, a->boltzmann ? LANE_FAITHFUL : LANE_SEARCH));
   RtStatus st = samples_make(rt, out, q.reads, p->n);
+  size_t bytes = (size_t)(p->n + 1) * sizeof(double);
+  double *field = rt_alloc(rt, bytes);
+  if (!st && !field) st = rt->error.status;
   Temper run[WAVE];
-  Wave w = {.run = run, .target = isnan(a->target) ? -INFINITY : a->target};
+  Wave w = {.run = run, .field = field, .target = isnan(a->target) ? -INFINITY : a->target};
   int64_t made = 0, rows = 0;
   while (!st && made < WAVE && made < q.reads) {
     st = temper_make(rt, &run[made], &model, rungs, q.hot, q.cold, a->cluster);
@@ -137,11 +139,11 @@ RtStatus sample_temper(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *ou
   }
   w.runs = made;
   if (!st) st = run_all(rt, &q, &w, out, &rows);
-  bool clusters = made && run[0].cluster && run[0].clusters.off != ((1ull << rungs) - 1) &&
-                  run[0].clusters.step > 0;
+  bool clusters = made && run[0].cluster;
   for (int64_t r = 0; r < made; r++) temper_free(rt, &run[r]);
   lane_model_free(rt, &model);
-  if (!st) st = keep_rows(rt, out, rows);
+  if (field) rt_free(rt, field, bytes);
+  if (!st) st = samples_keep(rt, out, rows);
   if (st) {
     samples_free(rt, out);
     return st;

@@ -5,8 +5,9 @@
 #include "runtime/embed/embed.h"
 #include "runtime/embed/lines.h"
 
-/* Extents of the coordinates, slowest first: the linear number is their mixed-radix value. */
-static int extents(const Graph *g, int d[5]) {
+/* Extents of the coordinates, slowest first: the linear number is their mixed-radix value.
+ * How many; 0: no family, or not as many numbers as its sizes say. */
+static int family_extents(const Graph *g, int d[5]) {
   const int *s = g->dims;
   if (!strcmp(g->family, "chimera")) {
     memcpy(d, (int[4]){s[0], s[1], 2, s[2]}, 4 * sizeof *d);
@@ -23,8 +24,15 @@ static int extents(const Graph *g, int d[5]) {
   return 0;
 }
 
+static int extents(const Graph *g, int d[5]) {
+  int k = family_extents(g, d);
+  double n = k > 0;
+  for (int i = 0; i < k; i++) n *= d[i] > 0 ? d[i] : 0;
+  return n == (double)g->n ? k : 0;
+}
+
 int topology_coordinates(const Graph *g, int64_t q, int c[5]) {
-  int d[5], k = extents(g, d);
+  int d[5], k = q >= 0 ? extents(g, d) : 0;
   for (int i = k - 1; i >= 0; i--) {
     c[i] = (int)(q % d[i]);
     q /= d[i];

@@ -44,38 +44,58 @@ typedef struct Embedding {
   int32_t *qubit;
   char how[24];           /* "clique", "grid", "direct", "heuristic", "given"   */
 } Embedding;
+/* Copies chains (start and qubit as above, in any order inside a chain). */
+RtStatus embedding_make(Rt *rt, Embedding *out, int64_t n, const int64_t *start,
+                        const int32_t *qubit, const char *how);
 void embedding_free(Rt *rt, Embedding *e);
-/* Every chain non-empty, disjoint, connected, every source edge has a target edge;
- * an error names the first that fails (MissingChain, DisconnectedChain, MissingEdge). */
+/* Every chain non-empty, inside the target, disjoint, connected, every source edge has a
+ * target edge; an error names the first that fails (MissingChain, DisconnectedChain, ...). */
 RtStatus embedding_check(Rt *rt, const Embedding *e, const Graph *source, const Graph *target);
 typedef struct { int64_t qubits; int longest, shortest; double mean; } EmbeddingStats;
 void embedding_stats(const Embedding *e, EmbeddingStats *out);
 
 typedef struct {
   RngCall rng;
-  int threads;
-  double seconds;         /* 0: 1000                                            */
-  int tries;              /* 0: 10                                              */
-  int max_chain;          /* stop at this chain length; 0: shorten until patience ends */
+  double seconds;         /* of wall time for the heuristic; 0: 1000            */
+  int tries;              /* starts of the heuristic; 0: 10                     */
+  int max_chain;          /* content with chains this short; 0: shorten until patience ends */
   bool heuristic_only;    /* no constructions                                   */
 } EmbedArgs;
-/* Constructions first (direct, clique, lattice), then the heuristic; the shortest
- * longest chain wins.  RT_ERROR when none was found, with what was tried.       */
-RtStatus embed_find(Rt *rt, const Graph *source, const Graph *target, const EmbedArgs *a, Embedding *out);
-/* K_n by wires, with defects; RT_ERROR naming the largest n that fits. */
+/* Constructions first (direct, lattice, clique), then the heuristic; the shortest
+ * longest chain wins, then the fewest qubits.  RT_ERROR when none was found, with
+ * what was tried.                                                              */
+RtStatus embed_find(Rt *rt, const Graph *source, const Graph *target, const EmbedArgs *a,
+                    Embedding *out);
+/* K_n on lines that cross each other, with defects; RT_ERROR naming the largest n that fits. */
 RtStatus embed_clique(Rt *rt, int64_t n, const Graph *target, Embedding *out);
 
 /* ---- chains ---------------------------------------------------------------- */
-double chain_strength_torque(const Ising *p, double prefactor);   /* uniform torque compensation; default prefactor 1.414 */
+/* prefactor * rms(J) * sqrt(mean degree), the mean over all variables: uniform torque
+ * compensation, default prefactor 1.414; 1 without couplings. */
+double chain_strength_torque(const Ising *p, double prefactor);
+/* prefactor * max(|h|, |J|); 1 without couplings. */
 double chain_strength_scaled(const Ising *p, double prefactor);
-/* h over the chain's qubits, J over all edges between two chains, -strength inside
- * (strength per variable); offset grows so that unbroken states keep their energy. */
+/* Over the target's qubits: h_v / length on the chain's qubits, J_uv / k on all k edges between
+ * two chains, -strength[v] on every edge inside; the offset grows by these strengths, so
+ * that unbroken states keep their energy.                                      */
 RtStatus embed_ising(Rt *rt, const Ising *p, const Embedding *e, const Graph *target,
                      const double *strength, Ising *out);
-typedef enum { UNEMBED_MAJORITY, UNEMBED_WEIGHTED, UNEMBED_DISCARD, UNEMBED_ENERGY } UnembedHow;
-/* Rows over the target's qubits to rows of the source; energies on `source`, breaks filled. */
+/* A state of the source, copied to all qubits of the chains; `unused` elsewhere. */
+void embed_state(const Embedding *e, const Graph *target, const int8_t *s, int8_t unused,
+                 int8_t *out);
+typedef enum {
+  UNEMBED_MAJORITY,       /* ties: +1                                           */
+  UNEMBED_WEIGHTED,       /* one qubit of each chain, drawn once per call       */
+  UNEMBED_DISCARD,        /* rows with a broken chain are left out              */
+  UNEMBED_ENERGY          /* broken chains one by one, largest local field first */
+} UnembedHow;
+/* Rows over the target's qubits to rows of the source, in their order with their counts;
+ * energies on `source`, the share of broken chains in `breaks`.                */
 RtStatus unembed(Rt *rt, const Samples *target_rows, const Embedding *e, const Ising *source,
                  UnembedHow how, RngCall rng, Samples *out);
+/* J_ij g_i g_j and h_i g_i: the model in which spin i is flipped where g_i is -1 (a spin
+ * reversal, or gauge, transform).                                              */
+RtStatus ising_gauge(Rt *rt, const Ising *p, const int8_t *g, Ising *out);
 
 /* The graph, with an embedding's chains in colour when e is given, as SVG. */
 RtStatus embed_svg(Rt *rt, const Graph *target, const Embedding *e, const Graph *source, Buf *out);

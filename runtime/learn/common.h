@@ -6,7 +6,7 @@
 #include "runtime/tensor/kernels.h"
 
 #define CREW_BLOCK_WORK 16384   /* elements of one parallel block             */
-#define CREW_PARALLEL 131072    /* elements from which a parallel loop pays   */
+#define CREW_PARALLEL 32768     /* elements from which a parallel loop pays   */
 
 /* Rows in one block: depends on the shape alone, so that sums per block have
  * the same bits on any number of threads.                                     */

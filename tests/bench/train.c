@@ -55,9 +55,10 @@ static const char *const setup =
     "var sv = opt.init(vision)\n";
 
 int main(int argc, char **argv) {
+  /* many steps a round: the variables share model and state with the first one, which copies them */
   static const struct { const char *name, *run; int steps; } cases[] = {
-      {"language", "(language, sl) = steps(language, sl, 10, stream)", 10},
-      {"vision", "(vision, sv) = steps(vision, sv, 5, images)", 5},
+      {"language", "(language, sl) = steps(language, sl, 25, stream)", 25},
+      {"vision", "(vision, sv) = steps(vision, sv, 15, images)", 15},
   };
   char line[64];
   VmHooks hooks = {.write = write_out};
