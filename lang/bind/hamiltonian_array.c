@@ -762,7 +762,7 @@ static void vars_hash(Vm *vm, Box *self, Sha256 *h) {
 }
 
 const BoxType ham_vars_type = {
-    .name = "variables",
+    .name = "array of variables",
     .drop = vars_drop,
     .print = vars_print,
     .equal = vars_equal,

@@ -305,7 +305,7 @@ static int diagonal_only(Vm *vm, Ham *h) {
   return 0;
 }
 
-static double sense(const Ham *h, double e) { return h->maximize ? -e : e; }
+static double sense(const Ham *h, double e) { return h->maximize && e != 0 ? -e : e; }
 
 /* A vector of all variables, or a row for each assignment. */
 static int from_tensor(Vm *vm, Ham *h, Tensor *t, int8_t *x, Value *out) {

@@ -103,6 +103,9 @@ static bool other_languages(Case *c) {
                 "write `x => x + 1`, `(x, y) => x * y`");
   if (is(c->found, "then") || is(c->found, "do"))
     return mend(c, c->found, "a block stands in braces", "write `if c { ... }`");
+  if (is(c->found, "to") && c->prev == f && f->kind == T_NAME)
+    return mend(c, f, "there is no such statement here",
+                "a constraint of a `hamiltonian` is written `subject to a == b`");
   if (is(c->found, "is"))
     return mend(c, c->found, "values are compared with `==`", "write `x == nil`");
   if (c->prev->kind == T_QUOTE && starts_operand(c->found->kind))

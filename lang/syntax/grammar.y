@@ -174,7 +174,7 @@ params_opt(A) ::= LPAREN params(B) RPAREN. { A = B; }
 stmt(A) ::= PARAM(T) NAME(N) shape(S) ASSIGN expr(B). { A = mk_leaf(p, T, N, S, B); }
 stmt(A) ::= PARAM(T) NAME(N) shape(S). { A = mk_leaf(p, T, N, S, NULL); }
 shape(A) ::= . { A = NULL; }
-shape(A) ::= LBRACKET args1(B) comma RBRACKET. { A = B; }
+shape(A) ::= LBRACKET(O) args1(B) comma RBRACKET(C). { A = wrap(B, N_CALL, O, C); }
 stmt(A) ::= SWEEP(T) clauses(L) guard(G). {
   A = L; A->kind = N_SWEEP; A->span.start = T.start; A->c = own(p, A, G);
 }

@@ -436,6 +436,7 @@ static BlockKind block_kind(Layout *l) {
 
 static void token(Layout *l, Tok *t) {
   declaration_word(l, t);
+  if (t->kind == T_PLUS && at_start(l) && top(l)->block == BLOCK_TERMS) return;    /* a term's sign */
   if (statement_line(l, t)) close_forgotten(l, t);
   if (at_start(l)) block_word(l, t);
   else tail_word(l, t);

@@ -113,9 +113,9 @@ static inline __attribute__((always_inline)) double advance(V8 *e, const V8 *row
     else lower(&least[k & 1], &e[k]);
   }
   lower(&least[0], &least[1]);
-  V8 x = __builtin_shuffle(least[0], (M8){4, 5, 6, 7, 0, 1, 2, 3});
+  V8 x = __builtin_shufflevector(least[0], least[0], 4, 5, 6, 7, 0, 1, 2, 3);
   lower(&least[0], &x);
-  x = __builtin_shuffle(least[0], (M8){2, 3, 0, 1, 6, 7, 4, 5});
+  x = __builtin_shufflevector(least[0], least[0], 2, 3, 0, 1, 6, 7, 4, 5);
   lower(&least[0], &x);
   return least[0][0] < least[0][1] ? least[0][0] : least[0][1];
 }

@@ -1,5 +1,8 @@
 /* lanes_base.c: the sweeps of lanes.h in plain C, for any machine, and the choice
  * of a level.                                                                 */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#pragma GCC optimize("no-inline")   /* checked and inlined it would take minutes to compile */
+#endif
 #include <math.h>
 #include <string.h>
 #include "runtime/binary/lanes.h"

@@ -10,11 +10,13 @@ void sampler_args_init(SamplerArgs *a) {
 }
 
 const SamplerKind sampler_table[] = {
-  {"exact", "reads = 1",
+  {"exact", "reads = 1, seconds = nil",
    "The lowest states, proven.\n"
    "reads: number of distinct rows, lowest energies first.\n"
-   "Few variables are enumerated in Gray code order; sparse problems of any size are solved by\n"
-   "variable elimination along a min-fill order.",
+   "Up to 40 variables all states are looked at (0.2 ns each); sparse models of any size are solved\n"
+   "by variable elimination along a min-fill order up to width 24 (Dechter 1999), others by branch and\n"
+   "bound with mini-buckets.  Where one row is asked for, roof duality fixes variables first.\n"
+   "seconds: stop then with what was found, unproven; without it what is too large is an error.",
    sample_exact},
   {"temper", "reads = 1, sweeps = 1000, beta = nil, replicas = 32, cluster = nil, boltzmann = false",
    "Parallel tempering, with isoenergetic cluster moves where the model is sparse.\n"

@@ -38,9 +38,9 @@ static RtStatus digits_of(Rt *rt, const VarTable *t, Digit **out, int64_t *state
     size *= levels;
     if (size > STATES_MAX) {
       rt_free(rt, d, (size_t)(t->n + 1) * sizeof *d);
-      rt_fail(rt, RT_LIMIT, "the matrix would have more than %d rows", STATES_MAX);
+      rt_fail(rt, RT_ERROR, "the matrix would have more than %d rows", STATES_MAX);
       rt_help(rt, "it has a row for each state of its %lld variables", (long long)t->n);
-      return RT_LIMIT;
+      return RT_ERROR;
     }
   }
   *out = d;

@@ -113,7 +113,7 @@ static VarArray *find_array(VarTable *t, const char *name) {
 /* Extent n for the array, which moves the later ones up (numbers of a keep order). */
 static RtStatus widen(Rt *rt, Operator *a, VarArray *r, int64_t n) {
   int64_t more = n - r->count, after = r->first + r->count;
-  if (a->vars.n + more > INT32_MAX) return rt_fail(rt, RT_LIMIT, "more than 2^31 - 1 variables");
+  if (a->vars.n + more > INT32_MAX) return rt_fail(rt, RT_ERROR, "more than 2^31 - 1 variables");
   if (after < a->vars.n) {
     int32_t *map = rt_alloc(rt, (size_t)a->vars.n * sizeof *map);
     if (!map) return rt->error.status;

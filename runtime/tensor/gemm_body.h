@@ -9,7 +9,7 @@
 
 #define VT N(VT)
 #define LINE (64 / GEMM_BYTES)  /* vectors in a cache line */
-#define AHEAD 24                /* rows of B that are asked for before their turn */
+#define AHEAD 16                /* rows of B that are asked for before their turn */
 
 INLINE VT N(load)(const T *p) {
   VT x;
@@ -48,14 +48,12 @@ INLINE void N(block)(const int R, const int V, const bool partial, const N(Block
   UNROLL for (int i = 0; i < (R + 2) / 3; i++) a[i] = j->a + 3 * i * row;
   /* On the way C is asked for row by row, so that its stores find it near, and of A, in as
    * small steps, the rows below; in a transposed one, the columns to come.        */
-  const T *next = j->c, *ask = j->a + AHEAD * col;
-  const int64_t step = col == 1 ? R : col;
-  for (int left = j->k, rows = R; rows > 0; rows--, next += j->ldc) {
-    int share = left / rows;
-    left -= share;
-    if (col == 1) ask = j->a + (2 * R - rows) * row;
+  const int share = j->k / R;
+  const int64_t step = col == 1 ? R : col, skip = col == 1 ? row - share * R : 0;
+  const T *next = j->c, *ask = j->a + (col == 1 ? R * row : AHEAD * col);
+  for (int rows = R; rows > 0; rows--, next += j->ldc, ask += skip) {
     UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(next + v * L, 1);
-    for (int l = share; l > 0; l--) {
+    for (int l = rows > 1 ? share : j->k - (R - 1) * share; l > 0; l--) {
       VT y[4];
       UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(b + AHEAD * ldb + v * L);
       UNROLL for (int v = 0; v < V; v++)
