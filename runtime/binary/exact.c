@@ -33,7 +33,7 @@ static RtStatus too_large(Rt *rt, const Ising *p, int32_t widest) {
   RtStatus st = rt_fail(rt, RT_ERROR, "%lld variables of elimination width %d or more are too many to be"
                         " solved exactly: at most %d variables, or width %d", (long long)p->n, widest,
                         EXACT_GRAY_MAX, TABLE_WIDTH);
-  rt_help(rt, "take temper() or tabu(), or `seconds` for the best state that branch and bound finds");
+  rt_help(rt, "take temper() or tabu(), or `time` for the best state that branch and bound finds");
   return st;
 }
 

@@ -10,21 +10,21 @@ void sampler_args_init(SamplerArgs *a) {
 }
 
 const SamplerKind sampler_table[] = {
-  {"exact", "reads = 1, seconds = nil",
+  {"exact", "reads = 1, time = nil",
    "The lowest states, proven.\n"
    "reads: number of distinct rows, lowest energies first.\n"
    "Up to 40 variables all states are looked at (0.2 ns each); sparse models of any size are solved\n"
    "by variable elimination along a min-fill order up to width 24 (Dechter 1999), others by branch and\n"
    "bound with mini-buckets.  Where one row is asked for, roof duality fixes variables first.\n"
-   "seconds: stop then with what was found, unproven; without it what is too large is an error.",
+   "time: stop then with what was found, unproven; without it what is too large is an error.",
    sample_exact},
   {"temper", "reads = 1, sweeps = 1000, beta = nil, replicas = 32, cluster = nil, boltzmann = false",
    "Parallel tempering, with isoenergetic cluster moves where the model is sparse.\n"
    "reads: independent runs, a row each (its best state).\n"
    "sweeps: of every replica; replicas: temperatures, 2 to 32, each held by 2 replicas or more.\n"
    "beta: (hot, cold) ends of the ladder; nil: 1 and 16 over the root mean square of the local\n"
-   "fields, 0.3 and 8 where the mean degree is above 7.  The rungs between are spaced by the\n"
-   "measured exchanges.\n"
+   "fields, colder where a short pilot says so.  The rungs between are spaced by the measured\n"
+   "exchanges.\n"
    "cluster: nil decides by the size of the clusters, true or false force them on or off.\n"
    "boltzmann: heat bath and couplings without rounding.\n"
    "Source: Zhu, Ochoa, Katzgraber, Phys. Rev. Lett. 115, 077201 (2015); Syed et al., J. R. Stat.\n"

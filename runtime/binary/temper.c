@@ -5,12 +5,24 @@
 #include <string.h>
 
 enum { FIRST_SPACING = 24, REFRESH = 256 };
+#define COLDEST 1000.0    /* over the scale: beyond, only the smallest couplings tell */
 
 double temper_scale(const Ising *p) {
   double sum = 0;
   for (int64_t i = 0; i < p->n; i++) sum += p->h[i] * p->h[i];
   for (int64_t k = 0; k < 2 * p->m; k++) sum += p->J[k] * p->J[k];
   return p->n ? sqrt(sum / (double)p->n) : 0;
+}
+
+RtStatus temper_ladder(Rt *rt, const Ising *p, RngCall rng, double *hot, double *cold) {
+  double scale = temper_scale(p), first, last;
+  *hot = scale > 0 ? 1 / scale : 1;
+  *cold = 16 * *hot;
+  if (!(scale > 0)) return RT_OK;
+  RngCall pilot = {rng_derive(rng.key, "temper pilot", (int64_t)rng.call), 0};
+  RT_TRY(sampler_betas(rt, p, pilot, &first, &last));
+  if (last > *cold) *cold = fmin(last, COLDEST * *hot);
+  return RT_OK;
 }
 
 size_t temper_bytes(const LaneModel *m) {

@@ -60,7 +60,11 @@ typedef struct Temper {
 
 /* sqrt of the mean over sites of h^2 + sum J^2: the scale of local fields. */
 double temper_scale(const Ising *p);
-/* rungs 0: 32.  cluster as in SamplerArgs.  initial may be NULL: random. */
+/* Default ends.  Hot: 1 over that scale, where a dense glass freezes (Sherrington,
+ * Kirkpatrick 1975); hotter rungs only carry labels about.  Cold: 16 over it, or
+ * what a pilot finds cold where most of the scale is in fields that never act.  */
+RtStatus temper_ladder(Rt *rt, const Ising *p, RngCall rng, double *hot, double *cold);
+/* cluster as in SamplerArgs. */
 RtStatus temper_make(Rt *rt, Temper *t, const LaneModel *m, int rungs, double hot, double cold,
                      int cluster);
 void temper_free(Rt *rt, Temper *t);

@@ -12,7 +12,6 @@
 #include "runtime/binary/temper.h"
 
 enum { WAVE = 8, ROUNDS = 1000 };
-#define SPARSE 7              /* mean degree up to which clusters are expected to work */
 #define BLOCK_UPDATES 4e6     /* of one run between two polls                  */
 
 typedef struct {
@@ -101,14 +100,15 @@ static RtStatus check(Rt *rt, const SamplerArgs *a, int *rungs) {
   return RT_OK;
 }
 
-/* Ends of the ladder in units of the local fields' scale.  Where clusters carry
- * changes through the model, hotter rungs only cost; elsewhere it is they that
- * decorrelate.  The cold end is for the smallest of excitations.               */
 static RtStatus bounds(Rt *rt, const Ising *p, const SamplerArgs *a, Plan *q) {
-  double scale = temper_scale(p), degree = p->n ? 2 * (double)p->m / (double)p->n : 0;
-  bool sparse = a->cluster != 0 && degree <= SPARSE;
-  q->hot = isnan(a->beta_hot) ? (scale > 0 ? (sparse ? 1 : 0.3) / scale : 1) : a->beta_hot;
-  q->cold = isnan(a->beta_cold) ? (scale > 0 ? (sparse ? 16 : 8) / scale : 10) : a->beta_cold;
+  q->hot = a->beta_hot;
+  q->cold = a->beta_cold;
+  if (isnan(q->hot) || isnan(q->cold)) {
+    double hot, cold;
+    RT_TRY(temper_ladder(rt, p, a->rng, &hot, &cold));
+    if (isnan(q->hot)) q->hot = hot;
+    if (isnan(q->cold)) q->cold = cold;
+  }
   if (q->hot > 0 && q->cold >= q->hot && isfinite(q->cold)) return RT_OK;
   rt_fail(rt, RT_ERROR, "temperatures from beta %g (hot) to %g (cold): both must be positive, the second one not smaller",
           q->hot, q->cold);

@@ -59,7 +59,7 @@ bool js_number(const cJSON *object, const char *key, double *out) {
   return true;
 }
 
-/* One code point of valid UTF-8; a stray byte stands for itself. */
+/* One code point of UTF-8; what is none becomes U+FFFD. */
 static uint32_t code_point(const uint8_t **s) {
   const uint8_t *p = *s;
   uint32_t c = *p++;
@@ -67,7 +67,7 @@ static uint32_t code_point(const uint8_t **s) {
   if (more) c &= 0x3fu >> more;
   while (more-- && (*p & 0xc0) == 0x80) c = c << 6 | (*p++ & 0x3f);
   *s = p;
-  return c;
+  return c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0xfffd : c;
 }
 
 void js_string(Buf *out, const char *s) {

@@ -149,7 +149,7 @@ int main(int argc, char **argv) {
   argv[2][strcspn(argv[2], "-")] = 0;
   const SamplerKind *kind = sampler_find(argv[2]);
   how.run = kind ? kind->run : NULL;
-  //AUTO
+  if (!strcmp(argv[2], "auto")) how.run = sample_auto;
   if (!how.run) return fprintf(stderr, "no sampler %s\n", argv[2]), 2;
   char path[1024];
   snprintf(path, sizeof path, "%s/best_known.json", argv[1]);

@@ -12,3 +12,6 @@ run number_partitioning; ok $? "number_partitioning" err
 says '^exact: ' "number_partitioning shows groups"
 run one_hot_attention; ok $? "one_hot_attention" err
 [ "$(sed -n 's/^softmax *: //p' out)" = "$(sed -n 's/^all states *: //p' out)" ]; ok $? "all states give softmax" out
+run embedding draw_to=chains.svg; ok $? "embedding" err
+says '^embedding \(' "embedding finds chains"
+[ "$(head -c 4 chains.svg)" = "<svg" ]; ok $? "embedding draws" out

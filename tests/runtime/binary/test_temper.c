@@ -240,14 +240,15 @@ static void test_stops(void **state) {
   a.seconds = 0.01;
   ok(sample_temper(rt, &p, &a, &out));
   samples_free(rt, &out);
-  rt_interrupt(rt);
-  assert_int_equal(sample_temper(rt, &p, &a, &out), RT_INTERRUPTED);
-  assert_true(out.spin == NULL);
   a.replicas = 33;
   assert_int_equal(sample_temper(rt, &p, &a, &out), RT_ERROR);
   a.replicas = 4;
   a.beta_hot = -1;
   assert_int_equal(sample_temper(rt, &p, &a, &out), RT_ERROR);
+  a.beta_hot = NAN;
+  rt_interrupt(rt);
+  assert_int_equal(sample_temper(rt, &p, &a, &out), RT_INTERRUPTED);
+  assert_true(out.spin == NULL);
   ising_free(rt, &p);
 }
 
