@@ -1,6 +1,7 @@
 /* operator.c: the library of Hamiltonians: operators of the register, ladder
  * operators, commutators, matrices, forms for solvers, energies.              */
 #include "lang/bind/hamiltonian.h"
+#include "lang/bind/sampling.h"
 #include "lang/bind/number.h"
 #include "lang/bind/tensor_args.h"
 #include "lang/vm/internal.h"
@@ -326,6 +327,23 @@ static int from_tensor(Vm *vm, Ham *h, Tensor *t, int8_t *x, Value *out) {
   return give(vm, e, out);
 }
 
+/* One energy a row of samples, which may be another Hamiltonian's. */
+static int from_samples(Vm *vm, Ham *h, Value samples, int8_t *x, Value *out) {
+  int64_t rows;
+  if (value_len(vm, samples, &rows)) return 1;
+  Tensor *t = tensor_new(vm_rt(vm), DT_F64, 1, &rows);
+  int failed = t == NULL;
+  for (int64_t k = 0; k < rows && !failed; k++) {
+    Value at = value_int(k), row = NIL_VALUE;
+    failed = index_get(vm, samples, &at, 1, &row) || from_record(vm, &h->op.vars, row, x);
+    value_unref(vm, row);
+    if (!failed) tensor_set_f64(t, k, sense(h, poly_value(&h->op.diagonal, x)));
+  }
+  if (failed) tensor_unref(vm_rt(vm), t);
+  else *out = value_obj(t);
+  return failed;
+}
+
 static int bind_energy(Vm *vm, Value *args, int n, Value *out) {
   Rt *rt = vm_rt(vm);
   Ham *h;
@@ -337,6 +355,8 @@ static int bind_energy(Vm *vm, Value *args, int n, Value *out) {
   if (value_is(args[1], OBJ_RECORD)) {
     failed = from_record(vm, &h->op.vars, args[1], x);
     if (!failed) *out = value_float(sense(h, poly_value(&h->op.diagonal, x)));
+  } else if (is_samples(args[1])) {
+    failed = from_samples(vm, h, args[1], x, out);
   } else {
     Tensor *t;
     if (!arg_tensor(vm, args[1], "the assignment of `energy`", &t)) {
@@ -420,7 +440,7 @@ const Native natives_operator[] = {
   {"energy", "H, x",
    "The energy of an assignment, without penalties, in the sense of `minimize` or `maximize`.\n"
    "x is a record {b: tensor, ...} of all arrays, or a tensor of all variables in order; a tensor\n"
-   "(k, n) gives k energies. Binaries are 0 or 1, spins and Z are 1 or -1.",
+   "(k, n) gives k energies, samples one a row. Binaries are 0 or 1, spins and Z are 1 or -1.",
    bind_energy, NF_CONST},
   {"reweight", "H, **weights",
    "H with other penalties, reweight(H, count = 3.0); nil: a sufficient one again.\n"

@@ -261,6 +261,18 @@ static const char *sampler_name(const Sampler *s) {
   return s->kind ? s->kind->name : s->class->name;
 }
 
+/* Graphs and embeddings by what comes before their sizes: "chimera(2, 2, 4)". */
+static void print_arg(Vm *vm, Value v, Buf *out) {
+  Buf b = {0};
+  bool box = value_is(v, OBJ_BOX) && AS_BOX(v)->type != &sampler_type;
+  value_print(vm, v, box ? &b : out, true);
+  if (!box) return;
+  const char *end = b.data ? strchr(b.data, ':') : NULL, *graph = b.data ? strstr(b.data, " graph:") : NULL;
+  if (graph) end = graph;
+  buf_bytes(out, b.data ? b.data : "", end ? (size_t)(end - b.data) : b.len);
+  buf_free(&b);
+}
+
 /* name(first, parameter = value, ..): what differs from the signature's defaults */
 static void sampler_print(Vm *vm, Box *self, Buf *out) {
   const Sampler *s = self->data;
@@ -281,7 +293,7 @@ static void sampler_print(Vm *vm, Box *self, Buf *out) {
     }
     buf_text(out, comma);
     if (!required) buf_format(out, "%s = ", s->args->fields[k].key->data);
-    value_print(vm, v, out, true);
+    print_arg(vm, v, out);
     comma = ", ";
   }
   buf_text(out, ")");

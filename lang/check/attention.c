@@ -126,7 +126,7 @@ static void norm(Checker *c, Node *e) {
     return;
   }
   int mark = scope_open(c);
-  for (int i = 0; words[i]; i++) bind(c, B_GIVEN, words[i], first_of(e), NULL);
+  for (int i = 0; words[i]; i++) bind_name(c, B_GIVEN, words[i], first_of(e), NULL);
   if (!(e->a->kind == N_CALL && e->a->a->kind == N_NAME && one_of(e->a->a->name, words)))
     walk(c, e->a);
   else for (uint32_t i = 0; i < e->a->n; i++) walk(c, e->a->items[i]);
@@ -237,7 +237,7 @@ static void leaf(Checker *c, Node *n) {
     Diag *d = check_error(c, n->a->span, "the initial value lies outside the open interval");
     diag_second(d, c->source, (Span){n->b->span.start, n->c->span.end}, "the interval");
   }
-  bind(c, B_LEAF, n->name, n->span2, n);
+  bind_name(c, B_LEAF, n->name, n->span2, n);
 }
 
 /* Nothing else stands in the block. */
@@ -276,11 +276,11 @@ void check_attention(Checker *c, Node *decl) {
   c->in_attention = true;
   c->block = body;
   for (int i = 0; vector[i]; i++) {
-    Bind *b = bind(c, B_GIVEN, vector[i], decl->span2, NULL);
+    Bind *b = bind_name(c, B_GIVEN, vector[i], decl->span2, NULL);
     if (b) b->known = known(K_VECTOR);
   }
   for (int i = 0; ints[i]; i++) {
-    Bind *b = bind(c, B_GIVEN, ints[i], decl->span2, NULL);
+    Bind *b = bind_name(c, B_GIVEN, ints[i], decl->span2, NULL);
     if (b) b->known = known(K_INT);
   }
   walk_params(c, decl);

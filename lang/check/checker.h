@@ -64,7 +64,7 @@ Diag *check_warning(Checker *c, Span span, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int scope_open(Checker *c);                     /* returns what scope_close wants */
 void scope_close(Checker *c, int mark);
-Bind *bind(Checker *c, BindKind k, const char *name, Span span,
+Bind *bind_name(Checker *c, BindKind k, const char *name, Span span,
            const Node *def); /* reports duplicates */
 Bind *find(Checker *c, const char *name);
 void unknown_name(Checker *c, const Node *n);

@@ -44,7 +44,7 @@ static void repeat(Checker *c, Node *s) {
     diag_label(d, "this is %s", kind_name(&k));
     diag_help(d, "write `repeat %s 5`", s->name);
   }
-  bind(c, B_LOOP, s->name, s->span2, s);
+  bind_name(c, B_LOOP, s->name, s->span2, s);
 }
 
 static bool is_column(const Node *s) {
@@ -66,7 +66,7 @@ static void column(Checker *c, Node *decl, Node *s) {
 typedef struct { Checker *c; } Curves;
 static void bind_curves(Node *n, void *user) {
   Curves *k = user;
-  if (n->kind == N_CURVE && !find(k->c, n->name)) bind(k->c, B_COLUMN, n->name, n->span2, n);
+  if (n->kind == N_CURVE && !find(k->c, n->name)) bind_name(k->c, B_COLUMN, n->name, n->span2, n);
   if (n->kind == N_REPORT) return;
   node_children(n, bind_curves, user);
 }
@@ -78,7 +78,7 @@ static void report(Checker *c, Node *decl, Node *s) {
     const Node *o = decl->b->items[i];
     if (!is_column(o)) continue;
     const Bind *known_already = find(c, o->name);
-    if (!known_already || known_already->kind != B_COLUMN) bind(c, B_COLUMN, o->name, o->span2, o);
+    if (!known_already || known_already->kind != B_COLUMN) bind_name(c, B_COLUMN, o->name, o->span2, o);
   }
   Curves k = {c};
   node_children(decl->b, bind_curves, &k);

@@ -35,7 +35,7 @@ static void variables(Checker *c, Node *s) {
     } else if (s->op != 3 && v->a) {
       check_error(c, v->a->span, "`cutoff` belongs to a `mode`");
     }
-    bind(c, B_LET, v->name, v->span2, v);
+    bind_name(c, B_LET, v->name, v->span2, v);
   }
 }
 
@@ -172,7 +172,7 @@ static void shapes(Checker *c, Node *decl) {
         continue;
       }
       const Bind *b = find(c, e->name);
-      if (!b || b - c->binds < c->scope) bind(c, B_LET, e->name, e->span, e);
+      if (!b || b - c->binds < c->scope) bind_name(c, B_LET, e->name, e->span, e);
     }
   }
 }

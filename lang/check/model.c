@@ -12,7 +12,7 @@ static void leaf(Checker *c, Node *n) {
   walk(c, n->a);
   walk(c, n->b);
   walk(c, n->c);
-  bind(c, B_LEAF, n->name, n->span2, n);
+  bind_name(c, B_LEAF, n->name, n->span2, n);
 }
 
 static void forward(Checker *c, Node *decl, const Node *fn, bool broken) {
@@ -36,14 +36,14 @@ void check_model(Checker *c, Node *decl) {
   Node *body = decl->b;
   for (uint32_t i = 0; i < body->n; i++)      /* methods see each other */
     if (body->items[i]->kind == N_FN)
-      bind(c, B_FN, body->items[i]->name, body->items[i]->span2, body->items[i]);
+      bind_name(c, B_FN, body->items[i]->name, body->items[i]->span2, body->items[i]);
   for (uint32_t i = 0; i < body->n; i++) {
     Node *s = body->items[i];
     switch (s->kind) {
     case N_LEAF: leaf(c, s); break;
     case N_EQUATION:
       walk(c, s->a);
-      bind(c, B_FIELD, s->name, s->span2, s);
+      bind_name(c, B_FIELD, s->name, s->span2, s);
       break;
     case N_LET: walk_statement(c, s, false); break;
     case N_FN: if (strcmp(s->name, "forward") == 0) fwd = s; break;

@@ -5,7 +5,7 @@
 
 void bind_pattern(Checker *c, BindKind k, Node *p, Known what, const Node *def) {
   if (p->kind == N_NAME) {
-    Bind *b = bind(c, k, p->name, p->span, def);
+    Bind *b = bind_name(c, k, p->name, p->span, def);
     if (b) b->known = what;
     return;
   }
@@ -43,10 +43,10 @@ static void let(Checker *c, Node *n) {
 
 static void arraydef(Checker *c, Node *n) {
   int mark = scope_open(c);
-  for (uint32_t i = 0; i < n->n; i++) bind(c, B_LOOP, n->items[i]->name, n->items[i]->span, n);
+  for (uint32_t i = 0; i < n->n; i++) bind_name(c, B_LOOP, n->items[i]->name, n->items[i]->span, n);
   walk(c, n->b);
   scope_close(c, mark);
-  if (!at_file(c)) { bind(c, n->op ? B_VAR : B_LET, n->name, n->span2, n); return; }
+  if (!at_file(c)) { bind_name(c, n->op ? B_VAR : B_LET, n->name, n->span2, n); return; }
   for (int i = 0; i < c->top; i++) if (c->binds[i].def == n) c->binds[i].seen = true;
 }
 
@@ -142,7 +142,7 @@ static void declaration(Checker *c, Node *n) {
 }
 
 static void fn_statement(Checker *c, Node *n) {
-  if (!at_file(c)) bind(c, B_FN, n->name, n->span2, n);
+  if (!at_file(c)) bind_name(c, B_FN, n->name, n->span2, n);
   walk_function(c, n, false);
 }
 
@@ -216,12 +216,12 @@ static void bind_top(Checker *c, Node *s) {
   switch (s->kind) {
   case N_LET: bind_pattern(c, B_LET, s->a, known(K_ANY), s); break;
   case N_VAR: bind_pattern(c, B_VAR, s->a, known(K_ANY), s); break;
-  case N_ARRAYDEF: bind(c, s->op ? B_VAR : B_LET, s->name, s->span2, s); break;
-  case N_FN: bind(c, B_FN, s->name, s->span2, s); break;
-  case N_IMPORT: bind(c, B_MODULE, s->name, s->span2, s); break;
-  case N_INPUT: bind(c, B_INPUT, s->name, s->span2, s); break;
-  case N_ATTENTION: case N_MODEL: case N_HAMILTONIAN: case N_EXPERIMENT: bind(c, B_DECL, s->name, s->span2, s); break;
-  case N_ERROR: if (s->name) bind(c, B_BROKEN, s->name, s->span, s); break;
+  case N_ARRAYDEF: bind_name(c, s->op ? B_VAR : B_LET, s->name, s->span2, s); break;
+  case N_FN: bind_name(c, B_FN, s->name, s->span2, s); break;
+  case N_IMPORT: bind_name(c, B_MODULE, s->name, s->span2, s); break;
+  case N_INPUT: bind_name(c, B_INPUT, s->name, s->span2, s); break;
+  case N_ATTENTION: case N_MODEL: case N_HAMILTONIAN: case N_EXPERIMENT: bind_name(c, B_DECL, s->name, s->span2, s); break;
+  case N_ERROR: if (s->name) bind_name(c, B_BROKEN, s->name, s->span, s); break;
   }
   for (int i = first; i < c->n; i++)
     c->binds[i].seen = s->kind != N_LET && s->kind != N_VAR && s->kind != N_ARRAYDEF;
@@ -248,7 +248,7 @@ bool check_module(Source *s, Node *module, const CheckEnv *env, Diags *diags) {
   int before = diags->errors;
   diags_init(&c.ignored);
   if (!module) return false;
-  bind(&c, B_BROKEN, " ", (Span){0, 0}, NULL);   /* so that only the file's scope starts at 0 */
+  bind_name(&c, B_BROKEN, " ", (Span){0, 0}, NULL);   /* so that only the file's scope starts at 0 */
   collect_errors(module, &c);
   for (uint32_t i = 0; i < module->n; i++) bind_top(&c, module->items[i]);
   c.top = c.n;

@@ -67,7 +67,7 @@ static const char *what_it_is(const Bind *b) {
   return "name";
 }
 
-Bind *bind(Checker *c, BindKind k, const char *name, Span span, const Node *def) {
+Bind *bind_name(Checker *c, BindKind k, const char *name, Span span, const Node *def) {
   if (!name || c->failed) return NULL;
   uint32_t h = hash(name);
   for (int i = c->scope; i < c->n && strcmp(name, "_") != 0; i++) {

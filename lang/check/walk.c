@@ -147,7 +147,7 @@ static Known record(Checker *c, Node *n) {
 static void bind_clause(Checker *c, Node *b) {
   if (b->kind == N_ORDER) {
     if (b->a) walk(c, b->a);
-    for (uint32_t i = 0; i < b->n; i++) bind(c, B_LOOP, b->items[i]->name, b->items[i]->span, b);
+    for (uint32_t i = 0; i < b->n; i++) bind_name(c, B_LOOP, b->items[i]->name, b->items[i]->span, b);
     return;
   }
   Known k = known(K_ANY), element = known(K_ANY);
@@ -220,7 +220,7 @@ void walk_params(Checker *c, Node *fn) {
       Diag *d = check_error(c, p->span2, "parameter `%s` needs a default", p->name);
       diag_second(d, c->source, optional->span, "it stands behind one with a default");
     }
-    bind(c, B_PARAM, p->name, p->span2, p);
+    bind_name(c, B_PARAM, p->name, p->span2, p);
   }
 }
 
@@ -260,7 +260,7 @@ static Known try_expr(Checker *c, Node *n) {
   walk(c, n->a);
   c->trying--;
   int mark = scope_open(c);
-  if (n->name) bind(c, B_LET, n->name, n->span2, n);
+  if (n->name) bind_name(c, B_LET, n->name, n->span2, n);
   walk(c, n->b);
   scope_close(c, mark);
   return known(K_ANY);

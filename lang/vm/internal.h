@@ -146,7 +146,13 @@ typedef struct {
   Str **names;
   Value *defaults;           /* UNSET: required                               */
 } Signature;
-typedef struct { Obj obj; const Native *def; Signature sig; bool parsed; } NativeObj;
+typedef struct {
+  Obj obj;
+  const Native *def;
+  Signature sig;
+  bool parsed, made;         /* made: `constant` is set                       */
+  Value constant;            /* of a row without a signature, made when first used */
+} NativeObj;
 #define AS_CLOSURE(v) ((Closure *)(v).o)
 #define AS_NATIVE(v) ((NativeObj *)(v).o)
 

@@ -97,10 +97,12 @@ int module_slot(Vm *vm, Module *m, const char *name) {
 /* ---- library names --------------------------------------------------------------------- */
 
 Value native_value(Vm *vm, const char *name) {
-  Value *v = record_get(vm->natives, name), constant;
+  Value *v = record_get(vm->natives, name);
   if (!v) return UNSET_VALUE;
-  const Native *def = AS_NATIVE(*v)->def;
-  return !def->signature && !def->fn(vm, NULL, 0, &constant) ? constant : *v;   /* `pi` */
+  NativeObj *f = AS_NATIVE(*v);
+  if (f->def->signature) return *v;
+  if (!f->made) f->made = !f->def->fn(vm, NULL, 0, &f->constant);       /* `pi` */
+  return f->made ? f->constant : *v;
 }
 
 static const char *prelude_of(const char *name) {

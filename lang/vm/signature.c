@@ -110,6 +110,7 @@ NativeObj *native_new(Vm *vm, const Native *def) {
 
 void native_free(Vm *vm, NativeObj *f) {
   Signature *sig = &f->sig;
+  if (f->made) value_unref(vm, f->constant);
   for (uint32_t k = 0; k < sig->n; k++) {
     value_unref(vm, value_obj(sig->names[k]));
     value_unref(vm, sig->defaults[k]);

@@ -79,7 +79,8 @@ static int finish(void *job, int64_t first, int64_t end, int thread) {
       continue;
     }
     for (int k = 0; k < count; k++, spin += c->p->n)
-      energy[k] = c->plan->quench ? ising_settle(c->p, spin, c->field[b]) : ising_energy(c->p, spin);
+      energy[k] =
+          c->plan->quench ? ising_settle(c->p, spin, c->field[b]) : ising_energy(c->p, spin);
   }
   return 0;
 }
@@ -137,8 +138,8 @@ static RtStatus run(Rt *rt, Chains *c, double began) {
   while (done < blocks && !late) {
     int64_t wave = blocks - done < c->wave ? blocks - done : c->wave, hit = 0;
     c->first = done;
-    RT_TRY(run_wave(rt, c, wave, (double)done / (double)blocks, (double)wave / (double)blocks, until,
-                    &late));
+    double share = (double)done / (double)blocks, each = (double)wave / (double)blocks;
+    RT_TRY(run_wave(rt, c, wave, share, each, until, &late));
     if (!isnan(c->a->target)) hit = reached(c, wave);
     done += hit ? hit : wave;
     if (hit) break;
@@ -169,7 +170,8 @@ static RtStatus open_chains(Rt *rt, Chains *c) {
   return RT_OK;
 }
 
-RtStatus chains_run(Rt *rt, const Ising *p, const SamplerArgs *a, const ChainPlan *plan, Samples *out) {
+RtStatus chains_run(Rt *rt, const Ising *p, const SamplerArgs *a, const ChainPlan *plan,
+                    Samples *out) {
   double began = rt_now();
   int64_t blocks = (plan->reads + LANES - 1) / LANES, wave = a->threads > 1 ? a->threads : 1;
   Chains c = {.p = p, .a = a, .plan = plan, .wave = wave < blocks ? wave : blocks, .out = out};
@@ -196,7 +198,8 @@ static RtStatus bad_beta(Rt *rt, const char *who, const char *what, double x) {
 }
 
 RtStatus chains_args(Rt *rt, const Ising *p, const SamplerArgs *a, const char *who, ChainPlan *q) {
-  if (a->reads < 0) return rt_fail(rt, RT_ERROR, "%s: reads is %lld; it counts from 1", who, (long long)a->reads);
+  if (a->reads < 0)
+    return rt_fail(rt, RT_ERROR, "%s: reads is %lld; it counts from 1", who, (long long)a->reads);
   if (a->sweeps < 0)
     return rt_fail(rt, RT_ERROR, "%s: sweeps is %lld; it counts from 1", who, (long long)a->sweeps);
   if (a->initial && a->initial_rows < 1)

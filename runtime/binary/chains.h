@@ -17,10 +17,12 @@ typedef struct {
 
 /* Fills out (rows, energies, updates, seconds, betas).  Stops early at a->target
  * or after a->seconds with the rows that are done by then, at least one block's. */
-RtStatus chains_run(Rt *rt, const Ising *p, const SamplerArgs *a, const ChainPlan *plan, Samples *out);
+RtStatus chains_run(Rt *rt, const Ising *p, const SamplerArgs *a, const ChainPlan *plan,
+                    Samples *out);
 
 /* Checks what all samplers of this kind are given; *reads and *sweeps with defaults. */
-RtStatus chains_args(Rt *rt, const Ising *p, const SamplerArgs *a, const char *who, ChainPlan *plan);
+RtStatus chains_args(Rt *rt, const Ising *p, const SamplerArgs *a, const char *who,
+                     ChainPlan *plan);
 
 /* Flips spins that lower the energy, site by site, until none does; exact in
  * doubles.  field [n] is scratch.  Returns ising_energy of the result.        */

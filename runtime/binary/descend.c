@@ -149,6 +149,7 @@ RtStatus sample_descend(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *o
     return st;
   }
   out->seconds = rt_now() - began;
-  snprintf(out->note, sizeof out->note, "steepest descent from %s states", a->initial ? "given" : "random");
+  snprintf(out->note, sizeof out->note, "steepest descent from %s states",
+           a->initial ? "given" : "random");
   return RT_OK;
 }

@@ -141,8 +141,12 @@ static void index_tables(const Minimise *m) {
 static RtStatus minimise(Rt *rt, Eliminate *e, const Part *q, int threads) {
   Table *t = NULL;
   RT_TRY(table_new(rt, e, q->w, q->scope, &t));
-  Minimise m = {e, q, t->f, rt_alloc(rt, BYTES(q->n_table * q->w, m.bit)),
-                rt_alloc(rt, BYTES(q->n_table * BLOCK, m.low)), rt_alloc(rt, BYTES(BLOCK, m.field))};
+  Minimise m = {e,
+                q,
+                t->f,
+                rt_alloc(rt, BYTES(q->n_table * q->w, m.bit)),
+                rt_alloc(rt, BYTES(q->n_table * BLOCK, m.low)),
+                rt_alloc(rt, BYTES(BLOCK, m.field))};
   RtStatus st = m.bit && m.low && m.field ? RT_OK : rt->error.status;
   if (!st) {
     const int64_t blocks = q->w > BLOCK_BITS ? (int64_t)1 << (q->w - BLOCK_BITS) : 1;
@@ -156,7 +160,7 @@ static RtStatus minimise(Rt *rt, Eliminate *e, const Part *q, int threads) {
   return st;
 }
 
-/* ---- buckets ---------------------------------------------------------------------------------- */
+/* ---- buckets ----------------------------------------------------------------------- */
 
 typedef struct { int width; Part part; int32_t *stamp, *slot; int32_t clock; } Maker;
 
@@ -210,7 +214,8 @@ static void fill_part(const Eliminate *e, Maker *k, int64_t step, uint8_t *pair_
   for (int32_t s = 0; s < k->part.w; s++) k->part.J[s] = 0;
   for (int64_t a = p->start[v]; a < p->start[v + 1]; a++)
     for (int32_t s = 0; s < k->part.w; s++)
-      if (k->part.scope[s] == p->other[a] && k->slot[p->other[a]] == k->clock) k->part.J[s] = p->J[a];
+      if (k->part.scope[s] == p->other[a] && k->slot[p->other[a]] == k->clock)
+        k->part.J[s] = p->J[a];
 }
 
 static RtStatus eliminate_one(Rt *rt, Eliminate *e, Maker *k, int64_t step, int threads) {
@@ -237,18 +242,23 @@ static RtStatus eliminate_one(Rt *rt, Eliminate *e, Maker *k, int64_t step, int 
   return st;
 }
 
-RtStatus eliminate_make(Rt *rt, Eliminate *e, const Ising *p, const int32_t *order, int width, int threads) {
+RtStatus eliminate_make(Rt *rt, Eliminate *e, const Ising *p, const int32_t *order, int width,
+                        int threads) {
   const int64_t n = p->n;
   *e = (Eliminate){.p = p, .exact = true};
   e->order = rt_alloc(rt, BYTES(n, e->order));
   e->place = rt_alloc(rt, BYTES(n, e->place));
   e->head = rt_alloc(rt, BYTES(n, e->head));
   e->made = rt_alloc0(rt, BYTES(n + 1, e->made));
-  Maker k = {.width = width, .part.scope = rt_alloc(rt, BYTES(width, k.part.scope)),
-             .part.J = rt_alloc(rt, BYTES(width, k.part.J)), .stamp = rt_alloc0(rt, BYTES(n, k.stamp)),
+  Maker k = {.width = width,
+             .part.scope = rt_alloc(rt, BYTES(width, k.part.scope)),
+             .part.J = rt_alloc(rt, BYTES(width, k.part.J)),
+             .stamp = rt_alloc0(rt, BYTES(n, k.stamp)),
              .slot = rt_alloc0(rt, BYTES(n, k.slot))};
-  RtStatus st = e->order && e->place && e->head && e->made && k.part.scope && k.part.J && k.stamp && k.slot
-                    ? RT_OK : rt->error.status;
+  RtStatus st =
+      e->order && e->place && e->head && e->made && k.part.scope && k.part.J && k.stamp && k.slot
+          ? RT_OK
+          : rt->error.status;
   for (int64_t i = 0; i < n && !st; i++) {
     e->order[i] = order[i];
     e->place[order[i]] = (int32_t)i;
@@ -267,7 +277,7 @@ RtStatus eliminate_make(Rt *rt, Eliminate *e, const Ising *p, const int32_t *ord
   return st;
 }
 
-/* ---- bounds ----------------------------------------------------------------------------------- */
+/* ---- bounds ------------------------------------------------------------------------ */
 
 double eliminate_bound(const Eliminate *e) {
   double sum = e->p->offset;
@@ -287,7 +297,8 @@ double eliminate_step(const Eliminate *e, int64_t k, const int8_t *s, int value)
   double f = p->h[v], sum = 0;
   for (int64_t a = p->start[v]; a < p->start[v + 1]; a++)
     if (e->place[p->other[a]] > k) f += p->J[a] * s[p->other[a]];
-  for (int64_t t = e->head[k]; t >= 0; t = e->next[t]) sum += look_up(&e->table[t], s, value > 0, 1);
+  for (int64_t t = e->head[k]; t >= 0; t = e->next[t])
+    sum += look_up(&e->table[t], s, value > 0, 1);
   for (int64_t t = e->made[k]; t < e->made[k + 1]; t++) sum -= look_up(&e->table[t], s, 0, 0);
   return sum + f * value;
 }

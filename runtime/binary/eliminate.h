@@ -32,7 +32,8 @@ typedef struct {
 } Eliminate;
 
 /* Tables in the given order.  `width` at most 26. */
-RtStatus eliminate_make(Rt *rt, Eliminate *e, const Ising *p, const int32_t *order, int width, int threads);
+RtStatus eliminate_make(Rt *rt, Eliminate *e, const Ising *p, const int32_t *order, int width,
+                        int threads);
 void eliminate_free(Rt *rt, Eliminate *e);
 /* Bound of all completions, before any variable is set. */
 double eliminate_bound(const Eliminate *e);
@@ -43,6 +44,6 @@ double eliminate_step(const Eliminate *e, int64_t k, const int8_t *s, int value)
 RtStatus eliminate_rows(Rt *rt, const Eliminate *e, int64_t rows, Samples *out);
 /* The same by depth-first branch and bound; `out` may come with rows that are known
  * already.  *finished: false when `nodes` or the time ran out.                    */
-RtStatus eliminate_branch(Rt *rt, const Eliminate *e, const SamplerArgs *a, double begin, double nodes,
-                          int64_t rows, Samples *out, bool *finished);
+RtStatus eliminate_branch(Rt *rt, const Eliminate *e, const SamplerArgs *a, double begin,
+                          double nodes, int64_t rows, Samples *out, bool *finished);
 #endif

@@ -92,7 +92,8 @@ static RtStatus take_out(Rt *rt, Graphs *g, int32_t v) {
 /* order[k]: the k-th variable eliminated; width[k]: its open neighbours then. */
 static RtStatus find_order(Rt *rt, const Ising *p, Graphs *g, int32_t *order, int32_t *width) {
   for (int32_t v = 0; v < p->n; v++)
-    for (int64_t k = p->start[v]; k < p->start[v + 1]; k++) RT_TRY(set_add(rt, &g->near[v], p->other[k]));
+    for (int64_t k = p->start[v]; k < p->start[v + 1]; k++)
+      RT_TRY(set_add(rt, &g->near[v], p->other[k]));
   for (int32_t v = 0; v < p->n; v++) g->fill[v] = rank_of(g, v);
   for (int64_t k = 0; k < p->n; k++) {
     const int32_t v = next_variable(g);
@@ -118,7 +119,8 @@ RtStatus eliminate_order(Rt *rt, const Ising *p, int32_t *order, int32_t *width)
   Graphs g = {p->n, rt_alloc0(rt, BYTES(p->n, g.near)), rt_alloc0(rt, (size_t)p->n),
               rt_alloc(rt, BYTES(p->n, g.fill))};
   RtStatus st = g.near && g.gone && g.fill ? find_order(rt, p, &g, order, width) : rt->error.status;
-  for (int64_t v = 0; g.near && v < p->n; v++) rt_free(rt, g.near[v].v, BYTES(g.near[v].cap, g.near[v].v));
+  for (int64_t v = 0; g.near && v < p->n; v++)
+    rt_free(rt, g.near[v].v, BYTES(g.near[v].cap, g.near[v].v));
   rt_free(rt, g.near, BYTES(p->n, g.near));
   rt_free(rt, g.gone, (size_t)p->n);
   rt_free(rt, g.fill, BYTES(p->n, g.fill));

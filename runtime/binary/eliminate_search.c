@@ -60,7 +60,8 @@ RtStatus eliminate_rows(Rt *rt, const Eliminate *e, int64_t rows, Samples *out) 
   Layer a = {0}, b = {0};
   Child *child = NULL;
   if (rows > INT32_MAX / (n + 1))
-    return rt_fail(rt, RT_LIMIT, "%lld rows of %lld variables are too many", (long long)rows, (long long)n);
+    return rt_fail(rt, RT_LIMIT, "%lld rows of %lld variables are too many", (long long)rows,
+                   (long long)n);
   RtStatus st = layer_make(rt, &a, rows, n);
   if (!st) st = layer_make(rt, &b, rows, n);
   if (!st && !(child = rt_alloc(rt, BYTES(2 * rows, child)))) st = rt->error.status;
@@ -104,9 +105,9 @@ static void keep(Samples *out, Kept *k, const Ising *p, const int8_t *s) {
 }
 
 /* depth d sets order[n - 1 - d]; tried[d] values have been gone into. */
-static RtStatus descend(Rt *rt, const Eliminate *e, const SamplerArgs *a, double begin, double nodes,
-                        Kept *kept, int8_t *s, double (*bound)[3], int8_t *tried, Samples *out,
-                        bool *finished) {
+static RtStatus descend(Rt *rt, const Eliminate *e, const SamplerArgs *a, double begin,
+                        double nodes, Kept *kept, int8_t *s, double (*bound)[3], int8_t *tried,
+                        Samples *out, bool *finished) {
   const int64_t n = e->p->n;
   int64_t d = 0;
   bound[0][0] = eliminate_bound(e);
@@ -114,7 +115,8 @@ static RtStatus descend(Rt *rt, const Eliminate *e, const SamplerArgs *a, double
   for (double count = 0; d >= 0; count++) {
     if (fmod(count, 4096) == 0) {
       RT_TRY(rt_poll(rt));
-      if (count > nodes || (a->seconds > 0 && rt_now() - begin > a->seconds)) return *finished = false, RT_OK;
+      if (count > nodes || (a->seconds > 0 && rt_now() - begin > a->seconds))
+        return *finished = false, RT_OK;
     }
     if (d == n) {
       keep(out, kept, e->p, s);
@@ -141,8 +143,8 @@ static RtStatus descend(Rt *rt, const Eliminate *e, const SamplerArgs *a, double
   return RT_OK;
 }
 
-RtStatus eliminate_branch(Rt *rt, const Eliminate *e, const SamplerArgs *a, double begin, double nodes,
-                          int64_t rows, Samples *out, bool *finished) {
+RtStatus eliminate_branch(Rt *rt, const Eliminate *e, const SamplerArgs *a, double begin,
+                          double nodes, int64_t rows, Samples *out, bool *finished) {
   const int64_t n = e->p->n;
   Samples found;
   IsingScale scale;

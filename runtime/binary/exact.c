@@ -30,10 +30,12 @@ static double table_entries(int64_t n, const int32_t *width, int32_t *widest) {
 }
 
 static RtStatus too_large(Rt *rt, const Ising *p, int32_t widest) {
-  RtStatus st = rt_fail(rt, RT_ERROR, "%lld variables of elimination width %d or more are too many to be"
-                        " solved exactly: at most %d variables, or width %d", (long long)p->n, widest,
-                        EXACT_GRAY_MAX, TABLE_WIDTH);
-  rt_help(rt, "take temper() or tabu(), or `time` for the best state that branch and bound finds");
+  RtStatus st = rt_fail(rt, RT_ERROR,
+                        "%lld variables of elimination width %d or more are too many to be"
+                        " solved exactly: at most %d variables, or width %d",
+                        (long long)p->n, widest, EXACT_GRAY_MAX, TABLE_WIDTH);
+  rt_help(rt,
+          "take temper() or tabu(), or `time` for the best state that branch and bound finds");
   return st;
 }
 
@@ -62,12 +64,13 @@ static RtStatus branch(Rt *rt, const Ising *p, const SamplerArgs *a, double begi
     return st;
   }
   out->proven = finished;
-  snprintf(out->note, sizeof out->note, "branch and bound%s", finished ? "" : ", stopped by the time limit");
+  snprintf(out->note, sizeof out->note, "branch and bound%s",
+           finished ? "" : ", stopped by the time limit");
   return RT_OK;
 }
 
-static RtStatus tables(Rt *rt, const Ising *p, const SamplerArgs *a, int64_t rows, const int32_t *order,
-                       int32_t widest, Samples *out) {
+static RtStatus tables(Rt *rt, const Ising *p, const SamplerArgs *a, int64_t rows,
+                       const int32_t *order, int32_t widest, Samples *out) {
   Eliminate e;
   RT_TRY(eliminate_make(rt, &e, p, order, widest, a->threads));
   RtStatus st = eliminate_rows(rt, &e, rows, out);
@@ -78,19 +81,24 @@ static RtStatus tables(Rt *rt, const Ising *p, const SamplerArgs *a, int64_t row
   return RT_OK;
 }
 
-static RtStatus all_states(Rt *rt, const Ising *p, const SamplerArgs *a, int64_t rows, Samples *out) {
+static RtStatus all_states(Rt *rt, const Ising *p, const SamplerArgs *a, int64_t rows,
+                           Samples *out) {
   RT_TRY(exact_gray(rt, p, a, rows, out));
-  snprintf(out->note, sizeof out->note, "all states%s", out->proven ? "" : ", stopped by the time limit");
+  snprintf(out->note, sizeof out->note, "all states%s",
+           out->proven ? "" : ", stopped by the time limit");
   return RT_OK;
 }
 
-static RtStatus solve(Rt *rt, const Ising *p, const SamplerArgs *a, double begin, int64_t rows, Samples *out) {
+static RtStatus solve(Rt *rt, const Ising *p, const SamplerArgs *a, double begin, int64_t rows,
+                      Samples *out) {
   if (p->n <= GRAY_AT_ONCE) return all_states(rt, p, a, rows, out);
-  int32_t *order = rt_alloc(rt, BYTES(p->n, order)), *width = rt_alloc(rt, BYTES(p->n, width)), widest = 0;
+  int32_t *order = rt_alloc(rt, BYTES(p->n, order)), *width = rt_alloc(rt, BYTES(p->n, width)),
+          widest = 0;
   RtStatus st = order && width ? eliminate_order(rt, p, order, width) : rt->error.status;
   if (!st) {
     const double entries = table_entries(p->n, width, &widest), states = exp2((double)p->n);
-    const double memory = rt->limit ? fmin(TABLE_MEMORY, 0.8 * (double)(rt->limit - rt->bytes)) : TABLE_MEMORY;
+    const double memory =
+        rt->limit ? fmin(TABLE_MEMORY, 0.8 * (double)(rt->limit - rt->bytes)) : TABLE_MEMORY;
     const bool fits = widest <= TABLE_WIDTH && 8 * entries <= memory;
     const bool gray = p->n <= EXACT_GRAY_MAX;
     if (fits && !(gray && GRAY_STATE * states < TABLE_ENTRY * entries))
@@ -104,8 +112,8 @@ static RtStatus solve(Rt *rt, const Ising *p, const SamplerArgs *a, double begin
 }
 
 /* One row: variables that have a known value in some minimum are taken out. */
-static RtStatus solve_rest(Rt *rt, const Ising *p, const SamplerArgs *a, double begin, int8_t *fixed,
-                           Samples *out) {
+static RtStatus solve_rest(Rt *rt, const Ising *p, const SamplerArgs *a, double begin,
+                           int8_t *fixed, Samples *out) {
   Ising q;
   int32_t *keep;
   double bound;

@@ -24,7 +24,8 @@ void exact_push(ExactHeap *h, double energy, uint64_t code) {
   ExactState *a = h->at;
   int64_t i;
   if (h->n < h->room) {
-    for (i = h->n++; i > 0 && a[(i - 1) / 2].energy < energy; i = (i - 1) / 2) a[i] = a[(i - 1) / 2];
+    for (i = h->n++; i > 0 && a[(i - 1) / 2].energy < energy; i = (i - 1) / 2)
+      a[i] = a[(i - 1) / 2];
   } else {
     for (i = 0;;) {
       int64_t k = 2 * i + 1;
@@ -48,7 +49,10 @@ typedef struct {
   bool mirrored;
   double offset;
   double base[LANES];        /* energy of the low variables alone              */
-  union { V8 v[LANES / 8]; double x[LANES]; } row[EXACT_GRAY_MAX];   /* sum_i J_ij s_i over the low ones      */
+  union {
+    V8 v[LANES / 8];
+    double x[LANES];
+  } row[EXACT_GRAY_MAX];     /* sum_i J_ij s_i over the low ones      */
   double h[EXACT_GRAY_MAX];  /* of the high ones                               */
   union { V8 v[HIGH_MAX / 8]; double x[HIGH_MAX]; } J[EXACT_GRAY_MAX];   /* between high ones */
   ExactHeap slot[SLOTS];

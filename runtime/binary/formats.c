@@ -41,7 +41,8 @@ static bool number(const char **p, const char *end, double *out) {
   const char *q = *p;
   size_t n = 0;
   while (q < end && (*q == ' ' || *q == '\t')) q++;
-  while (q < end && n < 40 && (isdigit((unsigned char)*q) || memchr("+-.eE", *q, 5))) digits[n++] = *q++;
+  while (q < end && n < 40 && (isdigit((unsigned char)*q) || memchr("+-.eE", *q, 5)))
+    digits[n++] = *q++;
   if (!n || (q < end && !isspace((unsigned char)*q))) return false;
   digits[n] = 0;
   *out = strtod(digits, &stop);
@@ -111,13 +112,15 @@ static RtStatus qubo_sense(Rt *rt, const char *p, const char *end, const char *n
     const char *eol = memchr(p, '\n', (size_t)(end - p));
     for (const char *q = p; q < (eol ? eol : end); q++) {
       size_t left = (size_t)(end - q);
-      up |= (left > 7 && !strncasecmp(q, "beasley", 7)) || (left > 6 && !strncasecmp(q, "maximi", 6));
+      up |=
+          (left > 7 && !strncasecmp(q, "beasley", 7)) || (left > 6 && !strncasecmp(q, "maximi", 6));
       down |= left > 6 && !strncasecmp(q, "minimi", 6);
     }
   }
   if (up == down)
-    return unsure(rt, name, "nothing says whether this .qubo file is to be maximised or minimised",
-                  "say it: format = \"qubo-max\" (Beasley's bqp) or format = \"qbsolv\" (minimised)");
+    return unsure(
+        rt, name, "nothing says whether this .qubo file is to be maximised or minimised",
+        "say it: format = \"qubo-max\" (Beasley's bqp) or format = \"qbsolv\" (minimised)");
   *format = up ? FILE_QUBO_MAX : FILE_QBSOLV;
   return RT_OK;
 }
@@ -130,7 +133,8 @@ static RtStatus guess(Rt *rt, const char *p, size_t n, const char *name, int *fo
   Reader r = {.rt = rt, .p = p, .end = end, .name = name};
   Row row, first;
   RT_TRY(next_row(&r, &first));
-  if (!first.fields) return unsure(rt, name, "there are no numbers in it", "see whether the file is complete");
+  if (!first.fields)
+    return unsure(rt, name, "there are no numbers in it", "see whether the file is complete");
   bool zero = first.fields == 3 && (first.i == 0 || first.j == 0), same = false;
   for (row = first; row.fields; ) {
     RT_TRY(next_row(&r, &row));
@@ -139,7 +143,8 @@ static RtStatus guess(Rt *rt, const char *p, size_t n, const char *name, int *fo
     same |= row.i == row.j;
   }
   if (zero)
-    return unsure(rt, name, "indices start at 0 and no \"# vartype\" line says what the variables are",
+    return unsure(rt, name,
+                  "indices start at 0 and no \"# vartype\" line says what the variables are",
                   "begin the file with \"# vartype: SPIN\" or BINARY (coo)");
   if (first.fields == 3) return *format = FILE_ISING, RT_OK;
   if (ends_with(name, ".sparse")) return *format = FILE_QUBO_MIN, RT_OK;
@@ -167,8 +172,8 @@ static Meaning meaning_of(ProblemFormat f, bool spin) {
 static bool counted(ProblemFormat f) { return f == FILE_MAXCUT || f == FILE_QUBO_MIN; }
 
 /* All rows as terms; *n: variables, *total: sum of the weights of pairs. */
-static RtStatus read_terms(Reader *r, ProblemFormat f, Meaning m, Poly *out, int64_t *n, double *total,
-                           int64_t rows) {
+static RtStatus read_terms(Reader *r, ProblemFormat f, Meaning m, Poly *out, int64_t *n,
+                           double *total, int64_t rows) {
   const double sign = m.maximize ? -1 : 1;
   const int64_t top = *n;   /* -1: the largest index says it */
   int64_t seen = 0;
@@ -179,7 +184,8 @@ static RtStatus read_terms(Reader *r, ProblemFormat f, Meaning m, Poly *out, int
     if (row.fields < 3 && f != FILE_MAXCUT) return bad(r, "expected two indices and a number");
     int64_t i = row.i - m.base, j = row.j - m.base;
     if (i < 0 || j < 0) return bad(r, "indices start at 1");
-    if (top >= 0 && (i >= top || j >= top)) return bad(r, "an index is larger than the number of variables");
+    if (top >= 0 && (i >= top || j >= top))
+      return bad(r, "an index is larger than the number of variables");
     if (i == j && f == FILE_MAXCUT) return bad(r, "an edge joins a node with itself");
     *n = i >= *n ? i + 1 : *n;
     *n = j >= *n ? j + 1 : *n;
@@ -217,7 +223,8 @@ static RtStatus coo_kind(Reader *r, bool *spin) {
   size_t left = p ? (size_t)(r->end - p) : 0;
   *spin = left >= 4 && !strncasecmp(p, "SPIN", 4);
   if (*spin || (left >= 6 && !strncasecmp(p, "BINARY", 6))) return RT_OK;
-  return unsure(r->rt, r->name, "no line \"# vartype: SPIN\" or \"# vartype: BINARY\" says what the variables are",
+  return unsure(r->rt, r->name,
+                "no line \"# vartype: SPIN\" or \"# vartype: BINARY\" says what the variables are",
                 "add it as the first line");
 }
 
@@ -237,12 +244,14 @@ static RtStatus read_text(Reader *r, ProblemFormat f, Problem *out, ProblemSense
   const Meaning m = meaning_of(f, spin);
   RT_TRY(read_terms(r, f, m, &out->objective, &n, &total, rows));
   if (n < 0) n = 0;
-  RT_TRY(vars_add(r->rt, &out->vars, m.spin ? "s" : "x", m.spin ? VAR_SPIN : VAR_BINARY, 1, &n, &first));
+  RT_TRY(vars_add(r->rt, &out->vars, m.spin ? "s" : "x", m.spin ? VAR_SPIN : VAR_BINARY, 1, &n,
+                  &first));
   int64_t pairs = out->objective.two.n;
   RT_TRY(poly_merge(r->rt, &out->objective, &out->vars));
   /* with both (i, j) and (j, i) nobody knows whether they make up one coefficient */
   if (f == FILE_QUBO_MIN && pairs > out->objective.two.n && rows >= 0) {
-    RtStatus st = rt_fail(r->rt, RT_ERROR, "\"%s\" lists a pair twice, or one that adds up to 0", r->name);
+    RtStatus st =
+        rt_fail(r->rt, RT_ERROR, "\"%s\" lists a pair twice, or one that adds up to 0", r->name);
     rt_help(r->rt, "Biq Mac's files list each pair once");
     return st;
   }

@@ -35,7 +35,8 @@ RtStatus bqm_decode(Rt *rt, const void *p, size_t n, const char *name, Problem *
   for (int32_t i = 0; i < b.n && !st; i++) {
     st = poly_add(rt, &out->objective, b.linear[i], 1, &i);
     for (int64_t k = b.start[i]; k < b.start[i + 1] && !st; k++)
-      if (b.other[k] > i) st = poly_add(rt, &out->objective, b.bias[k], 2, (int32_t[]){i, b.other[k]});
+      if (b.other[k] > i)
+        st = poly_add(rt, &out->objective, b.bias[k], 2, (int32_t[]){i, b.other[k]});
   }
   if (!st) st = poly_merge(rt, &out->objective, &out->vars);
   bqm_free(rt, &b);
@@ -63,7 +64,8 @@ RtStatus bqm_encode(Rt *rt, const Problem *p, Buf *out) {
   RtStatus st = linear ? RT_OK : rt->error.status;
   for (int64_t i = 0; i < o->one.n && !st; i++) linear[o->one.v[i]] = o->one.c[i];
   const bool spin = p->vars.n > 0 && vars_kind(&p->vars, 0) != VAR_BINARY;
-  if (!st) st = bqm_make(rt, &b, spin, p->vars.n, linear, o->two.n, o->two.uv, o->two.c, o->constant);
+  if (!st)
+    st = bqm_make(rt, &b, spin, p->vars.n, linear, o->two.n, o->two.uv, o->two.c, o->constant);
   /* one array "x" or "s" is what a file without labels is read as */
   const bool plain = p->vars.n_array == 1 && p->vars.array[0].rank == 1 &&
                      !strcmp(p->vars.array[0].name, spin ? "s" : "x");

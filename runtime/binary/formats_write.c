@@ -5,7 +5,8 @@
 #include "runtime/binary/formats.h"
 
 static RtStatus cannot(Rt *rt, int format, const char *what, const char *help) {
-  RtStatus st = rt_fail(rt, RT_ERROR, "a %s file cannot hold %s", problem_format_name[format], what);
+  RtStatus st =
+      rt_fail(rt, RT_ERROR, "a %s file cannot hold %s", problem_format_name[format], what);
   rt_help(rt, "%s", help);
   return st;
 }
@@ -61,7 +62,8 @@ static void header(int format, const Problem *p, int kind, Buf *out) {
     buf_format(out, "c to be minimised\np qubo 0 %lld %lld %lld\n", n, one, two);
     break;
   case FILE_COO: buf_format(out, "# vartype: %s\n", kind ? "SPIN" : "BINARY"); break;
-  default: buf_format(out, "# i j J, i i h; to be %s\n", format == FILE_ISING ? "minimised" : "maximised");
+  default:
+    buf_format(out, "# i j J, i i h; to be %s\n", format == FILE_ISING ? "minimised" : "maximised");
   }
 }
 

@@ -13,8 +13,9 @@ static GainMin least(const int32_t *gain, const int32_t *until, int32_t now, int
   return (GainMin){some, all};
 }
 
-static GainMin flip(int32_t *restrict gain, const int32_t *restrict row, const int32_t *restrict spin,
-                    int32_t sign, const int32_t *restrict until, int32_t now, int64_t n) {
+static GainMin flip(int32_t *restrict gain, const int32_t *restrict row,
+                    const int32_t *restrict spin, int32_t sign, const int32_t *restrict until,
+                    int32_t now, int64_t n) {
   int32_t all = GAIN_NEVER, some = GAIN_NEVER;
 #pragma omp simd reduction(min : all, some)
   for (int64_t i = 0; i < n; i++) {

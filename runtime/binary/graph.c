@@ -35,7 +35,8 @@ static RtStatus check(Rt *rt, int64_t n, int64_t m, const int32_t *uv, const uin
     if (u < 0 || v < 0 || u >= n || v >= n)
       return rt_fail(rt, RT_ERROR, "edge %lld joins nodes %d and %d; nodes are 0 to %lld",
                      (long long)k, u, v, (long long)n - 1);
-    if (u == v) return rt_fail(rt, RT_ERROR, "edge %lld joins node %d with itself", (long long)k, u);
+    if (u == v)
+      return rt_fail(rt, RT_ERROR, "edge %lld joins node %d with itself", (long long)k, u);
     if (present && (!present[u] || !present[v]))
       return rt_fail(rt, RT_ERROR, "edge %lld joins nodes %d and %d, of which node %d is absent",
                      (long long)k, u, v, present[u] ? v : u);

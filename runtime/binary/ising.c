@@ -32,7 +32,8 @@ static RtStatus check(Rt *rt, int64_t n, const double *h, int64_t m, const int32
   if (n < 0 || n > INT32_MAX || m < 0)
     return rt_fail(rt, RT_ERROR, "a model of %lld variables and %lld couplings is not possible",
                    (long long)n, (long long)m);
-  if (!isfinite(offset)) return rt_fail(rt, RT_ERROR, "the constant is %g, not a finite number", offset);
+  if (!isfinite(offset))
+    return rt_fail(rt, RT_ERROR, "the constant is %g, not a finite number", offset);
   for (int64_t i = 0; h && i < n; i++)
     if (!isfinite(h[i]))
       return rt_fail(rt, RT_ERROR, "the coefficient of variable %lld is %g, not a finite number",

@@ -65,7 +65,8 @@ void lanes_free(Rt *rt, Lanes *l);
 /* Block b of a call: lanes are reads 64 b .. 64 b + 63. */
 void lanes_seed(Lanes *l, RngCall rng, int64_t block);
 void lanes_random(Lanes *l);                  /* random spins, and their fields */
-void lanes_put(Lanes *l, int lane, const int8_t *spin);   /* spins only: lanes_fields() after the last */
+/* Spins only: lanes_fields() after the last. */
+void lanes_put(Lanes *l, int lane, const int8_t *spin);
 void lanes_get(const Lanes *l, int lane, int8_t *spin);
 void lanes_get_all(const Lanes *l, int count, int8_t *spin);   /* lanes 0 .. count-1, [count, n] */
 void lanes_fields(Lanes *l);                  /* fields from spins            */

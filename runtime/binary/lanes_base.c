@@ -1,13 +1,14 @@
 /* lanes_base.c: the sweeps of lanes.h in plain C, for any machine, and the choice
  * of a level.                                                                 */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#pragma GCC optimize("no-inline")   /* checked and inlined it would take minutes to compile */
-#endif
 #include <math.h>
 #include <string.h>
 #include "runtime/binary/lanes.h"
 #include "runtime/tensor/kernels_levels.h"
-#define OP static inline
+
+/* Not inlined: as one function these loops take long to compile, minutes under
+ * sanitizers, and gain little.                                                */
+#define OP static __attribute__((noinline, unused))
+#define INLINE static
 
 typedef uint64_t M;
 typedef struct { int8_t x[LANES]; } B;

@@ -5,7 +5,9 @@
  * to keep it, Gen: the generators' state.  One
  * function per width and move, so that the choice is made once a sweep.
  */
+#ifndef INLINE
 #define INLINE static inline __attribute__((always_inline))
+#endif
 
 /* 2^(-y / 1024) as a fraction of 2^16, within (p >> 9) + 12 of the true value for
  * any y that is itself truncated by less than two units.  Least error on [0, 1):
@@ -97,7 +99,8 @@ INLINE void sweep_table(Lanes *l, const LaneRule *r, int64_t first, int64_t end,
   gen_store(l, &g);
 }
 
-INLINE void sweep_words(Lanes *l, const LaneRule *r, int64_t first, int64_t end, int width, bool heat) {
+INLINE void sweep_words(Lanes *l, const LaneRule *r, int64_t first, int64_t end, int width,
+                        bool heat) {
   Gen g = gen_load(l);
   W whole = w_load(r->whole), part = w_load(r->part), most = w_load(r->most);
   Sites x = sites_of(l);

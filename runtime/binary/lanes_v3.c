@@ -48,7 +48,8 @@ OP W gen_words(Gen *g) {
 
 /* All-ones bytes (words, 32-bit numbers) where the mask has a 1. */
 OP __m256i spread8(uint32_t m) {
-  const __m256i pick = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i pick =
+      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
   const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
   __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi32((int)m), pick);
   return _mm256_cmpeq_epi8(_mm256_and_si256(x, bit), bit);
@@ -231,33 +232,43 @@ OP W w_floats(const float *f, uint64_t s, const float *factor, uint64_t *pos, ui
 OP void push_i8(void *field, const int32_t *slot, const int8_t *w, int64_t n, uint64_t up,
                 uint64_t down) {
   B sign;
-  TWO sign.q[i] = _mm256_sub_epi8(spread8((uint32_t)(down >> (32 * i))), spread8((uint32_t)(up >> (32 * i))));
+  TWO {
+    uint32_t d = (uint32_t)(down >> (32 * i)), u = (uint32_t)(up >> (32 * i));
+    sign.q[i] = _mm256_sub_epi8(spread8(d), spread8(u));
+  }
   for (int64_t k = 0; k < n; k++) {
-    __m256i *p = (__m256i *)((int8_t *)field + (int64_t)slot[k] * LANES), c = _mm256_set1_epi8(w[k]);
-    TWO _mm256_store_si256(p + i, _mm256_add_epi8(_mm256_load_si256(p + i), _mm256_sign_epi8(c, sign.q[i])));
+    __m256i *p = (__m256i *)((int8_t *)field + (int64_t)slot[k] * LANES);
+    __m256i c = _mm256_set1_epi8(w[k]);
+    TWO p[i] = _mm256_add_epi8(p[i], _mm256_sign_epi8(c, sign.q[i]));
   }
 }
 OP void push_i16(void *field, const int32_t *slot, const int16_t *w, int64_t n, uint64_t up,
                  uint64_t down) {
   W sign;
-  FOUR sign.q[i] = _mm256_sub_epi16(spread16((uint32_t)(down >> (16 * i))), spread16((uint32_t)(up >> (16 * i))));
+  FOUR {
+    uint32_t d = (uint32_t)(down >> (16 * i)), u = (uint32_t)(up >> (16 * i));
+    sign.q[i] = _mm256_sub_epi16(spread16(d), spread16(u));
+  }
   for (int64_t k = 0; k < n; k++) {
-    __m256i *p = (__m256i *)((int16_t *)field + (int64_t)slot[k] * LANES), c = _mm256_set1_epi16(w[k]);
-    FOUR _mm256_store_si256(p + i, _mm256_add_epi16(_mm256_load_si256(p + i), _mm256_sign_epi16(c, sign.q[i])));
+    __m256i *p = (__m256i *)((int16_t *)field + (int64_t)slot[k] * LANES);
+    __m256i c = _mm256_set1_epi16(w[k]);
+    FOUR p[i] = _mm256_add_epi16(p[i], _mm256_sign_epi16(c, sign.q[i]));
   }
 }
 OP void push_f32(void *field, const int32_t *slot, const float *w, int64_t n, uint64_t up,
                  uint64_t down) {
   __m256 sign[8];
   for (int q = 0; q < 8; q++) {
-    __m256i x = _mm256_sub_epi32(spread32((uint32_t)(down >> (8 * q)) & 255), spread32((uint32_t)(up >> (8 * q)) & 255));
-    sign[q] = _mm256_cvtepi32_ps(x);
+    uint32_t d = (uint32_t)(down >> (8 * q)) & 255, u = (uint32_t)(up >> (8 * q)) & 255;
+    sign[q] = _mm256_cvtepi32_ps(_mm256_sub_epi32(spread32(d), spread32(u)));
   }
   for (int64_t k = 0; k < n; k++) {
     float *p = (float *)field + (int64_t)slot[k] * LANES;
     __m256 c = _mm256_set1_ps(w[k]);
-    for (int q = 0; q < 8; q++)
-      _mm256_store_ps(p + 8 * q, _mm256_add_ps(_mm256_load_ps(p + 8 * q), _mm256_mul_ps(sign[q], c)));
+    for (int q = 0; q < 8; q++) {
+      __m256 x = _mm256_add_ps(_mm256_load_ps(p + 8 * q), _mm256_mul_ps(sign[q], c));
+      _mm256_store_ps(p + 8 * q, x);
+    }
   }
 }
 

@@ -135,14 +135,17 @@ static RtStatus inequality_form(Rt *rt, const Problem *p, int64_t c, double lo, 
   return RT_OK;
 }
 
-static RtStatus equation_form(Rt *rt, const Problem *p, int64_t c, double lo, double hi, Penalty *out) {
+static RtStatus equation_form(Rt *rt, const Problem *p, int64_t c, double lo, double hi,
+                              Penalty *out) {
   const Constraint *k = &p->constraint[c];
   const double noise = PENALTY_ROUNDING * penalty_scale(&k->left);
   if (lo > noise || hi < -noise) return never(rt, p, c, lo, hi);
   if (lo >= -noise && hi <= noise) return RT_OK;
   if (out->grain > 0 && tightened(some_value(&k->left, &p->vars), out->grain) != 0) {
-    RtStatus st = rt_fail(rt, RT_ERROR, "constraint `%s` cannot hold: its sides differ by steps of %g"
-                          " that miss 0", k->name, out->grain);
+    RtStatus st = rt_fail(rt, RT_ERROR,
+                          "constraint `%s` cannot hold: its sides differ by steps of %g"
+                          " that miss 0",
+                          k->name, out->grain);
     rt_help(rt, "see whether its coefficients are what was meant");
     return st;
   }
@@ -199,13 +202,15 @@ static RtStatus add_table(Rt *rt, Reduction *r, const Constraint *c, const Penal
   for (int a = 0; a < 2; a++)
     for (int b = 0; b < 2; b++) {
       double x[2] = {spin[0] ? 2 * a - 1 : a, spin[1] ? 2 * b - 1 : b}, left = c->left.constant;
-      for (int64_t i = 0; i < c->left.one.n; i++) left += c->left.one.c[i] * x[c->left.one.v[i] != v[0]];
+      for (int64_t i = 0; i < c->left.one.n; i++)
+        left += c->left.one.c[i] * x[c->left.one.v[i] != v[0]];
       for (int64_t i = 0; i < c->left.two.n; i++) left += c->left.two.c[i] * x[0] * x[1];
       double d = broken(k, c, left);
       f[a][b] = w * d * d;
     }
   /* over bits: f00 + (f10 - f00) a + (f01 - f00) b + (f11 - f10 - f01 + f00) a b */
-  const double A = f[1][0] - f[0][0], B = f[0][1] - f[0][0], D = f[1][1] - f[1][0] - f[0][1] + f[0][0];
+  const double A = f[1][0] - f[0][0], B = f[0][1] - f[0][0],
+               D = f[1][1] - f[1][0] - f[0][1] + f[0][0];
   const double sa = spin[0] ? 0.5 : 1, sb = spin[1] ? 0.5 : 1;   /* bit = o + s x */
   const double oa = spin[0] ? 0.5 : 0, ob = spin[1] ? 0.5 : 0;
   RT_TRY(poly_add(rt, &r->poly, f[0][0] + A * oa + B * ob + D * oa * ob, 0, NULL));

@@ -19,8 +19,8 @@
 
 /* ---- taking fixed variables out ----------------------------------------------------- */
 
-static RtStatus fix_into(Rt *rt, const Ising *p, const int8_t *fixed, const int32_t *number, int64_t n,
-                         Ising *out) {
+static RtStatus fix_into(Rt *rt, const Ising *p, const int8_t *fixed, const int32_t *number,
+                         int64_t n, Ising *out) {
   double *h = rt_alloc(rt, BYTES(n, h)), *J = rt_alloc(rt, BYTES(p->m, J)), offset = p->offset;
   int32_t *uv = rt_alloc(rt, BYTES(2 * p->m, uv));
   RtStatus st = h && J && uv ? RT_OK : rt->error.status;

@@ -55,7 +55,8 @@ static RtStatus room_one(Rt *rt, Poly *p, int64_t want) {
 
 static RtStatus room_two(Rt *rt, Poly *p, int64_t want) {
   if (want <= p->two.cap) return RT_OK;
-  return grow(rt, &p->two.uv, 2 * sizeof *p->two.uv, &p->two.c, sizeof *p->two.c, &p->two.cap, want);
+  return grow(rt, &p->two.uv, 2 * sizeof *p->two.uv, &p->two.c, sizeof *p->two.c, &p->two.cap,
+              want);
 }
 
 static RtStatus room_many(Rt *rt, Poly *p, int64_t terms, int64_t vars) {

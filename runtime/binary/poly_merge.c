@@ -129,7 +129,8 @@ static RtStatus check_numbers(Rt *rt, const Poly *p, int64_t n) {
   for (int64_t i = 0; i < p->many.n_var; i++)
     if ((uint32_t)p->many.v[i] >= (uint64_t)n) bad = p->many.v[i];
   if (bad == INT64_MIN) return RT_OK;
-  return rt_fail(rt, RT_ERROR, "a term has variable %lld; there are %lld", (long long)bad, (long long)n);
+  return rt_fail(rt, RT_ERROR, "a term has variable %lld; there are %lld", (long long)bad,
+                 (long long)n);
 }
 
 /* Sums of finite coefficients can overflow. */

@@ -50,7 +50,8 @@ RtStatus problem_constrain(Rt *rt, Problem *p, const char *name, Poly *left, Rel
   poly_init(left);
   RtStatus st = poly_merge(rt, &c.left, &p->vars);
   if (!st && !isnan(weight) && !(weight >= 0 && weight < INFINITY))
-    st = rt_fail(rt, RT_ERROR, "the penalty of `%s` is %g; expected a positive number", name, weight);
+    st = rt_fail(rt, RT_ERROR, "the penalty of `%s` is %g; expected a positive number", name,
+                 weight);
   if (!st && p->n_constraint == p->cap) {
     int64_t cap = p->cap ? 2 * p->cap : 4;
     Constraint *more = rt_realloc(rt, p->constraint, BYTES(p->cap, more), BYTES(cap, more));
@@ -151,7 +152,8 @@ static void explain_constraint(const Problem *p, const Reduced *r, int64_t c, Bu
 static void explain_auxiliaries(const Reduced *r, Buf *out) {
   static const char *const how[] = {"slack", "rosenberg", "parity", "negative", "ishikawa"};
   static const char *const what[] = {"slack of inequalities", "product of two variables",
-                                     "product of two spins", "negative products", "positive products"};
+                                     "product of two spins", "negative products",
+                                     "positive products"};
   for (size_t k = 0; k < sizeof how / sizeof *how; k++) {
     int64_t n = 0;
     double weight = 0;

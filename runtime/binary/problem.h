@@ -31,7 +31,8 @@ void problem_init(Problem *p);
 void problem_free(Rt *rt, Problem *p);
 RtStatus problem_copy(Rt *rt, Problem *out, const Problem *p);
 /* Takes over `left`. */
-RtStatus problem_constrain(Rt *rt, Problem *p, const char *name, Poly *left, Relation rel, double weight);
+RtStatus problem_constrain(Rt *rt, Problem *p, const char *name, Poly *left, Relation rel,
+                           double weight);
 
 /* ---- penalties ---------------------------------------------------------------- */
 
@@ -51,7 +52,7 @@ typedef struct {
   double sign, shift, grain;    /* v is measured on sign * left + shift          */
   double gap;                   /* least penalty of a broken constraint           */
   double weight;                /* used                                           */
-  double bound;                 /* what the weight times gap has to exceed; NAN: given by the user */
+  double bound; /* what the weight times gap has to exceed; NAN: given by the user */
   char why[48];                 /* of a computed weight: which bound              */
 } Penalty;
 
@@ -98,7 +99,8 @@ void problem_explain(const Problem *p, const Reduced *r, Buf *out);
 /* fixed[i] = +1, -1: the same in some minimum of p (in all, when `strong`); 0: open.
  * *bound: a lower bound of the energy.                                          */
 RtStatus ising_persistent(Rt *rt, const Ising *p, bool strong, int8_t *fixed, double *bound);
-/* The model of the open variables; keep[k] is the number of the k-th one (from rt_alloc, size n). */
+/* The model of the open variables; keep[k] is the number of the k-th one (from rt_alloc, size n).
+ */
 RtStatus ising_fix(Rt *rt, const Ising *p, const int8_t *fixed, Ising *out, int32_t **keep);
 
 /* ---- files (formats.c): Gset, Biq Mac, qubo, COO, bqm ------------------------- */

@@ -153,7 +153,8 @@ static RtStatus take_high(Rt *rt, Reduction *r, Poly *out) {
   int32_t *v = rt_alloc(rt, bytes), *spin = rt_alloc(rt, bytes);
   RtStatus st = v && spin ? to_bits(rt, r, v, spin, &cubic, out) : rt->error.status;
   r->poly.constant += out->constant;
-  for (int64_t i = 0; i < out->one.n && !st; i++) st = emit(rt, r, out->one.c[i], 1, out->one.v + i);
+  for (int64_t i = 0; i < out->one.n && !st; i++)
+    st = emit(rt, r, out->one.c[i], 1, out->one.v + i);
   for (int64_t i = 0; i < out->two.n && !st; i++)
     st = emit(rt, r, out->two.c[i], 2, out->two.uv + 2 * i);
   rt_free(rt, v, bytes);
@@ -231,7 +232,8 @@ static int64_t best_pair(const High *h, const Round *p, int64_t i, double least)
     for (int b = 0; b < a; b++) {
       int64_t k = find_pair(p, v[b], v[a]);
       if (p->count[k] < least) continue;
-      if (best < 0 || p->count[k] > p->count[best] || (p->count[k] == p->count[best] && k < best)) best = k;
+      if (best < 0 || p->count[k] > p->count[best] || (p->count[k] == p->count[best] && k < best))
+        best = k;
     }
   return best;
 }
@@ -267,8 +269,8 @@ static void replace(High *h, int64_t i, int32_t u, int32_t v, int32_t z) {
 
 /* One round: the commonest pairs, each term takes at most one.  *any: something
  * was replaced.                                                                */
-static RtStatus substitute_round(Rt *rt, High *h, Round *p, int64_t *wish, double *plus, double *minus,
-                                 bool *any) {
+static RtStatus substitute_round(Rt *rt, High *h, Round *p, int64_t *wish, double *plus,
+                                 double *minus, bool *any) {
   *any = false;
   RT_TRY(count_pairs(rt, h, p));
   double top = 0;

@@ -98,8 +98,9 @@ static double coefficient_ratio(const Ising *p) {
 static RtStatus check_kinds(Rt *rt, const Problem *p) {
   for (int i = 0; i < p->vars.n_array; i++)
     if (p->vars.array[i].kind == VAR_MODE) {
-      RtStatus st = rt_fail(rt, RT_ERROR, "`%s` is a mode; a quadratic model has binaries and spins only",
-                            p->vars.array[i].name);
+      RtStatus st =
+          rt_fail(rt, RT_ERROR, "`%s` is a mode; a quadratic model has binaries and spins only",
+                  p->vars.array[i].name);
       rt_help(rt, "declare `binary` or `spin` variables, or use ground()");
       return st;
     }

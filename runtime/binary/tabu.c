@@ -86,10 +86,12 @@ static RtStatus model_make(Rt *rt, Model *m, const Ising *p, const SamplerArgs *
   for (int64_t i = 0; i < p->n; i++) m->h[i] = (int32_t)rint(p->h[i] * m->scale);
   for (int64_t k = 0; k < 2 * p->m; k++) m->w[k] = 2 * (int32_t)rint(p->J[k] * m->scale);
   double pairs = 0.5 * (double)p->n * (double)(p->n - 1);
-  if ((double)p->m < DENSE_SHARE * pairs || (double)n * (double)m->pad * 4 > DENSE_BYTES) return RT_OK;
+  double bytes = (double)n * (double)m->pad * 4;
+  if ((double)p->m < DENSE_SHARE * pairs || bytes > DENSE_BYTES) return RT_OK;
   if (!(m->row = rt_alloc0(rt, n * (size_t)m->pad * 4 + 1))) return rt->error.status;
   for (int64_t i = 0; i < p->n; i++)
-    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++) m->row[i * m->pad + p->other[k]] = m->w[k];
+    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
+      m->row[i * m->pad + p->other[k]] = m->w[k];
   return RT_OK;
 }
 
@@ -147,7 +149,8 @@ static int64_t pick(const Model *m, Search *s) {
     free = false;
   else if (!free)
     return xoshiro_below(&s->rng, (uint32_t)n);
-  return m->k->find(s->gain, s->until, s->now, m->pad, from, free ? s->least.free : s->least.all, free);
+  int32_t value = free ? s->least.free : s->least.all;
+  return m->k->find(s->gain, s->until, s->now, m->pad, from, value, free);
 }
 
 static void tabu_step(const Model *m, Search *s) {
@@ -181,8 +184,8 @@ static void perturb(const Model *m, Search *s) {
     int64_t chosen = -1, taken[CANDIDATES];
     int want = (int)xoshiro_below(&s->rng, CANDIDATES), have = 0;
     for (; have <= want && s->least.free != GAIN_NEVER; have++) {   /* the want-th least */
-      chosen = m->k->find(s->gain, s->until, s->now, m->pad, xoshiro_below(&s->rng, (uint32_t)m->pad),
-                          s->least.free, true);
+      int64_t from = xoshiro_below(&s->rng, (uint32_t)m->pad);
+      chosen = m->k->find(s->gain, s->until, s->now, m->pad, from, s->least.free, true);
       taken[have] = chosen;
       s->until[chosen] = INT32_MAX;
       if (have < want) s->least = m->k->least(s->gain, s->until, s->now, m->pad);
@@ -314,7 +317,8 @@ static RtStatus run_wave(Rt *rt, Tabu *t, int64_t wave, int64_t reads, double un
     if (t->search[0].best_energy <= t->target) break;   /* those after it do not count */
   }
   parallel_for(t->a->threads, wave, 1, finish, t);
-  for (int64_t b = 0; b < wave; b++) t->out->updates += (double)t->search[b].flips * (double)t->m.p->n;
+  for (int64_t b = 0; b < wave; b++)
+    t->out->updates += (double)t->search[b].flips * (double)t->m.p->n;
   for (int64_t b = 0; b < wave && !*hit; b++) {
     *hit = t->search[b].best_energy <= t->target;
     t->first++;
@@ -327,9 +331,10 @@ static RtStatus run(Rt *rt, Tabu *t, int64_t reads, double began) {
   bool late = false, hit = false;
   t->stretch = STRETCH_FLIPS / (1 + t->m.p->n / 2000) + 1;
   t->first = 0;
-  while (t->first < reads && !late && !hit)
-    RT_TRY(run_wave(rt, t, reads - t->first < t->wave ? reads - t->first : t->wave, reads, until, &late,
-                    &hit));
+  while (t->first < reads && !late && !hit) {
+    int64_t wave = reads - t->first < t->wave ? reads - t->first : t->wave;
+    RT_TRY(run_wave(rt, t, wave, reads, until, &late, &hit));
+  }
   return samples_keep(rt, t->out, t->first);
 }
 
@@ -339,7 +344,8 @@ RtStatus sample_tabu(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out)
   *out = (Samples){0};
   RT_TRY(chains_args(rt, p, a, "tabu", &q));
   if (a->tenure < 0)
-    return rt_fail(rt, RT_ERROR, "tabu: tenure is %lld; it counts flips from 1", (long long)a->tenure);
+    return rt_fail(rt, RT_ERROR, "tabu: tenure is %lld; it counts flips from 1",
+                   (long long)a->tenure);
   int64_t reads = a->reads ? a->reads : 16, wave = a->threads > 1 ? a->threads : 1;
   Tabu t = {.a = a, .wave = wave < reads ? wave : reads, .out = out};
   t.budget = q.sweeps < INT64_MAX / (p->n + 1) ? q.sweeps * p->n : INT64_MAX / 2;

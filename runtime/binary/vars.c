@@ -43,7 +43,8 @@ RtStatus vars_copy(Rt *rt, VarTable *out, const VarTable *t) {
 static RtStatus count_of(Rt *rt, const char *name, int rank, const int64_t *shape, int64_t room,
                          int64_t *count) {
   if (rank < 0 || rank > VAR_RANK)
-    return rt_fail(rt, RT_ERROR, "`%s` has %d indices; at most %d are possible", name, rank, VAR_RANK);
+    return rt_fail(rt, RT_ERROR, "`%s` has %d indices; at most %d are possible", name, rank,
+                   VAR_RANK);
   *count = 1;
   for (int i = 0; i < rank; i++) {
     if (shape[i] < 0)

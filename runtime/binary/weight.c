@@ -261,7 +261,8 @@ static void choose(const Problem *p, int64_t c, Penalty *k, Work *w, double step
   k->bound = w->range[root(w, (int32_t)c)];
   if (flip < k->bound) {
     if (alone(p, c, k, w)) k->bound = flip, why = "largest change by a flip";
-    else if (in_table(p, w, c, side)) k->bound = flip, why = "largest change by a flip, rows and columns";
+    else if (in_table(p, w, c, side))
+      k->bound = flip, why = "largest change by a flip, rows and columns";
   }
   snprintf(k->why, sizeof k->why, "%s", why);
   k->weight = (k->bound > 0 ? k->bound + (step > 0 ? step : 0.01 * k->bound) : 1) / k->gap;

@@ -34,9 +34,10 @@ static int complain(const Rt *rt) {
 }
 
 /* Calls with the arguments given; *target is an energy. */
-static int measure(Rt *rt, const Ising *p, const SamplerKind *k, SamplerArgs *a, double target, int calls,
-                   bool rate) {
-  double *seconds = calloc((size_t)calls, sizeof *seconds), sum = 0, squares = 0, rows = 0, updates = 0;
+static int measure(Rt *rt, const Ising *p, const SamplerKind *k, SamplerArgs *a, double target,
+                   int calls, bool rate) {
+  double *seconds = calloc((size_t)calls, sizeof *seconds);
+  double sum = 0, squares = 0, rows = 0, updates = 0;
   int hits = 0;
   for (int c = 0; c < calls; c++) {
     Samples s;
@@ -67,7 +68,10 @@ static int measure(Rt *rt, const Ising *p, const SamplerKind *k, SamplerArgs *a,
 }
 
 int main(int argc, char **argv) {
-  if (argc != 9) return fprintf(stderr, "anneal rate|target FILE SAMPLER READS SWEEPS HOT COLD VALUE\n"), 2;
+  if (argc != 9) {
+    fprintf(stderr, "anneal rate|target FILE SAMPLER READS SWEEPS HOT COLD VALUE\n");
+    return 2;
+  }
   Rt *rt = rt_open();
   Problem problem;
   ProblemSense sense;
@@ -85,8 +89,8 @@ int main(int argc, char **argv) {
   /* objective = sign (energy - shift) factor */
   double target = atof(argv[8]) / (sense.sign * sense.factor) + sense.shift;
   const char *calls = getenv("CALLS");
-  int status = measure(rt, &r.ising, k, &a, target + 1e-9 * (1 + fabs(target)), calls ? atoi(calls) : 5,
-                       !strcmp(argv[1], "rate"));
+  target += 1e-9 * (1 + fabs(target));
+  int status = measure(rt, &r.ising, k, &a, target, calls ? atoi(calls) : 5, !strcmp(argv[1], "rate"));
   reduced_free(rt, &r);
   problem_free(rt, &problem);
   rt_close(rt);

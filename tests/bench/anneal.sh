@@ -7,7 +7,7 @@
 #   CALLS             calls per figure (5); SEEDS seeds per time to target (40)
 set -eu
 cd "$(dirname "$0")/../.."
-for data in "${QA_DATA:-}" "${QA_DATA:-}/instances" ../shared/instances ../../shared/instances; do
+for data in "${QA_DATA:-}" "${QA_DATA:-}/instances" ../shared/instances; do
   [ -f "$data/gset/G1.txt" ] && break
 done
 [ -f "$data/gset/G1.txt" ] || { echo "  no instances: set QA_DATA"; exit 0; }

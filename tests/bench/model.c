@@ -69,9 +69,11 @@ int main(int argc, char **argv) {
       for (int k = 0; k < 4; k++)
         if (!i || t[k] < best[k]) best[k] = t[k];
     }
-    printf("%s, %lld variables, %lld terms: append %.2f s, merge %.2f s, to Ising %.2f s, all %.2f s;"
-           " at most %.0f MB\n", random ? "random order" : "by rows", (long long)n, (long long)m, best[0],
-           best[1], best[2], best[3], (double)peak / 1e6);
+    printf(
+        "%s, %lld variables, %lld terms: append %.2f s, merge %.2f s, to Ising %.2f s, all %.2f s;"
+        " at most %.0f MB\n",
+        random ? "random order" : "by rows", (long long)n, (long long)m, best[0], best[1], best[2],
+        best[3], (double)peak / 1e6);
   }
   return 0;
 }

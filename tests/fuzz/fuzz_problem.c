@@ -31,7 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Problem p;
     ProblemSense s;
     for (size_t i = 1; i < size; i++) copy[i - 1] = (char)data[i];
-    if (!problem_decode(rt, copy, size - 1, "fuzz", data[0] % (FILE_FORMATS + 1) - 1, &p, &s)) again(rt, &p, s);
+    if (!problem_decode(rt, copy, size - 1, "fuzz", data[0] % (FILE_FORMATS + 1) - 1, &p, &s))
+      again(rt, &p, s);
     problem_free(rt, &p);
     free(copy);
   }

@@ -24,8 +24,10 @@ static void on_graph(Ising *p, Graph *g, bool fields, bool integer) {
   int32_t *uv = malloc((size_t)g->m * 8 + 8);
   double *J = malloc((size_t)g->m * 8 + 8), *h = malloc((size_t)g->n * 8 + 8);
   graph_edges(g, uv);
-  for (int64_t k = 0; k < g->m; k++) J[k] = integer ? (double)rnd(7) - 3 : rng_normal(rng_seeded(8), state++);
-  for (int64_t i = 0; i < g->n; i++) h[i] = !fields ? 0 : integer ? (double)rnd(3) - 1 : rng_normal(rng_seeded(9), state++);
+  for (int64_t k = 0; k < g->m; k++)
+    J[k] = integer ? (double)rnd(7) - 3 : rng_normal(rng_seeded(8), state++);
+  for (int64_t i = 0; i < g->n; i++)
+    h[i] = !fields ? 0 : integer ? (double)rnd(3) - 1 : rng_normal(rng_seeded(9), state++);
   ok(ising_make(rt, p, g->n, h, g->m, uv, J, 1.5));
   free(uv);
   free(J);
@@ -41,7 +43,8 @@ static void same_rows(const Ising *p, const Samples *got, int64_t rows) {
   ok(exact_gray(rt, p, &a, rows, &all));
   assert_int_equal(got->rows, all.rows);
   for (int64_t r = 0; r < got->rows; r++) {
-    if (fabs(got->energy[r] - all.energy[r]) > 1e-9) fail_msg("%.15g, not %.15g", got->energy[r], all.energy[r]);
+    if (fabs(got->energy[r] - all.energy[r]) > 1e-9)
+      fail_msg("%.15g, not %.15g", got->energy[r], all.energy[r]);
     assert_true(got->energy[r] == ising_energy(p, got->spin + r * p->n));
     for (int64_t q = 0; q < r; q++)
       assert_memory_not_equal(got->spin + q * p->n, got->spin + r * p->n, (size_t)p->n);

@@ -54,9 +54,10 @@ static void test_small(void **state) {
   read_one("3 2\n1 2 5\n2 3\n", "a.txt", -1, FILE_MAXCUT, "010", 6);
   read_one("3 2\n1 2 5\n2 3\n", "a.txt", -1, FILE_MAXCUT, "001", 1);
   read_one("3 3\n1 1 -4\n1 2 5\n2 3 -1\n", "a.sparse", -1, FILE_QUBO_MIN, "110", 6);
-  read_one("c maximise\np qubo 0 3 1 1\nc Nodes\n2 2 4.5\nc Couplers\n0 2 -1e1\n", "a.qubo", -1, FILE_QUBO_MAX,
-           "101", -5.5);
-  read_one("c minimise\np qubo 0 3 1 1\n2 2 4.5\n0 2 -1e1\n", "a.qubo.gz", -1, FILE_QBSOLV, "101", -5.5);
+  read_one("c maximise\np qubo 0 3 1 1\nc Nodes\n2 2 4.5\nc Couplers\n0 2 -1e1\n", "a.qubo", -1,
+           FILE_QUBO_MAX, "101", -5.5);
+  read_one("c minimise\np qubo 0 3 1 1\n2 2 4.5\n0 2 -1e1\n", "a.qubo.gz", -1, FILE_QBSOLV, "101",
+           -5.5);
   read_one("#\r\n1 2 -4\r\n2 2 0.5\r\n3 3 0\r\n", "a", -1, FILE_ISING, "101", 3.5);
   read_one("#\n1 2 -4\n2 2 0.5\n", "a", FILE_ISING_MAX, FILE_ISING_MAX, "10", 3.5);
   read_one("# vartype: SPIN\n0 1 2\n1 1 0.25", "a", -1, FILE_COO, "01", -1.75);
@@ -177,9 +178,11 @@ static int format_of(const cJSON *o) {
   return strstr(text_of(o, "format"), "vartype") ? FILE_COO : FILE_ISING;
 }
 
-static void expect(const Problem *p, ProblemSense s, const char *bits, const cJSON *want, const char *file) {
+static void expect(const Problem *p, ProblemSense s, const char *bits, const cJSON *want,
+                   const char *file) {
   double got = value_of(p, s, bits), value = cJSON_GetNumberValue(want);
-  if (!(fabs(got - value) <= 1e-9 * (1 + fabs(value)))) fail_msg("%s: %.9g, not %.9g", file, got, value);
+  if (!(fabs(got - value) <= 1e-9 * (1 + fabs(value))))
+    fail_msg("%s: %.9g, not %.9g", file, got, value);
 }
 
 static void test_instances(void **state) {
@@ -213,8 +216,9 @@ static void test_instances(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_small), cmocka_unit_test(test_refused), cmocka_unit_test(test_not_writable),
-    cmocka_unit_test(test_bqm_names), cmocka_unit_test(test_instances),
+      cmocka_unit_test(test_small),        cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_not_writable), cmocka_unit_test(test_bqm_names),
+      cmocka_unit_test(test_instances),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

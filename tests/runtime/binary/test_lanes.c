@@ -96,7 +96,7 @@ static void test_decisions(void **unused) {
     int64_t decided = 0;
     for (int round = 0; round < 300; round++) {
       int kind = round % 3;
-      double h = kind == 0 ? rint(uniform() * 127) : kind == 1 ? rint(exp(uniform() * 10.3)) : uniform();
+      double x = uniform(), h = kind == 0 ? rint(x * 127) : kind == 1 ? rint(exp(x * 10.3)) : x;
       if (kind == 1 && h < 128) h += 128;
       if (kind == 2 && h == 0) h = 0.5;
       Ising p;
@@ -140,7 +140,8 @@ static uint64_t trace(LaneModel *m, int level, bool each, LaneMove move) {
   for (int s = 0; s < 30; s++) {
     LaneRule r;
     double beta[LANES];
-    for (int k = 0; k < LANES; k++) beta[k] = 0.05 * s * (each ? 0.2 + k / 40.0 : 1) * m->scale * 8 / m->most;
+    for (int k = 0; k < LANES; k++)
+      beta[k] = 0.4 * s * (each ? 0.2 + k / 40.0 : 1) * m->scale / m->most;
     if (each) lane_rule_each(&r, m, move, beta);
     else lane_rule(&r, m, move, beta[0]);
     lanes_sweep(&l, &r, 0, m->p->n);
@@ -194,10 +195,10 @@ static void test_levels(void **unused) {
     assert_int_equal(m.width, kind == 3 ? LANE_I16 : (LaneWidth)kind);
     assert_int_equal(m.exact, kind < 2);
     for (int rule = 0; rule < 4; rule++) {
-      uint64_t want = trace(&m, 0, rule & 1, rule & 2 ? LANE_HEATBATH : LANE_METROPOLIS);
+      LaneMove move = rule & 2 ? LANE_HEATBATH : LANE_METROPOLIS;
+      uint64_t want = trace(&m, 0, rule & 1, move);
       for (int level = 1; level < 3; level++)
-        if (lane_kernels(level))
-          assert_true(trace(&m, level, rule & 1, rule & 2 ? LANE_HEATBATH : LANE_METROPOLIS) == want);
+        if (lane_kernels(level)) assert_true(trace(&m, level, rule & 1, move) == want);
     }
     lane_model_free(rt, &m);
     ising_free(rt, &p);
@@ -205,6 +206,7 @@ static void test_levels(void **unused) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_decisions), cmocka_unit_test(test_levels)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_decisions),
+                                     cmocka_unit_test(test_levels)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

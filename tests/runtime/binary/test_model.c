@@ -63,8 +63,10 @@ static void test_merge(void **s) {
     for (int64_t i = 1; i < q.one.n; i++) assert_true(q.one.v[i - 1] < q.one.v[i]);
     for (int64_t i = 0; i < q.two.n; i++) {
       assert_true(q.two.uv[2 * i] < q.two.uv[2 * i + 1] && q.two.c[i] != 0);
-      if (i) assert_true(q.two.uv[2 * i - 2] < q.two.uv[2 * i] ||
-                         (q.two.uv[2 * i - 2] == q.two.uv[2 * i] && q.two.uv[2 * i - 1] < q.two.uv[2 * i + 1]));
+      if (i)
+        assert_true(
+            q.two.uv[2 * i - 2] < q.two.uv[2 * i] ||
+            (q.two.uv[2 * i - 2] == q.two.uv[2 * i] && q.two.uv[2 * i - 1] < q.two.uv[2 * i + 1]));
     }
     poly_free(rt, &p);
     poly_free(rt, &q);
@@ -205,7 +207,8 @@ static void test_samples(void **state_) {
   assert_int_equal(samples_best(&s), 3);
   ok(samples_aggregate(rt, &s));
   assert_true(s.rows == 3 && s.energy[0] == -2 && s.energy[1] == 0 && s.energy[2] == 1);
-  assert_true(s.count[2] == 6 && fabsf(s.breaks[2] - 0.1f) < 1e-6f && s.spin[4] == 1 && s.spin[5] == -1);
+  assert_true(s.count[2] == 6 && fabsf(s.breaks[2] - 0.1f) < 1e-6f && s.spin[4] == 1 &&
+              s.spin[5] == -1);
   samples_free(rt, &s);
 }
 

@@ -69,7 +69,8 @@ static void random_constraint(Problem *p, int c, const int8_t *x, bool automatic
   } else if (kind == 3) {                             /* products that must vanish */
     poly_init(&left);
     for (int i = 0; i < 2; i++)
-      ok(poly_add(rt, &left, 1, 2, (int32_t[]){(int32_t)rnd((uint32_t)n), (int32_t)rnd((uint32_t)n)}));
+      ok(poly_add(rt, &left, 1, 2,
+                  (int32_t[]){(int32_t)rnd((uint32_t)n), (int32_t)rnd((uint32_t)n)}));
   } else if (kind == 4) random_poly(&left, &p->vars, 4, 1, true);
   else if (kind == 5) random_poly(&left, &p->vars, 3, 2, false);
   else {                                              /* x <= y, and the like */
@@ -329,7 +330,8 @@ static void test_forms(void **s) {
 }
 
 /* Message of a problem that must be refused. */
-static void refused(double a, double b, double constant, Relation rel, double weight, const char *why) {
+static void refused(double a, double b, double constant, Relation rel, double weight,
+                    const char *why) {
   Problem p;
   Reduced r;
   Poly left;

@@ -1,0 +1,49 @@
+/* dwave.h: D-Wave's machines as samplers; shared by lang/bind/dwave*.c.      */
+#ifndef QA_BIND_DWAVE_H
+#define QA_BIND_DWAVE_H
+#include "lang/bind/sampling.h"
+#include "runtime/dwave/dwave.h"
+#include "runtime/embed/embed.h"
+
+extern const SamplerClass dwave_class;
+
+/* A connection and the solver behind it. */
+typedef struct {
+  DwClient client;
+  DwSolver solver;
+  bool online, hybrid;         /* online: client is open                           */
+} Machine;
+/* Where a connection's settings stand: arguments of dwave(), attach() ...         */
+typedef struct { Value profile, endpoint, token, config; } Access;
+int machine_connect(Vm *vm, const Access *a, DwClient *out);
+/* With the solver that the sampler names; `dry`: a definition in a file needs no
+ * connection. */
+int machine_open(Vm *vm, const Sampler *s, bool dry, Machine *out);
+void machine_close(Vm *vm, Machine *m);
+/* Warnings that came up, to stderr. */
+void machine_notes(Vm *vm, DwClient *c);
+/* The sampler's arguments as the service's parameters. */
+int machine_params(Vm *vm, const Sampler *s, const Machine *m, cJSON **out);
+
+/* A model on its way to a machine. */
+typedef struct {
+  Machine m;
+  cJSON *params;
+  Embedding e;
+  Graph graph;
+  QpModel qp;
+  bool direct;                 /* variables are qubits                             */
+  double offset, microseconds; /* NAN: no estimate                                 */
+  Buf file;                    /* hybrid: the model as DIMODBQM                     */
+} Load;
+int load_make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, bool dry, Load *out);
+void load_free(Vm *vm, Load *l);
+int load_submit(Vm *vm, const Sampler *s, Load *l, const Ising *p, const SampleCall *call, DwJob *job);
+int load_body(Vm *vm, const Sampler *s, Load *l, Buf *out);
+/* Rows over the model's variables from a job that ended. */
+int job_rows(Vm *vm, const DwJob *job, const Ising *p, Samples *out);
+/* The model that was submitted, from the job file. */
+int job_model(Vm *vm, const DwJob *job, Ising *out);
+/* The declaration's variables from the job file; an array `s` when it has none. */
+int job_vars(Vm *vm, const DwJob *job, int64_t n, VarTable *out);
+#endif
