@@ -34,13 +34,49 @@ static int dwave_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall 
 
 const SamplerClass dwave_class = {.name = "dwave", .run = dwave_run, .machine = true};
 
+/* ---- tokens as values: never printed, read or kept ------------------------------------- */
+
+static void secret_drop(Vm *vm, void *data) {
+  explicit_bzero(data, strlen(data));
+  free(data);
+}
+
+static void secret_print(Vm *vm, Box *self, Buf *out) { buf_text(out, "***"); }
+static void secret_hash(Vm *vm, Box *self, Sha256 *h) { sha256_add(h, "secret", 6); }
+static bool secret_equal(Vm *vm, Box *a, Box *b) { return !strcmp(a->data, b->data); }
+
+static const BoxType secret_type = {.name = "Secret", .drop = secret_drop, .print = secret_print,
+                                    .hash = secret_hash, .equal = secret_equal};
+
+const char *secret_text(Value v) {
+  const char *hidden = box_data(v, &secret_type);
+  return hidden ? hidden : value_is(v, OBJ_STR) ? AS_STR(v)->data : NULL;
+}
+
+/* The argument becomes a box that shows nothing. */
+static int hide_token(Vm *vm, Value *v) {
+  const char *text;
+  if (v->tag == V_NIL || box_data(*v, &secret_type)) return 0;
+  if (arg_str(vm, *v, "token", &text)) return 1;
+  char *copy = strdup(text);
+  Box *b = copy ? box_new(vm, &secret_type, copy) : NULL;
+  if (!b) {
+    free(copy);
+    return (int)rt_fail(vm_rt(vm), RT_MEMORY, "out of memory");
+  }
+  value_unref(vm, *v);
+  *v = value_obj(b);
+  return 0;
+}
+
 static int bind_dwave(Vm *vm, Value *args, int n, Value *out) {
+  if (hide_token(vm, &args[n - 2])) return 1;
   if (sampler_make(vm, &dwave_class, NULL, args, n, out)) return 1;
   const Sampler *s = AS_BOX(*out)->data;
-  static const char *const texts[] = {"profile", "endpoint", "token", "config", "label", "answer", "breaks"};
+  static const char *const texts[] = {"profile", "endpoint", "config", "label", "answer", "breaks"};
   static const char *const rules = "majority weighted discard energy";
   int failed = 0;
-  for (int k = 0; k < 7 && !failed; k++) {
+  for (int k = 0; k < 6 && !failed; k++) {
     Value v = sampler_arg(s, texts[k]);
     const char *text;
     if (v.tag != V_NIL) failed = arg_str(vm, v, texts[k], &text);

@@ -15,6 +15,7 @@ typedef struct {
 } Machine;
 /* Where a connection's settings stand: arguments of dwave(), attach() ...         */
 typedef struct { Value profile, endpoint, token, config; } Access;
+const char *secret_text(Value v);      /* a token: hidden (dwave.c) or a string    */
 int machine_connect(Vm *vm, const Access *a, DwClient *out);
 /* With the solver that the sampler names; `dry`: a definition in a file needs no
  * connection. */

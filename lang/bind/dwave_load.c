@@ -331,6 +331,20 @@ static RtStatus chains_of(Rt *rt, const DwJob *job, int64_t n, Embedding *out) {
   return st;
 }
 
+static int by_number(const void *a, const void *b) {
+  int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* The answer must speak of every qubit of every chain. */
+static RtStatus check_active(Rt *rt, const QpAnswer *a, const Embedding *e) {
+  for (int64_t k = 0; k < e->start[e->n]; k++)
+    if (!a->n || !bsearch(&e->qubit[k], a->active, (size_t)a->n, sizeof *a->active, by_number))
+      return rt_fail(rt, RT_BACKEND, "the answer says nothing of qubit %d, which was used",
+                     (int)e->qubit[k]);
+  return RT_OK;
+}
+
 static RtStatus quantum_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *out) {
   QpAnswer a;
   const cJSON *user = js_get(job->json, "user");
@@ -356,9 +370,7 @@ static RtStatus quantum_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *
     const char *rule = js_text(user, "breaks");
     int how = break_rule(rule ? rule : "majority");
     st = chains_of(rt, job, p->n, &e);
-    for (int64_t k = 0; !st && k < e.start[e.n]; k++) /* every chain must be in the answer */
-      if (e.qubit[k] < 0 || e.qubit[k] >= a.num_variables)
-        st = rt_fail(rt, RT_BACKEND, "the job file's chains are outside the answer's qubits");
+    if (!st) st = check_active(rt, &a, &e);
     if (!st)
       st = unembed(rt, &q, &e, p, (UnembedHow)(how < 0 ? 0 : how), rng_seeded(0), out);
   }
@@ -374,11 +386,14 @@ static RtStatus hybrid_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *o
   RtStatus st = a.n != p->n ? rt_fail(rt, RT_BACKEND, "the answer has %lld variables, the model %lld",
                                       (long long)a.n, (long long)p->n)
                             : samples_make(rt, out, a.rows, a.n);
+  uint8_t *seen = st ? NULL : rt_alloc0(rt, (size_t)a.n + 1);
+  if (!st && !seen) st = RT_MEMORY;
   int64_t i = 0;
   for (const cJSON *c = a.labels->child; c && !st; c = c->next, i++) {
     double v = cJSON_IsNumber(c) ? c->valuedouble : -1;
-    if (!(v >= 0 && v < (double)a.n) || v != floor(v))
-      st = rt_fail(rt, RT_BACKEND, "the answer's label %lld is no variable", (long long)i);
+    if (!(v >= 0 && v < (double)a.n) || v != floor(v) || seen[(int64_t)v]++)
+      st = rt_fail(rt, RT_BACKEND, "the answer's label %lld is no variable or stands there twice",
+                   (long long)i);
     for (int64_t r = 0; !st && r < a.rows; r++)
       out->spin[r * a.n + (int64_t)v] = a.value[r * a.n + i] > 0 ? 1 : -1;
   }
@@ -386,6 +401,7 @@ static RtStatus hybrid_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *o
     out->energy[r] = ising_energy(p, out->spin + r * a.n);
     out->count[r] = (int32_t)a.count[r];
   }
+  rt_free(rt, seen, seen ? (size_t)a.n + 1 : 0);
   if (st) samples_free(rt, out);
   bq_free(rt, &a);
   return st;

@@ -186,7 +186,8 @@ int ham_problem(Vm *vm, Ham *h, const char *what, Problem *out) {
   if (h->op.product.n) return not_diagonal(vm, h, what);
   for (int i = 0; i < h->op.vars.n_array; i++)
     if (h->op.vars.array[i].kind == VAR_MODE) {
-      vm_error(vm, "%s needs a diagonal Hamiltonian, but `%s` is a boson", what, h->op.vars.array[i].name);
+      vm_error(vm, "%s needs a diagonal Hamiltonian, but `%s` is a boson", what,
+               h->op.vars.array[i].name);
       return 1;
     }
   problem_init(out);
@@ -205,7 +206,9 @@ int ham_problem(Vm *vm, Ham *h, const char *what, Problem *out) {
 
 /* ---- printing ----------------------------------------------------------------------- */
 
-static const char *relation_text(Relation r) { return r == REL_EQ ? "==" : r == REL_LE ? "<=" : ">="; }
+static const char *relation_text(Relation r) {
+  return r == REL_EQ ? "==" : r == REL_LE ? "<=" : ">=";
+}
 
 enum { TERMS_SHOWN = 12, CONSTRAINTS_SHOWN = 8 };
 
@@ -238,7 +241,7 @@ static void ham_print(Vm *vm, Box *self, Buf *out) {
     operator_print(&h->op, TERMS_SHOWN, out);
     return;
   }
-  Operator shown = h->op;         /* borrows: printed and dropped */
+  Operator shown = h->op; /* borrows: printed and dropped */
   Poly neg;
   poly_init(&neg);
   if (h->maximize && !poly_copy(vm_rt(vm), &neg, &h->op.diagonal)) {
@@ -249,7 +252,8 @@ static void ham_print(Vm *vm, Box *self, Buf *out) {
   operator_print(&shown, TERMS_SHOWN, out);
   poly_free(vm_rt(vm), &neg);
   int64_t n = h->n_constraint;
-  for (int64_t i = 0; i < n && i < CONSTRAINTS_SHOWN; i++) print_constraint(h, &h->constraint[i], out);
+  for (int64_t i = 0; i < n && i < CONSTRAINTS_SHOWN; i++)
+    print_constraint(h, &h->constraint[i], out);
   if (n > CONSTRAINTS_SHOWN)
     buf_format(out, "\n  ... (%lld more constraints)", (long long)(n - CONSTRAINTS_SHOWN));
 }
@@ -260,8 +264,8 @@ static bool same_vars(const VarTable *a, const VarTable *b) {
   if (a->n_array != b->n_array || a->n != b->n) return false;
   for (int i = 0; i < a->n_array; i++) {
     const VarArray *x = &a->array[i], *y = &b->array[i];
-    if (strcmp(x->name, y->name) || x->kind != y->kind || x->rank != y->rank || x->cutoff != y->cutoff ||
-        memcmp(x->shape, y->shape, (size_t)x->rank * sizeof *x->shape))
+    if (strcmp(x->name, y->name) || x->kind != y->kind || x->rank != y->rank ||
+        x->cutoff != y->cutoff || memcmp(x->shape, y->shape, (size_t)x->rank * sizeof *x->shape))
       return false;
   }
   return true;
@@ -327,7 +331,7 @@ static void hash_poly(const Poly *p, Sha256 *h) {
 
 static void ham_hash(Vm *vm, Box *self, Sha256 *h) {
   Ham *a = self->data;
-  if (operator_merge(vm_rt(vm), &a->op)) return;      /* the error is the run's */
+  if (operator_merge(vm_rt(vm), &a->op)) return; /* the error is the run's */
   for (int i = 0; i < a->op.vars.n_array; i++) {
     const VarArray *x = &a->op.vars.array[i];
     int32_t words[3] = {(int32_t)x->kind, x->rank, x->cutoff};
@@ -344,7 +348,7 @@ static void ham_hash(Vm *vm, Box *self, Sha256 *h) {
   }
   for (int64_t i = 0; i < a->n_constraint; i++) {
     const Constraint *c = &a->constraint[i];
-    double weight = isnan(c->weight) ? -1 : c->weight;   /* nan has many bit patterns */
+    double weight = isnan(c->weight) ? -1 : c->weight; /* nan has many bit patterns */
     uint8_t rel = (uint8_t)c->rel;
     sha256_add(h, c->name, strlen(c->name) + 1);
     sha256_add(h, &rel, 1);

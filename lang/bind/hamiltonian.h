@@ -52,10 +52,11 @@ int ham_transpose(Vm *vm, Box *self, Value *out);
 int ham_save(Vm *vm, Box *self, Value *out);
 int ham_kron(Vm *vm, Value a, Value b, Value *out);  /* operator.c: kron of two Hamiltonians */
 
-/* ---- declared arrays and arrays of Hamiltonians (hamiltonian_array.c) ------- */
+/* ---- declared arrays (hamiltonian_vars.c), arrays of Hamiltonians (.._array.c) ---- */
 /* The table of one declaration under construction, shared by its arrays.       */
 typedef struct HamSpace { uint32_t refs; VarTable vars; } HamSpace;
 HamSpace *ham_space_new(Vm *vm);
+HamSpace *ham_space_ref(HamSpace *s);      /* NULL is fine */
 void ham_space_unref(Vm *vm, HamSpace *s);
 
 /* `b` of `binary b[n]`; `Z` and the like of the register (space NULL, no extents). */
@@ -100,6 +101,12 @@ int ham_array_add_to(Vm *vm, const HamArray *a, Ham *h);
 /* b[index tensor], flat numbers into v's array (taken over, i64, any shape): the
  * array of these variables.                                                    */
 HamArray *ham_vars_gather(Vm *vm, const HamVars *v, Tensor *flat);
+HamArray *ham_vars_whole(Vm *vm, const HamVars *v);
+/* What the indices choose of an array of this shape, as flat numbers (i64). */
+Tensor *ham_flat_index(Vm *vm, int rank, const int64_t *shape, const Value *ix, int n);
+int ham_array_sum(Vm *vm, const HamArray *a, Value *out);
+int ham_length(Vm *vm, const char *what, int rank, const int64_t *shape, int64_t *out);
+int ham_array_transpose(Vm *vm, Box *self, Value *out);
 bool ham_is(Value v);                      /* one of the three types           */
 
 /* ---- sums by columns (hamiltonian_columns.c) --------------------------------- */

@@ -12,10 +12,13 @@
 static const char *op_text(AstOp op) { return ast_op_text(op); }
 
 static int wrong_operand(Vm *vm, AstOp op, Value a, Value b) {
-  Value other = box_data(a, &ham_type) || box_data(a, &ham_vars_type) || box_data(a, &ham_array_type) ? b : a;
-  vm_error(vm, "`%s` does not work on %s and %s", op_text(op), value_type_name(a), value_type_name(b));
+  Value other =
+      box_data(a, &ham_type) || box_data(a, &ham_vars_type) || box_data(a, &ham_array_type) ? b : a;
+  vm_error(vm, "`%s` does not work on %s and %s", op_text(op), value_type_name(a),
+           value_type_name(b));
   if (op == OP_MATMUL) vm_help(vm, "operators are multiplied with `*`, arrays with sum(w * b)");
-  else if (other.tag == V_QUANTITY) vm_help(vm, "divide the quantity by a unit: a Hamiltonian holds numbers");
+  else if (other.tag == V_QUANTITY)
+    vm_help(vm, "divide the quantity by a unit: a Hamiltonian holds numbers");
   else if (value_is(other, OBJ_CLOSURE))
     vm_help(vm, "call the declaration: `%s(...)`", callable_name(other));
   return 1;
@@ -94,7 +97,7 @@ static int power(Vm *vm, Value a, Value n, Value *out) {
     return 1;
   }
   Ham *one = ham_new(vm);
-  int32_t *map;        /* stays NULL: nothing was there */
+  int32_t *map; /* stays NULL: nothing was there */
   if (!one) return 1;
   one->op.diagonal.constant = 1;
   int failed = operator_vars(vm_rt(vm), &one->op, &((Ham *)AS_BOX(a)->data)->op.vars, &map);
@@ -117,7 +120,8 @@ static int power(Vm *vm, Value a, Value n, Value *out) {
 static int with_number(Vm *vm, AstOp op, Value h, c128 z, bool left, unsigned reuse, Value *out) {
   if (left && (op == OP_DIV || op == OP_POW))
     return vm_error(vm, "a number cannot be divided by or raised to a Hamiltonian");
-  if (op == OP_DIV && z.re == 0 && z.im == 0) return vm_error(vm, "division of a Hamiltonian by zero");
+  if (op == OP_DIV && z.re == 0 && z.im == 0)
+    return vm_error(vm, "division of a Hamiltonian by zero");
   if (writable(vm, h, reuse & 1, out)) return 1;
   Ham *a = AS_BOX(*out)->data;
   Rt *rt = vm_rt(vm);
@@ -135,13 +139,16 @@ static int with_number(Vm *vm, AstOp op, Value h, c128 z, bool left, unsigned re
     if (z.im == 0) operator_divide(&a->op, z.re);
     else st = operator_scale(rt, &a->op, (c128){z.re / size, -z.im / size});
   }
-  if (!st && !isfinite(z.re + z.im)) st = rt_fail(rt, RT_ERROR, "a coefficient is not a finite number");
+  if (!st && !isfinite(z.re + z.im))
+    st = rt_fail(rt, RT_ERROR, "a coefficient is not a finite number");
   if (!st) return 0;
   value_unref(vm, *out);
   return 1;
 }
 
-static bool plain_op(AstOp op) { return op == OP_ADD || op == OP_SUB || op == OP_MUL || op == OP_DIV || op == OP_POW; }
+static bool plain_op(AstOp op) {
+  return op == OP_ADD || op == OP_SUB || op == OP_MUL || op == OP_DIV || op == OP_POW;
+}
 
 int ham_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
   Ham *x = box_data(a, &ham_type), *y = box_data(b, &ham_type);
@@ -153,7 +160,8 @@ int ham_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
     if (op == OP_MUL) return multiply(vm, op, x, y, out);
     return vm_error(vm, "`%s` of two Hamiltonians has no meaning", op_text(op));
   }
-  if (x && num_is_scalar(b) && num_complex(b, &z)) return with_number(vm, op, a, z, false, reuse, out);
+  if (x && num_is_scalar(b) && num_complex(b, &z))
+    return with_number(vm, op, a, z, false, reuse, out);
   if (y && num_is_scalar(a) && num_complex(a, &z))
     return with_number(vm, op, b, z, true, reuse >> 1, out);
   bool tensor_a = value_is(a, OBJ_TENSOR) || value_is(a, OBJ_RANGE);

@@ -1,36 +1,14 @@
-/* hamiltonian_array.c: declared arrays of variables, and arrays of Hamiltonians of
- * one form, such as `score * b` or `b[mask]`: what sum() adds up.
- *
- * Both have the value semantics of tensors; nothing in them is ever changed.    */
+/* hamiltonian_array.c: arrays of Hamiltonians of one form, such as `score * b` or
+ * `b[mask]`: what sum() adds up.  Nothing in them is ever changed.             */
 #include "lang/bind/hamiltonian.h"
 
 #include <math.h>
 #include <string.h>
 
-/* ---- tables ------------------------------------------------------------------------- */
-
-HamSpace *ham_space_new(Vm *vm) {
-  HamSpace *s = rt_alloc0(vm_rt(vm), sizeof *s);
-  if (!s) return NULL;
-  s->refs = 1;
-  vars_init(&s->vars);
-  return s;
-}
-
-void ham_space_unref(Vm *vm, HamSpace *s) {
-  if (!s || --s->refs) return;
-  vars_free(vm_rt(vm), &s->vars);
-  rt_free(vm_rt(vm), s, sizeof *s);
-}
-
-static HamSpace *space_ref(HamSpace *s) {
-  if (s) s->refs++;
-  return s;
-}
-
 bool ham_is(Value v) {
-  return value_is(v, OBJ_BOX) && (AS_BOX(v)->type == &ham_type || AS_BOX(v)->type == &ham_vars_type ||
-                                  AS_BOX(v)->type == &ham_array_type);
+  return value_is(v, OBJ_BOX) &&
+         (AS_BOX(v)->type == &ham_type || AS_BOX(v)->type == &ham_vars_type ||
+          AS_BOX(v)->type == &ham_array_type);
 }
 
 /* ---- arrays of Hamiltonians ------------------------------------------------------------ */
@@ -38,7 +16,7 @@ bool ham_is(Value v) {
 HamArray *ham_array_new(Vm *vm, HamSpace *space, int rank, const int64_t *shape) {
   HamArray *a = rt_alloc0(vm_rt(vm), sizeof *a);
   if (!a) return NULL;
-  a->space = space_ref(space);
+  a->space = ham_space_ref(space);
   a->rank = rank;
   a->n = 1;
   for (int k = 0; k < rank; k++) a->n *= a->shape[k] = shape[k];
@@ -74,9 +52,10 @@ Value ham_array_value(Vm *vm, HamArray *a) {
 
 int ham_array_term(Vm *vm, HamArray *a, HamCoef c, int k, const HamFactor *f) {
   Rt *rt = vm_rt(vm);
-  if (!a->term && a->n_term < HAM_ARRAY_TERMS) a->term = rt_alloc(rt, HAM_ARRAY_TERMS * sizeof *a->term);
-  HamFactor *own = a->term && a->n_term < HAM_ARRAY_TERMS
-                       ? rt_alloc(rt, ((size_t)k + 1) * sizeof *own) : NULL;
+  if (!a->term && a->n_term < HAM_ARRAY_TERMS)
+    a->term = rt_alloc(rt, HAM_ARRAY_TERMS * sizeof *a->term);
+  HamFactor *own =
+      a->term && a->n_term < HAM_ARRAY_TERMS ? rt_alloc(rt, ((size_t)k + 1) * sizeof *own) : NULL;
   if (!own) {
     tensor_unref(rt, c.t);
     for (int i = 0; i < k; i++) tensor_unref(rt, f[i].t);
@@ -85,28 +64,6 @@ int ham_array_term(Vm *vm, HamArray *a, HamCoef c, int k, const HamFactor *f) {
   memcpy(own, f, (size_t)k * sizeof *f);
   a->term[a->n_term++] = (HamTerm){c, k, own};
   return 0;
-}
-
-HamArray *ham_vars_gather(Vm *vm, const HamVars *v, Tensor *flat) {
-  Rt *rt = vm_rt(vm);
-  Tensor *t = tensor_contiguous(rt, flat);
-  if (t && v->first) {
-    Tensor *moved = tensor_binary_scalar(rt, BIN_ADD, t, (double)v->first, true, false, 0);
-    tensor_unref(rt, t);
-    t = moved;
-  }
-  HamArray *a = t ? ham_array_new(vm, v->space, flat->rank, flat->shape) : NULL;
-  tensor_unref(rt, flat);
-  if (!a) {
-    tensor_unref(rt, t);
-    return NULL;
-  }
-  bool number = v->factor == N_FACTOR;
-  HamFactor f = {number ? OP_Z : v->factor, 0, t};
-  if (number) a->constant.c.re = 0.5;
-  if (!ham_array_term(vm, a, (HamCoef){{number ? -0.5 : 1, 0}, NULL}, 1, &f)) return a;
-  ham_array_free(vm, a);
-  return NULL;
 }
 
 /* ---- coefficients ------------------------------------------------------------------------ */
@@ -140,7 +97,8 @@ static bool coef_pair(Rt *rt, BinOp op, HamCoef a, HamCoef b, HamCoef *out) {
     c128 z = a.t ? b.c : a.c;
     Tensor *s = z.im == 0 ? NULL : tensor_scalar(rt, DT_C128, z.re, z.im);
     if (z.im == 0) out->t = tensor_binary_scalar(rt, op, t, z.re, false, !a.t, 0);
-    else if (s) out->t = a.t ? tensor_binary(rt, op, t, s, 0, 0) : tensor_binary(rt, op, s, t, 0, 0);
+    else if (s)
+      out->t = a.t ? tensor_binary(rt, op, t, s, 0, 0) : tensor_binary(rt, op, s, t, 0, 0);
     tensor_unref(rt, s);
   }
   return out->t != NULL;
@@ -161,20 +119,9 @@ static int coefs_of(Vm *vm, Tensor *t, int rank, const int64_t *shape, HamCoef *
   return !own;
 }
 
-static HamArray *declared_whole(Vm *vm, const HamVars *v) {
-  if (!v->space) {
-    vm_error(vm, "the register has no end: index `%s`, for example %s[0..4]", v->name, v->name);
-    return NULL;
-  }
-  Rt *rt = vm_rt(vm);
-  Tensor *flat = tensor_arange(rt, DT_I64, 0, 1, v->count);
-  Tensor *shaped = flat ? tensor_reshape(rt, flat, v->rank, v->shape) : NULL;
-  tensor_unref(rt, flat);
-  return shaped ? ham_vars_gather(vm, v, shaped) : NULL;
-}
-
 /* One Hamiltonian for all places.  Its variables must be the space's and the register's. */
-static int uniform(Vm *vm, const Ham *h, int rank, const int64_t *shape, HamSpace *space, HamArray **out) {
+static int uniform(Vm *vm, const Ham *h, int rank, const int64_t *shape, HamSpace *space,
+                   HamArray **out) {
   const Operator *o = &h->op;
   const Poly *p = &o->diagonal;
   if (p->one.n + p->two.n + p->many.n + o->product.n > HAM_ARRAY_TERMS) return 1;
@@ -207,7 +154,8 @@ static int uniform(Vm *vm, const Ham *h, int rank, const int64_t *shape, HamSpac
       bool reg_word = in == reg && reg;
       const VarArray *mine = reg_word || !space ? NULL : vars_array(&space->vars, in->name);
       if (!reg_word && !mine) failed = 1;
-      else f[j] = (HamFactor){w.factor, (int32_t)(w.v - in->first + (mine ? mine->first : 0)), NULL};
+      else
+        f[j] = (HamFactor){w.factor, (int32_t)(w.v - in->first + (mine ? mine->first : 0)), NULL};
     }
     if (!failed) failed = ham_array_term(vm, a, c, (int)k, f);
   }
@@ -242,13 +190,14 @@ static bool same_shape(const HamArray *a, int rank, const int64_t *shape) {
   return a->rank == rank && memcmp(a->shape, shape, (size_t)rank * sizeof *shape) == 0;
 }
 
-static int array_of(Vm *vm, Value v, HamSpace *space, int rank, const int64_t *shape, HamArray **out) {
+static int array_of(Vm *vm, Value v, HamSpace *space, int rank, const int64_t *shape,
+                    HamArray **out) {
   HamVars *vars = box_data(v, &ham_vars_type);
   HamArray *array = box_data(v, &ham_array_type);
   Ham *h = box_data(v, &ham_type);
   if (h) return uniform(vm, h, rank, shape, space, out);
   if (array || vars) {
-    HamArray *a = array ? array_copy(vm, array) : declared_whole(vm, vars);
+    HamArray *a = array ? array_copy(vm, array) : ham_vars_whole(vm, vars);
     if (!a) return 1;
     if (!same_shape(a, rank, shape)) {
       char x[128], y[128];
@@ -281,14 +230,15 @@ int ham_array_of(Vm *vm, Value v, int rank, const int64_t *shape, HamArray **out
   return array_of(vm, v, space_of(v), rank, shape, out);
 }
 
-/* ---- arithmetic -------------------------------------------------------------------------------- */
+/* ---- arithmetic --------------------------------------------------------------------------------
+ */
 
 static HamArray *array_sum(Vm *vm, const HamArray *a, const HamArray *b, bool minus) {
   Rt *rt = vm_rt(vm);
   HamCoef s = {{minus ? -1 : 1, 0}, NULL}, c;
   HamArray *r = array_copy(vm, a);
   if (!r) return NULL;
-  if (!r->space) r->space = space_ref(b->space);
+  if (!r->space) r->space = ham_space_ref(b->space);
   bool ok = coef_pair(rt, BIN_MUL, s, b->constant, &c);
   if (ok) {
     HamCoef sum;
@@ -316,8 +266,8 @@ static HamArray *array_sum(Vm *vm, const HamArray *a, const HamArray *b, bool mi
 }
 
 /* The product of two terms, either of which may be a constant (k = 0). */
-static bool add_product(Vm *vm, HamArray *r, HamCoef ca, int ka, const HamFactor *fa, HamCoef cb, int kb,
-                        const HamFactor *fb) {
+static bool add_product(Vm *vm, HamArray *r, HamCoef ca, int ka, const HamFactor *fa, HamCoef cb,
+                        int kb, const HamFactor *fb) {
   Rt *rt = vm_rt(vm);
   HamCoef c;
   HamFactor f[64];
@@ -416,12 +366,14 @@ int ham_array_binary(Vm *vm, AstOp op, Value a, Value b, Value *out) {
   ham_array_free(vm, y);
   if (r) *out = ham_array_value(vm, r);
   else if (vm_rt(vm)->error.status == RT_OK)
-    vm_error(vm, "this array of Hamiltonians would have more than %d terms each: write sum(... for ...)",
-             HAM_ARRAY_TERMS);
+    vm_error(
+        vm, "this array of Hamiltonians would have more than %d terms each: write sum(... for ...)",
+        HAM_ARRAY_TERMS);
   return !r || out->tag == V_NIL;
 }
 
-/* ---- adding up ------------------------------------------------------------------------------------ */
+/* ---- adding up
+ * ------------------------------------------------------------------------------------ */
 
 static inline bool on_register(uint8_t f) { return f <= OP_MINUS; }
 
@@ -436,7 +388,8 @@ static int register_need(Vm *vm, const HamArray *a, int64_t *need) {
       for (int64_t k = 0; k < (t ? a->n : 1); k++) {
         int64_t v = t ? t[k] : f->v;
         if (v < 0) return vm_error(vm, "qubit %lld: qubits are counted from 0", (long long)v);
-        if (v >= INT32_MAX) return vm_error(vm, "qubit %lld: there are at most 2^31 - 1", (long long)v);
+        if (v >= INT32_MAX)
+          return vm_error(vm, "qubit %lld: there are at most 2^31 - 1", (long long)v);
         if (v >= *need) *need = v + 1;
       }
     }
@@ -449,7 +402,13 @@ static inline c128 coef_at(const HamCoef *c, int64_t i) {
   return ((const c128 *)(const void *)c->t->data)[i];
 }
 
-typedef struct { const int64_t *t; int32_t v; const int32_t *map; int64_t shift; uint8_t factor; } Reader;
+typedef struct {
+  const int64_t *t;
+  int32_t v;
+  const int32_t *map;
+  int64_t shift;
+  uint8_t factor;
+} Reader;
 
 static inline int32_t variable(const Reader *r, int64_t i) {
   int64_t v = r->t ? r->t[i] : r->v;
@@ -518,8 +477,8 @@ int ham_array_add_to(Vm *vm, const HamArray *a, Ham *h) {
     for (int j = 0; j < a->term[i].k; j++) {
       const HamFactor *f = &a->term[i].f[j];
       bool reg = on_register(f->factor);
-      *at++ = (Reader){f->t ? (const int64_t *)(const void *)f->t->data : NULL, f->v, reg ? NULL : map,
-                       reg ? first : 0, f->factor};
+      *at++ = (Reader){f->t ? (const int64_t *)(const void *)f->t->data : NULL, f->v,
+                       reg ? NULL : map, reg ? first : 0, f->factor};
     }
   if (!failed) failed = fast(a) ? add_fast(vm, a, r, &h->op) : add_slow(vm, a, r, &h->op);
   if (r) rt_free(rt, r, ((size_t)count + 1) * sizeof *r);
@@ -527,7 +486,7 @@ int ham_array_add_to(Vm *vm, const HamArray *a, Ham *h) {
   return failed;
 }
 
-static int give_sum(Vm *vm, const HamArray *a, Value *out) {
+int ham_array_sum(Vm *vm, const HamArray *a, Value *out) {
   Ham *h = ham_new(vm);
   if (h && ham_array_add_to(vm, a, h)) {
     ham_free(vm, h);
@@ -537,19 +496,14 @@ static int give_sum(Vm *vm, const HamArray *a, Value *out) {
   return out->tag == V_NIL;
 }
 
-static int array_sum_all(Vm *vm, Box *self, Value *out) { return give_sum(vm, self->data, out); }
-
-/* ---- elements ----------------------------------------------------------------------------------------- */
-
-/* An int, also an integral float: rows of weighted edges are floats. */
-static bool as_int(Value v, int64_t *i) {
-  if (v.tag == V_INT) *i = v.i;
-  else if (v.tag == V_FLOAT && v.f == floor(v.f) && fabs(v.f) < 1e15) *i = (int64_t)v.f;
-  else return false;
-  return true;
+static int array_sum_all(Vm *vm, Box *self, Value *out) {
+  return ham_array_sum(vm, self->data, out);
 }
 
-static Tensor *flat_index(Vm *vm, int rank, const int64_t *shape, const Value *ix, int n) {
+/* ---- elements
+ * ----------------------------------------------------------------------------------------- */
+
+Tensor *ham_flat_index(Vm *vm, int rank, const int64_t *shape, const Value *ix, int n) {
   Rt *rt = vm_rt(vm);
   int64_t count = 1;
   for (int k = 0; k < rank; k++) count *= shape[k];
@@ -568,13 +522,13 @@ static Tensor *flat_index(Vm *vm, int rank, const int64_t *shape, const Value *i
 static int array_item(Vm *vm, Box *self, const Value *ix, int n, Value *out) {
   HamArray *a = self->data, *r;
   Rt *rt = vm_rt(vm);
-  Tensor *flat = flat_index(vm, a->rank, a->shape, ix, n);
+  Tensor *flat = ham_flat_index(vm, a->rank, a->shape, ix, n);
   if (!flat) return 1;
   r = ham_array_new(vm, a->space, flat->rank, flat->shape);
   Index at = {.kind = IX_TENSOR, .tensor = flat};
   int64_t all = a->n;
   bool ok = r != NULL;
-  for (int i = -1; ok && i < a->n_term; i++) {      /* coefficients and variables at these places */
+  for (int i = -1; ok && i < a->n_term; i++) { /* coefficients and variables at these places */
     HamCoef c = i < 0 ? a->constant : a->term[i].c;
     HamFactor f[64];
     int k = i < 0 ? 0 : a->term[i].k;
@@ -594,13 +548,13 @@ static int array_item(Vm *vm, Box *self, const Value *ix, int n, Value *out) {
   }
   tensor_unref(rt, flat);
   int failed = !ok;
-  if (ok && r->rank == 0) failed = give_sum(vm, r, out);
+  if (ok && r->rank == 0) failed = ham_array_sum(vm, r, out);
   if (!ok || r->rank == 0) ham_array_free(vm, r);
   else failed = (*out = ham_array_value(vm, r)).tag == V_NIL;
   return failed;
 }
 
-static int length(Vm *vm, const char *what, int rank, const int64_t *shape, int64_t *out) {
+int ham_length(Vm *vm, const char *what, int rank, const int64_t *shape, int64_t *out) {
   if (rank == 0) return vm_error(vm, "%s has no length", what);
   *out = shape[0];
   return 0;
@@ -608,7 +562,7 @@ static int length(Vm *vm, const char *what, int rank, const int64_t *shape, int6
 
 static int array_len(Vm *vm, Box *self, int64_t *out) {
   HamArray *a = self->data;
-  return length(vm, "one Hamiltonian", a->rank, a->shape, out);
+  return ham_length(vm, "one Hamiltonian", a->rank, a->shape, out);
 }
 
 static void array_print(Vm *vm, Box *self, Buf *out) {
@@ -621,12 +575,13 @@ static void array_print(Vm *vm, Box *self, Buf *out) {
     value_unref(vm, one);
   }
   char text[128];
-  if (a->rank != 1) buf_format(out, "Hamiltonians of shape %s", shape_text(a->rank, a->shape, text));
+  if (a->rank != 1)
+    buf_format(out, "Hamiltonians of shape %s", shape_text(a->rank, a->shape, text));
   else if (a->n > 6) buf_format(out, ", ... (%lld more)", (long long)(a->n - 6));
   buf_text(out, "]");
 }
 
-static int array_transpose(Vm *vm, Box *self, Value *out) {
+int ham_array_transpose(Vm *vm, Box *self, Value *out) {
   return vm_error(vm, "`'` of an array of Hamiltonians: take it of each, [h' for h in ...]");
 }
 
@@ -637,139 +592,6 @@ const BoxType ham_array_type = {
     .len = array_len,
     .item = array_item,
     .binary = ham_binary,
-    .transpose = array_transpose,
+    .transpose = ham_array_transpose,
     .sum = array_sum_all,
-};
-
-/* ---- declared arrays ----------------------------------------------------------------------------------- */
-
-static void vars_drop(Vm *vm, void *data) {
-  HamVars *v = data;
-  ham_space_unref(vm, v->space);
-  rt_free(vm_rt(vm), v, sizeof *v);
-}
-
-Value ham_vars_value(Vm *vm, const HamVars *from) {
-  HamVars *v = rt_alloc(vm_rt(vm), sizeof *v);
-  Box *b = v ? box_new(vm, &ham_vars_type, v) : NULL;
-  if (!b) {
-    if (v) rt_free(vm_rt(vm), v, sizeof *v);
-    return NIL_VALUE;
-  }
-  *v = *from;
-  space_ref(v->space);
-  return value_obj(b);
-}
-
-static int out_of_range(Vm *vm, const HamVars *v, int k, int64_t i) {
-  vm_error(vm, "index %lld is out of range for axis %d of `%s`, which has extent %lld", (long long)i, k,
-           v->name, (long long)v->shape[k]);
-  return 1;
-}
-
-/* b[i], x[h, j]: the Hamiltonian of one variable. */
-static int one_variable(Vm *vm, const HamVars *v, const int64_t *ix, Value *out) {
-  Rt *rt = vm_rt(vm);
-  int64_t flat = 0, first = v->first;
-  for (int k = 0; k < v->rank; k++) {
-    int64_t i = ix[k] < 0 ? ix[k] + v->shape[k] : ix[k];
-    if (i < 0 || i >= v->shape[k]) return out_of_range(vm, v, k, ix[k]);
-    flat = flat * v->shape[k] + i;
-  }
-  Ham *h = ham_new(vm);
-  if (!h) return 1;
-  int failed = v->space ? vars_copy(rt, &h->op.vars, &v->space->vars) != RT_OK : 0;
-  if (!v->space) {
-    flat = ix[0];
-    if (flat < 0 || flat >= INT32_MAX)
-      failed = vm_error(vm, "qubit %lld: qubits are counted from 0", (long long)flat);
-    else failed = operator_register(rt, &h->op, flat + 1, &first) != RT_OK;
-  }
-  bool number = v->factor == N_FACTOR;
-  OpWord w = {number ? OP_Z : v->factor, (int32_t)(first + flat)};
-  if (!failed && number) failed = operator_add(rt, &h->op, (c128){0.5, 0}, 0, NULL) != RT_OK;
-  if (!failed) failed = operator_add(rt, &h->op, (c128){number ? -0.5 : 1, 0}, 1, &w) != RT_OK;
-  if (failed) {
-    ham_free(vm, h);
-    return 1;
-  }
-  *out = ham_value(vm, h);
-  return out->tag == V_NIL;
-}
-
-/* Qubits by a range or an index tensor. */
-static int register_slice(Vm *vm, const HamVars *v, Value ix, Value *out) {
-  Tensor *t = NULL;
-  if (value_is(ix, OBJ_TENSOR) && AS_TENSOR(ix)->dtype == DT_I64) t = tensor_ref(AS_TENSOR(ix));
-  else if (value_is(ix, OBJ_RANGE) && !AS_RANGE(ix)->obj.flags) t = value_to_tensor(vm, ix);
-  else {
-    vm_error(vm, "`%s` is indexed by a qubit's number, found %s %s", v->name, VALUE_A(ix));
-    if (value_is(ix, OBJ_RANGE)) vm_help(vm, "the register has no end: write both, %s[0..4]", v->name);
-    return 1;
-  }
-  HamArray *a = t ? ham_vars_gather(vm, v, t) : NULL;
-  *out = a ? ham_array_value(vm, a) : NIL_VALUE;
-  return out->tag == V_NIL;
-}
-
-static int vars_item(Vm *vm, Box *self, const Value *ix, int n, Value *out) {
-  HamVars *v = self->data;
-  int rank = v->space ? v->rank : 1;
-  int64_t at[VAR_RANK];
-  bool ints = n == rank;
-  if (n > rank) {
-    vm_error(vm, "`%s` takes %d ind%s, found %d", v->name, rank, rank == 1 ? "ex" : "ices", n);
-    return 1;
-  }
-  for (int k = 0; k < n && ints; k++) ints = as_int(ix[k], &at[k]);
-  if (ints) return one_variable(vm, v, at, out);
-  if (!v->space) return register_slice(vm, v, ix[0], out);
-  Tensor *flat = flat_index(vm, v->rank, v->shape, ix, n);
-  HamArray *a = flat ? ham_vars_gather(vm, v, flat) : NULL;
-  *out = a ? ham_array_value(vm, a) : NIL_VALUE;
-  return out->tag == V_NIL;
-}
-
-static int vars_len(Vm *vm, Box *self, int64_t *out) {
-  HamVars *v = self->data;
-  if (!v->space) return vm_error(vm, "the register has no length: it grows with the indices used");
-  return length(vm, v->name, v->rank, v->shape, out);
-}
-
-static int vars_sum(Vm *vm, Box *self, Value *out) {
-  HamArray *a = declared_whole(vm, self->data);
-  int failed = !a || give_sum(vm, a, out);
-  ham_array_free(vm, a);
-  return failed;
-}
-
-static void vars_print(Vm *vm, Box *self, Buf *out) {
-  HamVars *v = self->data;
-  buf_text(out, v->name);
-  for (int k = 0; k < v->rank; k++) buf_format(out, "%s%lld", k ? ", " : "[", (long long)v->shape[k]);
-  if (v->rank) buf_text(out, "]");
-}
-
-static bool vars_equal(Vm *vm, Box *a, Box *b) {
-  HamVars *x = a->data, *y = b->data;
-  return x->space == y->space && x->factor == y->factor && x->first == y->first;
-}
-
-static void vars_hash(Vm *vm, Box *self, Sha256 *h) {
-  HamVars *v = self->data;
-  sha256_add(h, v->name, strlen(v->name) + 1);
-  sha256_add(h, v->shape, (size_t)v->rank * sizeof *v->shape);
-}
-
-const BoxType ham_vars_type = {
-    .name = "array of variables",
-    .drop = vars_drop,
-    .print = vars_print,
-    .equal = vars_equal,
-    .hash = vars_hash,
-    .len = vars_len,
-    .item = vars_item,
-    .binary = ham_binary,
-    .transpose = array_transpose,
-    .sum = vars_sum,
 };

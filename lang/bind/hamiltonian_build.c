@@ -10,7 +10,7 @@
 typedef struct {
   Ham *h;
   HamSpace *space;
-  int64_t qubits;           /* of `qubits n`; -1: as many as are used */
+  int64_t qubits; /* of `qubits n`; -1: as many as are used */
   int terms, minimize, maximize;
 } Builder;
 
@@ -37,7 +37,8 @@ static int bind_begin(Vm *vm, Value *args, int n, Value *out) {
   b->qubits = -1;
   b->h = ham_new(vm);
   b->space = ham_space_new(vm);
-  Box *box = b->h && b->space && !ham_set_name(vm, b->h, name) ? box_new(vm, &builder_type, b) : NULL;
+  Box *box =
+      b->h && b->space && !ham_set_name(vm, b->h, name) ? box_new(vm, &builder_type, b) : NULL;
   if (!box) {
     builder_drop(vm, b);
     return 1;
@@ -54,7 +55,8 @@ static int extents(Vm *vm, const char *name, Value v, int *rank, int64_t *shape)
   *rank = (int)l->n;
   for (uint32_t k = 0; k < l->n; k++) {
     if (l->items[k].tag != V_INT)
-      return vm_error(vm, "extent %u of `%s` must be an int, found %s %s", k, name, VALUE_A(l->items[k]));
+      return vm_error(vm, "extent %u of `%s` must be an int, found %s %s", k, name,
+                      VALUE_A(l->items[k]));
     if (l->items[k].i < 0)
       return vm_error(vm, "extent %u of `%s` is %lld", k, name, (long long)l->items[k].i);
     shape[k] = l->items[k].i;
@@ -76,7 +78,8 @@ static int bind_declare(Vm *vm, Value *args, int n, Value *out) {
     return 1;
   if (kind == VAR_MODE && arg_int(vm, args[4], "cutoff", &cutoff)) return 1;
   if (kind == VAR_MODE && (cutoff < 2 || cutoff > 1 << 20))
-    return vm_error(vm, "the cutoff of `%s` must be from 2 to 2^20 levels, found %lld", name, (long long)cutoff);
+    return vm_error(vm, "the cutoff of `%s` must be from 2 to 2^20 levels, found %lld", name,
+                    (long long)cutoff);
   if (vars_add(rt, &b->space->vars, name, (VarKind)kind, v.rank, v.shape, &v.first)) return 1;
   VarArray *a = &b->space->vars.array[b->space->vars.n_array - 1];
   a->cutoff = (int)cutoff;
@@ -101,7 +104,8 @@ static int bind_qubits(Vm *vm, Value *args, int n, Value *out) {
   Builder *b = builder_of(vm, args[0]);
   int64_t count, first;
   if (!b || arg_int(vm, args[1], "qubits", &count)) return 1;
-  if (count < 1) return vm_error(vm, "`qubits` needs a positive number, found %lld", (long long)count);
+  if (count < 1)
+    return vm_error(vm, "`qubits` needs a positive number, found %lld", (long long)count);
   b->qubits = count;
   return operator_register(vm_rt(vm), &b->h->op, count, &first) != RT_OK;
 }
@@ -110,9 +114,11 @@ static int bind_qubits(Vm *vm, Value *args, int n, Value *out) {
 
 static int not_a_term(Vm *vm, Value v) {
   vm_error(vm, "a term must be a Hamiltonian or a number, found %s %s", VALUE_A(v));
-  bool array = value_is(v, OBJ_TENSOR) || box_data(v, &ham_array_type) || box_data(v, &ham_vars_type);
+  bool array =
+      value_is(v, OBJ_TENSOR) || box_data(v, &ham_array_type) || box_data(v, &ham_vars_type);
   if (array) vm_help(vm, "add up its elements: sum(...)");
-  else if (value_is(v, OBJ_CLOSURE)) vm_help(vm, "call the declaration: `%s(...)`", callable_name(v));
+  else if (value_is(v, OBJ_CLOSURE))
+    vm_help(vm, "call the declaration: `%s(...)`", callable_name(v));
   return 1;
 }
 
@@ -138,14 +144,15 @@ static int add_value(Vm *vm, Ham *h, double s, Value v) {
     h->op.diagonal = x->op.diagonal;
     x->op.diagonal = p;
     h->op.merged = false;
-    return operator_accumulate(rt, &h->op, (c128){1, 0}, &x->op) != RT_OK;    /* the products */
+    return operator_accumulate(rt, &h->op, (c128){1, 0}, &x->op) != RT_OK; /* the products */
   }
   return ham_accumulate(vm, h, s, x);
 }
 
 static int one_sense(Vm *vm, const Builder *b) {
   if (b->minimize && b->maximize)
-    return vm_error(vm, "a Hamiltonian cannot `minimize` and `maximize`: give one of them a minus sign");
+    return vm_error(
+        vm, "a Hamiltonian cannot `minimize` and `maximize`: give one of them a minus sign");
   if (b->maximize && b->terms) {
     vm_error(vm, "terms are energies, which are minimised; this Hamiltonian also maximises");
     vm_help(vm, "write `minimize -(...)` instead of `maximize`");
@@ -193,7 +200,8 @@ static int constant_constraint(Vm *vm, const char *name, Relation rel, double d)
   return vm_error(vm, "constraint `%s` has no variables and never holds", name);
 }
 
-static int constrain(Vm *vm, Builder *b, const char *name, Relation rel, Value difference, double weight) {
+static int constrain(Vm *vm, Builder *b, const char *name, Relation rel, Value difference,
+                     double weight) {
   Rt *rt = vm_rt(vm);
   double d;
   Ham *x = box_data(difference, &ham_type);
@@ -233,7 +241,8 @@ static int bind_constrain(Vm *vm, Value *args, int n, Value *out) {
   if (!b || arg_str(vm, args[1], "name", &base) || arg_int(vm, args[3], "relation", &rel)) return 1;
   if (args[6].tag != V_NIL && arg_float(vm, args[6], "penalty", &weight)) return 1;
   if (args[6].tag != V_NIL && !(weight > 0 && isfinite(weight)))
-    return vm_error(vm, "the penalty of constraint `%s` must be a positive number, found %g", base, weight);
+    return vm_error(vm, "the penalty of constraint `%s` must be a positive number, found %g", base,
+                    weight);
   int failed = value_binary(vm, OP_SUB, args[4], args[5], 0, &difference) ||
                full_name(vm, base, args[2], &name) ||
                constrain(vm, b, name.data, (Relation)rel, difference, weight);
@@ -281,8 +290,8 @@ static int bind_param_extent(Vm *vm, Value *args, int n, Value *out) {
       arg_int(vm, args[3], "axis", &axis))
     return 1;
   if (!value_is(args[1], OBJ_TENSOR))
-    return vm_error(vm, "parameter `%s` must be a tensor of rank %lld, found %s %s", name, (long long)rank,
-                    VALUE_A(args[1]));
+    return vm_error(vm, "parameter `%s` must be a tensor of rank %lld, found %s %s", name,
+                    (long long)rank, VALUE_A(args[1]));
   Tensor *t = AS_TENSOR(args[1]);
   if (t->rank > rank) {
     vm_error(vm, "parameter `%s` is declared with %lld axes, found shape %s", name, (long long)rank,
@@ -291,8 +300,8 @@ static int bind_param_extent(Vm *vm, Value *args, int n, Value *out) {
     return 1;
   }
   if (t->rank < rank)
-    return vm_error(vm, "parameter `%s` is declared with %lld axes, found shape %s", name, (long long)rank,
-                    tensor_shape_text(t, text));
+    return vm_error(vm, "parameter `%s` is declared with %lld axes, found shape %s", name,
+                    (long long)rank, tensor_shape_text(t, text));
   *out = value_int(t->shape[axis]);
   return 0;
 }
@@ -306,20 +315,22 @@ static int bind_param_agree(Vm *vm, Value *args, int n, Value *out) {
       arg_int(vm, args[4], "extent", &found))
     return 1;
   if (want == found) return 0;
-  return vm_error(vm, "axis %lld of parameter `%s` has extent %lld, but `%s` is %lld", (long long)axis, name,
-                  (long long)found, text, (long long)want);
+  return vm_error(vm, "axis %lld of parameter `%s` has extent %lld, but `%s` is %lld",
+                  (long long)axis, name, (long long)found, text, (long long)want);
 }
 
 const Native natives_hamiltonian_build[] = {
-  {"__ham_begin", "name", "Starts a Hamiltonian.", bind_begin, NF_HIDDEN},
-  {"__ham_declare", "block, name, kind, shape, cutoff = nil", "Declares variables.", bind_declare, NF_HIDDEN},
-  {"__ham_qubits", "block, n", "Fixes the register.", bind_qubits, NF_HIDDEN},
-  {"__ham_term", "block, x", "Adds a term.", bind_term, NF_HIDDEN},
-  {"__ham_objective", "block, x, maximize", "Adds to the objective.", bind_objective, NF_HIDDEN},
-  {"__ham_constrain", "block, name, index, relation, left, right, penalty = nil", "Adds a constraint.",
-   bind_constrain, NF_HIDDEN},
-  {"__ham_end", "block", "The finished Hamiltonian.", bind_end, NF_HIDDEN},
-  {"__ham_extent", "name, x, rank, axis", "Extent of a declared parameter.", bind_param_extent, NF_HIDDEN},
-  {"__ham_agree", "name, axis, text, expected, found", "Compares extents.", bind_param_agree, NF_HIDDEN},
-  {0}
-};
+    {"__ham_begin", "name", "Starts a Hamiltonian.", bind_begin, NF_HIDDEN},
+    {"__ham_declare", "block, name, kind, shape, cutoff = nil", "Declares variables.", bind_declare,
+     NF_HIDDEN},
+    {"__ham_qubits", "block, n", "Fixes the register.", bind_qubits, NF_HIDDEN},
+    {"__ham_term", "block, x", "Adds a term.", bind_term, NF_HIDDEN},
+    {"__ham_objective", "block, x, maximize", "Adds to the objective.", bind_objective, NF_HIDDEN},
+    {"__ham_constrain", "block, name, index, relation, left, right, penalty = nil",
+     "Adds a constraint.", bind_constrain, NF_HIDDEN},
+    {"__ham_end", "block", "The finished Hamiltonian.", bind_end, NF_HIDDEN},
+    {"__ham_extent", "name, x, rank, axis", "Extent of a declared parameter.", bind_param_extent,
+     NF_HIDDEN},
+    {"__ham_agree", "name, axis, text, expected, found", "Compares extents.", bind_param_agree,
+     NF_HIDDEN},
+    {0}};

@@ -21,17 +21,25 @@ typedef struct {
   Value *operand;
   const IxNode *body, *guard[TENSOR_MAX_RANK];
   int n_guard, axes;
-  int64_t lo[TENSOR_MAX_RANK], hi[TENSOR_MAX_RANK];    /* of ends that do not depend */
-  Tensor *rows[TENSOR_MAX_RANK];                       /* of IX_ROWS axes: [n] or [n, parts] */
+  int64_t lo[TENSOR_MAX_RANK], hi[TENSOR_MAX_RANK]; /* of ends that do not depend */
+  Tensor *rows[TENSOR_MAX_RANK];                    /* of IX_ROWS axes: [n] or [n, parts] */
   Ham *sum;
+  int64_t expected; /* lanes in all, where they can be told beforehand; then 0 */
   bool give_up;
 } Columns;
 
 /* Values of the binders of some lanes. */
-typedef struct { int64_t n; int64_t *at[TENSOR_MAX_RANK]; Tensor *t[TENSOR_MAX_RANK]; } Lanes;
+typedef struct {
+  int64_t n;
+  int64_t *at[TENSOR_MAX_RANK];
+  Tensor *t[TENSOR_MAX_RANK];
+} Lanes;
 
 /* An evaluated node; `wide`: it has one entry per lane. */
-typedef struct { Value v; bool wide; } Col;
+typedef struct {
+  Value v;
+  bool wide;
+} Col;
 
 static int give_up(Columns *c) {
   c->give_up = true;
@@ -104,7 +112,8 @@ static int load_tensor(Columns *c, Tensor *t, const Col *item, uint32_t n, Col *
 }
 
 /* x[h, j] by lanes: the flat number in the array. */
-static int load_vars(Columns *c, Lanes *l, const HamVars *v, const Col *item, uint32_t n, Col *out) {
+static int load_vars(Columns *c, Lanes *l, const HamVars *v, const Col *item, uint32_t n,
+                     Col *out) {
   Rt *rt = vm_rt(c->vm);
   int rank = v->space ? v->rank : 1;
   if ((int)n != rank) return give_up(c);
@@ -119,12 +128,12 @@ static int load_vars(Columns *c, Lanes *l, const HamVars *v, const Col *item, ui
     for (int64_t i = 0; i < l->n; i++) {
       int64_t x = t ? t[i] : one;
       if (v->space && x < 0) x += extent;
-      bad |= x | (extent - 1 - x);          /* negative when out of range */
+      bad |= x | (extent - 1 - x); /* negative when out of range */
       f[i] = f[i] * extent + x;
     }
     tensor_unref(rt, own);
   }
-  if (bad < 0) {                            /* the loop says which */
+  if (bad < 0) { /* the loop says which */
     tensor_unref(rt, flat);
     return give_up(c);
   }
@@ -151,7 +160,9 @@ static int eval_load(Columns *c, Lanes *l, const IxNode *n, Col *out) {
     wide |= item[made].wide;
   }
   if (!failed && !wide) failed = give_up(c);
-  if (!failed) failed = vars ? load_vars(c, l, vars, item, n->n, out) : load_tensor(c, AS_TENSOR(of), item, n->n, out);
+  if (!failed)
+    failed = vars ? load_vars(c, l, vars, item, n->n, out)
+                  : load_tensor(c, AS_TENSOR(of), item, n->n, out);
   for (uint32_t k = 0; k < made; k++) value_unref(c->vm, item[k].v);
   return failed;
 }
@@ -179,7 +190,8 @@ static int eval_binary(Columns *c, Lanes *l, const IxNode *n, Col *out) {
   int failed;
   AstOp op = ast_op((BinOp)n->bin);
   out->wide = a.wide || b.wide;
-  if (!is_operator(a.v) && !is_operator(b.v)) failed = num_pair(c->vm, "sum", (BinOp)n->bin, a.v, b.v, &out->v);
+  if (!is_operator(a.v) && !is_operator(b.v))
+    failed = num_pair(c->vm, "sum", (BinOp)n->bin, a.v, b.v, &out->v);
   else failed = op == OP_NONE ? give_up(c) : value_binary(c->vm, op, a.v, b.v, 3, &out->v);
   value_unref(c->vm, a.v);
   value_unref(c->vm, b.v);
@@ -194,7 +206,8 @@ static int eval_unary(Columns *c, Lanes *l, const IxNode *n, Col *out) {
   if (n->un == UN_NEG) failed = value_negate(c->vm, a.v, 0, &out->v);
   else if (is_operator(a.v)) failed = give_up(c);
   else {
-    Tensor *t = value_to_tensor(c->vm, a.v), *r = t ? op_unary(vm_rt(c->vm), (UnOp)n->un, t, 0) : NULL;
+    Tensor *t = value_to_tensor(c->vm, a.v),
+           *r = t ? op_unary(vm_rt(c->vm), (UnOp)n->un, t, 0) : NULL;
     tensor_unref(vm_rt(c->vm), t);
     failed = !r;
     if (r) out->v = value_simplify(c->vm, value_obj(r));
@@ -210,7 +223,7 @@ static int eval_where(Columns *c, Lanes *l, const IxNode *n, Col *out) {
   int failed = 0;
   for (int k = 0; k < 3 && !failed; k++) {
     failed = eval(c, l, part[k], &v[k]);
-    if (!failed && is_operator(v[k].v)) failed = give_up(c);    /* the other branch may not exist */
+    if (!failed && is_operator(v[k].v)) failed = give_up(c); /* the other branch may not exist */
     if (!failed && !(t[k] = value_to_tensor(c->vm, v[k].v))) failed = 1;
     out->wide |= v[k].wide;
   }
@@ -226,7 +239,7 @@ static int eval_where(Columns *c, Lanes *l, const IxNode *n, Col *out) {
 static int eval_operand(Columns *c, int k, Col *out) {
   Value v = c->operand[k];
   bool fits = num_is_scalar(v) || box_data(v, &ham_type);
-  if (!fits) return give_up(c);           /* a whole tensor is no number of a lane */
+  if (!fits) return give_up(c); /* a whole tensor is no number of a lane */
   *out = (Col){value_ref(v), false};
   return 0;
 }
@@ -234,7 +247,9 @@ static int eval_operand(Columns *c, int k, Col *out) {
 static int eval(Columns *c, Lanes *l, const IxNode *n, Col *out) {
   *out = (Col){NIL_VALUE, false};
   switch ((IxKind)n->kind) {
-  case IXN_NUMBER: out->v = n->is_int ? value_int((int64_t)n->number) : value_float(n->number); return 0;
+  case IXN_NUMBER:
+    out->v = n->is_int ? value_int((int64_t)n->number) : value_float(n->number);
+    return 0;
   case IXN_AXIS: return eval_axis(c, l, n->axis, out);
   case IXN_ROW: return eval_row(c, l, n, out);
   case IXN_OPERAND: return eval_operand(c, n->operand, out);
@@ -274,7 +289,8 @@ static int thin(Columns *c, Lanes *l, const IxNode *guard) {
   if (eval(c, l, guard, &g)) return 1;
   int64_t kept = 0;
   if (g.v.tag == V_BOOL) kept = g.v.b ? l->n : 0;
-  else if (!value_is(g.v, OBJ_TENSOR) || AS_TENSOR(g.v)->dtype != DT_BOOL || AS_TENSOR(g.v)->size != l->n) {
+  else if (!value_is(g.v, OBJ_TENSOR) || AS_TENSOR(g.v)->dtype != DT_BOOL ||
+           AS_TENSOR(g.v)->size != l->n) {
     value_unref(c->vm, g.v);
     return give_up(c);
   } else {
@@ -296,6 +312,15 @@ static int thin(Columns *c, Lanes *l, const IxNode *guard) {
   return 0;
 }
 
+/* Room for all lanes at once: growing by steps would touch twice the memory. */
+static int reserve(Columns *c, const HamArray *a) {
+  int64_t n = c->expected;
+  c->expected = 0;
+  if (n <= LANES || a->n_term != 1 || a->term[0].k < 1 || a->term[0].k > 2) return 0;
+  bool linear = a->term[0].k == 1;
+  return poly_reserve(vm_rt(c->vm), &c->sum->op.diagonal, linear ? n : 0, linear ? 0 : n) != RT_OK;
+}
+
 /* All binders are set: the summand of these lanes. */
 static int add_lanes(Columns *c, Lanes *l) {
   for (int k = 0; k < c->n_guard && l->n; k++)
@@ -307,15 +332,19 @@ static int add_lanes(Columns *c, Lanes *l) {
   int failed = 0;
   if (!is_operator(v.v)) failed = give_up(c);
   else if (v.wide) a = AS_BOX(v.v)->data;
-  else if (ham_array_of(c->vm, v.v, 1, &l->n, &a)) failed = give_up(c);    /* the same for all */
-  if (!failed) failed = ham_array_add_to(c->vm, a, c->sum);
+  else if (ham_array_of(c->vm, v.v, 1, &l->n, &a)) failed = give_up(c); /* the same for all */
+  if (!failed) failed = reserve(c, a) || ham_array_add_to(c->vm, a, c->sum);
   if (!v.wide && a) ham_array_free(c->vm, a);
   value_unref(c->vm, v.v);
   return failed || rt_poll(vm_rt(c->vm)) != RT_OK;
 }
 
 /* An end of axis k for each lane: tensor or one number. */
-typedef struct { int64_t one; const int64_t *each; Col keep; } End;
+typedef struct {
+  int64_t one;
+  const int64_t *each;
+  Col keep;
+} End;
 
 static int end_of(Columns *c, Lanes *l, int kind, const IxNode *node, int64_t fixed, End *e) {
   *e = (End){.one = fixed, .keep = {NIL_VALUE, false}};
@@ -343,14 +372,22 @@ static void narrow(const IxAxis *ax, const Lanes *outer, int64_t i, int64_t *lo,
   if (ax->order == OP_NONE) return;
   int64_t before = outer->at[ax->before][i];
   switch (ax->order) {
-  case OP_LT: if (before + 1 > *lo) *lo = before + 1; break;
-  case OP_LE: if (before > *lo) *lo = before; break;
-  case OP_GT: if (before < *hi) *hi = before; break;
-  default: if (before + 1 < *hi) *hi = before + 1;
+  case OP_LT:
+    if (before + 1 > *lo) *lo = before + 1;
+    break;
+  case OP_LE:
+    if (before > *lo) *lo = before;
+    break;
+  case OP_GT:
+    if (before < *hi) *hi = before;
+    break;
+  default:
+    if (before + 1 < *hi) *hi = before + 1;
   }
 }
 
-static int expand_lanes(Columns *c, int axis, Lanes *outer, const End *from, const End *to, Lanes *l) {
+static int expand_lanes(Columns *c, int axis, Lanes *outer, const End *from, const End *to,
+                        Lanes *l) {
   const IxAxis *ax = &c->spec->axis[axis];
   for (int64_t i = 0; i < outer->n; i++) {
     int64_t lo = from->each ? from->each[i] : from->one, hi = to->each ? to->each[i] : to->one;
@@ -401,7 +438,9 @@ static int64_t inferred(const Columns *c, const IxNode *n, int axis) {
     for (uint32_t k = 0; k < n->n; k++) {
       if (n->items[k]->kind != IXN_AXIS || n->items[k]->axis != axis) continue;
       int64_t extent = v && v->space && (int)k < v->rank ? v->shape[k]
-                       : value_is(of, OBJ_TENSOR) && (int)k < AS_TENSOR(of)->rank ? AS_TENSOR(of)->shape[k] : -1;
+                       : value_is(of, OBJ_TENSOR) && (int)k < AS_TENSOR(of)->rank
+                           ? AS_TENSOR(of)->shape[k]
+                           : -1;
       if (extent < 0 || (found >= 0 && extent != found)) return -2;
       found = extent;
     }
@@ -484,7 +523,19 @@ static bool parts_fit(const Columns *c, const IxNode *n) {
   return parts_fit(c, n->a) && parts_fit(c, n->b) && parts_fit(c, n->c);
 }
 
-static bool plain_sum(const IxNode *n) { return n->kind == IXN_REDUCE && n->red == RED_SUM && !n->mean && !n->count; }
+static int64_t lanes_expected(const Columns *c) {
+  double n = c->n_guard == 0;
+  for (int k = 0; k < c->axes; k++) {
+    const IxAxis *ax = &c->spec->axis[k];
+    if (ax->start == IX_DEPENDENT || ax->stop == IX_DEPENDENT || ax->order != OP_NONE) return 0;
+    n *= (double)(c->hi[k] - c->lo[k]);
+  }
+  return n > 0 && n < 1e9 ? (int64_t)n : 0;
+}
+
+static bool plain_sum(const IxNode *n) {
+  return n->kind == IXN_REDUCE && n->red == RED_SUM && !n->mean && !n->count;
+}
 
 /* sum(sum(.. for j) for i) is one sum over both. */
 static bool find_body(Columns *c) {
@@ -507,7 +558,10 @@ int ham_columns(Vm *vm, const IxSpec *spec, Value *operand, bool *done, Value *o
   *done = false;
   int failed = 1;
   if (!find_body(&c) || !set_ranges(&c) || !parts_fit(&c, spec->body)) c.give_up = true;
-  else if ((c.sum = ham_new(vm))) failed = expand(&c, 0, &start);
+  else if ((c.sum = ham_new(vm))) {
+    c.expected = lanes_expected(&c);
+    failed = expand(&c, 0, &start);
+  }
   for (int k = 0; k < c.axes; k++) tensor_unref(rt, c.rows[k]);
   if (!failed) {
     *done = true;

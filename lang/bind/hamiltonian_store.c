@@ -85,7 +85,8 @@ static int save_list(Vm *vm, const Ham *h, bool constraints, Value *out) {
   int failed = !l;
   for (int64_t i = 0; i < n && !failed; i++) {
     Value v;
-    failed = constraints ? save_constraint(vm, &h->constraint[i], &v) : save_array(vm, &h->op.vars.array[i], &v);
+    failed = constraints ? save_constraint(vm, &h->constraint[i], &v)
+                         : save_array(vm, &h->op.vars.array[i], &v);
     if (!failed) failed = list_push(vm, l, v);
   }
   if (l) *out = value_obj(l);
@@ -117,7 +118,8 @@ int ham_save(Vm *vm, Box *self, Value *out) {
   int failed = save_list(vm, h, false, &v) || put(vm, r, "vars", v, 0) ||
                save_poly(vm, &h->op.diagonal, &v) || put(vm, r, "diagonal", v, 0) ||
                save_products(vm, &h->op, r) || save_list(vm, h, true, &v) ||
-               put(vm, r, "constraints", v, 0) || put(vm, r, "maximize", value_bool(h->maximize), 0) ||
+               put(vm, r, "constraints", v, 0) ||
+               put(vm, r, "maximize", value_bool(h->maximize), 0) ||
                put_text(vm, r, "name", h->name ? h->name : "");
   double sense[4] = {h->sense.format, h->sense.sign, h->sense.shift, h->sense.factor};
   failed = failed || put_floats(vm, r, "sense", sense, 4);
@@ -162,7 +164,8 @@ static const char *text_entry(Vm *vm, Value r, const char *key) {
 /* Terms of k variables each, or (k 0) with their ends. */
 static int load_terms(Vm *vm, Poly *p, Tensor *v, Tensor *c, int k, Tensor *end, int64_t limit) {
   int32_t u[4096];
-  if (!v || !c || (k && v->size != k * c->size) || (end && end->size != c->size)) return damaged(vm);
+  if (!v || !c || (k && v->size != k * c->size) || (end && end->size != c->size))
+    return damaged(vm);
   for (int64_t t = 0, from = 0; t < c->size; t++) {
     int64_t to = end ? tensor_get_i64(end, t) : from + k;
     if (to < from || to > v->size || to - from > 4096) return damaged(vm);
@@ -183,12 +186,12 @@ static int load_poly(Vm *vm, Value *r, Poly *p, int64_t limit) {
   Tensor *end = tensor_entry(vm, *r, "end", DT_I64);
   if (!constant || constant->tag != V_FLOAT || !end) return damaged(vm);
   p->constant = constant->f;
-  return load_terms(vm, p, tensor_entry(vm, *r, "one", DT_I64), tensor_entry(vm, *r, "one_c", DT_F64), 1,
-                    NULL, limit) ||
-         load_terms(vm, p, tensor_entry(vm, *r, "two", DT_I64), tensor_entry(vm, *r, "two_c", DT_F64), 2,
-                    NULL, limit) ||
-         load_terms(vm, p, tensor_entry(vm, *r, "many", DT_I64), tensor_entry(vm, *r, "many_c", DT_F64), 0,
-                    end, limit);
+  return load_terms(vm, p, tensor_entry(vm, *r, "one", DT_I64),
+                    tensor_entry(vm, *r, "one_c", DT_F64), 1, NULL, limit) ||
+         load_terms(vm, p, tensor_entry(vm, *r, "two", DT_I64),
+                    tensor_entry(vm, *r, "two_c", DT_F64), 2, NULL, limit) ||
+         load_terms(vm, p, tensor_entry(vm, *r, "many", DT_I64),
+                    tensor_entry(vm, *r, "many_c", DT_F64), 0, end, limit);
 }
 
 static int load_vars(Vm *vm, Value *list, VarTable *t) {
@@ -199,11 +202,11 @@ static int load_vars(Vm *vm, Value *list, VarTable *t) {
     const char *name = text_entry(vm, r, "name");
     int64_t kind = int_entry(vm, r, "kind", &ok), cutoff = int_entry(vm, r, "cutoff", &ok), first;
     Tensor *shape = tensor_entry(vm, r, "shape", DT_I64);
-    if (!name || !ok || !shape || shape->size > VAR_RANK || kind < 0 || kind > VAR_MODE || cutoff < 0 ||
-        cutoff > 1 << 20)
+    if (!name || !ok || !shape || shape->size > VAR_RANK || kind < 0 || kind > VAR_MODE ||
+        cutoff < 0 || cutoff > 1 << 20)
       return damaged(vm);
-    if (vars_add(vm_rt(vm), t, name, (VarKind)kind, (int)shape->size, (const int64_t *)(const void *)shape->data,
-                 &first))
+    if (vars_add(vm_rt(vm), t, name, (VarKind)kind, (int)shape->size,
+                 (const int64_t *)(const void *)shape->data, &first))
       return 1;
     t->array[t->n_array - 1].cutoff = (int)cutoff;
   }
@@ -215,7 +218,8 @@ static bool fits(const VarTable *t, OpWord w) {
   switch (w.factor) {
   case OP_BINARY: return k == VAR_BINARY;
   case OP_SPIN: return k == VAR_SPIN;
-  case OP_LOWER: case OP_RAISE: return k == VAR_MODE;
+  case OP_LOWER:
+  case OP_RAISE: return k == VAR_MODE;
   }
   return k == VAR_QUBIT;
 }
@@ -258,7 +262,8 @@ static int load_constraints(Vm *vm, Value *list, Ham *h) {
       poly_free(vm_rt(vm), &left);
       return 1;
     }
-    if (ham_constrain(vm, h, name, &left, (Relation)rel, weight->tag == V_NIL ? (double)NAN : weight->f))
+    if (ham_constrain(vm, h, name, &left, (Relation)rel,
+                      weight->tag == V_NIL ? (double)NAN : weight->f))
       return 1;
   }
   return 0;
@@ -268,13 +273,15 @@ static int load(Vm *vm, Value saved, Ham *h) {
   Value *maximize = entry(vm, saved, "maximize");
   const char *name = text_entry(vm, saved, "name");
   Tensor *sense = tensor_entry(vm, saved, "sense", DT_F64);
-  if (!maximize || maximize->tag != V_BOOL || !name || !sense || sense->size != 4) return damaged(vm);
+  if (!maximize || maximize->tag != V_BOOL || !name || !sense || sense->size != 4)
+    return damaged(vm);
   h->maximize = maximize->b;
   const double *s = (const double *)(const void *)sense->data;
   h->sense = (ProblemSense){(ProblemFormat)(int)s[0], s[1], s[2], s[3]};
   return load_vars(vm, entry(vm, saved, "vars"), &h->op.vars) ||
          load_poly(vm, entry(vm, saved, "diagonal"), &h->op.diagonal, h->op.vars.n) ||
-         load_products(vm, saved, &h->op) || load_constraints(vm, entry(vm, saved, "constraints"), h) ||
+         load_products(vm, saved, &h->op) ||
+         load_constraints(vm, entry(vm, saved, "constraints"), h) ||
          (*name && ham_set_name(vm, h, name));
 }
 
@@ -290,6 +297,4 @@ static int bind_load(Vm *vm, Value *args, int n, Value *out) {
 }
 
 const Native natives_hamiltonian_store[] = {
-  {"__load_Hamiltonian", "saved", "A stored Hamiltonian.", bind_load, NF_HIDDEN},
-  {0}
-};
+    {"__load_Hamiltonian", "saved", "A stored Hamiltonian.", bind_load, NF_HIDDEN}, {0}};

@@ -1,5 +1,7 @@
 /* linalg.c: linear algebra in the language.  Leading axes are a batch.       */
 #include "lang/bind/hamiltonian.h"
+#include "lang/bind/number.h"
+#include "lang/bind/sampling.h"
 #include "lang/bind/tensor_args.h"
 #include "runtime/grad/grad.h"
 #include "runtime/tensor/linalg.h"
@@ -66,13 +68,24 @@ static int bind_svd(Vm *vm, Value *args, int n, Value *out) {
 }
 
 static int bind_solve(Vm *vm, Value *args, int n, Value *out) {
+  bool array = value_is(args[0], OBJ_TENSOR) || value_is(args[0], OBJ_LIST) || num_is_scalar(args[0]);
+  if (!array) return sample_solve(vm, &args[0], args[2], args[3], out);
+  if (args[2].tag != V_NIL || args[3].tag != V_NIL)
+    return vm_error(vm, "solve: `budget` and `seed` are for a Hamiltonian, found %s %s",
+                    VALUE_A(args[0]));
+  if (args[1].tag == V_NIL)
+    return vm_error(vm, "solve: `b` is missing: solve(a, b) finds x with a @ x = b");
   return two(vm, args, op_solve, out);
 }
 
 const Native natives_linalg[] = {
-    {"solve", "a, b",
+    {"solve", "a, b = nil, budget = nil, seed = nil",
      "x with a @ x = b: a (n, n), b (n,) or (n, m) -> x of b's shape.\n"
-     "Errors: a is singular, not square, or has nan.  lstsq solves the others.",
+     "Errors: a is singular, not square, or has nan.  lstsq solves the others.\n"
+     "solve(H, budget = 5s): samples of low energy of a diagonal Hamiltonian; sampler, "
+     "temperatures and number of\n"
+     "reads are chosen for the problem.  With a budget the time is up when it is up; without, "
+     "results repeat bit for bit.",
      bind_solve, NF_DIFF},
     {"inv", "a",
      "The inverse of a (n, n).  Errors: singular, not square.  solve(a, b) is faster than inv(a) @ "

@@ -21,9 +21,15 @@ static int family(Vm *vm, const char *name, uint8_t factor, Value *out) {
 static int value_x(Vm *vm, Value *args, int n, Value *out) { return family(vm, "X", OP_X, out); }
 static int value_y(Vm *vm, Value *args, int n, Value *out) { return family(vm, "Y", OP_Y, out); }
 static int value_z(Vm *vm, Value *args, int n, Value *out) { return family(vm, "Z", OP_Z, out); }
-static int value_plus(Vm *vm, Value *args, int n, Value *out) { return family(vm, "Sp", OP_PLUS, out); }
-static int value_minus(Vm *vm, Value *args, int n, Value *out) { return family(vm, "Sm", OP_MINUS, out); }
-static int value_number(Vm *vm, Value *args, int n, Value *out) { return family(vm, "N", N_FACTOR, out); }
+static int value_plus(Vm *vm, Value *args, int n, Value *out) {
+  return family(vm, "Sp", OP_PLUS, out);
+}
+static int value_minus(Vm *vm, Value *args, int n, Value *out) {
+  return family(vm, "Sm", OP_MINUS, out);
+}
+static int value_number(Vm *vm, Value *args, int n, Value *out) {
+  return family(vm, "N", N_FACTOR, out);
+}
 
 /* ---- bosons -------------------------------------------------------------------------- */
 
@@ -52,7 +58,8 @@ static int quadrature(Vm *vm, Value *arg, const char *what, c128 s, c128 t, Valu
   if (arg_mode(vm, arg, what, &h) || !(r = ham_new(vm))) return 1;
   int failed = operator_adjoint(rt, &adjoint, &h->op) != RT_OK;
   if (!failed) {
-    failed = operator_accumulate(rt, &r->op, s, &h->op) || operator_accumulate(rt, &r->op, t, &adjoint);
+    failed =
+        operator_accumulate(rt, &r->op, s, &h->op) || operator_accumulate(rt, &r->op, t, &adjoint);
     operator_free(rt, &adjoint);
   }
   if (failed) {
@@ -78,9 +85,12 @@ static int bind_mom(Vm *vm, Value *args, int n, Value *out) {
 static int bind_commutator(Vm *vm, Value *args, int n, Value *out) {
   Ham *a, *b;
   Value ab = NIL_VALUE, ba = NIL_VALUE;
-  if (arg_ham_own(vm, &args[0], "`commutator`", &a) || arg_ham_own(vm, &args[1], "`commutator`", &b)) return 1;
+  if (arg_ham_own(vm, &args[0], "`commutator`", &a) ||
+      arg_ham_own(vm, &args[1], "`commutator`", &b))
+    return 1;
   int failed = ham_binary(vm, OP_MUL, args[0], args[1], 0, &ab) ||
-               ham_binary(vm, OP_MUL, args[1], args[0], 0, &ba) || ham_binary(vm, OP_SUB, ab, ba, 1, out);
+               ham_binary(vm, OP_MUL, args[1], args[0], 0, &ba) ||
+               ham_binary(vm, OP_SUB, ab, ba, 1, out);
   value_unref(vm, ab);
   value_unref(vm, ba);
   if (failed) return 1;
@@ -90,7 +100,8 @@ static int bind_commutator(Vm *vm, Value *args, int n, Value *out) {
 int ham_kron(Vm *vm, Value a, Value b, Value *out) {
   Ham *x, *y;
   if (arg_ham(vm, a, "`kron`", &x) || arg_ham(vm, b, "`kron`", &y)) return 1;
-  if (x->n_constraint || y->n_constraint) return vm_error(vm, "`kron` of a Hamiltonian with constraints");
+  if (x->n_constraint || y->n_constraint)
+    return vm_error(vm, "`kron` of a Hamiltonian with constraints");
   Ham *r = ham_new(vm);
   if (!r) return 1;
   if (operator_kron(vm_rt(vm), &r->op, &x->op, &y->op)) {
@@ -104,7 +115,9 @@ int ham_kron(Vm *vm, Value a, Value b, Value *out) {
 static int bind_hermitian(Vm *vm, Value *args, int n, Value *out) {
   Ham *h;
   bool yes;
-  if (arg_ham_own(vm, &args[0], "`is_hermitian`", &h) || operator_hermitian(vm_rt(vm), &h->op, &yes)) return 1;
+  if (arg_ham_own(vm, &args[0], "`is_hermitian`", &h) ||
+      operator_hermitian(vm_rt(vm), &h->op, &yes))
+    return 1;
   *out = value_bool(yes);
   return 0;
 }
@@ -140,7 +153,8 @@ static int array_record(Vm *vm, const VarArray *a, Value *out) {
   Record *r = record_new(vm, 3);
   List *shape = list_new(vm, true, (uint32_t)a->rank);
   int failed = !r || !shape;
-  for (int k = 0; k < a->rank && !failed; k++) failed = list_push(vm, shape, value_int(a->shape[k]));
+  for (int k = 0; k < a->rank && !failed; k++)
+    failed = list_push(vm, shape, value_int(a->shape[k]));
   if (!failed) failed = set(vm, r, "kind", str_value(vm, kind[a->kind]));
   if (!failed) failed = set(vm, r, "shape", value_obj(shape));
   else if (shape) value_unref(vm, value_obj(shape));
@@ -157,7 +171,8 @@ static int bind_variables(Vm *vm, Value *args, int n, Value *out) {
   if (!r) return 1;
   for (int i = 0; i < h->op.vars.n_array; i++) {
     Value v = NIL_VALUE;
-    if (array_record(vm, &h->op.vars.array[i], &v) || record_set(vm, r, h->op.vars.array[i].name, v)) {
+    if (array_record(vm, &h->op.vars.array[i], &v) ||
+        record_set(vm, r, h->op.vars.array[i].name, v)) {
       value_unref(vm, value_obj(r));
       return 1;
     }
@@ -207,7 +222,9 @@ static Value names_of(Vm *vm, const Problem *p, const Reduced *r) {
   for (int64_t i = 0; i < r->ising.n && !failed; i++) {
     Buf name = {0};
     if (i < r->n_user) vars_name(&p->vars, i, &name);
-    else buf_format(&name, "%s %d", r->aux[i - r->n_user].kind == AUX_SLACK ? "slack" : "product", aux++);
+    else
+      buf_format(&name, "%s %d", r->aux[i - r->n_user].kind == AUX_SLACK ? "slack" : "product",
+                 aux++);
     Value v = name.data ? str_value(vm, name.data) : NIL_VALUE;
     failed = v.tag == V_NIL || list_push(vm, l, v);
     buf_free(&name);
@@ -234,7 +251,8 @@ static int form(Vm *vm, Value *arg, bool qubo, Value *out) {
   if (rec)
     failed = set(vm, rec, qubo ? "linear" : "h", floats(vm, a, r.ising.n)) ||
              set(vm, rec, qubo ? "quadratic" : "J", couplings(vm, &r.ising, b)) ||
-             set(vm, rec, "offset", value_float(offset)) || set(vm, rec, "names", names_of(vm, &p, &r));
+             set(vm, rec, "offset", value_float(offset)) ||
+             set(vm, rec, "names", names_of(vm, &p, &r));
   if (qubo && a != r.ising.h) {
     rt_free(rt, a, (size_t)r.ising.n * sizeof *a);
     rt_free(rt, b, (size_t)(2 * r.ising.m) * sizeof *b);
@@ -247,10 +265,15 @@ static int form(Vm *vm, Value *arg, bool qubo, Value *out) {
   return 0;
 }
 
-static int bind_ising(Vm *vm, Value *args, int n, Value *out) { return form(vm, &args[0], false, out); }
-static int bind_qubo(Vm *vm, Value *args, int n, Value *out) { return form(vm, &args[0], true, out); }
+static int bind_ising(Vm *vm, Value *args, int n, Value *out) {
+  return form(vm, &args[0], false, out);
+}
+static int bind_qubo(Vm *vm, Value *args, int n, Value *out) {
+  return form(vm, &args[0], true, out);
+}
 
-/* ---- energies ----------------------------------------------------------------------------------- */
+/* ---- energies -----------------------------------------------------------------------------------
+ */
 
 /* A value of one variable: 0/1, or +1/-1 for spins and Z. */
 static int variable_value(Vm *vm, const VarTable *t, int64_t v, double x, int8_t *out) {
@@ -267,7 +290,8 @@ static int variable_value(Vm *vm, const VarTable *t, int64_t v, double x, int8_t
   return 1;
 }
 
-static int fill(Vm *vm, const VarTable *t, int64_t first, int64_t count, Tensor *from, int64_t at, int8_t *x) {
+static int fill(Vm *vm, const VarTable *t, int64_t first, int64_t count, Tensor *from, int64_t at,
+                int8_t *x) {
   for (int64_t i = 0; i < count; i++)
     if (variable_value(vm, t, first + i, tensor_get_f64(from, at + i), &x[first + i])) return 1;
   return 0;
@@ -288,9 +312,10 @@ static int from_record(Vm *vm, const VarTable *t, Value v, int8_t *x) {
     if (arg_tensor(vm, *given, a->name, &values)) return 1;
     bool fits = values->rank == a->rank;
     for (int k = 0; fits && k < a->rank; k++) fits = values->shape[k] == a->shape[k];
-    int failed = fits ? fill(vm, t, a->first, a->count, values, 0, x)
-                      : vm_error(vm, "`energy`: `%s` has shape %s, found %s", a->name,
-                                 shape_text(a->rank, a->shape, want), tensor_shape_text(values, have));
+    int failed =
+        fits ? fill(vm, t, a->first, a->count, values, 0, x)
+             : vm_error(vm, "`energy`: `%s` has shape %s, found %s", a->name,
+                        shape_text(a->rank, a->shape, want), tensor_shape_text(values, have));
     tensor_unref(vm_rt(vm), values);
     if (failed) return 1;
   }
@@ -298,7 +323,7 @@ static int from_record(Vm *vm, const VarTable *t, Value v, int8_t *x) {
 }
 
 static int diagonal_only(Vm *vm, Ham *h) {
-  Problem p;       /* says what is not diagonal */
+  Problem p; /* says what is not diagonal */
   if (operator_merge(vm_rt(vm), &h->op)) return 1;
   if (operator_class(&h->op) == OP_DIAGONAL) return 0;
   if (ham_problem(vm, h, "`energy`", &p)) return 1;
@@ -368,7 +393,8 @@ static int bind_energy(Vm *vm, Value *args, int n, Value *out) {
   return failed;
 }
 
-/* ---- penalties ------------------------------------------------------------------------------------ */
+/* ---- penalties
+ * ------------------------------------------------------------------------------------ */
 
 /* "count" also means "count[0]", "count[1]" ... and "count (1)". */
 static bool names(const char *full, const char *base) {
@@ -381,7 +407,8 @@ static int reweight_one(Vm *vm, Ham *h, const char *name, Value v) {
   int64_t found = 0;
   if (v.tag != V_NIL && arg_float(vm, v, name, &w)) return 1;
   if (v.tag != V_NIL && !(w > 0 && isfinite(w)))
-    return vm_error(vm, "the penalty of constraint `%s` must be a positive number, found %g", name, w);
+    return vm_error(vm, "the penalty of constraint `%s` must be a positive number, found %g", name,
+                    w);
   for (int64_t i = 0; i < h->n_constraint; i++)
     if (names(h->constraint[i].name, name)) {
       h->constraint[i].weight = w;
@@ -410,41 +437,46 @@ static int bind_reweight(Vm *vm, Value *args, int n, Value *out) {
 }
 
 const Native natives_operator[] = {
-  {"X", NULL, "X[i]: the Pauli X of qubit i, as a Hamiltonian.", value_x, 0},
-  {"Y", NULL, "Y[i]: the Pauli Y of qubit i, as a Hamiltonian.", value_y, 0},
-  {"Z", NULL, "Z[i]: the Pauli Z of qubit i, as a Hamiltonian; +1 on |0>, -1 on |1>.", value_z, 0},
-  {"Sp", NULL, "Sp[i]: |0><1| = (X + iY)/2 of qubit i, which raises Z.", value_plus, 0},
-  {"Sm", NULL, "Sm[i]: |1><0| = (X - iY)/2 of qubit i, which lowers Z.", value_minus, 0},
-  {"N", NULL, "N[i]: (1 - Z)/2 of qubit i: its bit, or the number of particles.", value_number, 0},
-  {"num", "a", "The number of quanta a' a of a boson's lowering operator, num(a[i]).", bind_num, 0},
-  {"pos", "a", "The position (a + a')/sqrt(2) of a boson; [pos, mom] = i.", bind_pos, 0},
-  {"mom", "a", "The momentum i (a' - a)/sqrt(2) of a boson; [pos, mom] = i.", bind_mom, 0},
-  {"commutator", "A, B", "A B - B A of two Hamiltonians, multiplied out.", bind_commutator, 0},
-  {"is_hermitian", "H", "Is H equal to H'?", bind_hermitian, NF_CONST},
-  {"matrix", "H",
-   "H as a dense matrix (D, D), at most 2^13 rows; complex only where H is.\n"
-   "Variable 0 is the least significant digit of the row: a qubit's 0 is Z = +1, a spin's 0 is +1, a\n"
-   "binary's digit its value, a mode's its quanta.",
-   bind_matrix, NF_CONST},
-  {"variables", "H", "The declared arrays of H: {b: {kind: \"binary\", shape: (4,)}, ...}.", bind_variables, NF_CONST},
-  {"ising", "H",
-   "H as {h: (n), J: {edges: (m, 2), values: (m)}, offset, names}: the energy is\n"
-   "offset + sum h s + sum J s s over s = 1, -1, minimised; a binary is (1 + s)/2.\n"
-   "Constraints enter by their penalties, products of more than two variables by\n"
-   "auxiliary ones; explain(H) says which.",
-   bind_ising, NF_CONST},
-  {"qubo", "H",
-   "H as {linear: (n), quadratic: {edges: (m, 2), values: (m)}, offset, names}: the energy is\n"
-   "offset + sum a x + sum b x x over x = 0, 1, minimised. See ising.",
-   bind_qubo, NF_CONST},
-  {"energy", "H, x",
-   "The energy of an assignment, without penalties, in the sense of `minimize` or `maximize`.\n"
-   "x is a record {b: tensor, ...} of all arrays, or a tensor of all variables in order; a tensor\n"
-   "(k, n) gives k energies, samples one a row. Binaries are 0 or 1, spins and Z are 1 or -1.",
-   bind_energy, NF_CONST},
-  {"reweight", "H, **weights",
-   "H with other penalties, reweight(H, count = 3.0); nil: a sufficient one again.\n"
-   "A name means all constraints of its statement.",
-   bind_reweight, 0},
-  {0}
-};
+    {"X", NULL, "X[i]: the Pauli X of qubit i, as a Hamiltonian.", value_x, 0},
+    {"Y", NULL, "Y[i]: the Pauli Y of qubit i, as a Hamiltonian.", value_y, 0},
+    {"Z", NULL, "Z[i]: the Pauli Z of qubit i, as a Hamiltonian; +1 on |0>, -1 on |1>.", value_z,
+     0},
+    {"Sp", NULL, "Sp[i]: |0><1| = (X + iY)/2 of qubit i, which raises Z.", value_plus, 0},
+    {"Sm", NULL, "Sm[i]: |1><0| = (X - iY)/2 of qubit i, which lowers Z.", value_minus, 0},
+    {"N", NULL, "N[i]: (1 - Z)/2 of qubit i: its bit, or the number of particles.", value_number,
+     0},
+    {"num", "a", "The number of quanta a' a of a boson's lowering operator, num(a[i]).", bind_num,
+     0},
+    {"pos", "a", "The position (a + a')/sqrt(2) of a boson; [pos, mom] = i.", bind_pos, 0},
+    {"mom", "a", "The momentum i (a' - a)/sqrt(2) of a boson; [pos, mom] = i.", bind_mom, 0},
+    {"commutator", "A, B", "A B - B A of two Hamiltonians, multiplied out.", bind_commutator, 0},
+    {"is_hermitian", "H", "Is H equal to H'?", bind_hermitian, NF_CONST},
+    {"matrix", "H",
+     "H as a dense matrix (D, D), at most 2^13 rows; complex only where H is.\n"
+     "Variable 0 is the least significant digit of the row: a qubit's 0 is Z = +1, a spin's 0 is "
+     "+1, a\n"
+     "binary's digit its value, a mode's its quanta.",
+     bind_matrix, NF_CONST},
+    {"variables", "H", "The declared arrays of H: {b: {kind: \"binary\", shape: (4,)}, ...}.",
+     bind_variables, NF_CONST},
+    {"ising", "H",
+     "H as {h: (n), J: {edges: (m, 2), values: (m)}, offset, names}: the energy is\n"
+     "offset + sum h s + sum J s s over s = 1, -1, minimised; a binary is (1 + s)/2.\n"
+     "Constraints enter by their penalties, products of more than two variables by\n"
+     "auxiliary ones; explain(H) says which.",
+     bind_ising, NF_CONST},
+    {"qubo", "H",
+     "H as {linear: (n), quadratic: {edges: (m, 2), values: (m)}, offset, names}: the energy is\n"
+     "offset + sum a x + sum b x x over x = 0, 1, minimised. See ising.",
+     bind_qubo, NF_CONST},
+    {"energy", "H, x",
+     "The energy of an assignment, without penalties, in the sense of `minimize` or `maximize`.\n"
+     "x is a record {b: tensor, ...} of all arrays, or a tensor of all variables in order; a "
+     "tensor\n"
+     "(k, n) gives k energies, samples one a row. Binaries are 0 or 1, spins and Z are 1 or -1.",
+     bind_energy, NF_CONST},
+    {"reweight", "H, **weights",
+     "H with other penalties, reweight(H, count = 3.0); nil: a sufficient one again.\n"
+     "A name means all constraints of its statement.",
+     bind_reweight, 0},
+    {0}};

@@ -116,6 +116,32 @@ static int bind_sample(Vm *vm, Value *args, int n, Value *out) {
   return failed;
 }
 
+/* ---- solve(H) -------------------------------------------------------------------------------- */
+
+int sample_solve(Vm *vm, Value *h, Value budget, Value seed, Value *out) {
+  Task t;
+  SamplerArgs a;
+  Samples rows;
+  Progress progress = {.vm = vm, .text = "solve", .last = rt_now()};
+  sampler_args_init(&a);
+  if (budget.tag != V_NIL && arg_seconds(vm, budget, "solve: budget", &a.seconds)) return 1;
+  if (task_make(vm, h, NIL_VALUE, "solve", &t)) return 1;
+  a.threads = vm_rt(vm)->threads;
+  a.progress = vm_shows_progress(vm) ? show_progress : NULL;
+  a.user = &progress;
+  int failed = arg_stream(vm, seed, &a.rng);
+  if (!failed && t.r.ising.n == 0) {
+    failed = samples_make(vm_rt(vm), &rows, 1, 0) != RT_OK;
+    if (!failed) rows.proven = true;
+  } else if (!failed) {
+    failed = sample_auto(vm_rt(vm), &t.r.ising, &a, &rows) != RT_OK;
+    if (failed && progress.shown) vm_progress(vm, NULL);
+  }
+  if (!failed) failed = finish(vm, &t, &progress, &rows, out);
+  task_free(vm, &t);
+  return failed;
+}
+
 const Native natives_sample[] = {
     {"sample", "H, sampler = nil, seed = nil, from = nil",
      "Samples of low energy of a diagonal Hamiltonian: sample(H, anneal(reads = 100)).\n"

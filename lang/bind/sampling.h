@@ -62,6 +62,8 @@ int32_t sampler_origin(const SampleCall *c, int64_t k);
 int sampler_sign(const SampleCall *c, int64_t k);
 /* An independent stream for part k of a call. */
 RngCall sampler_stream(RngCall rng, const char *label, int64_t k);
+/* solve(H): the runtime chooses the sampler. */
+int sample_solve(Vm *vm, Value *h, Value budget, Value seed, Value *out);
 /* A time such as 5s as seconds, > 0. */
 int arg_seconds(Vm *vm, Value v, const char *what, double *out);
 /* Rows of `more` behind those of `all` (both of one width; all may be empty). */

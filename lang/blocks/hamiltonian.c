@@ -11,7 +11,11 @@
 
 #define BLOCK ".hamiltonian" /* no script can write this name */
 
-typedef struct { Lower *lo; Source *s; int constraints; } Ham;
+typedef struct {
+  Lower *lo;
+  Source *s;
+  int constraints;
+} Ham;
 
 static Node *lower_block(Ham *h, const Node *block);
 
@@ -57,7 +61,8 @@ static void lower_variables(Ham *h, const Node *st, Node *out) {
   for (uint32_t i = 0; i < st->n; i++) {
     const Node *v = st->items[i];
     Node *args[] = {node_name(s, BLOCK, v), text_node(s, v->name, v), int_node(s, st->op, v),
-                    tuple_of(s, v->items, v->n, v), v->a ? node_copy(s, v->a) : node_new(s, N_NIL, v)};
+                    tuple_of(s, v->items, v->n, v),
+                    v->a ? node_copy(s, v->a) : node_new(s, N_NIL, v)};
     node_push(s, out, let_node(s, v->name, node_call(s, "__ham_declare", v, 5, args), v));
   }
 }
@@ -107,9 +112,13 @@ static void lower_constraint(Ham *h, const Node *st, Node *out) {
   for (uint32_t i = 0; body && i + 1 < r->n; i++) {
     const char *name = constraint_name(h, st, i, r->n - 1);
     if (!name) return;
-    Node *args[] = {node_name(s, BLOCK, st), text_node(s, name, st), index_tuple(s, st),
-                    int_node(s, relation_of(r->ops[i]), st), node_copy(s, r->items[i]),
-                    node_copy(s, r->items[i + 1]), st->c ? node_copy(s, st->c) : node_new(s, N_NIL, st)};
+    Node *args[] = {node_name(s, BLOCK, st),
+                    text_node(s, name, st),
+                    index_tuple(s, st),
+                    int_node(s, relation_of(r->ops[i]), st),
+                    node_copy(s, r->items[i]),
+                    node_copy(s, r->items[i + 1]),
+                    st->c ? node_copy(s, st->c) : node_new(s, N_NIL, st)};
     node_push(s, body, node_call(s, "__ham_constrain", r, 7, args));
   }
   Node *loop = st->n ? node_new(s, N_FOR, st) : NULL;
@@ -122,8 +131,16 @@ static void lower_constraint(Ham *h, const Node *st, Node *out) {
 
 static bool is_term(const Node *st) {
   switch (st->kind) {
-  case N_LET: case N_ARRAYDEF: case N_VARIABLES: case N_QUBITS: case N_OBJECTIVE: case N_CONSTRAINT:
-  case N_FOR: case N_IF: case N_BLOCK: case N_ERROR: return false;
+  case N_LET:
+  case N_ARRAYDEF:
+  case N_VARIABLES:
+  case N_QUBITS:
+  case N_OBJECTIVE:
+  case N_CONSTRAINT:
+  case N_FOR:
+  case N_IF:
+  case N_BLOCK:
+  case N_ERROR: return false;
   }
   return true;
 }
@@ -181,7 +198,8 @@ static Node *lower_if(Ham *h, const Node *st) {
 static void lower_statement(Ham *h, const Node *st, Node *out) {
   Source *s = h->s;
   switch (st->kind) {
-  case N_LET: case N_ARRAYDEF: node_push(s, out, node_copy(s, st)); return;
+  case N_LET:
+  case N_ARRAYDEF: node_push(s, out, node_copy(s, st)); return;
   case N_VARIABLES: lower_variables(h, st, out); return;
   case N_QUBITS: node_push(s, out, lower_qubits(h, st)); return;
   case N_OBJECTIVE: node_push(s, out, lower_objective(h, st)); return;
@@ -219,7 +237,8 @@ static void lower_shape(Ham *h, const Node *decl, uint32_t param, Node *out) {
   const Node *p = decl->items[param];
   for (uint32_t k = 0; k < p->n; k++) {
     const Node *e = p->items[k];
-    Node *ask[] = {text_node(s, p->name, e), node_name(s, p->name, e), int_node(s, p->n, e), int_node(s, k, e)};
+    Node *ask[] = {text_node(s, p->name, e), node_name(s, p->name, e), int_node(s, p->n, e),
+                   int_node(s, k, e)};
     Node *extent = node_call(s, "__ham_extent", e, 4, ask);
     if (e->kind == N_NAME && !bound(decl, param, k, e->name)) {
       node_push(s, out, let_node(s, e->name, extent, e));
@@ -227,7 +246,8 @@ static void lower_shape(Ham *h, const Node *decl, uint32_t param, Node *out) {
     }
     const char *text = arena_text(&s->arena, s->text + e->span.start, e->span.end - e->span.start);
     if (!text) return;
-    Node *args[] = {text_node(s, p->name, e), int_node(s, k, e), text_node(s, text, e), node_copy(s, e), extent};
+    Node *args[] = {text_node(s, p->name, e), int_node(s, k, e), text_node(s, text, e),
+                    node_copy(s, e), extent};
     node_push(s, out, node_call(s, "__ham_agree", e, 5, args));
   }
 }

@@ -3,13 +3,16 @@
 #include "lang/check/checker.h"
 #include <string.h>
 
-typedef struct { Checker *c; const Node *minimize, *maximize, *term; } Body;
+typedef struct {
+  Checker *c;
+  const Node *minimize, *maximize, *term;
+} Body;
 
 static void statements(Body *b, Node *block);
 
 const char *hamiltonian_word(const char *name) {
-  static const char *const words[] = {"minimize", "maximize", "subject to", "binary", "spin", "mode",
-                                      "qubits", "penalty"};
+  static const char *const words[] = {"minimize", "maximize", "subject to", "binary",
+                                      "spin",     "mode",     "qubits",     "penalty"};
   Nearest n = nearest_of(name);
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) nearest_try(&n, words[i]);
   return n.best;
@@ -25,7 +28,8 @@ static void variables(Checker *c, Node *s) {
       if (!wrong) continue;
       Diag *d = value_error(c, v->items[k]->span, "the extent of an array is an int");
       diag_label(d, "this is %s", kind_name(&e));
-      if (e.kind == K_RANGE) diag_help(d, "write how many there are, `%s %s[n]`", word[s->op], v->name);
+      if (e.kind == K_RANGE)
+        diag_help(d, "write how many there are, `%s %s[n]`", word[s->op], v->name);
     }
     if (v->a) walk(c, v->a);
     if (s->op == 3 && !v->a) {
@@ -84,18 +88,26 @@ static void term(Body *b, Node *s) {
   if (s->kind == N_COMPARE) {
     walk(c, s);
     Diag *d = check_error(c, s->span, "a comparison is no term");
-    diag_help(d, "a condition on the variables is written `subject to %.*s`", (int)(s->span.end - s->span.start),
-              c->source->text + s->span.start);
+    diag_help(d, "a condition on the variables is written `subject to %.*s`",
+              (int)(s->span.end - s->span.start), c->source->text + s->span.start);
     return;
   }
   Known k = walk(c, s);
   if (!b->term) b->term = s;
   switch (k.kind) {
-  case K_STR: case K_LIST: case K_RECORD: case K_TUPLE: case K_RANGE: case K_NIL: case K_FN: case K_TENSOR: {
+  case K_STR:
+  case K_LIST:
+  case K_RECORD:
+  case K_TUPLE:
+  case K_RANGE:
+  case K_NIL:
+  case K_FN:
+  case K_TENSOR: {
     Diag *d = value_error(c, s->span, "a term is a product of operators or a sum of such");
     diag_label(d, "this is %s", kind_name(&k));
     if (k.kind == K_TENSOR) diag_help(d, "add up its elements: `sum(...)`");
-    if (k.kind == K_FN && k.node && k.node->kind == N_HAMILTONIAN) diag_help(d, "call it: `%s(...)`", k.node->name);
+    if (k.kind == K_FN && k.node && k.node->kind == N_HAMILTONIAN)
+      diag_help(d, "call it: `%s(...)`", k.node->name);
   }
   }
 }
@@ -118,7 +130,9 @@ static void branch(Body *b, Node *s) {
 
 static void stranger(Checker *c, Node *s) {
   Diag *d = check_error(c, s->span, "this cannot stand in a hamiltonian block");
-  diag_label(d, "expected terms, `binary`, `spin`, `mode`, `qubits`, `minimize`, `maximize`, `subject to`");
+  diag_label(
+      d,
+      "expected terms, `binary`, `spin`, `mode`, `qubits`, `minimize`, `maximize`, `subject to`");
   if (s->kind == N_ASSIGN && s->a->kind == N_NAME)
     diag_help(d, "a value is named with `let %s = ...`", s->a->name);
   else if (s->kind == N_VAR) diag_help(d, "write `let`");
@@ -127,7 +141,8 @@ static void stranger(Checker *c, Node *s) {
 static void statement(Body *b, Node *s) {
   Checker *c = b->c;
   switch (s->kind) {
-  case N_LET: case N_ARRAYDEF: walk_statement(c, s, false); return;
+  case N_LET:
+  case N_ARRAYDEF: walk_statement(c, s, false); return;
   case N_VARIABLES: variables(c, s); return;
   case N_QUBITS: walk(c, s->a); return;
   case N_OBJECTIVE: objective(b, s); return;
@@ -136,8 +151,18 @@ static void statement(Body *b, Node *s) {
   case N_IF: branch(b, s); return;
   case N_BLOCK: statements(b, s); return;
   case N_ERROR: return;
-  case N_VAR: case N_ASSIGN: case N_FN: case N_RETURN: case N_BREAK: case N_CONTINUE: case N_WHILE:
-  case N_IMPORT: case N_INPUT: case N_WITH: case N_LEAF: case N_EQUATION:
+  case N_VAR:
+  case N_ASSIGN:
+  case N_FN:
+  case N_RETURN:
+  case N_BREAK:
+  case N_CONTINUE:
+  case N_WHILE:
+  case N_IMPORT:
+  case N_INPUT:
+  case N_WITH:
+  case N_LEAF:
+  case N_EQUATION:
     stranger(c, s);
     if (s->kind == N_VAR) bind_pattern(c, B_LET, s->a, known(K_ANY), s);
     return;
@@ -186,7 +211,8 @@ void check_hamiltonian(Checker *c, Node *decl) {
   shapes(c, decl);
   statements(&b, decl->b);
   if (b.term && b.maximize) {
-    Diag *d = check_error(c, b.maximize->span2, "terms are energies, which are minimised, but this maximises");
+    Diag *d = check_error(c, b.maximize->span2,
+                          "terms are energies, which are minimised, but this maximises");
     diag_second(d, c->source, b.term->span, "a term is here");
     diag_help(d, "write `minimize -(...)`");
   }

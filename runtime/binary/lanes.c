@@ -8,6 +8,19 @@ static const size_t lane_size[] = {1, 2, 4};
 
 /* ---- models ----------------------------------------------------------------- */
 
+/* Whether rounding to multiples of 1 / unit keeps the problem: all but a few of the
+ * coefficients to 3 % or better, so that small terms beside large penalties stay. */
+static bool resolved(const Ising *p, double unit) {
+  int64_t all = 0, coarse = 0;
+  for (int64_t i = 0; i < p->n; i++) {
+    all += p->h[i] != 0;
+    coarse += p->h[i] != 0 && fabs(p->h[i]) * unit < 16;
+    for (int64_t k = p->start[i]; k < p->start[i + 1] && p->other[k] < i; k++, all++)
+      coarse += fabs(p->J[k]) * unit < 16;
+  }
+  return coarse <= all / 20;
+}
+
 static void choose(LaneModel *m, const IsingScale *s, LanePrecision precision) {
   m->exact = true;
   if (s->integer && s->max_field * s->scale <= 32767) {
@@ -20,7 +33,7 @@ static void choose(LaneModel *m, const IsingScale *s, LanePrecision precision) {
   if (precision == LANE_SEARCH && s->max_field > 0) {
     /* rounding moves a field by half a unit per term at most */
     double unit = (32766 - 0.5 * (double)(s->max_degree + 1)) / s->max_field;
-    if (unit * fmax(s->rms_J, s->rms_h) >= 64 && isfinite(unit)) {
+    if (unit > 0 && isfinite(unit) && resolved(m->p, unit)) {
       m->width = LANE_I16;
       m->scale = unit;
       m->most = 32767;

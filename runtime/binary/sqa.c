@@ -32,10 +32,11 @@ INLINE uint64_t draw(uint64_t s[4]) {
 
 uint64_t worldlines_draw(Worldlines *w) { return draw(w->rng); }
 
-/* 64 bits, each 1 with probability p / 2^64: the bits of p are compared with those
- * of 64 random numbers, one place of all of them at a time, until all are told.  */
-INLINE uint64_t coins(uint64_t s[4], uint64_t p) {
-  uint64_t yes = 0, open = ~0ull;
+/* The bits of `open`, each 1 with probability p / 2^64: the bits of p are compared
+ * with those of 64 random numbers, one place of all of them at a time, until all
+ * are told.                                                                    */
+INLINE uint64_t coins(uint64_t s[4], uint64_t p, uint64_t open) {
+  uint64_t yes = 0;
   for (int k = 63; open && k >= 0; k--) {
     uint64_t r = draw(s);
     if (p >> k & 1) {
@@ -73,28 +74,32 @@ INLINE const char *fields_of(const Worldlines *w, LaneWidth width, int k, int64_
   return (const char *)w->lane[k].field + (size_t)lane_slot(i) * LANES * size;
 }
 
+/* Blocks side by side; few slices need few blocks. */
 #define PREFIX(type, sum_type, to)                                            \
   do {                                                                        \
     const type *f = (const type *)fields_of(w, width, k, i);                  \
     sum_type sum[LANES / BLOCK] = {0};                                        \
     for (int t = 0; t < BLOCK; t++)                                           \
-      for (int b = 0; b < LANES / BLOCK; b++) {                               \
+      for (int b = 0; b < blocks; b++) {                                      \
         c->to[k * LANES + b * BLOCK + t] = sum[b];                            \
         sum[b] += (sum_type)f[b * BLOCK + t];                                 \
       }                                                                       \
-    for (int b = 0; b < LANES / BLOCK; b++) total = c->base[at++] = total + (double)sum[b]; \
+    for (int b = 0; b < blocks; b++) total = c->base[at++] = total + (double)sum[b]; \
   } while (0)
 
 INLINE void prefix(const Worldlines *w, LaneWidth width, int64_t i, Scratch *c) {
   double total = c->base[0] = 0;
   int at = 1;
   for (int k = 0; k < w->words; k++) {
+    const int blocks = w->slices > BLOCK ? LANES / BLOCK : 1;
     if (width == LANE_I8) PREFIX(int8_t, int32_t, part_int);
     else if (width == LANE_I16) PREFIX(int16_t, int32_t, part_int);
     else PREFIX(float, double, part);
   }
-  c->part_int[w->words * LANES] = 0;
-  c->part[w->words * LANES] = 0;
+  if (w->slices % BLOCK == 0) {
+    c->part_int[w->slices] = 0;
+    c->part[w->slices] = 0;
+  }
 }
 
 INLINE double before(const Scratch *c, LaneWidth width, int t) {
@@ -165,8 +170,9 @@ INLINE int segments(Worldlines *w, const Step *q, int64_t i, int16_t *at) {
   for (int k = 0; k < w->words; k++) {
     uint64_t s = w->lane[k].spin[i], cut = s ^ (s << 1 | carry);
     carry = s >> 63;
-    if (q->cut) cut |= coins(w->rng, q->cut);
-    if (k == w->words - 1 && w->slices % LANES) cut &= (1ull << w->slices % LANES) - 1;
+    uint64_t here = k == w->words - 1 ? ~0ull >> (LANES - 1 - last % LANES) : ~0ull;
+    cut &= here;
+    if (q->cut) cut |= coins(w->rng, q->cut, here & ~cut);
     for (; cut; cut &= cut - 1) at[n++] = (int16_t)(k * LANES + __builtin_ctzll(cut));
   }
   return n;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { FIRST_SPACING = 24, REFRESH = 256 };
+#define SPARSE 7.0        /* mean degree */
 #define COLDEST 1000.0    /* over the scale: beyond, only the smallest couplings tell */
 
 double temper_scale(const Ising *p) {
@@ -16,12 +17,14 @@ double temper_scale(const Ising *p) {
 
 RtStatus temper_ladder(Rt *rt, const Ising *p, RngCall rng, double *hot, double *cold) {
   double scale = temper_scale(p), first, last;
-  *hot = scale > 0 ? 1 / scale : 1;
-  *cold = 16 * *hot;
+  *hot = *cold = 1;
   if (!(scale > 0)) return RT_OK;
+  double unit_beta = 1 / scale;
+  *hot = (2 * (double)p->m <= SPARSE * (double)p->n ? 1.5 : 1) * unit_beta;
+  *cold = 16 * unit_beta;
   RngCall pilot = {rng_derive(rng.key, "temper pilot", (int64_t)rng.call), 0};
   RT_TRY(sampler_betas(rt, p, pilot, &first, &last));
-  if (last > *cold) *cold = fmin(last, COLDEST * *hot);
+  if (last > *cold) *cold = fmin(last, COLDEST * unit_beta);
   return RT_OK;
 }
 

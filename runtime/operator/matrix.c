@@ -10,7 +10,11 @@
 
 enum { STATES_MAX = 1 << 13 };
 
-typedef struct { int64_t stride; int levels; uint8_t kind; } Digit;
+typedef struct {
+  int64_t stride;
+  int levels;
+  uint8_t kind;
+} Digit;
 
 /* factor on digit d: the new digit and the weight; 0: nothing is left. */
 static c128 act(uint8_t f, int d, int levels, int *to) {
@@ -18,7 +22,8 @@ static c128 act(uint8_t f, int d, int levels, int *to) {
   switch (f) {
   case OP_X: *to = 1 - d; return (c128){1, 0};
   case OP_Y: *to = 1 - d; return (c128){0, d ? -1 : 1};
-  case OP_Z: case OP_SPIN: return (c128){d ? -1 : 1, 0};
+  case OP_Z:
+  case OP_SPIN: return (c128){d ? -1 : 1, 0};
   case OP_BINARY: return (c128){d, 0};
   case OP_PLUS: *to = 0; return (c128){d, 0};
   case OP_MINUS: *to = 1; return (c128){1 - d, 0};
@@ -80,7 +85,7 @@ static RtStatus fill(Rt *rt, const Operator *a, const Digit *d, c128 *m, int64_t
     RT_TRY(rt_poll(rt));
   }
   for (int64_t i = 0, from = 0; i < p->many.n; from = p->many.end[i++]) {
-    int64_t k = p->many.end[i] - from;        /* different variables: at most 13 */
+    int64_t k = p->many.end[i] - from; /* different variables: at most 13 */
     for (int64_t j = 0; j < k; j++) w[j] = operator_word(&a->vars, p->many.v[from + j]);
     add_term(m, n, d, (c128){p->many.c[i], 0}, k, w);
     RT_TRY(rt_poll(rt));

@@ -13,7 +13,11 @@
 
 enum { EXPANDED_MAX = 4096, LADDER_MAX = 32 };
 
-typedef struct { c128 c; int raise, lower; uint8_t pauli; } Piece;   /* pauli: I X Y Z as 0 .. 3 */
+typedef struct {
+  c128 c;
+  int raise, lower;
+  uint8_t pauli;
+} Piece; /* pauli: I X Y Z as 0 .. 3 */
 
 static c128 times(c128 a, c128 b) {
   return (c128){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
@@ -21,15 +25,18 @@ static c128 times(c128 a, c128 b) {
 
 /* ---- one qubit ---------------------------------------------------------------- */
 
-typedef struct { c128 m[2][2]; } Two;
+typedef struct {
+  c128 m[2][2];
+} Two;
 
 static Two matrix_of(uint8_t f) {
   switch (f) {
   case OP_X: return (Two){{{{0, 0}, {1, 0}}, {{1, 0}, {0, 0}}}};
   case OP_Y: return (Two){{{{0, 0}, {0, -1}}, {{0, 1}, {0, 0}}}};
-  case OP_Z: case OP_SPIN: return (Two){{{{1, 0}, {0, 0}}, {{0, 0}, {-1, 0}}}};
+  case OP_Z:
+  case OP_SPIN: return (Two){{{{1, 0}, {0, 0}}, {{0, 0}, {-1, 0}}}};
   case OP_PLUS: return (Two){{{{0, 0}, {1, 0}}, {{0, 0}, {0, 0}}}};
-  default: return (Two){{{{0, 0}, {0, 0}}, {{1, 0}, {0, 0}}}};        /* OP_MINUS */
+  default: return (Two){{{{0, 0}, {0, 0}}, {{1, 0}, {0, 0}}}}; /* OP_MINUS */
   }
 }
 
@@ -58,7 +65,9 @@ static int qubit_pieces(const OpWord *w, int64_t n, Piece *out) {
     m = product(&m, &f);
   }
   c128 y = half(m.m[0][1], m.m[1][0], -1);
-  c128 c[4] = {half(m.m[0][0], m.m[1][1], 1), half(m.m[0][1], m.m[1][0], 1), {-y.im, y.re},
+  c128 c[4] = {half(m.m[0][0], m.m[1][1], 1),
+               half(m.m[0][1], m.m[1][0], 1),
+               {-y.im, y.re},
                half(m.m[0][0], m.m[1][1], -1)};
   for (uint8_t p = 0; p < 4; p++)
     if (c[p].re != 0 || c[p].im != 0) out[count++] = (Piece){.c = c[p], .pauli = p};
@@ -107,14 +116,22 @@ static int boson_pieces(const OpWord *w, int64_t n, Piece *out) {
 
 /* ---- one product -------------------------------------------------------------------- */
 
-typedef struct { OpWord word; int64_t at; } Placed;
+typedef struct {
+  OpWord word;
+  int64_t at;
+} Placed;
 static int by_variable(const void *a, const void *b) {
   const Placed *x = a, *y = b;
   if (x->word.v != y->word.v) return x->word.v < y->word.v ? -1 : 1;
   return x->at < y->at ? -1 : 1;
 }
 
-typedef struct { int32_t v; uint8_t kind; int n; Piece piece[LADDER_MAX * 2 + 2]; } Site;
+typedef struct {
+  int32_t v;
+  uint8_t kind;
+  int n;
+  Piece piece[LADDER_MAX * 2 + 2];
+} Site;
 
 /* Emits every choice of one piece per site. */
 static RtStatus emit(Rt *rt, Operator *to, const Site *site, int n, c128 c) {
@@ -133,7 +150,8 @@ static RtStatus emit(Rt *rt, Operator *to, const Site *site, int n, c128 c) {
         for (int i = 0; i < p->raise; i++) w[k++] = (OpWord){OP_RAISE, site[s].v};
         for (int i = 0; i < p->lower; i++) w[k++] = (OpWord){OP_LOWER, site[s].v};
       } else if (site[s].kind == VAR_BINARY) w[k++] = (OpWord){OP_BINARY, site[s].v};
-      else if (p->pauli) w[k++] = (OpWord){site[s].kind == VAR_SPIN ? OP_SPIN : pauli[p->pauli], site[s].v};
+      else if (p->pauli)
+        w[k++] = (OpWord){site[s].kind == VAR_SPIN ? OP_SPIN : pauli[p->pauli], site[s].v};
     }
     RT_TRY(operator_add(rt, to, z, k, w));
     int s = n - 1;
@@ -147,8 +165,8 @@ static RtStatus too_many(Rt *rt, int64_t n) {
 }
 
 /* Word by word of term t into sites, then out. */
-static RtStatus expand(Rt *rt, Operator *to, const Operator *a, int64_t t, Site *site, Placed *placed,
-                       OpWord *line) {
+static RtStatus expand(Rt *rt, Operator *to, const Operator *a, int64_t t, Site *site,
+                       Placed *placed, OpWord *line) {
   int64_t from = t ? a->product.end[t - 1] : 0, k = a->product.end[t] - from, choices = 1;
   int n = 0;
   if (k > 256) return too_many(rt, k);
@@ -164,7 +182,7 @@ static RtStatus expand(Rt *rt, Operator *to, const Operator *a, int64_t t, Site 
     else if (s->kind == VAR_MODE) s->n = boson_pieces(line + i, j - i, s->piece);
     else s->n = qubit_pieces(line + i, j - i, s->piece);
     if (s->n < 0) return too_many(rt, j - i);
-    if (s->n == 0) return RT_OK;                      /* S+ S+ = 0 */
+    if (s->n == 0) return RT_OK; /* S+ S+ = 0 */
     choices *= s->n;
     if (choices > EXPANDED_MAX)
       return rt_fail(rt, RT_ERROR, "one product would become more than %d terms", EXPANDED_MAX);
@@ -174,12 +192,15 @@ static RtStatus expand(Rt *rt, Operator *to, const Operator *a, int64_t t, Site 
 
 /* ---- equal products -------------------------------------------------------------------- */
 
-typedef struct { const Operator *a; } Order;
+typedef struct {
+  const Operator *a;
+} Order;
 
 static int64_t start_of(const Operator *a, int64_t t) { return t ? a->product.end[t - 1] : 0; }
 
 static int compare_words(const Operator *a, int64_t s, int64_t t) {
-  int64_t i = start_of(a, s), j = start_of(a, t), m = a->product.end[s] - i, n = a->product.end[t] - j;
+  int64_t i = start_of(a, s), j = start_of(a, t), m = a->product.end[s] - i,
+          n = a->product.end[t] - j;
   if (m != n) return m < n ? -1 : 1;
   for (int64_t k = 0; k < m; k++) {
     OpWord x = a->product.word[i + k], y = a->product.word[j + k];
@@ -221,18 +242,21 @@ static RtStatus collect(Rt *rt, Operator *a) {
     if (cancelled(sum.im, re + im)) sum.im = 0;
     int64_t from = start_of(a, order[i]);
     if (sum.re != 0 || sum.im != 0)
-      st = operator_add(rt, &out, sum, (int)(a->product.end[order[i]] - from), a->product.word + from);
+      st = operator_add(rt, &out, sum, (int)(a->product.end[order[i]] - from),
+                        a->product.word + from);
   }
   if (order) rt_free(rt, order, (size_t)n * sizeof *order);
   if (!st) st = poly_add_scaled(rt, &a->diagonal, 1, &out.diagonal);
-  if (!st) {             /* the products move over, the old ones go */
+  if (!st) { /* the products move over, the old ones go */
     Operator old = *a;
     a->product.n = out.product.n, a->product.cap = out.product.cap;
     a->product.n_word = out.product.n_word, a->product.cap_word = out.product.cap_word;
-    a->product.end = out.product.end, a->product.word = out.product.word, a->product.c = out.product.c;
+    a->product.end = out.product.end, a->product.word = out.product.word,
+    a->product.c = out.product.c;
     out.product.n = old.product.n, out.product.cap = old.product.cap;
     out.product.n_word = old.product.n_word, out.product.cap_word = old.product.cap_word;
-    out.product.end = old.product.end, out.product.word = old.product.word, out.product.c = old.product.c;
+    out.product.end = old.product.end, out.product.word = old.product.word,
+    out.product.c = old.product.c;
   }
   operator_free(rt, &out);
   return st;

@@ -40,7 +40,7 @@ static RtStatus product_room(Rt *rt, Operator *a, int k) {
     if (!end) return rt->error.status;
     a->product.end = end;
     c128 *c = grown(rt, a->product.c, a->product.cap, cap, sizeof *c);
-    if (!c) {          /* back to one size for both */
+    if (!c) { /* back to one size for both */
       a->product.end = grown(rt, end, cap, a->product.cap, sizeof *end);
       return rt->error.status;
     }
@@ -78,7 +78,8 @@ RtStatus operator_add(Rt *rt, Operator *a, c128 c, int k, const OpWord *w) {
   if (!diagonal) return add_product(rt, a, c, k, w);
   int32_t v[FACTORS_MAX];
   if (k > FACTORS_MAX)
-    return rt_fail(rt, RT_ERROR, "a product of %d variables; at most %d are possible", k, FACTORS_MAX);
+    return rt_fail(rt, RT_ERROR, "a product of %d variables; at most %d are possible", k,
+                   FACTORS_MAX);
   for (int i = 0; i < k; i++) v[i] = w[i].v;
   a->merged = false;
   return poly_add(rt, &a->diagonal, c.re, k, v);
@@ -89,7 +90,8 @@ RtStatus operator_copy(Rt *rt, Operator *out, const Operator *a) {
   RtStatus st = vars_copy(rt, &out->vars, &a->vars);
   if (!st) st = poly_copy(rt, &out->diagonal, &a->diagonal);
   for (int64_t t = 0, from = 0; !st && t < a->product.n; from = a->product.end[t++])
-    st = add_product(rt, out, a->product.c[t], (int)(a->product.end[t] - from), a->product.word + from);
+    st = add_product(rt, out, a->product.c[t], (int)(a->product.end[t] - from),
+                     a->product.word + from);
   out->merged = a->merged;
   if (st) operator_free(rt, out);
   return st;
@@ -186,7 +188,12 @@ static c128 times(c128 a, c128 b) {
   return (c128){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
 
-typedef struct { Rt *rt; Operator *to; c128 c; const int32_t *map; } Adding;
+typedef struct {
+  Rt *rt;
+  Operator *to;
+  c128 c;
+  const int32_t *map;
+} Adding;
 
 /* One diagonal term of b, c times. */
 static RtStatus add_mapped(Adding *g, double c, int64_t k, const int32_t *v) {
@@ -198,8 +205,8 @@ static RtStatus add_mapped(Adding *g, double c, int64_t k, const int32_t *v) {
   return operator_add(g->rt, g->to, times(g->c, (c128){c, 0}), (int)k, w);
 }
 
-static RtStatus each_diagonal(const Poly *p, RtStatus (*f)(Adding *, double, int64_t, const int32_t *),
-                              Adding *g) {
+static RtStatus
+each_diagonal(const Poly *p, RtStatus (*f)(Adding *, double, int64_t, const int32_t *), Adding *g) {
   if (p->constant != 0) RT_TRY(f(g, p->constant, 0, NULL));
   for (int64_t i = 0; i < p->one.n; i++) RT_TRY(f(g, p->one.c[i], 1, &p->one.v[i]));
   for (int64_t i = 0; i < p->two.n; i++) RT_TRY(f(g, p->two.c[i], 2, &p->two.uv[2 * i]));
@@ -231,7 +238,8 @@ RtStatus operator_accumulate(Rt *rt, Operator *a, c128 c, const Operator *b) {
   return st;
 }
 
-RtStatus operator_sum(Rt *rt, Operator *out, c128 ca, const Operator *a, c128 cb, const Operator *b) {
+RtStatus operator_sum(Rt *rt, Operator *out, c128 ca, const Operator *a, c128 cb,
+                      const Operator *b) {
   operator_init(out);
   RtStatus st = operator_accumulate(rt, out, ca, a);
   if (!st) st = operator_accumulate(rt, out, cb, b);
@@ -258,7 +266,7 @@ RtStatus operator_scale(Rt *rt, Operator *a, c128 c) {
   for (int64_t i = 0; i < p->two.n; i++) p->two.c[i] *= c.re;
   for (int64_t i = 0; i < p->many.n; i++) p->many.c[i] *= c.re;
   for (int64_t i = 0; i < a->product.n; i++) a->product.c[i] = times(a->product.c[i], c);
-  if (c.re == 0) p->merged = a->merged = false;    /* terms of weight 0 are no terms */
+  if (c.re == 0) p->merged = a->merged = false; /* terms of weight 0 are no terms */
   return RT_OK;
 }
 
@@ -277,7 +285,11 @@ void operator_divide(Operator *a, double c) {
 /* ---- products ------------------------------------------------------------------------------ */
 
 /* One term: its coefficient and its words in `to`'s numbering. */
-typedef struct { c128 c; int k; OpWord w[FACTORS_MAX]; } Term;
+typedef struct {
+  c128 c;
+  int k;
+  OpWord w[FACTORS_MAX];
+} Term;
 
 static int64_t term_count(const Operator *a) {
   const Poly *p = &a->diagonal;
@@ -285,8 +297,8 @@ static int64_t term_count(const Operator *a) {
 }
 
 /* Term t of a in the order constant, linear, quadratic, higher, products. */
-static RtStatus term_at(Rt *rt, const Operator *a, int64_t t, const VarTable *vars, const int32_t *map,
-                        Term *out) {
+static RtStatus term_at(Rt *rt, const Operator *a, int64_t t, const VarTable *vars,
+                        const int32_t *map, Term *out) {
   const Poly *p = &a->diagonal;
   const int32_t *v = NULL;
   int64_t k = 0;
@@ -296,7 +308,8 @@ static RtStatus term_at(Rt *rt, const Operator *a, int64_t t, const VarTable *va
     return RT_OK;
   }
   if (t < p->one.n) out->c = (c128){p->one.c[t], 0}, v = &p->one.v[t], k = 1;
-  else if ((t -= p->one.n) < p->two.n) out->c = (c128){p->two.c[t], 0}, v = &p->two.uv[2 * t], k = 2;
+  else if ((t -= p->one.n) < p->two.n)
+    out->c = (c128){p->two.c[t], 0}, v = &p->two.uv[2 * t], k = 2;
   else if ((t -= p->two.n) < p->many.n) {
     int64_t from = t ? p->many.end[t - 1] : 0;
     out->c = (c128){p->many.c[t], 0};
@@ -330,8 +343,8 @@ static RtStatus multiply_terms(Rt *rt, Operator *out, const Operator *a, const i
     for (int64_t j = 0; j < nb && !st; j++) {
       st = term_at(rt, b, j, &out->vars, mb, y);
       if (!st && x->k + y->k > FACTORS_MAX)
-        st = rt_fail(rt, RT_ERROR, "a product of %d variables; at most %d are possible", x->k + y->k,
-                     FACTORS_MAX);
+        st = rt_fail(rt, RT_ERROR, "a product of %d variables; at most %d are possible",
+                     x->k + y->k, FACTORS_MAX);
       if (st) break;
       memcpy(w, x->w, (size_t)x->k * sizeof *w);
       memcpy(w + x->k, y->w, (size_t)y->k * sizeof *w);
@@ -345,9 +358,9 @@ static RtStatus multiply_terms(Rt *rt, Operator *out, const Operator *a, const i
 RtStatus operator_product(Rt *rt, Operator *out, const Operator *a, const Operator *b) {
   int32_t *ma = NULL, *mb = NULL;
   operator_init(out);
-  RtStatus st = operator_vars(rt, out, &a->vars, &ma);      /* ma is NULL: out was empty */
+  RtStatus st = operator_vars(rt, out, &a->vars, &ma); /* ma is NULL: out was empty */
   if (!st) st = operator_vars(rt, out, &b->vars, &mb);
-  if (!st) st = operator_vars(rt, out, &a->vars, &ma);      /* b may have widened the register */
+  if (!st) st = operator_vars(rt, out, &a->vars, &ma); /* b may have widened the register */
   if (!st && !ma && !mb && !a->product.n && !b->product.n)
     st = poly_multiply(rt, &out->diagonal, &a->diagonal, &b->diagonal, &out->vars);
   else if (!st) st = multiply_terms(rt, out, a, ma, b, mb);
@@ -358,9 +371,10 @@ RtStatus operator_product(Rt *rt, Operator *out, const Operator *a, const Operat
 }
 
 RtStatus operator_adjoint(Rt *rt, Operator *out, const Operator *a) {
-  static const uint8_t other[] = {[OP_X] = OP_X, [OP_Y] = OP_Y, [OP_Z] = OP_Z, [OP_PLUS] = OP_MINUS,
-                                  [OP_MINUS] = OP_PLUS, [OP_BINARY] = OP_BINARY, [OP_SPIN] = OP_SPIN,
-                                  [OP_LOWER] = OP_RAISE, [OP_RAISE] = OP_LOWER};
+  static const uint8_t other[] = {
+      [OP_X] = OP_X,        [OP_Y] = OP_Y,         [OP_Z] = OP_Z,
+      [OP_PLUS] = OP_MINUS, [OP_MINUS] = OP_PLUS,  [OP_BINARY] = OP_BINARY,
+      [OP_SPIN] = OP_SPIN,  [OP_LOWER] = OP_RAISE, [OP_RAISE] = OP_LOWER};
   RT_TRY(operator_copy(rt, out, a));
   for (int64_t t = 0, from = 0; t < out->product.n; from = out->product.end[t++]) {
     OpWord *w = out->product.word + from;
@@ -383,7 +397,8 @@ static int64_t register_size(const Operator *a) {
 static RtStatus register_only(Rt *rt, const Operator *a) {
   for (int i = 0; i < a->vars.n_array; i++)
     if (a->vars.array[i].kind != VAR_QUBIT) {
-      rt_fail(rt, RT_ERROR, "kron joins registers of qubits, but `%s` is declared", a->vars.array[i].name);
+      rt_fail(rt, RT_ERROR, "kron joins registers of qubits, but `%s` is declared",
+              a->vars.array[i].name);
       rt_help(rt, "variables with names are joined by `A + B` and `A * B`");
       return RT_ERROR;
     }
@@ -416,7 +431,8 @@ RtStatus operator_kron(Rt *rt, Operator *out, const Operator *a, const Operator 
   return st;
 }
 
-/* ---- questions --------------------------------------------------------------------------------- */
+/* ---- questions ---------------------------------------------------------------------------------
+ */
 
 OperatorClass operator_class(const Operator *a) {
   for (int i = 0; i < a->vars.n_array; i++)

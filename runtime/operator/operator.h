@@ -44,7 +44,8 @@ RtStatus operator_vars(Rt *rt, Operator *a, const VarTable *more, int32_t **map)
 /* a += c b.  Variables are matched by name; arrays that only b knows are appended,
  * the register is widened.                                                      */
 RtStatus operator_accumulate(Rt *rt, Operator *a, c128 c, const Operator *b);
-RtStatus operator_sum(Rt *rt, Operator *out, c128 ca, const Operator *a, c128 cb, const Operator *b);
+RtStatus operator_sum(Rt *rt, Operator *out, c128 ca, const Operator *a, c128 cb,
+                      const Operator *b);
 RtStatus operator_product(Rt *rt, Operator *out, const Operator *a, const Operator *b);
 RtStatus operator_scale(Rt *rt, Operator *a, c128 c);        /* a *= c */
 void operator_divide(Operator *a, double c);

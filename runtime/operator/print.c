@@ -41,14 +41,14 @@ static void word(const VarTable *t, OpWord w, Buf *out) {
 
 void operator_print(const Operator *a, int64_t terms, Buf *out) {
   const Poly *p = &a->diagonal;
-  Poly rest = *p;         /* borrows the terms: the constant is printed last */
+  Poly rest = *p; /* borrows the terms: the constant is printed last */
   int64_t n = p->one.n + p->two.n + p->many.n, products = a->product.n, shown = 0;
   rest.constant = 0;
   if (n == 0 && products == 0) {
     number(p->constant, out);
     return;
   }
-  if (n > terms || (n && products == 0)) {       /* all that is to be seen */
+  if (n > terms || (n && products == 0)) { /* all that is to be seen */
     poly_print(p, &a->vars, terms, out);
     if (products) buf_format(out, " (and %lld non-diagonal)", (long long)products);
     return;
@@ -85,16 +85,19 @@ void operator_explain(const Operator *a, Buf *out) {
     char shape[128];
     if (v->kind == VAR_QUBIT) buf_format(out, "  register: %lld qubits\n", (long long)v->count);
     else if (v->kind == VAR_MODE)
-      buf_format(out, "  mode %s: %lld bosons, %d levels each\n", v->name, (long long)v->count, v->cutoff);
-    else buf_format(out, "  %s %s: shape %s\n", kind_text(v->kind), v->name, shape_text(v->rank, v->shape, shape));
+      buf_format(out, "  mode %s: %lld bosons, %d levels each\n", v->name, (long long)v->count,
+                 v->cutoff);
+    else
+      buf_format(out, "  %s %s: shape %s\n", kind_text(v->kind), v->name,
+                 shape_text(v->rank, v->shape, shape));
   }
   const Poly *p = &a->diagonal;
   for (int64_t t = 0, from = 0; t < a->product.n; from = a->product.end[t++]) {
     if (a->product.end[t] - from > longest) longest = a->product.end[t] - from;
     complex_terms += a->product.c[t].im != 0;
   }
-  buf_format(out, "  diagonal terms: %lld linear, %lld quadratic, %lld higher\n", (long long)p->one.n,
-             (long long)p->two.n, (long long)p->many.n);
+  buf_format(out, "  diagonal terms: %lld linear, %lld quadratic, %lld higher\n",
+             (long long)p->one.n, (long long)p->two.n, (long long)p->many.n);
   buf_format(out, "  other terms: %lld products of up to %lld factors", (long long)a->product.n,
              (long long)longest);
   if (complex_terms) buf_format(out, ", %lld with a complex coefficient", (long long)complex_terms);

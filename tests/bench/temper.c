@@ -7,7 +7,7 @@
  * call with the best known value as target and at most SECONDS.  A line each:
  * file, variables, best known, best found, calls that reached it, median and
  * largest CPU seconds of a call, 99 % time to target (median per hit, an
- * exponential's tail), note.  `sqa-speed` as SAMPLER counts worldline updates.
+ * exponential's tail), note.  `sqa-speed` or `sqa-speed4` (slices) as SAMPLER counts worldline updates.
  */
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -88,7 +88,7 @@ static double number(const cJSON *o, const char *name) {
   return cJSON_IsNumber(v) ? v->valuedouble : NAN;
 }
 
-typedef struct { SamplerRun run; int seeds; double seconds; bool speed; } How;
+typedef struct { SamplerRun run; int seeds; double seconds; bool speed; int slices; } How;
 
 static RtStatus measure(Rt *rt, const cJSON *o, const char *path, const How *how) {
   const char *file = cJSON_GetObjectItem(o, "file")->valuestring;
@@ -112,6 +112,7 @@ static RtStatus measure(Rt *rt, const cJSON *o, const char *path, const How *how
       a.target = NAN;
       a.seconds = 0;
       a.sweeps = 1000;
+      a.slices = how->slices;
     }
     Samples out;
     double start = cpu();
@@ -146,6 +147,7 @@ int main(int argc, char **argv) {
   How how = {.seeds = atoi(argv[3]), .seconds = atof(argv[4])};
   if (how.seeds < 1 || how.seeds > 1000) how.seeds = 1;
   how.speed = strstr(argv[2], "-speed");
+  how.slices = how.speed ? atoi(strstr(argv[2], "-speed") + 6) : 0;
   argv[2][strcspn(argv[2], "-")] = 0;
   const SamplerKind *kind = sampler_find(argv[2]);
   how.run = kind ? kind->run : NULL;

@@ -14,7 +14,7 @@ run max_cut nodes=40; ok $? "max_cut" err
 [ "$(grep -oE 'cut [0-9.]+' out | sort -u | wc -l)" -eq 1 ]; ok $? "max_cut: the samplers agree" out
 printf '5 5\n1 2 1\n2 3 1\n3 4 1\n4 5 1\n5 1 1\n' >G0.mc
 run max_cut file=G0.mc; ok $? "max_cut of a file" err
-says 'temper.*cut 4' "max_cut of a ring of five"
+says '^solve: cut 4' "max_cut of a ring of five"
 run number_partitioning; ok $? "number_partitioning" err
 says '^exact: ' "number_partitioning shows groups"
 run one_hot_attention; ok $? "one_hot_attention" err

@@ -205,8 +205,31 @@ static void test_levels(void **unused) {
   }
 }
 
+/* Small real terms beside large penalties: floats, though a search might round. */
+static void test_precision(void **unused) {
+  for (int which = 0; which < 2; which++) {
+    double c[45];
+    int32_t uv[90];
+    int m = 0;
+    for (int32_t i = 0; i < 10; i++)
+      for (int32_t j = 0; j < i; j++, m++) {
+        uv[2 * m] = j;
+        uv[2 * m + 1] = i;
+        c[m] = which && m % 3 == 0 ? 5000.5 : 0.1 * m + 0.51234567;
+      }
+    Ising p;
+    LaneModel l;
+    ok(ising_make(rt, &p, 10, NULL, m, uv, c, 0));
+    ok(lane_model_make(rt, &l, &p, LANE_SEARCH));
+    assert_int_equal(l.width, which ? LANE_F32 : LANE_I16);
+    lane_model_free(rt, &l);
+    ising_free(rt, &p);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_decisions),
-                                     cmocka_unit_test(test_levels)};
+                                     cmocka_unit_test(test_levels),
+                                     cmocka_unit_test(test_precision)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

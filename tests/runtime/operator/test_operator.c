@@ -23,7 +23,10 @@ static int draw(int n) {
 
 /* ---- the reference ------------------------------------------------------------ */
 
-typedef struct { int64_t n; C *m; } Dense;
+typedef struct {
+  int64_t n;
+  C *m;
+} Dense;
 
 static Dense dense_new(int64_t n) { return (Dense){n, calloc((size_t)(n * n), sizeof(C))}; }
 
@@ -33,7 +36,7 @@ static Dense identity(int64_t n) {
   return d;
 }
 
-static Dense multiply(Dense a, Dense b) {      /* frees both */
+static Dense multiply(Dense a, Dense b) { /* frees both */
   Dense r = dense_new(a.n);
   for (int64_t i = 0; i < a.n; i++)
     for (int64_t k = 0; k < a.n; k++)
@@ -53,7 +56,8 @@ static C entry(uint8_t f, int to, int from) {
   switch (f) {
   case OP_X: return to != from;
   case OP_Y: return to == from ? 0 : from ? -I : I;
-  case OP_Z: case OP_SPIN: return to != from ? 0 : from ? -1 : 1;
+  case OP_Z:
+  case OP_SPIN: return to != from ? 0 : from ? -1 : 1;
   case OP_BINARY: return to == from && from;
   case OP_PLUS: return to == 0 && from == 1;
   case OP_MINUS: return to == 1 && from == 0;
@@ -152,7 +156,7 @@ static void normal_form(void **state) {
     Dense want = random_operator(&a, false);
     compare(&a, want, false, 1e-12);
     for (int64_t t = 0, from = 0; t < a.product.n; from = a.product.end[t++])
-      for (int64_t i = from; i + 1 < a.product.end[t]; i++)     /* each variable once */
+      for (int64_t i = from; i + 1 < a.product.end[t]; i++) /* each variable once */
         assert_true(a.product.word[i].v < a.product.word[i + 1].v);
     operator_free(rt, &a);
   }
@@ -195,12 +199,14 @@ static void matching(void **state) {
   operator_init(&b);
   assert_int_equal(operator_register(rt, &a, 1, &first), RT_OK);
   assert_int_equal(vars_add(rt, &a.vars, "b", VAR_BINARY, 1, &n, &first), RT_OK);
-  assert_int_equal(operator_add(rt, &a, (c128){3, 0}, 2, (OpWord[]){{OP_X, 0}, {OP_BINARY, 2}}), RT_OK);
+  assert_int_equal(operator_add(rt, &a, (c128){3, 0}, 2, (OpWord[]){{OP_X, 0}, {OP_BINARY, 2}}),
+                   RT_OK);
   assert_int_equal(operator_add(rt, &a, (c128){1, 0}, 1, (OpWord[]){{OP_BINARY, 1}}), RT_OK);
   assert_int_equal(vars_add(rt, &b.vars, "s", VAR_SPIN, 0, NULL, &first), RT_OK);
   assert_int_equal(vars_add(rt, &b.vars, "b", VAR_BINARY, 1, &n, &first), RT_OK);
   assert_int_equal(operator_register(rt, &b, 3, &first), RT_OK);
-  assert_int_equal(operator_add(rt, &b, (c128){1, 0}, 2, (OpWord[]){{OP_SPIN, 0}, {OP_BINARY, 1}}), RT_OK);
+  assert_int_equal(operator_add(rt, &b, (c128){1, 0}, 2, (OpWord[]){{OP_SPIN, 0}, {OP_BINARY, 1}}),
+                   RT_OK);
   assert_int_equal(operator_add(rt, &b, (c128){1, 0}, 1, (OpWord[]){{OP_Z, 5}}), RT_OK);
   assert_int_equal(operator_sum(rt, &sum, (c128){1, 0}, &a, (c128){-2, 0}, &b), RT_OK);
   assert_int_equal(operator_merge(rt, &sum), RT_OK);
@@ -237,8 +243,8 @@ static void memory(void **state) {
 int main(void) {
   rt = rt_open();
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(normal_form), cmocka_unit_test(ladder_operators), cmocka_unit_test(algebra),
-    cmocka_unit_test(matching), cmocka_unit_test(memory),
+      cmocka_unit_test(normal_form), cmocka_unit_test(ladder_operators), cmocka_unit_test(algebra),
+      cmocka_unit_test(matching),    cmocka_unit_test(memory),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   rt_close(rt);
