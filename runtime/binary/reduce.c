@@ -2,6 +2,7 @@
  * lowered, binaries written as spins.                                          */
 #include "runtime/binary/reduce.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -45,37 +46,55 @@ RtStatus reduction_aux(Rt *rt, Reduction *r, Auxiliary a, int32_t *v) {
 
 /* ---- binaries to spins ------------------------------------------------------------ */
 
-/* c (o + s x)(o' + s' x') with x = +-1: binaries have o = s = 1/2, spins 0 and 1. */
-static RtStatus to_ising(Rt *rt, const Poly *p, const VarTable *t, Ising *out) {
-  const int64_t n = t->n, m = p->two.n;
-  uint8_t *binary = rt_alloc0(rt, (size_t)n);
-  double *h = rt_alloc0(rt, BYTES(n, h)), *J = rt_alloc(rt, BYTES(m, J)), offset = p->constant;
-  RtStatus st = binary && h && J ? RT_OK : rt->error.status;
-  for (int i = 0; i < t->n_array && !st; i++)
-    if (t->array[i].kind == VAR_BINARY)
-      memset(binary + t->array[i].first, 1, (size_t)t->array[i].count);
-  for (int64_t i = 0; i < p->one.n && !st; i++) {
+/* The fields of c (o + s x)(o' + s' x') with x = +-1: binaries have o = s = 1/2, spins 0
+ * and 1.  size[v]: the absolute values that h[v] is the sum of.                         */
+static void fields(const Poly *p, const uint8_t *binary, double *h, double *size, double *J,
+                   double *offset) {
+  for (int64_t i = 0; i < p->one.n; i++) {
     int32_t v = p->one.v[i];
-    if (binary[v]) offset += p->one.c[i] / 2;
+    if (binary[v]) *offset += p->one.c[i] / 2;
     h[v] += binary[v] ? p->one.c[i] / 2 : p->one.c[i];
+    size[v] += fabs(h[v]);
   }
-  for (int64_t i = 0; i < m && !st; i++) {
+  for (int64_t i = 0; i < p->two.n; i++) {
     int32_t u = p->two.uv[2 * i], v = p->two.uv[2 * i + 1];
     double c = p->two.c[i];
     if (binary[u] && binary[v]) {
       c /= 4;
-      offset += c;
+      *offset += c;
       h[u] += c;
       h[v] += c;
+      size[u] += fabs(c);
+      size[v] += fabs(c);
     } else if (binary[u] || binary[v]) {
       c /= 2;
       h[binary[u] ? v : u] += c;
+      size[binary[u] ? v : u] += fabs(c);
     }
     J[i] = c;
   }
-  if (!st) st = ising_make(rt, out, n, h, m, p->two.uv, J, offset);
+}
+
+static RtStatus to_ising(Rt *rt, const Poly *p, const VarTable *t, Ising *out) {
+  const int64_t n = t->n, m = p->two.n;
+  uint8_t *binary = rt_alloc0(rt, (size_t)n);
+  double *h = rt_alloc0(rt, BYTES(n, h)), *size = rt_alloc0(rt, BYTES(n, size));
+  double *J = rt_alloc(rt, BYTES(m, J)), offset = p->constant;
+  RtStatus st = binary && h && size && J ? RT_OK : rt->error.status;
+  if (!st) {
+    for (int i = 0; i < t->n_array; i++)
+      if (t->array[i].kind == VAR_BINARY)
+        memset(binary + t->array[i].first, 1, (size_t)t->array[i].count);
+    fields(p, binary, h, size, J, &offset);
+    /* What is left of contributions that cancel is rounding: a field of 1e-17 would hide
+     * that there are none, from kernels and from machines that take none.              */
+    for (int64_t v = 0; v < n; v++)
+      if (fabs(h[v]) <= 4 * DBL_EPSILON * size[v]) h[v] = 0;
+    st = ising_make(rt, out, n, h, m, p->two.uv, J, offset);
+  }
   rt_free(rt, binary, (size_t)n);
   rt_free(rt, h, BYTES(n, h));
+  rt_free(rt, size, BYTES(n, size));
   rt_free(rt, J, BYTES(m, J));
   return st;
 }

@@ -154,8 +154,7 @@ static void new_line(Printer *p, int depth) {
   p->column = depth;
 }
 
-static void put_cell(Printer *p, const char *text, size_t n, bool last, int depth) {
-  if (p->column + (int)n + 1 > LINE && p->column > depth) new_line(p, depth);
+static void put_cell(Printer *p, const char *text, size_t n, bool last) {
   buf_bytes(p->out, text, n);
   p->column += (int)n;
   if (!last) {
@@ -183,7 +182,8 @@ static void put_row(Printer *p, int axis) {
     else {
       /* a cell that opens a continued line loses its leading blank */
       bool breaks = p->column + (int)cell.len + 1 > LINE && p->column > depth && k > 0;
-      put_cell(p, cell.data + (breaks ? 1 : 0), cell.len - (breaks ? 1 : 0), k == n - 1, depth);
+      if (breaks) new_line(p, depth);
+      put_cell(p, cell.data + (breaks ? 1 : 0), cell.len - (breaks ? 1 : 0), k == n - 1);
     }
     buf_free(&cell);
   }
