@@ -386,11 +386,14 @@ static RtStatus hybrid_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *o
   RtStatus st = a.n != p->n ? rt_fail(rt, RT_BACKEND, "the answer has %lld variables, the model %lld",
                                       (long long)a.n, (long long)p->n)
                             : samples_make(rt, out, a.rows, a.n);
+  uint8_t *seen = st ? NULL : rt_alloc0(rt, (size_t)a.n + 1);
+  if (!st && !seen) st = RT_MEMORY;
   int64_t i = 0;
   for (const cJSON *c = a.labels->child; c && !st; c = c->next, i++) {
     double v = cJSON_IsNumber(c) ? c->valuedouble : -1;
-    if (!(v >= 0 && v < (double)a.n) || v != floor(v))
-      st = rt_fail(rt, RT_BACKEND, "the answer's label %lld is no variable", (long long)i);
+    if (!(v >= 0 && v < (double)a.n) || v != floor(v) || seen[(int64_t)v]++)
+      st = rt_fail(rt, RT_BACKEND, "the answer's label %lld is no variable or stands there twice",
+                   (long long)i);
     for (int64_t r = 0; !st && r < a.rows; r++)
       out->spin[r * a.n + (int64_t)v] = a.value[r * a.n + i] > 0 ? 1 : -1;
   }
@@ -398,6 +401,7 @@ static RtStatus hybrid_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *o
     out->energy[r] = ising_energy(p, out->spin + r * a.n);
     out->count[r] = (int32_t)a.count[r];
   }
+  rt_free(rt, seen, seen ? (size_t)a.n + 1 : 0);
   if (st) samples_free(rt, out);
   bq_free(rt, &a);
   return st;

@@ -30,7 +30,7 @@ int machine_connect(Vm *vm, const Access *a, DwClient *out) {
   DwArg arg[2] = {{"endpoint", text_or_null(a->endpoint), TRUST_SCRIPT},
                   {"token", secret_text(a->token), TRUST_SCRIPT}};
   DwSources s = {.profile = text_or_null(a->profile), .arg = arg, .n_arg = 2,
-                 .file = &file, .n_file = file != NULL};
+                 .file = &file, .n_file = file != NULL, .file_trust = TRUST_SCRIPT};
   DwConfig config;
   if (dw_config_load(vm_rt(vm), &s, &config)) return 1;
   int failed = dw_open(vm_rt(vm), out, &config) != RT_OK;

@@ -118,7 +118,7 @@ static RtStatus search_files(Rt *rt, const DwSources *s, Ini *ini, Buf *notes) {
 static RtStatus read_files(Rt *rt, const DwSources *s, Ini *ini, Buf *notes) {
   if (s->no_files) return RT_OK;
   for (int i = 0; i < s->n_file; i++)
-    RT_TRY(read_file(rt, s->file[i], TRUST_USER, true, ini, notes));
+    RT_TRY(read_file(rt, s->file[i], s->file_trust, true, ini, notes));
   if (s->n_file) return RT_OK;
   const char *named = s->ignore_env_file ? NULL : env_of(s, "DWAVE_CONFIG_FILE");
   if (named) return read_file(rt, named, TRUST_USER, true, ini, notes);
@@ -270,7 +270,7 @@ RtStatus dw_config_check(Rt *rt, const DwConfig *c) {
       return rt_fail(rt, RT_ERROR, "configuration: the token has blanks or control characters");
   static const char *const careful[] = {"endpoint", "region", "proxy", "headers", "permissive_ssl",
                                         "metadata_api_endpoint", "client_cert", "client_cert_key"};
-  static const char *const source[] = {"the working directory's dwave.conf", "the script",
+  static const char *const source[] = {"the working directory's dwave.conf", "the script or a file it names",
                                        "the user's configuration"};
   for (size_t i = 0; i < sizeof careful / sizeof *careful; i++) {
     const DwOption *o = dw_option(c, careful[i]);

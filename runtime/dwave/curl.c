@@ -16,7 +16,7 @@ enum {
   OPT_CUSTOMREQUEST = 10036, OPT_NOPROGRESS = 43, OPT_FOLLOWLOCATION = 52, OPT_XFERINFODATA = 10057,
   OPT_SSL_VERIFYPEER = 64, OPT_FORBID_REUSE = 75, OPT_HEADERFUNCTION = 20079,
   OPT_SSL_VERIFYHOST = 81, OPT_SSLKEY = 10087, OPT_NOSIGNAL = 99, OPT_ACCEPT_ENCODING = 10102,
-  OPT_POSTFIELDSIZE_LARGE = 30120, OPT_CONNECTTIMEOUT_MS = 156, OPT_NOPROXY = 10177,
+  OPT_TIMEOUT_MS = 155, OPT_POSTFIELDSIZE_LARGE = 30120, OPT_CONNECTTIMEOUT_MS = 156, OPT_NOPROXY = 10177,
   OPT_PROTOCOLS = 181, OPT_XFERINFOFUNCTION = 20219, OPT_HEADEROPT = 229,
   INFO_RESPONSE_CODE = 0x200002, INFO_REQUEST_SIZE = 0x20000c,
   PROTO_HTTP = 1, PROTO_HTTPS = 2, HEADER_SEPARATE = 1, GLOBAL_DEFAULT = 3
@@ -123,6 +123,7 @@ static void options(DwCurl *c, const CurlCall *q, List *headers, Flow *f) {
   c->setopt(h, OPT_NOSIGNAL, 1L);
   c->setopt(h, OPT_ACCEPT_ENCODING, "");
   c->setopt(h, OPT_CONNECTTIMEOUT_MS, (long)(q->connect_timeout * 1000));
+  c->setopt(h, OPT_TIMEOUT_MS, (long)(q->limit * 1000));
   c->setopt(h, OPT_LOW_SPEED_LIMIT, 1L);
   c->setopt(h, OPT_LOW_SPEED_TIME, (long)(q->read_timeout < 1 ? 1 : q->read_timeout));
   if (q->direct) c->setopt(h, OPT_NOPROXY, "*");
@@ -139,6 +140,13 @@ static void options(DwCurl *c, const CurlCall *q, List *headers, Flow *f) {
   c->setopt(h, OPT_NOPROGRESS, 0L);
   c->setopt(h, OPT_XFERINFOFUNCTION, on_progress);
   c->setopt(h, OPT_XFERINFODATA, f);
+}
+
+/* Unknown schemes, malformed addresses, certificates on either side: libcurl's
+ * CURLE_ codes of errors that come again however often one asks.              */
+static bool is_hopeless(int code) {
+  static const uint8_t codes[] = {1, 3, 4, 53, 54, 58, 59, 60, 64, 66, 77, 80, 82, 83, 90, 91, 98};
+  return memchr(codes, code, sizeof codes) != NULL;
 }
 
 RtStatus curl_call(Rt *rt, DwCurl *c, const CurlCall *q, CurlReply *reply) {
@@ -168,6 +176,7 @@ RtStatus curl_call(Rt *rt, DwCurl *c, const CurlCall *q, CurlReply *reply) {
   if (reply->too_large)
     return rt_fail(rt, RT_BACKEND, "the service's reply is larger than %zu bytes", q->max);
   reply->status = 0;
+  reply->hopeless = is_hopeless(code);
   return rt_fail(rt, RT_BACKEND, "no reply from the service: %s",
                  *reply->error ? reply->error : c->text(code));
 }

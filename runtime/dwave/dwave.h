@@ -23,6 +23,7 @@ typedef struct DwSources {
   const char *profile;          /* NULL: DWAVE_PROFILE, `profile`, first section, defaults */
   const char *const *file;      /* explicit files, low to high priority           */
   int n_file;
+  DwTrust file_trust;           /* of the explicit files                          */
   bool no_files;                /* read none                                      */
   bool ignore_env_file;         /* search although DWAVE_CONFIG_FILE is set       */
   const DwArg *arg;             /* win over everything; empty values do not count */
@@ -65,6 +66,7 @@ typedef struct DwClient {
   double retry_min, retry_max;  /* seconds between repeated requests: 0.5, 30     */
   int retries;
   bool long_polling, compress, close;
+  bool reached;                 /* the service has answered once                  */
   uint64_t jitter;              /* state of the retries' jitter                   */
 } DwClient;
 /* Takes over *config (also on failure).  No request but for a region that is not

@@ -75,7 +75,7 @@ static RtStatus region_endpoint(DwClient *c, const char *region, Buf *out) {
   if (!url_split(url.data, &https, &host) || (!https && !host_is_loopback(host.data)))
     s = rt_fail(rt, RT_ERROR, "configuration: metadata_api_endpoint is no https:// address");
   CurlCall q = {.method = "GET", .url = url.data, .header = headers, .max = 1 << 20,
-                .connect_timeout = c->connect_timeout, .read_timeout = c->read_timeout,
+                .connect_timeout = c->connect_timeout, .read_timeout = c->read_timeout, .limit = 120,
                 .proxy = dw_value(&c->config, "proxy"), .http_allowed = !s && !https,
                 .direct = !s && !https};
   if (!s) s = dw_fetch(c, &q, true, &r);
@@ -202,10 +202,13 @@ RtStatus dw_fetch(DwClient *c, const CurlCall *q, bool safe, CurlReply *reply) {
   for (int n = 0;; n++) {
     RtStatus s = curl_call(c->rt, c->curl, q, reply);
     if (s && s != RT_BACKEND) return s;
-    /* 429 and 503 say that nothing was done, so that they may be repeated always */
-    bool again = s ? !reply->too_large && (safe || !reply->sent)
+    /* 429 says that nothing was done, so that it may be repeated always */
+    bool again = s ? !reply->too_large && !reply->hopeless && (safe || !reply->sent)
                    : (safe && may_pass(reply->status)) || reply->status == 429;
-    if (!again || n >= c->retries) return s;
+    if (!s) c->reached = true;
+    /* a service that never answered is more likely misspelt than busy */
+    int most = c->reached || c->retries < 2 ? c->retries : 2;
+    if (!again || n >= most) return s;
     double wait = s ? -1 : retry_after(&reply->headers);
     if (wait > 120) wait = 120;
     if (wait < 0) wait = backoff(c, n);
@@ -333,6 +336,12 @@ static void request_headers(DwClient *c, const DwRequest *q, Lines *l) {
   }
 }
 
+/* A reply that trickles must end some day: 1 kB/s upwards, and ten minutes for the
+ * largest replies, are slower than any service that is worth waiting for.      */
+static double exchange_limit(const CurlCall *q) {
+  return q->connect_timeout + q->read_timeout + 600 + (double)q->size / 1000;
+}
+
 RtStatus dw_request(DwClient *c, const DwRequest *q, DwReply *reply) {
   *reply = (DwReply){0};
   Lines l = {0};
@@ -351,6 +360,7 @@ RtStatus dw_request(DwClient *c, const DwRequest *q, DwReply *reply) {
                    .key = dw_value(&c->config, "client_cert_key"),
                    .http_allowed = http, .direct = http, .close = c->close};
   if (q->wait > 0 && call.read_timeout < q->wait + 15) call.read_timeout = q->wait + 15;
+  call.limit = exchange_limit(&call);
   if (!s) s = dw_fetch(c, &call, q->safe, &r);
   if (!s) {
     note_deprecations(c, &r.headers);

@@ -62,6 +62,9 @@ static RtStatus new_job(DwClient *c, const DwProblem *p, cJSON *user, DwJob *j) 
     return rt_fail(c->rt, RT_ERROR, "the system gives no random bytes for the job's label");
   snprintf(label, sizeof label, "%.200s-%02x%02x%02x%02x%02x%02x", p->label ? p->label : "qa", r[0],
            r[1], r[2], r[3], r[4], r[5]);
+  if (!utf8_valid(label, strlen(label), NULL)) /* also where the cut went through a letter */
+    for (char *b = label; *b; b++)
+      if ((unsigned char)*b >= 0x80) *b = '_';
   time_t now = time(NULL);
   struct tm tm;
   strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
@@ -97,6 +100,30 @@ static RtStatus failed(DwClient *c, const char *what, const char *text) {
   return RT_BACKEND;
 }
 
+/* An answer that cannot be read is not kept: it is fetched again by the next wait. */
+static RtStatus check_answer(Rt *rt, const cJSON *answer) {
+  const char *format = js_text(answer, "format");
+  if (format && !strcmp(format, "bq")) {
+    BqAnswer a;
+    RT_TRY(bq_decode(rt, js_get(answer, "data"), &a));
+    bq_free(rt, &a);
+  } else if (format && !strcmp(format, "qp")) {
+    QpAnswer a;
+    RT_TRY(qp_answer_decode(rt, answer, false, 0, &a));
+    qp_answer_free(rt, &a);
+  } else {
+    return rt_fail(rt, RT_BACKEND, "answer: its format is \"%.40s\", expected \"qp\" or \"bq\"",
+                   format ? format : "missing");
+  }
+  return RT_OK;
+}
+
+static RtStatus keep_answer(Rt *rt, DwJob *j, const cJSON *answer) {
+  cJSON_DeleteItemFromObjectCaseSensitive(j->json, "answer");
+  return cJSON_AddItemToObject(j->json, "answer", cJSON_Duplicate(answer, 1))
+             ? RT_OK : rt_fail(rt, RT_MEMORY, "out of memory");
+}
+
 /* Takes id, state, times and answer of a status object over. */
 static RtStatus take_status(DwClient *c, DwJob *j, const cJSON *v) {
   static const char *const states[] = {"PENDING", "IN_PROGRESS", "COMPLETED", "FAILED", "CANCELLED"};
@@ -113,17 +140,17 @@ static RtStatus take_status(DwClient *c, DwJob *j, const cJSON *v) {
     if (!strcmp(status, states[i])) known = i;
   if (known < 0 || !id || !*id || strlen(id) > 200)
     return rt_fail(c->rt, RT_BACKEND, "the service's reply has no known status or no id");
+  const cJSON *answer = known == 2 ? js_get(v, "answer") : NULL;
+  bool news = strcmp(dw_job_text(j, "id"), id) || strcmp(dw_job_text(j, "state"), status);
   RT_TRY(put_text(c->rt, j, "id", id));
   RT_TRY(put_text(c->rt, j, "state", status));
   const char *solved = js_text(v, "solved_on");
   if (solved) RT_TRY(put_text(c->rt, j, "solved", solved));
-  const cJSON *answer = js_get(v, "answer");
-  if (known == 2 && cJSON_IsObject(answer)) {
-    cJSON_DeleteItemFromObjectCaseSensitive(j->json, "answer");
-    if (!cJSON_AddItemToObject(j->json, "answer", cJSON_Duplicate(answer, 1)))
-      return rt_fail(c->rt, RT_MEMORY, "out of memory");
-  }
-  RT_TRY(dw_job_save(c->rt, j));
+  RtStatus good = answer ? check_answer(c->rt, answer) : RT_OK;
+  RtError why = c->rt->error;
+  if (answer && !good) RT_TRY(keep_answer(c->rt, j, answer));
+  if (news || answer) RT_TRY(dw_job_save(c->rt, j));
+  if (good) return c->rt->error = why, good;
   if (known == 3) {
     text = js_text(v, "error_message");
     return failed(c, "the service failed to solve the problem", text ? text : "no reason given");
@@ -318,7 +345,7 @@ RtStatus dw_wait(DwClient *c, DwJob *j) {
   if (!s && ended(j) && strcmp(dw_job_text(j, "state"), "COMPLETED"))
     return rt_fail(c->rt, RT_BACKEND, "the job ended as %s", dw_job_text(j, "state"));
   if (!s) s = wait_loop(c, j);
-  if (s && !ended(j)) keep_message(c, j);
+  if (s && (!ended(j) || !strcmp(dw_job_text(j, "state"), "COMPLETED"))) keep_message(c, j);
   return s;
 }
 

@@ -26,12 +26,14 @@ typedef struct {
   size_t size, max;
   double connect_timeout, read_timeout;
   const char *cert, *key;
+  double limit;               /* seconds for the whole exchange                   */
   bool insecure, http_allowed, direct, close;
 } CurlCall;
 typedef struct {
   long status;
   Buf body, headers;          /* headers: of the last response, as received       */
-  bool sent, too_large, interrupted;
+  bool sent, too_large;
+  bool hopeless;              /* not worth repeating: certificates, addresses     */
   char error[256];
 } CurlReply;
 RtStatus curl_open(Rt *rt, DwCurl **out);

@@ -34,6 +34,18 @@ static RtStatus make_folder(Rt *rt, const char *path) {
   return RT_OK;
 }
 
+/* A new name is safe only when its folder is; some file systems refuse, and then
+ * there is nothing better.                                                    */
+static void sync_folder(const char *path) {
+  char folder[4096];
+  const char *slash = strrchr(path, '/');
+  snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  fsync(fd);
+  close(fd);
+}
+
 static RtStatus write_private(Rt *rt, const char *path, const Buf *text) {
   char temp[4200];
   snprintf(temp, sizeof temp, "%s.%ld", path, (long)getpid());
@@ -49,7 +61,7 @@ static RtStatus write_private(Rt *rt, const char *path, const Buf *text) {
   int why = errno;
   if (fd >= 0) close(fd);
   if (good && rename(temp, path)) good = false, why = errno;
-  if (good) return RT_OK;
+  if (good) return sync_folder(path), RT_OK;
   if (fd >= 0) unlink(temp);
   return rt_fail(rt, RT_ERROR, "cannot write the job file \"%.300s\": %s", path, strerror(why));
 }

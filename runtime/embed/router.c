@@ -73,7 +73,7 @@ static RtStatus router_arrays(Router *r) {
 }
 
 RtStatus router_open(Router *r, Rt *rt, const Graph *source, const Graph *target, RngCall rng) {
-  *r = (Router){.rt = rt, .source = source, .target = target, .k_most = 1};
+  *r = (Router){.rt = rt, .source = source, .target = target, .k_most = 1, .limit = FAR};
   for (int64_t v = 0; v < source->n; v++) {
     int64_t k = source->start[v + 1] - source->start[v];
     if (k > r->k_most) r->k_most = (int)k;
@@ -438,10 +438,9 @@ static void trim_all(Router *r, int32_t v) {
 
 RtStatus router_load(Router *r, const Embedding *e) {
   const Graph *s = r->source;
-  for (int32_t v = 0; v < e->n; v++) {
-    router_tear(r, v);
+  for (int32_t v = 0; v < s->n; v++) router_tear(r, v);
+  for (int32_t v = 0; v < e->n; v++)
     if (e->start[v] < e->start[v + 1]) RT_TRY(load_chain(r, v, e));
-  }
   for (int32_t u = 0; u < s->n; u++)
     for (int64_t k = s->start[u]; k < s->start[u + 1]; k++)
       if (s->other[k] > u) load_link(r, u, k);

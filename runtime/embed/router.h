@@ -37,6 +37,7 @@ typedef struct Router {
   int64_t n_usable;
   int pressure;           /* weight of a held qubit                             */
   bool strict;            /* held qubits are not entered                        */
+  uint32_t limit;         /* ways heavier than this are of no use               */
 
   /* the search */
   int k_most;             /* largest degree of the source                       */

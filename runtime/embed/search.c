@@ -119,13 +119,16 @@ RtStatus router_search(Router *r, int k, bool *found) {
   r->n_roots = 0;
   RT_TRY(begin(r, k));
   Meeting m = {.best = FAR};
-  uint32_t stop = FAR;
+  uint32_t stop = r->limit;
+  bool met = false;
   for (uint32_t d = next_bucket(r, 0); d != FAR && d <= stop; d = next_bucket(r, d + 1)) {
     RT_TRY(settle(r, k, d, &m));
     /* What is settled by all from now on has a total of at least d; a little beyond the
      * first meeting little is left to gain. */
-    if (m.best != FAR && stop == FAR) stop = d + d / 4 + WEIGHT_FREE;
+    if (m.best == FAR) continue;
+    if (!met && d + d / 4 + WEIGHT_FREE < stop) stop = d + d / 4 + WEIGHT_FREE;
     if (m.best < stop) stop = m.best;
+    met = true;
   }
   *found = r->n_roots > 0;
   return RT_OK;

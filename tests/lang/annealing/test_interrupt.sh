@@ -1,5 +1,5 @@
-# A sampler that would run for minutes stops: on Ctrl-C (exit code 130) and at a
-# host's limit of time; and gives the same bits on one and two threads.
+# A sampler that would run for minutes stops on Ctrl-C, with exit code 130; and every
+# sampler gives the same bits on one and two threads.
 set -u
 cd "$(mktemp -d)" || exit 1
 trap 'rm -rf "$PWD"' EXIT

@@ -364,6 +364,45 @@ static void test_other_calls(void **state) {
   server_free(&s);
 }
 
+/* An answer that cannot be read is not kept: the next wait fetches it again. */
+static void test_bad_answers(void **state) {
+  Rt *rt = *state;
+  static const struct { const char *bad, *error; } t[] = {
+      {"{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"qp\",\"num_variables\":4,"
+       "\"solutions\":\"AM\",\"energies\":\"AAAAAAAA8L8AAAAAAADwvw==\",\"active_variables\":\"AAAAAAEAAAA=\"}}",
+       "solutions"},
+      {"{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"qp\",\"num_variables\":4,"
+       "\"solutions\":\"AMA=\",\"energies\":\"AAAAAAAA8L8=\",\"active_variables\":\"AAAAAAEAAAA=\"}}",
+       ""},
+      {"{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"zip\"}}", "format is \"zip\""},
+      {"{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"bq\",\"data\":{}}}", ""}};
+  for (int i = 0; i < N(t); i++) {
+    Server s;
+    Step step[] = {{200, "problems", DONE}, {200, "problem", t[i].bad}};
+    Run r = run(rt, &s, step, 2, NULL, NULL);
+    assert_int_equal(r.submit, RT_OK);
+    assert_int_equal(r.wait, RT_BACKEND);
+    assert_non_null(strstr(r.error, t[i].error));
+    assert_non_null(strstr(rt->error.help, "attach(\"test-"));
+    assert_string_equal(r.state, "COMPLETED");
+    server_free(&s);
+    Step good[] = {{200, "problem", ANSWER}};
+    DwClient c;
+    DwJob j;
+    server_start(&s, good, 1);
+    client(rt, &s, &c, NULL, NULL);
+    assert_int_equal(dw_job_find(rt, "job-1", &j), RT_OK);
+    assert_null(js_get(j.json, "answer"));
+    cJSON_ReplaceItemInObject(j.json, "endpoint", cJSON_CreateString(c.endpoint));
+    assert_int_equal(dw_wait(&c, &j), RT_OK);
+    assert_non_null(js_get(j.json, "answer"));
+    dw_job_free(&j);
+    dw_close(&c);
+    server_stop(&s);
+    server_free(&s);
+  }
+}
+
 static void test_cancel(void **state) {
   Rt *rt = *state;
   Server s;
@@ -395,6 +434,6 @@ int main(void) {
       cmocka_unit_test(test_submit_and_wait), cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_recovery), cmocka_unit_test(test_attach_after_crash),
       cmocka_unit_test(test_dead_and_interrupted), cmocka_unit_test(test_other_calls),
-      cmocka_unit_test(test_cancel)};
+      cmocka_unit_test(test_cancel), cmocka_unit_test(test_bad_answers)};
   return cmocka_run_group_tests(tests, open_all, close_all);
 }

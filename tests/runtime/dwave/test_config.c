@@ -12,11 +12,12 @@ static int close_rt(void **state) {
   return 0;
 }
 
-typedef struct { const cJSON *env; char root[64], path[200], dirs[200]; } World;
+typedef struct { const cJSON *env; char root[64], path[200], dirs[200]; const char *token; } World;
 
 static const char *env_of(void *user, const char *name) {
   World *w = user;
   if (!strcmp(name, "HOME")) return w->root;
+  if (w->token && !strcmp(name, "DWAVE_API_TOKEN")) return w->token;
   if (!strcmp(name, "XDG_CONFIG_DIRS") || !strcmp(name, "XDG_CONFIG_HOME")) {
     bool dirs = name[11] == 'D';
     if (dirs) snprintf(w->dirs, sizeof w->dirs, "%s/site0:%s/site1", w->root, w->root);
@@ -206,6 +207,27 @@ static void test_token_rules(void **state) {
     assert_int_equal(c.notes.len, 0);
     dw_config_free(&c);
   }
+  /* a file that the script names does not get the user's token, only its own */
+  for (int own = 0; own < 2; own++) {
+    char named[200];
+    empty_world(&w);
+    put_file(&w, "user", own ? "[p]\ntoken = mine\nendpoint = https://a.example/\n"
+                             : "[p]\nendpoint = https://evil.example/\n");
+    snprintf(named, sizeof named, "%s/user/dwave/dwave.conf", w.root);
+    const char *files[] = {named};
+    w.token = own ? NULL : "t";
+    DwSources from = {.cwd = w.root, .env = env_of, .user = &w, .file = files, .n_file = 1,
+                      .file_trust = TRUST_SCRIPT};
+    DwConfig got;
+    assert_int_equal(dw_config_load(rt, &from, &got), RT_OK);
+    assert_int_equal(dw_config_check(rt, &got), own ? RT_OK : RT_ERROR);
+    dw_config_free(&got);
+    from.file_trust = TRUST_USER;
+    assert_int_equal(dw_config_load(rt, &from, &got), RT_OK);
+    assert_int_equal(dw_config_check(rt, &got), RT_OK);
+    dw_config_free(&got);
+  }
+  w.token = NULL;
   char path[200];
   snprintf(path, sizeof path, "%s/user/dwave/dwave.conf", w.root);
   chmod(path, 0644);
