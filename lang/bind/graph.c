@@ -204,8 +204,8 @@ static int bind_random_graph(Vm *vm, Value *args, int n, Value *out) {
   double p;
   RngCall c;
   Graph g;
-  if (arg_size(vm, args[0], "random_graph: n", 0, &count) ||
-      arg_float(vm, args[1], "p", &p) || arg_stream(vm, args[2], &c))
+  if (arg_size(vm, args[0], "random_graph: n", 0, &count) || arg_float(vm, args[1], "p", &p) ||
+      arg_stream(vm, args[2], &c))
     return 1;
   return made(vm, graph_random(vm_rt(vm), &g, c, count, p), &g, out);
 }
@@ -229,8 +229,7 @@ static int bind_neighbours(Vm *vm, Value *args, int n, Value *out) {
   int64_t count = g->start[v + 1] - g->start[v];
   Tensor *t = tensor_new(vm_rt(vm), DT_I64, 1, &count);
   if (!t) return 1;
-  for (int64_t k = 0; k < count; k++)
-    ((int64_t *)(void *)t->data)[k] = g->other[g->start[v] + k];
+  for (int64_t k = 0; k < count; k++) ((int64_t *)(void *)t->data)[k] = g->other[g->start[v] + k];
   *out = value_obj(t);
   return 0;
 }
@@ -390,7 +389,8 @@ static int load_parts(Vm *vm, Record *r, int64_t *n, Value part[4]) {
     part[k] = *v;
   }
   return AS_STR(part[0])->len >= sizeof((Graph *)0)->family || AS_TENSOR(part[1])->size != 3
-             ? damaged(vm) : 0;
+             ? damaged(vm)
+             : 0;
 }
 
 static int bind_load_graph(Vm *vm, Value *args, int argc, Value *out) {

@@ -4,7 +4,6 @@
 
 #include "lang/bind/hamiltonian.h"
 
-
 static int arg_format(Vm *vm, Value v, const char *what, int *out) {
   const char *name;
   Buf b = {0};
@@ -34,13 +33,12 @@ static int bind_read_problem(Vm *vm, Value *args, int n, Value *out) {
   int format;
   Problem p;
   ProblemSense sense;
-  if (arg_str(vm, args[0], "path", &path) ||
-      arg_format(vm, args[1], "read_problem", &format) ||
+  if (arg_str(vm, args[0], "path", &path) || arg_format(vm, args[1], "read_problem", &format) ||
       problem_read(rt, path, format, &p, &sense))
     return 1;
   Ham *h = ham_new(vm);
   int failed = !h || ham_set_name(vm, h, file_stem(path, stem));
-  if (!failed) {            /* takes over the problem's parts */
+  if (!failed) { /* takes over the problem's parts */
     vars_free(rt, &h->op.vars);
     poly_free(rt, &h->op.diagonal);
     h->op.vars = p.vars;
@@ -64,10 +62,8 @@ static int bind_write_problem(Vm *vm, Value *args, int n, Value *out) {
   Ham *h;
   Problem p;
   *out = NIL_VALUE;
-  if (arg_ham_own(vm, &args[0], "write_problem", &h) ||
-      arg_str(vm, args[1], "path", &path) ||
-      arg_format(vm, args[2], "write_problem", &format) ||
-      ham_problem(vm, h, "write_problem", &p))
+  if (arg_ham_own(vm, &args[0], "write_problem", &h) || arg_str(vm, args[1], "path", &path) ||
+      arg_format(vm, args[2], "write_problem", &format) || ham_problem(vm, h, "write_problem", &p))
     return 1;
   int failed = problem_write(vm_rt(vm), path, format, &p) != RT_OK;
   problem_free(vm_rt(vm), &p);

@@ -10,7 +10,7 @@
 /* ---- one problem on its way through a sampler ------------------------------------------ */
 
 typedef struct {
-  Ham *ham;                  /* borrowed                                           */
+  Ham *ham; /* borrowed                                           */
   Problem p;
   Reduced r;
   int8_t *starts;
@@ -33,7 +33,8 @@ static int task_make(Vm *vm, Value *h, Value from, const char *what, Task *t) {
     problem_free(vm_rt(vm), &t->p);
     return 1;
   }
-  if (from.tag == V_NIL || !samples_starts(vm, from, &t->p, &t->r, &t->n_starts, &t->starts)) return 0;
+  if (from.tag == V_NIL || !samples_starts(vm, from, &t->p, &t->r, &t->n_starts, &t->starts))
+    return 0;
   task_free(vm, t);
   return 1;
 }
@@ -109,8 +110,8 @@ static int bind_sample(Vm *vm, Value *args, int n, Value *out) {
       task_make(vm, &args[0], args[3], "sample", &t))
     return 1;
   value_print(vm, args[1], &text, true);
-  int failed = arg_stream(vm, args[2], &rng) ||
-               run_task(vm, &t, s, text.data ? text.data : "", rng, out);
+  int failed =
+      arg_stream(vm, args[2], &rng) || run_task(vm, &t, s, text.data ? text.data : "", rng, out);
   buf_free(&text);
   task_free(vm, &t);
   return failed;
@@ -147,7 +148,8 @@ const Native natives_sample[] = {
      "Samples of low energy of a diagonal Hamiltonian: sample(H, anneal(reads = 100)).\n"
      "Constraints become penalties, terms of higher degree are made quadratic; rows come back over "
      "the declared\n"
-     "variables (binaries 0 or 1, spins and Z 1 or -1), equal rows once with their count, sorted by "
+     "variables (binaries 0 or 1, spins and Z 1 or -1), equal rows once with their count, sorted "
+     "by "
      "energy.\n"
      "s.best.b, s[\"b\"] (rows, shape of b), s[0], s.energies .objectives .counts .feasible "
      ".violated .breaks .gauge\n"

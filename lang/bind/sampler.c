@@ -41,7 +41,7 @@ static const struct {
 
 typedef struct {
   SamplerArgs a;
-  double *numbers;           /* what betas and path point to                       */
+  double *numbers; /* what betas and path point to                       */
   size_t bytes;
 } RowArgs;
 
@@ -145,13 +145,15 @@ static int set_row_arg(Vm *vm, size_t k, Value v, const char *what, RowArgs *r) 
     if (arg_int(vm, v, param(what), at)) return 1;
     if (*(int64_t *)at > 0) return 0;
     return vm_error(vm, "%s must be positive, found %lld", what, (long long)*(int64_t *)at);
-  case A_NUMBER: return finite_number(vm, v, what, row_params[k].at != offsetof(SamplerArgs, target), at);
+  case A_NUMBER:
+    return finite_number(vm, v, what, row_params[k].at != offsetof(SamplerArgs, target), at);
   case A_BETA: return set_beta(vm, v, what, r);
   case A_SCHEDULE:
     return value_is(v, OBJ_TENSOR) && AS_TENSOR(v)->rank == 2 ? set_path(vm, v, what, r)
-                                                             : set_betas(vm, v, what, r);
+                                                              : set_betas(vm, v, what, r);
   case A_TIME: return arg_seconds(vm, v, what, at);
-  case A_SWITCH: case A_CHOICE:
+  case A_SWITCH:
+  case A_CHOICE:
     if (arg_bool(vm, v, param(what), &on)) return 1;
     *(int *)at = on;
     return 0;
@@ -169,7 +171,7 @@ static int row_args(Vm *vm, const Sampler *s, RowArgs *r) {
     char what[96];
     while (k < n && strcmp(row_params[k].name, name)) k++;
     snprintf(what, sizeof what, "%s: %s", s->kind->name, name);
-    int failed = k == n ? vm_error(vm, "%s is not a parameter that samplers know", what)
+    int failed = k == n           ? vm_error(vm, "%s is not a parameter that samplers know", what)
                  : v.tag == V_NIL ? 0
                                   : set_row_arg(vm, k, v, what, r);
     if (failed) {
@@ -267,7 +269,8 @@ static void print_arg(Vm *vm, Value v, Buf *out) {
   bool box = value_is(v, OBJ_BOX) && AS_BOX(v)->type != &sampler_type;
   value_print(vm, v, box ? &b : out, true);
   if (!box) return;
-  const char *end = b.data ? strchr(b.data, ':') : NULL, *graph = b.data ? strstr(b.data, " graph:") : NULL;
+  const char *end = b.data ? strchr(b.data, ':') : NULL,
+             *graph = b.data ? strstr(b.data, " graph:") : NULL;
   if (graph) end = graph;
   buf_bytes(out, b.data ? b.data : "", end ? (size_t)(end - b.data) : b.len);
   buf_free(&b);
@@ -338,8 +341,8 @@ static int sampler_save(Vm *vm, Box *self, Value *out) {
   Str *name = str_new(vm, sampler_name(s), strlen(sampler_name(s)));
   List *l = list_new(vm, true, 2);
   int failed = !name || !l;
-  if (!failed) failed = list_push(vm, l, value_obj(name)) ||
-                        list_push(vm, l, value_ref(value_obj(s->args)));
+  if (!failed)
+    failed = list_push(vm, l, value_obj(name)) || list_push(vm, l, value_ref(value_obj(s->args)));
   if (!failed) *out = value_obj(l);
   return failed;
 }

@@ -134,7 +134,8 @@ static int turn_rows(Vm *vm, const Turned *t, int64_t gauge, Samples *s) {
   return 0;
 }
 
-static int gauge_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, Samples *out) {
+static int gauge_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call,
+                     Samples *out) {
   Rt *rt = vm_rt(vm);
   const Sampler *inner;
   Turned t;
@@ -176,13 +177,14 @@ static int bind_gauge(Vm *vm, Value *args, int n, Value *out) {
   return sampler_make(vm, &gauge_class, NULL, args, n, out);
 }
 
-/* ---- fixed variables -------------------------------------------------------------------------- */
+/* ---- fixed variables --------------------------------------------------------------------------
+ */
 
 typedef struct {
-  Ising p;                   /* of the open variables                              */
+  Ising p; /* of the open variables                              */
   int32_t *keep, *origin;
   int8_t *sign, *initial;
-  int64_t n, starts;         /* sizes of the arrays                                */
+  int64_t n, starts; /* sizes of the arrays                                */
 } Open;
 
 static void open_free(Rt *rt, Open *o) {
@@ -273,13 +275,13 @@ static int persistent_run(Vm *vm, const Sampler *s, const Ising *p, const Sample
   return 0;
 }
 
-static const SamplerClass persistent_class = {.name = "persistent", .run = persistent_run, .empty = true};
+static const SamplerClass persistent_class = {
+    .name = "persistent", .run = persistent_run, .empty = true};
 
 static int bind_persistent(Vm *vm, Value *args, int n, Value *out) {
   const Sampler *inner;
   bool strong;
-  if (arg_sampler(vm, args[0], "persistent", &inner) ||
-      arg_bool(vm, args[1], "strong", &strong))
+  if (arg_sampler(vm, args[0], "persistent", &inner) || arg_bool(vm, args[1], "strong", &strong))
     return 1;
   return sampler_make(vm, &persistent_class, NULL, args, n, out);
 }
@@ -290,7 +292,7 @@ typedef struct {
   Vm *vm;
   const VarTable *vars;
   const VarArray *array;
-  int8_t *want;              /* spins; 0: open                                      */
+  int8_t *want; /* spins; 0: open                                      */
 } Clamp;
 
 static int clamp_one(Clamp *c, int64_t at, double x) {
@@ -332,7 +334,7 @@ static int clamp_values(Clamp *c, Value v, int axis, int64_t at, int64_t size) {
   if (arg_tensor(c->vm, v, "clamped", &t)) return 1;
   int failed = 0, rank = c->array->rank - axis;
   if (dtype_complex(t->dtype)) failed = vm_error(c->vm, "clamped: values are real numbers");
-  bool spread = t->rank == 0;                    /* one number for all of them */
+  bool spread = t->rank == 0; /* one number for all of them */
   if (!spread && t->rank != rank)
     failed = vm_error(c->vm, "clamped: `%s` has %d ind%s, found values of rank %d", c->array->name,
                       c->array->rank, c->array->rank == 1 ? "ex" : "ices", t->rank + axis);
@@ -412,7 +414,8 @@ static int clamp_model(Clamp *c, const Ising *p, const SampleCall *call, int8_t 
     if (!c->want[v] || seen[v]) continue;
     Buf b = {0};
     vars_name(c->vars, v, &b);
-    failed = vm_error(c->vm, "clamped: %s was fixed by the sampler around this one", b.data ? b.data : "");
+    failed = vm_error(c->vm, "clamped: %s was fixed by the sampler around this one",
+                      b.data ? b.data : "");
     vm_help(c->vm, "put clamped(..) outside");
     buf_free(&b);
   }

@@ -142,12 +142,15 @@ static Value table_record(Vm *vm, const SampleSet *s) {
     Buf name = {0};
     vars_name(&s->vars, v, &name);
     Tensor *t = tensor_new(vm_rt(vm), DT_I64, 1, &s->rows);
-    for (int64_t r = 0; t && r < s->rows; r++)
-      ((int64_t *)(void *)t->data)[r] = s->x[r * s->n + v];
+    for (int64_t r = 0; t && r < s->rows; r++) ((int64_t *)(void *)t->data)[r] = s->x[r * s->n + v];
     failed = !t || !name.data || record_set(vm, rec, name.data, value_obj(t));
     buf_free(&name);
   }
-  const struct { const char *name; Tensor *t; bool there; } columns[] = {
+  const struct {
+    const char *name;
+    Tensor *t;
+    bool there;
+  } columns[] = {
       {"energy", failed ? NULL : floats(vm, s, s->energy), true},
       {"objective", failed ? NULL : floats(vm, s, s->objective), true},
       {"count", failed ? NULL : ints(vm, s, s->count), true},
@@ -167,18 +170,35 @@ static Value table_record(Vm *vm, const SampleSet *s) {
   return (Value){.tag = V_OBJ, .o = failed ? NULL : &rec->obj};
 }
 
-typedef enum { F_BEST, F_ENERGIES, F_OBJECTIVES, F_COUNTS, F_BREAKS, F_GAUGE, F_SCALE, F_FEASIBLE,
-               F_VIOLATED, F_TABLE, F_ROWS, F_INFO, F_WHERE, F_NONE } FieldName;
-static const char *const field_names[] = {"best", "energies", "objectives", "counts", "breaks",
-                                          "gauge", "scale", "feasible", "violated", "table",
-                                          "rows", "info", "where"};
+typedef enum {
+  F_BEST,
+  F_ENERGIES,
+  F_OBJECTIVES,
+  F_COUNTS,
+  F_BREAKS,
+  F_GAUGE,
+  F_SCALE,
+  F_FEASIBLE,
+  F_VIOLATED,
+  F_TABLE,
+  F_ROWS,
+  F_INFO,
+  F_WHERE,
+  F_NONE
+} FieldName;
+static const char *const field_names[] = {"best",  "energies", "objectives", "counts",   "breaks",
+                                          "gauge", "scale",    "feasible",   "violated", "table",
+                                          "rows",  "info",     "where"};
 
 static int no_field(Vm *vm, const SampleSet *s, const char *name) {
   Buf b = {0};
-  for (int k = 0; k < s->vars.n_array; k++) buf_format(&b, "%s\"%s\"", k ? ", " : "", s->vars.array[k].name);
+  for (int k = 0; k < s->vars.n_array; k++)
+    buf_format(&b, "%s\"%s\"", k ? ", " : "", s->vars.array[k].name);
   vm_error(vm, "samples have no field `%s`", name);
-  vm_help(vm, "they have .best .energies .objectives .counts .feasible .violated .table .rows "
-              ".info; arrays: %.120s", b.data ? b.data : "none");
+  vm_help(vm,
+          "they have .best .energies .objectives .counts .feasible .violated .table .rows "
+          ".info; arrays: %.120s",
+          b.data ? b.data : "none");
   buf_free(&b);
   return 1;
 }
@@ -194,8 +214,12 @@ static int samples_field(Vm *vm, Box *self, const char *name, Value *out) {
   case F_ENERGIES: v = tensor_value(vm, floats(vm, s, s->energy)); break;
   case F_OBJECTIVES: v = tensor_value(vm, floats(vm, s, s->objective)); break;
   case F_COUNTS: v = tensor_value(vm, ints(vm, s, s->count)); break;
-  case F_BREAKS: if (s->breaks) v = tensor_value(vm, breaks(vm, s)); break;
-  case F_GAUGE: if (s->gauge) v = tensor_value(vm, ints(vm, s, s->gauge)); break;
+  case F_BREAKS:
+    if (s->breaks) v = tensor_value(vm, breaks(vm, s));
+    break;
+  case F_GAUGE:
+    if (s->gauge) v = tensor_value(vm, ints(vm, s, s->gauge));
+    break;
   case F_SCALE: v = value_float(s->scale); break;
   case F_FEASIBLE: v = tensor_value(vm, feasibles(vm, s)); break;
   case F_VIOLATED: v = violated_rows(vm, s); break;
@@ -259,8 +283,14 @@ static int bind_where(Vm *vm, Value *args, int n, Value *out) {
   for (int64_t r = 0; r < s->rows && !failed; r++) {
     Value rec = NIL_VALUE, keep = NIL_VALUE;
     bool yes = false;
-    failed = row_record(vm, s, r, &rec) || vm_call(vm, args[1], &rec, 1, &keep) ||
-             arg_bool(vm, keep, "the function's result", &yes);
+    failed = row_record(vm, s, r, &rec) || vm_call(vm, args[1], &rec, 1, &keep);
+    bool scalar = !failed && value_is(keep, OBJ_TENSOR) && AS_TENSOR(keep)->rank == 0 &&
+                  AS_TENSOR(keep)->dtype == DT_BOOL;
+    if (!failed && keep.tag != V_BOOL && !scalar) {
+      failed = vm_error(vm, "where: the function gives a bool for a row, found %s %s", VALUE_A(keep));
+      vm_help(vm, "compare one number, as in s.where(r => sum(r.b) == 1)");
+    }
+    if (!failed) yes = scalar ? tensor_get_i64(AS_TENSOR(keep), 0) != 0 : keep.b;
     if (yes) row[count++] = r;
     value_unref(vm, rec);
     value_unref(vm, keep);
@@ -337,8 +367,9 @@ static int mean_of_array(Vm *vm, const SampleSet *s, const VarArray *a, double t
   Tensor *t = tensor_new(vm_rt(vm), DT_F64, a->rank, a->shape);
   if (!t) return 1;
   for (int64_t i = 0; i < a->count; i++) {
-    double sum = 0;           /* of integers: exact */
-    for (int64_t r = 0; r < s->rows; r++) sum += (double)s->count[r] * s->x[r * s->n + a->first + i];
+    double sum = 0; /* of integers: exact */
+    for (int64_t r = 0; r < s->rows; r++)
+      sum += (double)s->count[r] * s->x[r * s->n + a->first + i];
     ((double *)(void *)t->data)[i] = sum / total;
   }
   *out = value_simplify(vm, value_obj(t));
@@ -371,7 +402,8 @@ int samples_mean(Vm *vm, Value samples, Value what, Value *out) {
   if (total == 0) return vm_error(vm, "mean: the samples have no rows");
   if (value_callable(what)) return mean_of_function(vm, s, what, total, out);
   if (!value_is(what, OBJ_STR)) {
-    vm_error(vm, "mean: expected the name of an array or a function of a row, found %s %s", VALUE_A(what));
+    vm_error(vm, "mean: expected the name of an array or a function of a row, found %s %s",
+             VALUE_A(what));
     vm_help(vm, "write mean(s, \"b\") or mean(s, r => r.b[0] * r.b[1])");
     return 1;
   }
@@ -379,7 +411,8 @@ int samples_mean(Vm *vm, Value samples, Value what, Value *out) {
   return a ? mean_of_array(vm, s, a, total, out) : no_array(vm, s, AS_STR(what)->data);
 }
 
-/* ---- comparing, hashing ------------------------------------------------------------------------ */
+/* ---- comparing, hashing ------------------------------------------------------------------------
+ */
 
 static bool same_bytes(const void *a, const void *b, size_t n) {
   return (!a && !b) || (a && b && (n == 0 || memcmp(a, b, n) == 0));
@@ -440,6 +473,7 @@ const BoxType samples_type = {
 };
 
 const Native natives_samples[] = {
-    {"__samples_where", "s, keep", "The samples whose rows the function keeps.", bind_where, NF_HIDDEN},
+    {"__samples_where", "s, keep", "The samples whose rows the function keeps.", bind_where,
+     NF_HIDDEN},
     {NULL, NULL, NULL, NULL, 0},
 };

@@ -128,8 +128,10 @@ static int put(Vm *vm, Record *r, const char *name, Value v) {
 
 static Value pair_value(Vm *vm, double a, double b) {
   List *l = list_new(vm, true, 2);
-  if (!l || list_push(vm, l, value_float(a)) || list_push(vm, l, value_float(b))) return NIL_VALUE;
-  return value_obj(l);
+  if (l && !list_push(vm, l, value_float(a)) && !list_push(vm, l, value_float(b)))
+    return value_obj(l);
+  if (l) value_unref(vm, value_obj(l));
+  return (Value){.tag = V_OBJ, .o = NULL};
 }
 
 static int info_record(Vm *vm, const Reduced *r, const Samples *s, Value *info) {
@@ -178,7 +180,8 @@ int samples_value(Vm *vm, const Ham *h, const Problem *p, const Reduced *r, Samp
   return failed;
 }
 
-/* ---- starting from samples ---------------------------------------------------------------------- */
+/* ---- starting from samples ----------------------------------------------------------------------
+ */
 
 bool is_samples(Value v) { return box_data(v, &samples_type) != NULL; }
 
@@ -228,7 +231,7 @@ int samples_starts(Vm *vm, Value v, const Problem *p, const Reduced *r, int64_t 
     int8_t *row = *spin + at * n;
     if (s->count[k] <= 0) continue;
     for (int64_t i = 0; i < n; i++)
-      row[i] = i >= r->n_user ? 1
+      row[i] = i >= r->n_user                         ? 1
                : vars_kind(&s->vars, i) == VAR_BINARY ? (int8_t)(2 * s->x[k * s->n + i] - 1)
                                                       : s->x[k * s->n + i];
     settle(&r->ising, r->n_user, row);

@@ -28,8 +28,8 @@ static void array_text(const SampleSet *s, const VarArray *a, int64_t r, int64_t
 typedef struct {
   Arena arena;
   int rows, cols;
-  const char **cell;         /* [rows + 1][cols], the head first                   */
-  bool *left;                /* [cols]                                             */
+  const char **cell; /* [rows + 1][cols], the head first                   */
+  bool *left;        /* [cols]                                             */
 } Grid;
 
 static const char *copied(Grid *g, Buf *b) {
@@ -50,7 +50,8 @@ static const char *number_cell(Grid *g, double x) {
   return copied(g, &b);
 }
 
-static const char *const value_heads[] = {"energy", "objective", "count", "breaks", "gauge", "feasible"};
+static const char *const value_heads[] = {"energy", "objective", "count",
+                                          "breaks", "gauge",     "feasible"};
 
 static const char *value_cell(Grid *g, const SampleSet *s, int which, int64_t r) {
   bool ok = true;
@@ -68,10 +69,11 @@ static const char *value_cell(Grid *g, const SampleSet *s, int which, int64_t r)
 static bool value_shown(const SampleSet *s, int which) {
   bool differs = false;
   for (int64_t r = 0; which == 1 && r < s->rows; r++) differs |= s->objective[r] != s->energy[r];
-  return which == 1 ? differs
+  return which == 1   ? differs
          : which == 3 ? s->breaks != NULL
          : which == 4 ? s->gauge != NULL
-         : which == 5 ? s->n_constraint > 0 : true;
+         : which == 5 ? s->n_constraint > 0
+                      : true;
 }
 
 static bool grid_make(const SampleSet *s, const int64_t *order, int rows, Grid *g) {
@@ -96,7 +98,8 @@ static bool grid_make(const SampleSet *s, const int64_t *order, int rows, Grid *
   for (int which = 0; which < 6; which++) {
     if (!value_shown(s, which)) continue;
     g->cell[g->cols] = value_heads[which];
-    for (int r = 0; r < rows; r++) g->cell[(r + 1) * most + g->cols] = value_cell(g, s, which, order[r]);
+    for (int r = 0; r < rows; r++)
+      g->cell[(r + 1) * most + g->cols] = value_cell(g, s, which, order[r]);
     g->cols++;
   }
   for (int r = 1; r <= rows; r++)
@@ -108,7 +111,8 @@ static void grid_print(const Grid *g, Buf *out) {
   for (int r = 0; r <= g->rows; r++) {
     buf_text(out, "\n ");
     for (int c = 0; c < g->cols; c++) {
-      size_t width = 0, mine = utf8_columns(g->cell[r * g->cols + c], strlen(g->cell[r * g->cols + c]));
+      size_t width = 0,
+             mine = utf8_columns(g->cell[r * g->cols + c], strlen(g->cell[r * g->cols + c]));
       for (int q = 0; q <= g->rows; q++) {
         size_t w = utf8_columns(g->cell[q * g->cols + c], strlen(g->cell[q * g->cols + c]));
         if (w > width) width = w;
@@ -223,17 +227,18 @@ int samples_save(Vm *vm, Box *self, Value *out) {
     Value a = array_tuple(vm, &s->vars.array[k]);
     failed = !a.o || list_push(vm, arrays, a);
   }
-  failed = failed || put(vm, r, "arrays", value_obj(arrays)) ||
-           put(vm, r, "x", object(bytes_tensor(vm, s->rows, s->n, s->x, true))) ||
-           put(vm, r, "energy", object(doubles_tensor(vm, s->rows, s->energy))) ||
-           put(vm, r, "objective", object(doubles_tensor(vm, s->rows, s->objective))) ||
-           put(vm, r, "count", object(ints_tensor(vm, s->rows, s->count))) ||
-           put(vm, r, "breaks", s->breaks ? object(breaks_tensor(vm, s)) : NIL_VALUE) ||
-           put(vm, r, "gauge", s->gauge ? object(ints_tensor(vm, s->rows, s->gauge)) : NIL_VALUE) ||
-           put(vm, r, "constraints", names_list(vm, s)) ||
-           put(vm, r, "broken", object(bytes_tensor(vm, s->rows, s->n_constraint, s->broken, false))) ||
-           put(vm, r, "scale", value_float(s->scale)) ||
-           put(vm, r, "maximize", value_bool(s->maximize)) || put(vm, r, "info", value_ref(s->info));
+  failed =
+      failed || put(vm, r, "arrays", value_obj(arrays)) ||
+      put(vm, r, "x", object(bytes_tensor(vm, s->rows, s->n, s->x, true))) ||
+      put(vm, r, "energy", object(doubles_tensor(vm, s->rows, s->energy))) ||
+      put(vm, r, "objective", object(doubles_tensor(vm, s->rows, s->objective))) ||
+      put(vm, r, "count", object(ints_tensor(vm, s->rows, s->count))) ||
+      put(vm, r, "breaks", s->breaks ? object(breaks_tensor(vm, s)) : NIL_VALUE) ||
+      put(vm, r, "gauge", s->gauge ? object(ints_tensor(vm, s->rows, s->gauge)) : NIL_VALUE) ||
+      put(vm, r, "constraints", names_list(vm, s)) ||
+      put(vm, r, "broken", object(bytes_tensor(vm, s->rows, s->n_constraint, s->broken, false))) ||
+      put(vm, r, "scale", value_float(s->scale)) ||
+      put(vm, r, "maximize", value_bool(s->maximize)) || put(vm, r, "info", value_ref(s->info));
   if (failed && r) value_unref(vm, value_obj(r));
   if (!failed) *out = value_obj(r);
   return failed;
@@ -244,7 +249,8 @@ static int damaged(Vm *vm) { return vm_error(vm, "stored samples are damaged"); 
 /* Field `name`, a tensor of that dtype and size; NULL: it is not. */
 static Tensor *stored(Record *r, const char *name, DType dt, int64_t size) {
   Value *v = record_get(r, name);
-  bool fits = v && value_is(*v, OBJ_TENSOR) && AS_TENSOR(*v)->dtype == dt && AS_TENSOR(*v)->size == size;
+  bool fits =
+      v && value_is(*v, OBJ_TENSOR) && AS_TENSOR(*v)->dtype == dt && AS_TENSOR(*v)->size == size;
   return fits ? AS_TENSOR(*v) : NULL;
 }
 
@@ -276,7 +282,8 @@ static int load_arrays(Vm *vm, Record *r, VarTable *vars) {
 static int load_names(Vm *vm, Record *r, SampleSet *s) {
   Value *names = record_get(r, "constraints"), *scale = record_get(r, "scale"),
         *maximize = record_get(r, "maximize"), *info = record_get(r, "info");
-  if (!scale || scale->tag != V_FLOAT || !maximize || maximize->tag != V_BOOL || !info) return damaged(vm);
+  if (!scale || scale->tag != V_FLOAT || !maximize || maximize->tag != V_BOOL || !info)
+    return damaged(vm);
   s->scale = scale->f;
   s->maximize = maximize->b;
   s->info = value_ref(*info);
@@ -291,8 +298,10 @@ static int load_names(Vm *vm, Record *r, SampleSet *s) {
 
 static int load_columns(Vm *vm, Record *r, SampleSet *s) {
   int64_t rows = s->rows, c = s->n_constraint;
-  Tensor *x = stored(r, "x", DT_BOOL, rows * s->n), *broken = stored(r, "broken", DT_BOOL, rows * c),
-         *energy = stored(r, "energy", DT_F64, rows), *objective = stored(r, "objective", DT_F64, rows),
+  Tensor *x = stored(r, "x", DT_BOOL, rows * s->n),
+         *broken = stored(r, "broken", DT_BOOL, rows * c),
+         *energy = stored(r, "energy", DT_F64, rows),
+         *objective = stored(r, "objective", DT_F64, rows),
          *count = stored(r, "count", DT_I64, rows), *breaks = stored(r, "breaks", DT_F64, rows),
          *gauge = stored(r, "gauge", DT_I64, rows);
   if (!x || !broken || !energy || !objective || !count || (s->breaks && !breaks) ||
@@ -320,13 +329,14 @@ static int bind_load_samples(Vm *vm, Value *args, int n, Value *out) {
   if (!value_is(args[0], OBJ_RECORD)) return damaged(vm);
   Record *r = AS_RECORD(args[0]);
   Value *names = record_get(r, "constraints"), *energy = record_get(r, "energy");
-  if (!names || !value_is(*names, OBJ_LIST) || !energy || !value_is(*energy, OBJ_TENSOR)) return damaged(vm);
+  if (!names || !value_is(*names, OBJ_LIST) || !energy || !value_is(*energy, OBJ_TENSOR))
+    return damaged(vm);
   VarTable vars;
   vars_init(&vars);
   SampleSet *s = NULL;
   if (!load_arrays(vm, r, &vars))
-    s = sample_set_new(vm, &vars, AS_TENSOR(*energy)->size, AS_LIST(*names)->n, !is_nil(r, "breaks"),
-                       !is_nil(r, "gauge"));
+    s = sample_set_new(vm, &vars, AS_TENSOR(*energy)->size, AS_LIST(*names)->n,
+                       !is_nil(r, "breaks"), !is_nil(r, "gauge"));
   vars_free(vm_rt(vm), &vars);
   if (!s) return 1;
   if (load_names(vm, r, s) || load_columns(vm, r, s)) {
@@ -340,8 +350,8 @@ static int bind_load_samples(Vm *vm, Value *args, int n, Value *out) {
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
 int samples_plain(Vm *vm, Box *self, Value *out) {
-  static const char *const names[] = {"energies", "objectives", "counts", "breaks", "gauge", "feasible",
-                                      "violated", "scale", "info"};
+  static const char *const names[] = {"energies", "objectives", "counts", "breaks", "gauge",
+                                      "feasible", "violated",   "scale",  "info"};
   const SampleSet *s = self->data;
   Record *r = record_new(vm, 10), *arrays = record_new(vm, (uint32_t)s->vars.n_array);
   int failed = !r || !arrays;

@@ -36,8 +36,7 @@ static int bind_pegasus(Vm *vm, Value *args, int argc, Value *out) {
   int m;
   bool fabric, nice;
   Graph g;
-  if (arg_extent(vm, args[0], "pegasus: m", 200, &m) ||
-      arg_bool(vm, args[1], "fabric", &fabric) ||
+  if (arg_extent(vm, args[0], "pegasus: m", 200, &m) || arg_bool(vm, args[1], "fabric", &fabric) ||
       arg_bool(vm, args[2], "nice", &nice))
     return 1;
   return made(vm, topology_pegasus(vm_rt(vm), &g, m, fabric, nice), &g, out);
@@ -61,7 +60,8 @@ static int bind_without(Vm *vm, Value *args, int argc, Value *out) {
       (args[1].tag != V_NIL && arg_nodes(vm, args[1], "without: nodes", &nn, &node)))
     return 1;
   int failed = args[2].tag != V_NIL && arg_pairs(vm, args[2], "without: edges", &ne, &uv);
-  if (!failed) failed = made(vm, topology_without(rt, &made_of, g, nn, node, ne, uv), &made_of, out);
+  if (!failed)
+    failed = made(vm, topology_without(rt, &made_of, g, nn, node, ne, uv), &made_of, out);
   if (node) rt_free(rt, node, ((size_t)nn + 1) * sizeof *node);
   if (uv) rt_free(rt, uv, ((size_t)ne * 2 + 2) * sizeof *uv);
   return failed;
@@ -76,8 +76,9 @@ const Native natives_topology[] = {
      "fabric = true leaves out those that no machine has; nice = true keeps the 8 (m - 1)^2 cells "
      "of K_4,4 and more only.",
      bind_pegasus, NF_CONST},
-    {"zephyr", "m, t = 4", "The Zephyr graph Z_m with 4 t m (2 m + 1) qubits, numbered as D-Wave does.",
-     bind_zephyr, NF_CONST},
+    {"zephyr", "m, t = 4",
+     "The Zephyr graph Z_m with 4 t m (2 m + 1) qubits, numbered as D-Wave does.", bind_zephyr,
+     NF_CONST},
     {"without", "g, nodes = nil, edges = nil",
      "The graph without these nodes (and their edges) and without these edges: a machine with "
      "defects.\n"

@@ -140,6 +140,9 @@ void buf_float(Buf *b, float x);
 
 bool utf8_valid(const char *s, size_t n, size_t *bad_offset);
 size_t utf8_columns(const char *s, size_t n);     /* code points */
+/* How many bytes at s look like a service's token (2 to 4 letters or digits, "-", 40 or
+ * more hexadecimal digits); 0: it is none.  What is shown must not hold any.    */
+size_t token_length(const char *s, size_t n);
 /* Damerau-Levenshtein, capped at `cap`. */
 int edit_distance(const char *a, const char *b, int cap);
 

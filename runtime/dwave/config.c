@@ -359,22 +359,13 @@ RtStatus dw_identity_text(Rt *rt, const cJSON *identity, Buf *out) {
   return out->failed ? rt_fail(rt, RT_MEMORY, "out of memory") : RT_OK;
 }
 
-/* Two to four letters or digits, "-", forty or more hex digits. */
-static size_t token_length(const char *s) {
-  size_t head = 0, tail = 0;
-  while (head < 5 && isalnum((unsigned char)s[head])) head++;
-  if (head < 2 || head > 4 || s[head] != '-') return 0;
-  while (isxdigit((unsigned char)s[head + 1 + tail])) tail++;
-  return tail >= 40 ? head + 1 + tail : 0;
-}
-
 void dw_redact(Buf *text, const char *secret) {
   if (!text->data) return;
   Buf out = {0};
   size_t len = secret ? strlen(secret) : 0;
   for (const char *p = text->data; *p;) {
     size_t n = len && !strncmp(p, secret, len) ? len : 0;
-    if (!n && (p == text->data || !isalnum((unsigned char)p[-1]))) n = token_length(p);
+    if (!n && (p == text->data || !isalnum((unsigned char)p[-1]))) n = token_length(p, strlen(p));
     if (n) buf_text(&out, "***");
     else buf_bytes(&out, p, 1);
     p += n ? n : 1;

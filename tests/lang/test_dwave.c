@@ -92,6 +92,61 @@ static void test_submit_attach(void **state) {
   server_free(&s);
 }
 
+/* A reverse anneal from samples; a wide answer that leaves a used qubit out. */
+static void test_reverse(void **state) {
+  static const char other[] =
+      "{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"qp\",\"num_variables\":4,"
+      "\"solutions\":\"gA==\",\"energies\":\"AAAAAAAA8L8=\",\"active_variables\":\"AAAAAA==\","
+      "\"num_occurrences\":\"BgAAAA==\"}}";
+  static const Step step[] = {{200, "solver-definition", SOLVER}, {200, "problems", STATUS("COMPLETED")},
+                              {200, "problem", other}};
+  Server s;
+  Printed p;
+  server_start(&s, step, 3);
+  qa_Status st = script(&s, HAM
+      "let start = sample(pair(), exact())\n"
+      "sample(pair(), dwave(endpoint = HERE, token = KEY, solver = \"S\", reads = 2, schedule = "
+      "[(0us, 1), (5us, 0.5), (10us, 1)]), from = start)\n", &p);
+  assert_int_equal(st, QA_BACKEND);
+  assert_non_null(strstr(p.text, "the answer says nothing of qubit 1"));
+  server_stop(&s);
+  bool one = strstr(s.request[1].data, "\"initial_state\":[-1,1,3,3]") != NULL;
+  assert_true(one || strstr(s.request[1].data, "\"initial_state\":[1,-1,3,3]"));
+  assert_non_null(strstr(s.request[1].data, "\"anneal_schedule\":[[0,1],[5,0.5],[10,1]]"));
+  server_free(&s);
+}
+
+/* A hybrid solver: the model is uploaded, the answer comes as a sample set. */
+static void test_hybrid(void **state) {
+  static const char hybrid[] =
+      "[{\"identity\":{\"name\":\"hybrid_v2\"},\"status\":\"ONLINE\",\"properties\":{\"category\":"
+      "\"hybrid\",\"supported_problem_types\":[\"bqm\"],\"parameters\":{\"time_limit\":\"\"},"
+      "\"version\":\"2.2\",\"minimum_time_limit\":[[1,3],[1024,3]]}}]";
+  static const char answer[] =
+      "{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"bq\",\"data\":{\"type\":"
+      "\"SampleSet\",\"version\":{\"sampleset_schema\":\"3.1.0\"},\"num_variables\":2,\"num_rows\":1,"
+      "\"sample_data\":{\"type\":\"array\",\"data\":[[2]],\"data_type\":\"uint32\",\"shape\":[1,1],"
+      "\"use_bytes\":false},\"sample_type\":\"int8\",\"sample_packed\":true,\"vectors\":{\"energy\":"
+      "{\"type\":\"array\",\"data\":[-1],\"data_type\":\"int64\",\"shape\":[1],\"use_bytes\":false}},"
+      "\"variable_labels\":[0,1],\"variable_type\":\"SPIN\",\"info\":{}}}}";
+  static const Step step[] = {{200, "solver-definition-list", hybrid}, {200, NULL, "{\"id\":\"up-7\"}"},
+                              {200, NULL, "{}"}, {200, NULL, "{}"},
+                              {200, "problems", STATUS("COMPLETED")}, {200, "problem", answer}};
+  Server s;
+  Printed p;
+  server_start(&s, step, 6);
+  qa_Status st = script(&s, HAM
+      "let r = sample(pair(), dwave(endpoint = HERE, token = KEY, hybrid = true))\n"
+      "print(r.energies, r.best.s)\n", &p);
+  if (st) print_error("%s\n", p.text);
+  assert_int_equal(st, QA_OK);
+  assert_string_equal(p.text, "[-1.0] [-1, 1]\n");
+  server_stop(&s);
+  assert_non_null(strstr(s.request[4].data, "\"data\":{\"format\":\"ref\",\"data\":\"up-7\"},\"type\":\"bqm\","
+                                            "\"params\":{\"time_limit\":3},\"label\":\"qa-"));
+  server_free(&s);
+}
+
 static void test_refusals(void **state) {
   static const struct { const char *code, *error; } t[] = {
       {HAM "sample(pair(), dwave(endpoint = \"https://x.example/\", solver = \"S\"))\n", "no D-Wave token"},
@@ -100,6 +155,7 @@ static void test_refusals(void **state) {
       {"print(dwave(reads = 1.5))\n", "reads"},
       {"print(dwave(breaks = \"none\"))\n", "breaks"},
       {HAM "submit(pair(), anneal())\n", "only machines"},
+      {"dwave(token = \"" TOKEN "\", time = 20)\n", "token = \"****", },
       {"attach(\"unknown-job\")\n", "no job"}};
   Server s = {.port = 9};
   Printed p;
@@ -133,6 +189,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_sample, make_folder, clear_folder),
       cmocka_unit_test_setup_teardown(test_submit_attach, make_folder, clear_folder),
+      cmocka_unit_test_setup_teardown(test_reverse, make_folder, clear_folder),
+      cmocka_unit_test_setup_teardown(test_hybrid, make_folder, clear_folder),
       cmocka_unit_test_setup_teardown(test_refusals, make_folder, clear_folder)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
