@@ -283,8 +283,14 @@ static int bind_where(Vm *vm, Value *args, int n, Value *out) {
   for (int64_t r = 0; r < s->rows && !failed; r++) {
     Value rec = NIL_VALUE, keep = NIL_VALUE;
     bool yes = false;
-    failed = row_record(vm, s, r, &rec) || vm_call(vm, args[1], &rec, 1, &keep) ||
-             arg_bool(vm, keep, "the function's result", &yes);
+    failed = row_record(vm, s, r, &rec) || vm_call(vm, args[1], &rec, 1, &keep);
+    bool scalar = !failed && value_is(keep, OBJ_TENSOR) && AS_TENSOR(keep)->rank == 0 &&
+                  AS_TENSOR(keep)->dtype == DT_BOOL;
+    if (!failed && keep.tag != V_BOOL && !scalar) {
+      failed = vm_error(vm, "where: the function gives a bool for a row, found %s %s", VALUE_A(keep));
+      vm_help(vm, "compare one number, as in s.where(r => sum(r.b) == 1)");
+    }
+    if (!failed) yes = scalar ? tensor_get_i64(AS_TENSOR(keep), 0) != 0 : keep.b;
     if (yes) row[count++] = r;
     value_unref(vm, rec);
     value_unref(vm, keep);
