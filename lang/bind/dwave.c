@@ -10,7 +10,8 @@
 
 /* ---- the sampler ----------------------------------------------------------------------- */
 
-static int dwave_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, Samples *out) {
+static int dwave_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call,
+                     Samples *out) {
   Load l;
   DwJob job = {0};
   double start = rt_now();
@@ -25,7 +26,8 @@ static int dwave_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall 
   if (!failed) failed = job_rows(vm, &job, p, out);
   if (!failed) {
     out->seconds = rt_now() - start;
-    snprintf(out->note, sizeof out->note, "%.60s, job %.60s", l.m.solver.name, dw_job_text(&job, "id"));
+    snprintf(out->note, sizeof out->note, "%.60s, job %.60s", l.m.solver.name,
+             dw_job_text(&job, "id"));
   }
   dw_job_free(&job);
   load_free(vm, &l);
@@ -45,8 +47,11 @@ static void secret_print(Vm *vm, Box *self, Buf *out) { buf_text(out, "***"); }
 static void secret_hash(Vm *vm, Box *self, Sha256 *h) { sha256_add(h, "secret", 6); }
 static bool secret_equal(Vm *vm, Box *a, Box *b) { return !strcmp(a->data, b->data); }
 
-static const BoxType secret_type = {.name = "Secret", .drop = secret_drop, .print = secret_print,
-                                    .hash = secret_hash, .equal = secret_equal};
+static const BoxType secret_type = {.name = "Secret",
+                                    .drop = secret_drop,
+                                    .print = secret_print,
+                                    .hash = secret_hash,
+                                    .equal = secret_equal};
 
 const char *secret_text(Value v) {
   const char *hidden = box_data(v, &secret_type);
@@ -85,7 +90,8 @@ static int bind_dwave(Vm *vm, Value *args, int n, Value *out) {
   if (!failed && solver.tag != V_NIL && !value_is(solver, OBJ_STR) && !value_is(solver, OBJ_RECORD))
     failed = vm_error(vm, "dwave: solver: expected a name or a record of features, found %s %s",
                       VALUE_A(solver));
-  if (!failed && (!value_is(rule, OBJ_STR) || !strstr(rules, AS_STR(rule)->data) || !AS_STR(rule)->len)) {
+  if (!failed &&
+      (!value_is(rule, OBJ_STR) || !strstr(rules, AS_STR(rule)->data) || !AS_STR(rule)->len)) {
     failed = vm_error(vm, "dwave: breaks: expected one of %s", rules);
   }
   Machine none = {.hybrid = sampler_arg(s, "hybrid").tag == V_BOOL && sampler_arg(s, "hybrid").i};
@@ -124,9 +130,14 @@ static int job_record(Vm *vm, const DwJob *j, Value *out) {
   return failed;
 }
 
-/* ---- submit(H, dwave(...)) --------------------------------------------------------------------- */
+/* ---- submit(H, dwave(...)) ---------------------------------------------------------------------
+ */
 
-typedef struct { Ham *ham; Problem p; Reduced r; } Task;
+typedef struct {
+  Ham *ham;
+  Problem p;
+  Reduced r;
+} Task;
 
 static int task_make(Vm *vm, Value *h, const char *what, Task *t) {
   memset(t, 0, sizeof *t);
@@ -149,13 +160,14 @@ static int dry_run(Vm *vm, const Sampler *s, Load *l, const char *path, Value *o
     return 1;
   }
   Record *r = record_new(vm, 6);
-  int failed = !r || file_write(vm_rt(vm), path, body.data, body.len) != RT_OK ||
-               set_text(vm, r, "solver", l->m.solver.name) || set_text(vm, r, "file", path) ||
-               set_text(vm, r, "request", body.data) ||
-               record_set(vm, r, "variables", value_int(l->m.hybrid ? 0 : l->qp.n)) ||
-               record_set(vm, r, "couplings", value_int(l->m.hybrid ? 0 : l->qp.m)) ||
-               record_set(vm, r, "seconds", isfinite(l->microseconds)
-                                                ? value_float(l->microseconds * 1e-6) : NIL_VALUE);
+  int failed =
+      !r || file_write(vm_rt(vm), path, body.data, body.len) != RT_OK ||
+      set_text(vm, r, "solver", l->m.solver.name) || set_text(vm, r, "file", path) ||
+      set_text(vm, r, "request", body.data) ||
+      record_set(vm, r, "variables", value_int(l->m.hybrid ? 0 : l->qp.n)) ||
+      record_set(vm, r, "couplings", value_int(l->m.hybrid ? 0 : l->qp.m)) ||
+      record_set(vm, r, "seconds",
+                 isfinite(l->microseconds) ? value_float(l->microseconds * 1e-6) : NIL_VALUE);
   buf_free(&body);
   if (failed && r) value_unref(vm, value_obj(r));
   else if (!failed) *out = value_obj(r);
@@ -194,7 +206,8 @@ static int bind_submit(Vm *vm, Value *args, int n, Value *out) {
   return failed;
 }
 
-/* ---- attach, jobs, cancel -------------------------------------------------------------------------- */
+/* ---- attach, jobs, cancel
+ * -------------------------------------------------------------------------- */
 
 /* An id or label, or the record of a job. */
 static int find_job(Vm *vm, Value v, const char *what, DwJob *out) {
@@ -223,7 +236,8 @@ static int job_info(Vm *vm, const DwJob *j, Value *out) {
   const cJSON *timing = js_get(js_get(j->json, "answer"), "timing");
   double access;
   if (!r) return 1;
-  int failed = set_text(vm, r, "sampler", "dwave") || set_text(vm, r, "solver", solver ? solver : "") ||
+  int failed = set_text(vm, r, "sampler", "dwave") ||
+               set_text(vm, r, "solver", solver ? solver : "") ||
                set_text(vm, r, "job", dw_job_text(j, "id"));
   if (!failed && js_number(timing, "qpu_access_time", &access))
     failed = record_set(vm, r, "qpu_seconds", value_float(access * 1e-6));
@@ -298,8 +312,9 @@ static int give_rows(Vm *vm, const DwJob *j, Value *ham, Value *out) {
     if (!failed) {
       Value info = NIL_VALUE;
       if (!same_model(&t.r.ising, &model)) {
-        failed = vm_error(vm, "attach: the job is of another Hamiltonian (%lld variables, this one %lld)",
-                          (long long)model.n, (long long)t.r.ising.n);
+        failed = vm_error(
+            vm, "attach: the job is of another Hamiltonian (%lld variables, this one %lld)",
+            (long long)model.n, (long long)t.r.ising.n);
         vm_help(vm, "attach(id) alone gives the rows without it");
       } else if (!(failed = job_info(vm, j, &info))) {
         failed = samples_value(vm, t.ham, &t.p, &t.r, &rows, 1, info, out);
@@ -366,7 +381,8 @@ static int bind_cancel(Vm *vm, Value *args, int n, Value *out) {
   return failed;
 }
 
-/* ---- solvers() ----------------------------------------------------------------------------------------- */
+/* ---- solvers()
+ * ----------------------------------------------------------------------------------------- */
 
 static int solver_record(Vm *vm, const cJSON *d, Value *out) {
   const cJSON *p = js_get(d, "properties"), *topology = js_get(p, "topology");
@@ -450,13 +466,15 @@ const Native natives_dwave[] = {
      "A token goes only to the endpoint that is configured beside it, over https.",
      bind_dwave, NF_CONST},
     {"submit", "H, sampler, dry = false, file = \"request.json\", seed = nil",
-     "Sends a problem and returns at once with the job: submit(H, dwave(...)) -> {id, label, state, "
+     "Sends a problem and returns at once with the job: submit(H, dwave(...)) -> {id, label, "
+     "state, "
      "...}.\n"
      "attach(job) waits for its samples, also after a crash: the job is on file before anything is "
      "sent.\n"
      "dry = true sends nothing and writes the exact request to `file`; its solver may also be the "
      "name of a\n"
-     ".json file with a solver's definition.  Result: {solver, file, request, variables, couplings, "
+     ".json file with a solver's definition.  Result: {solver, file, request, variables, "
+     "couplings, "
      "seconds}.",
      bind_submit, NF_CONST},
     {"attach", "job, H = nil, " WHERE,
@@ -465,7 +483,8 @@ const Native natives_dwave[] = {
      "their names,\n"
      "energies of the model that was sent; with H also objective, constraints, .feasible.",
      bind_attach, NF_CONST},
-    {"jobs", "", "Jobs submitted from this account, oldest first, as last seen: [{id, label, state, ...}].",
+    {"jobs", "",
+     "Jobs submitted from this account, oldest first, as last seen: [{id, label, state, ...}].",
      bind_jobs, NF_CONST},
     {"cancel", "job, " WHERE, "Asks the service to drop a job that has not begun; gives its state.",
      bind_cancel, NF_CONST},

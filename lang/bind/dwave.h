@@ -37,9 +37,11 @@ typedef struct {
   double offset, microseconds; /* NAN: no estimate                                 */
   Buf file;                    /* hybrid: the model as DIMODBQM                     */
 } Load;
-int load_make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, bool dry, Load *out);
+int load_make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, bool dry,
+              Load *out);
 void load_free(Vm *vm, Load *l);
-int load_submit(Vm *vm, const Sampler *s, Load *l, const Ising *p, const SampleCall *call, DwJob *job);
+int load_submit(Vm *vm, const Sampler *s, Load *l, const Ising *p, const SampleCall *call,
+                DwJob *job);
 int load_body(Vm *vm, const Sampler *s, Load *l, Buf *out);
 /* Rows over the model's variables from a job that ended. */
 int job_rows(Vm *vm, const DwJob *job, const Ising *p, Samples *out);

@@ -57,9 +57,9 @@ static RtStatus qp_direct(Rt *rt, const Ising *p, const SampleCall *call, Load *
   uint8_t *active = rt_alloc0(rt, (size_t)p->n + 1);
   if (!active) return RT_MEMORY;
   for (int64_t v = 0; v < p->n; v++)
-    active[v] = l->graph.present[v] && (p->h[v] != 0 || p->start[v] < p->start[v + 1] ||
-                                        (call->origin && call->origin[v] >= 0) ||
-                                        (!call->origin && in_use(p, call, v)));
+    active[v] = l->graph.present[v] &&
+                (p->h[v] != 0 || p->start[v] < p->start[v + 1] ||
+                 (call->origin && call->origin[v] >= 0) || (!call->origin && in_use(p, call, v)));
   l->direct = true;
   l->offset = p->offset;
   RtStatus st = fill_qp(rt, p, active, &l->qp);
@@ -124,18 +124,27 @@ static int check_budget(Vm *vm, const Sampler *s, const Load *l) {
   if (limit.tag == V_NIL) return 0;
   if (arg_seconds(vm, limit, "dwave: budget", &seconds)) return 1;
   if (isnan(l->microseconds))
-    return vm_error(vm, "dwave: solver %.80s does not tell how long a problem takes, so that "
-                    "`budget` cannot be kept", l->m.solver.name);
+    return vm_error(vm,
+                    "dwave: solver %.80s does not tell how long a problem takes, so that "
+                    "`budget` cannot be kept",
+                    l->m.solver.name);
   if (l->microseconds <= seconds * 1e6) return 0;
-  rt_fail(vm_rt(vm), RT_BUDGET, "dwave: this would take %.6g s of the machine, the budget is %.6g s",
+  rt_fail(vm_rt(vm), RT_BUDGET,
+          "dwave: this would take %.6g s of the machine, the budget is %.6g s",
           l->microseconds * 1e-6, seconds);
   vm_help(vm, "fewer reads, or a larger budget");
   return 1;
 }
 
 static RtStatus make_file(Rt *rt, const Ising *p, Buf *out) {
-  Bqm b = {.spin = true, .n = p->n, .m = p->m, .offset = p->offset, .linear = p->h,
-           .start = p->start, .other = p->other, .bias = p->J};
+  Bqm b = {.spin = true,
+           .n = p->n,
+           .m = p->m,
+           .offset = p->offset,
+           .linear = p->h,
+           .start = p->start,
+           .other = p->other,
+           .bias = p->J};
   return bqm_write(rt, &b, 2, out); /* b only borrows */
 }
 
@@ -176,7 +185,8 @@ static int make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call
   return check_budget(vm, s, l);
 }
 
-int load_make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, bool dry, Load *out) {
+int load_make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, bool dry,
+              Load *out) {
   memset(out, 0, sizeof *out);
   out->microseconds = NAN;
   if (machine_open(vm, s, dry, &out->m)) return 1;
@@ -213,7 +223,8 @@ static cJSON *vars_json(const VarTable *t) {
 }
 
 /* What attach() needs to give rows of the same variables. */
-static cJSON *record_of(Vm *vm, const Sampler *s, const Load *l, const Ising *p, const SampleCall *call) {
+static cJSON *record_of(Vm *vm, const Sampler *s, const Load *l, const Ising *p,
+                        const SampleCall *call) {
   cJSON *o = cJSON_CreateObject();
   Buf file = {0}, text = {0};
   if (make_file(vm_rt(vm), p, &file) == RT_OK) base64_encode(file.data, file.len, &text);
@@ -236,8 +247,12 @@ static cJSON *record_of(Vm *vm, const Sampler *s, const Load *l, const Ising *p,
 
 static DwProblem problem_of(const Sampler *s, const Load *l, const char *upload) {
   Value label = sampler_arg(s, "label");
-  return (DwProblem){.solver = &l->m.solver, .type = l->m.hybrid ? "bqm" : "ising", .qp = &l->qp,
-                     .upload = upload, .offset = l->offset, .params = l->params,
+  return (DwProblem){.solver = &l->m.solver,
+                     .type = l->m.hybrid ? "bqm" : "ising",
+                     .qp = &l->qp,
+                     .upload = upload,
+                     .offset = l->offset,
+                     .params = l->params,
                      .label = value_is(label, OBJ_STR) ? AS_STR(label)->data : NULL};
 }
 
@@ -255,7 +270,8 @@ static int spend(Vm *vm, const Load *l) {
   return 1;
 }
 
-int load_submit(Vm *vm, const Sampler *s, Load *l, const Ising *p, const SampleCall *call, DwJob *job) {
+int load_submit(Vm *vm, const Sampler *s, Load *l, const Ising *p, const SampleCall *call,
+                DwJob *job) {
   char *upload = NULL;
   *job = (DwJob){0};
   if (spend(vm, l)) return 1;
@@ -325,7 +341,8 @@ int job_vars(Vm *vm, const DwJob *job, int64_t n, VarTable *out) {
 static RtStatus chains_of(Rt *rt, const DwJob *job, int64_t n, Embedding *out) {
   const cJSON *chains = js_get(js_get(job->json, "user"), "chains");
   int64_t total = 0, v = 0, k = 0;
-  for (const cJSON *c = chains ? chains->child : NULL; c; c = c->next) total += cJSON_GetArraySize(c);
+  for (const cJSON *c = chains ? chains->child : NULL; c; c = c->next)
+    total += cJSON_GetArraySize(c);
   if (cJSON_GetArraySize(chains) != n)
     return rt_fail(rt, RT_BACKEND, "the job file has chains for %d variables, the model has %lld",
                    cJSON_GetArraySize(chains), (long long)n);
@@ -383,8 +400,7 @@ static RtStatus quantum_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *
     int how = break_rule(rule ? rule : "majority");
     st = chains_of(rt, job, p->n, &e);
     if (!st) st = check_active(rt, &a, &e);
-    if (!st)
-      st = unembed(rt, &q, &e, p, (UnembedHow)(how < 0 ? 0 : how), rng_seeded(0), out);
+    if (!st) st = unembed(rt, &q, &e, p, (UnembedHow)(how < 0 ? 0 : how), rng_seeded(0), out);
   }
   embedding_free(rt, &e);
   samples_free(rt, &q);
@@ -395,9 +411,10 @@ static RtStatus quantum_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *
 static RtStatus hybrid_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *out) {
   BqAnswer a;
   RT_TRY(bq_decode(rt, js_get(js_get(job->json, "answer"), "data"), &a));
-  RtStatus st = a.n != p->n ? rt_fail(rt, RT_BACKEND, "the answer has %lld variables, the model %lld",
-                                      (long long)a.n, (long long)p->n)
-                            : samples_make(rt, out, a.rows, a.n);
+  RtStatus st = a.n != p->n
+                    ? rt_fail(rt, RT_BACKEND, "the answer has %lld variables, the model %lld",
+                              (long long)a.n, (long long)p->n)
+                    : samples_make(rt, out, a.rows, a.n);
   uint8_t *seen = st ? NULL : rt_alloc0(rt, (size_t)a.n + 1);
   if (!st && !seen) st = RT_MEMORY;
   int64_t i = 0;
@@ -422,5 +439,6 @@ static RtStatus hybrid_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *o
 int job_rows(Vm *vm, const DwJob *job, const Ising *p, Samples *out) {
   memset(out, 0, sizeof *out);
   bool hybrid = !strcmp(dw_job_text(job, "type"), "bqm");
-  return (hybrid ? hybrid_rows(vm_rt(vm), job, p, out) : quantum_rows(vm_rt(vm), job, p, out)) != RT_OK;
+  return (hybrid ? hybrid_rows(vm_rt(vm), job, p, out) : quantum_rows(vm_rt(vm), job, p, out)) !=
+         RT_OK;
 }

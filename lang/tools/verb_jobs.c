@@ -74,7 +74,8 @@ int verb_jobs(Cli *c) {
   if (!rt) return cli_usage(c, NULL, "out of memory");
   bool drop = c->n_operands > 0 && !strcmp(c->operands[0], "cancel");
   int code = drop && c->n_operands < 2
-                 ? cli_usage(c, "qa jobs cancel ID", "which job is to be cancelled?") : EXIT_OK;
+                 ? cli_usage(c, "qa jobs cancel ID", "which job is to be cancelled?")
+                 : EXIT_OK;
   if (c->n_operands == 0) code = list_jobs(c, rt);
   for (int i = drop; i < c->n_operands && code == EXIT_OK; i++) {
     DwJob j;

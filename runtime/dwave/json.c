@@ -76,12 +76,9 @@ void js_string(Buf *out, const char *s) {
     uint32_t c = code_point(&p);
     static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
     const char *at = c < 0x80 ? strchr(from, (int)c) : NULL;
-    if (at)
-      buf_format(out, "\\%c", to[at - from]);
-    else if (c >= 0x20 && c < 0x7f)
-      buf_format(out, "%c", (char)c);
-    else if (c < 0x10000)
-      buf_format(out, "\\u%04x", c);
+    if (at) buf_format(out, "\\%c", to[at - from]);
+    else if (c >= 0x20 && c < 0x7f) buf_format(out, "%c", (char)c);
+    else if (c < 0x10000) buf_format(out, "\\u%04x", c);
     else
       buf_format(out, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10 & 0x3ff),
                  0xdc00 + ((c - 0x10000) & 0x3ff));

@@ -6,7 +6,12 @@
 
 #include "runtime/dwave/private.h"
 
-typedef struct { Rt *rt; const DwSolver *s; const QpModel *m; cJSON *p; } Check;
+typedef struct {
+  Rt *rt;
+  const DwSolver *s;
+  const QpModel *m;
+  cJSON *p;
+} Check;
 
 static bool range(const Check *k, const char *name, double *lo, double *hi) {
   const cJSON *v = dw_property(k->s, name);
@@ -63,8 +68,7 @@ static RtStatus scalars(const Check *k) {
     RT_TRY(in_range(k, "num_reads", reads->valuedouble, "num_reads_range", ""));
   }
   const char *mode = js_text(k->p, "answer_mode");
-  if (js_get(k->p, "answer_mode") &&
-      (!mode || (strcmp(mode, "raw") && strcmp(mode, "histogram"))))
+  if (js_get(k->p, "answer_mode") && (!mode || (strcmp(mode, "raw") && strcmp(mode, "histogram"))))
     return wrong(k, "answer_mode", "\"raw\" or \"histogram\"");
   static const char *const waits[] = {"programming_thermalization", "readout_thermalization"};
   for (int i = 0; i < 2; i++) {
@@ -162,8 +166,7 @@ static RtStatus expand_initial(const Check *k) {
     long q = strtol(c->string ? c->string : "", &end, 10);
     if (*end || q < 0 || q >= n || !cJSON_IsNumber(c))
       s = wrong(k, "initial_state", "numbers of qubits with their values");
-    else
-      x[q] = c->valuedouble == 3 ? 3 : c->valuedouble <= 0 ? (qubo ? 0 : -1) : 1;
+    else x[q] = c->valuedouble == 3 ? 3 : c->valuedouble <= 0 ? (qubo ? 0 : -1) : 1;
   }
   cJSON *list = s ? NULL : cJSON_CreateDoubleArray(x, (int)n);
   rt_free(k->rt, x, (size_t)n * 8);
@@ -179,20 +182,23 @@ static RtStatus initial_state(const Check *k, bool reverse) {
   RT_TRY(per_qubit(k, "initial_state", &n));
   if (n < 0) {
     if (!reverse) return RT_OK;
-    rt_fail(k->rt, RT_ERROR, "a reverse anneal (the schedule begins with s = 1) needs initial_state");
+    rt_fail(k->rt, RT_ERROR,
+            "a reverse anneal (the schedule begins with s = 1) needs initial_state");
     return RT_ERROR;
   }
   double *x = rt_alloc(k->rt, (size_t)n * 8);
   if (!x) return RT_MEMORY;
   int64_t i = 0;
-  for (const cJSON *c = js_get(k->p, "initial_state")->child; c; c = c->next) x[i++] = c->valuedouble;
+  for (const cJSON *c = js_get(k->p, "initial_state")->child; c; c = c->next)
+    x[i++] = c->valuedouble;
   RtStatus s = RT_OK;
   double low = k->m && k->m->qubo ? 0 : -1;
   int64_t ends = k->m ? k->m->n + 2 * k->m->m : 0;
   for (i = 0; i < n && !s; i++)
     if (x[i] != low && x[i] != 1 && x[i] != 3)
-      s = rt_fail(k->rt, RT_ERROR, "initial_state of qubit %lld is %g, expected %g, 1 or 3 (unused)",
-                  (long long)i, x[i], low);
+      s = rt_fail(k->rt, RT_ERROR,
+                  "initial_state of qubit %lld is %g, expected %g, 1 or 3 (unused)", (long long)i,
+                  x[i], low);
   for (i = 0; i < ends && !s; i++) {
     int32_t q = i < k->m->n ? k->m->qubit[i] : k->m->uv[i - k->m->n];
     if (q >= 0 && q < n && x[q] == 3)
@@ -230,7 +236,8 @@ static RtStatus offsets(const Check *k) {
     rt_help(k->rt, "auto_scale = false");
     return RT_ERROR;
   }
-  const cJSON *limits = dw_property(k->s, "anneal_offset_ranges"), *v = js_get(k->p, "anneal_offsets");
+  const cJSON *limits = dw_property(k->s, "anneal_offset_ranges"),
+              *v = js_get(k->p, "anneal_offsets");
   const cJSON *l = limits ? limits->child : NULL;
   for (const cJSON *c = v ? v->child : NULL; c && l; c = c->next, l = l->next, i++) {
     double lo, hi;
@@ -285,8 +292,7 @@ RtStatus dw_params_check(Rt *rt, const DwSolver *s, const QpModel *m, cJSON *par
   }
   static const char *const slow[] = {"h_gain_schedule", "initial_state", "reinitialize_state"};
   for (int i = 0; fast && i < 3; i++)
-    if (js_get(params, slow[i]))
-      return rt_fail(rt, RT_ERROR, "fast anneals take no %s", slow[i]);
+    if (js_get(params, slow[i])) return rt_fail(rt, RT_ERROR, "fast anneals take no %s", slow[i]);
   RT_TRY(initial_state(&k, reverse));
   RT_TRY(h_gain(&k, end));
   RT_TRY(offsets(&k));
