@@ -6,10 +6,12 @@ server=
 trap 'kill $server 2>/dev/null; rm -rf "$PWD"' EXIT
 ok() { if [ "$1" -eq 0 ]; then echo "ok $2"; else echo "not ok $2"; shift 2; cat "$@"; fi; }
 TOKEN=DEV-0123456789abcdef0123456789abcdef01234567
+mkfifo hold
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 \
   -keyout key.pem -out cert.pem >/dev/null 2>&1
-openssl s_server -accept 127.0.0.1:0 -cert cert.pem -key key.pem >heard 2>&1 </dev/zero &
+openssl s_server -accept 127.0.0.1:0 -cert cert.pem -key key.pem >heard 2>&1 <hold &
 server=$!
+exec 3>hold # it would end with its input
 for _ in $(seq 100); do grep -q '^ACCEPT' heard && break; sleep 0.05; done
 port=$(sed -n 's/^ACCEPT 127.0.0.1:\([0-9]*\).*/\1/p' heard | head -1)
 export QA_JOBS=$PWD/jobs DWAVE_CONFIG_FILE=$PWD/own.conf
