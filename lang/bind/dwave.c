@@ -90,10 +90,12 @@ static int bind_dwave(Vm *vm, Value *args, int n, Value *out) {
   if (!failed && solver.tag != V_NIL && !value_is(solver, OBJ_STR) && !value_is(solver, OBJ_RECORD))
     failed = vm_error(vm, "dwave: solver: expected a name or a record of features, found %s %s",
                       VALUE_A(solver));
-  if (!failed &&
-      (!value_is(rule, OBJ_STR) || !strstr(rules, AS_STR(rule)->data) || !AS_STR(rule)->len)) {
+  if (!failed && (!value_is(rule, OBJ_STR) || break_rule(AS_STR(rule)->data) < 0))
     failed = vm_error(vm, "dwave: breaks: expected one of %s", rules);
-  }
+  Value fields = sampler_arg(s, "fields");
+  if (!failed && fields.tag != V_NIL &&
+      (!value_is(fields, OBJ_STR) || strcmp(AS_STR(fields)->data, "ancilla")))
+    failed = vm_error(vm, "dwave: fields: expected \"ancilla\" or nothing");
   Machine none = {.hybrid = sampler_arg(s, "hybrid").tag == V_BOOL && sampler_arg(s, "hybrid").i};
   cJSON *params = NULL;
   if (!failed) failed = machine_params(vm, s, &none, &params); /* types are wrong here, not later */
@@ -443,7 +445,7 @@ static int bind_solvers(Vm *vm, Value *args, int n, Value *out) {
 #define WHERE "profile = nil, endpoint = nil, token = nil, config = nil"
 const Native natives_dwave[] = {
     {"dwave",
-     "solver = nil, reads = 100, time = nil, fast = false, schedule = nil, reinitialize = nil, "
+     "solver = nil, reads = 100, time = nil, fast = false, fields = nil, schedule = nil, reinitialize = nil, "
      "h_gain = nil, flux = nil, offsets = nil, auto_scale = nil, answer = nil, "
      "programming_wait = nil, readout_wait = nil, more = nil, hybrid = false, embedding = nil, "
      "strength = nil, breaks = \"majority\", budget = nil, label = nil, " WHERE,
@@ -456,7 +458,9 @@ const Native natives_dwave[] = {
      "time: of one anneal, or of the whole run of a hybrid solver (hybrid = true).  schedule: "
      "points (time, s);\n"
      "from = samples and a schedule that begins with s = 1 make a reverse anneal.  fast: the fast "
-     "protocol.\n"
+     "protocol;\n"
+     "it has no fields: fields = \"ancilla\" makes them couplings to one more spin, flux biases stand "
+     "for them else.\n"
      "h_gain: points (time, g); flux, offsets: one number a qubit; more: parameters under the "
      "service's names.\n"
      "budget = 2s: refused (exit code 6) when the machine would be busy longer, by the service's "
