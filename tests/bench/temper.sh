@@ -4,12 +4,12 @@
 # updates per second beside dwave-samplers and openjij.
 #
 #   QA_DATA      a folder with the instances, or ../shared/instances
-#   QA_PEERS     a python that has the peers (or python3)
+#   QA_ANNEAL_PEERS  a python that has the peers (or python3)
 #   SEEDS        calls per instance (9; solve: a third of it)
 #   SECONDS_EACH at most, wall time, of a call of solve() (10)
 set -eu
 cd "$(dirname "$0")/../.."
-py=${QA_PEERS:-python3} seeds=${SEEDS:-9}
+py=${QA_ANNEAL_PEERS:-python3} seeds=${SEEDS:-9}
 data=
 for d in "${QA_DATA:-}" "${QA_DATA:-}/instances" ../shared/instances; do
   if [ -f "$d/best_known.json" ]; then data=$d; break; fi
