@@ -465,7 +465,8 @@ static int bind_solvers(Vm *vm, Value *args, int n, Value *out) {
 #define WHERE "profile = nil, endpoint = nil, token = nil, config = nil"
 const Native natives_dwave[] = {
     {"dwave",
-     "solver = nil, reads = 100, time = nil, fast = false, fields = nil, schedule = nil, reinitialize = nil, "
+     "solver = nil, reads = 100, time = nil, fast = false, fields = nil, schedule = nil, "
+     "reinitialize = nil, "
      "h_gain = nil, flux = nil, offsets = nil, auto_scale = nil, answer = nil, "
      "programming_wait = nil, readout_wait = nil, more = nil, hybrid = false, embedding = nil, "
      "strength = nil, breaks = \"majority\", budget = nil, label = nil, " WHERE,
@@ -479,8 +480,8 @@ const Native natives_dwave[] = {
      "points (time, s);\n"
      "from = samples and a schedule that begins with s = 1 make a reverse anneal.  fast: the fast "
      "protocol;\n"
-     "it has no fields: fields = \"ancilla\" makes them couplings to one more spin, flux biases stand "
-     "for them else.\n"
+     "it has no fields: fields = \"ancilla\" makes them couplings to one more spin, flux biases "
+     "stand for them else.\n"
      "h_gain: points (time, g); flux, offsets: one number a qubit; more: parameters under the "
      "service's names.\n"
      "budget = 2s: refused (exit code 6) when the machine would be busy longer, by the service's "
