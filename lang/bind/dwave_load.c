@@ -9,7 +9,7 @@
 
 static const char *const rules[] = {"majority", "weighted", "discard", "energy"};
 
-static int break_rule(const char *name) {
+int break_rule(const char *name) {
   for (int k = 0; k < 4; k++)
     if (!strcmp(name, rules[k])) return k;
   return -1;
@@ -57,9 +57,9 @@ static RtStatus qp_direct(Rt *rt, const Ising *p, const SampleCall *call, Load *
   uint8_t *active = rt_alloc0(rt, (size_t)p->n + 1);
   if (!active) return RT_MEMORY;
   for (int64_t v = 0; v < p->n; v++)
-    active[v] = l->graph.present[v] && (p->h[v] != 0 || p->start[v] < p->start[v + 1] ||
-                                        (call->origin && call->origin[v] >= 0) ||
-                                        (!call->origin && in_use(p, call, v)));
+    active[v] = l->graph.present[v] &&
+                (p->h[v] != 0 || p->start[v] < p->start[v + 1] ||
+                 (call->origin && call->origin[v] >= 0) || (!call->origin && in_use(p, call, v)));
   l->direct = true;
   l->offset = p->offset;
   RtStatus st = fill_qp(rt, p, active, &l->qp);
@@ -124,18 +124,27 @@ static int check_budget(Vm *vm, const Sampler *s, const Load *l) {
   if (limit.tag == V_NIL) return 0;
   if (arg_seconds(vm, limit, "dwave: budget", &seconds)) return 1;
   if (isnan(l->microseconds))
-    return vm_error(vm, "dwave: solver %.80s does not tell how long a problem takes, so that "
-                    "`budget` cannot be kept", l->m.solver.name);
+    return vm_error(vm,
+                    "dwave: solver %.80s does not tell how long a problem takes, so that "
+                    "`budget` cannot be kept",
+                    l->m.solver.name);
   if (l->microseconds <= seconds * 1e6) return 0;
-  rt_fail(vm_rt(vm), RT_BUDGET, "dwave: this would take %.6g s of the machine, the budget is %.6g s",
+  rt_fail(vm_rt(vm), RT_BUDGET,
+          "dwave: this would take %.6g s of the machine, the budget is %.6g s",
           l->microseconds * 1e-6, seconds);
   vm_help(vm, "fewer reads, or a larger budget");
   return 1;
 }
 
 static RtStatus make_file(Rt *rt, const Ising *p, Buf *out) {
-  Bqm b = {.spin = true, .n = p->n, .m = p->m, .offset = p->offset, .linear = p->h,
-           .start = p->start, .other = p->other, .bias = p->J};
+  Bqm b = {.spin = true,
+           .n = p->n,
+           .m = p->m,
+           .offset = p->offset,
+           .linear = p->h,
+           .start = p->start,
+           .other = p->other,
+           .bias = p->J};
   return bqm_write(rt, &b, 2, out); /* b only borrows */
 }
 
@@ -156,12 +165,26 @@ static int make_hybrid(Vm *vm, const Ising *p, Load *l) {
   return dw_params_check(rt, &l->m.solver, NULL, l->params) || make_file(rt, p, &l->file);
 }
 
+/* With one more spin, which no given number of a qubit can stand for. */
+static int make_ancilla(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, Load *l) {
+  Ising more;
+  if (call->initial) return vm_error(vm, "dwave: fast anneals take no initial states");
+  if (ancilla_model(vm_rt(vm), p, &more)) return 1;
+  int failed = qp_embedded(vm, s, &more, call, l);
+  ising_free(vm_rt(vm), &more);
+  return failed;
+}
+
 static int make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, Load *l) {
   Rt *rt = vm_rt(vm);
   if (machine_params(vm, s, &l->m, &l->params)) return 1;
   if (l->m.hybrid) return make_hybrid(vm, p, l) || check_budget(vm, s, l);
   if (dw_solver_graph(rt, &l->m.solver, &l->graph)) return 1;
-  if (is_direct(p, &l->graph)) {
+  l->ancilla = sampler_arg(s, "fields").tag != V_NIL &&
+               cJSON_IsTrue(js_get(l->params, "fast_anneal")) && ancilla_needed(p);
+  if (l->ancilla) {
+    if (make_ancilla(vm, s, p, call, l)) return 1;
+  } else if (is_direct(p, &l->graph)) {
     if (qp_direct(rt, p, call, l)) return 1;
   } else if (qp_embedded(vm, s, p, call, l)) {
     return 1;
@@ -176,7 +199,8 @@ static int make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call
   return check_budget(vm, s, l);
 }
 
-int load_make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, bool dry, Load *out) {
+int load_make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, bool dry,
+              Load *out) {
   memset(out, 0, sizeof *out);
   out->microseconds = NAN;
   if (machine_open(vm, s, dry, &out->m)) return 1;
@@ -213,7 +237,8 @@ static cJSON *vars_json(const VarTable *t) {
 }
 
 /* What attach() needs to give rows of the same variables. */
-static cJSON *record_of(Vm *vm, const Sampler *s, const Load *l, const Ising *p, const SampleCall *call) {
+static cJSON *record_of(Vm *vm, const Sampler *s, const Load *l, const Ising *p,
+                        const SampleCall *call) {
   cJSON *o = cJSON_CreateObject();
   Buf file = {0}, text = {0};
   if (make_file(vm_rt(vm), p, &file) == RT_OK) base64_encode(file.data, file.len, &text);
@@ -221,6 +246,7 @@ static cJSON *record_of(Vm *vm, const Sampler *s, const Load *l, const Ising *p,
   buf_free(&file);
   buf_free(&text);
   cJSON_AddBoolToObject(o, "direct", l->direct);
+  if (l->ancilla) cJSON_AddTrueToObject(o, "ancilla");
   if (!l->direct && !l->m.hybrid) {
     cJSON *chains = cJSON_AddArrayToObject(o, "chains");
     for (int64_t v = 0; v < l->e.n; v++)
@@ -236,8 +262,12 @@ static cJSON *record_of(Vm *vm, const Sampler *s, const Load *l, const Ising *p,
 
 static DwProblem problem_of(const Sampler *s, const Load *l, const char *upload) {
   Value label = sampler_arg(s, "label");
-  return (DwProblem){.solver = &l->m.solver, .type = l->m.hybrid ? "bqm" : "ising", .qp = &l->qp,
-                     .upload = upload, .offset = l->offset, .params = l->params,
+  return (DwProblem){.solver = &l->m.solver,
+                     .type = l->m.hybrid ? "bqm" : "ising",
+                     .qp = &l->qp,
+                     .upload = upload,
+                     .offset = l->offset,
+                     .params = l->params,
                      .label = value_is(label, OBJ_STR) ? AS_STR(label)->data : NULL};
 }
 
@@ -246,9 +276,20 @@ int load_body(Vm *vm, const Sampler *s, Load *l, Buf *out) {
   return dw_problem_body(vm_rt(vm), &p, p.label, out) != RT_OK;
 }
 
-int load_submit(Vm *vm, const Sampler *s, Load *l, const Ising *p, const SampleCall *call, DwJob *job) {
+/* From an experiment's budget; what was refused is given back. */
+static int spend(Vm *vm, const Load *l) {
+  if (!vm_rt(vm)->purse) return 0;
+  if (isfinite(l->microseconds)) return rt_spend(vm_rt(vm), l->microseconds * 1e-6) != RT_OK;
+  rt_fail(vm_rt(vm), RT_BUDGET, "solver %.80s does not tell how long a problem takes, so that the "
+          "experiment's budget cannot be kept", l->m.solver.name);
+  return 1;
+}
+
+int load_submit(Vm *vm, const Sampler *s, Load *l, const Ising *p, const SampleCall *call,
+                DwJob *job) {
   char *upload = NULL;
   *job = (DwJob){0};
+  if (spend(vm, l)) return 1;
   int failed = 0;
   if (l->m.hybrid) failed = dw_upload(&l->m.client, l->file.data, l->file.len, &upload) != RT_OK;
   if (!failed) {
@@ -257,6 +298,8 @@ int load_submit(Vm *vm, const Sampler *s, Load *l, const Ising *p, const SampleC
   }
   machine_notes(vm, &l->m.client);
   free(upload);
+  bool sent = job->json && strcmp(dw_job_text(job, "state"), "REFUSED");
+  if (failed && !sent && isfinite(l->microseconds)) rt_spend(vm_rt(vm), -l->microseconds * 1e-6);
   if (failed) dw_job_free(job);
   return failed;
 }
@@ -313,7 +356,8 @@ int job_vars(Vm *vm, const DwJob *job, int64_t n, VarTable *out) {
 static RtStatus chains_of(Rt *rt, const DwJob *job, int64_t n, Embedding *out) {
   const cJSON *chains = js_get(js_get(job->json, "user"), "chains");
   int64_t total = 0, v = 0, k = 0;
-  for (const cJSON *c = chains ? chains->child : NULL; c; c = c->next) total += cJSON_GetArraySize(c);
+  for (const cJSON *c = chains ? chains->child : NULL; c; c = c->next)
+    total += cJSON_GetArraySize(c);
   if (cJSON_GetArraySize(chains) != n)
     return rt_fail(rt, RT_BACKEND, "the job file has chains for %d variables, the model has %lld",
                    cJSON_GetArraySize(chains), (long long)n);
@@ -345,6 +389,27 @@ static RtStatus check_active(Rt *rt, const QpAnswer *a, const Embedding *e) {
   return RT_OK;
 }
 
+/* Rows of the qubits as rows of the model. */
+static RtStatus chain_rows(Rt *rt, const DwJob *job, const QpAnswer *a, const Samples *q,
+                           const Ising *p, Samples *out) {
+  const cJSON *user = js_get(job->json, "user");
+  const char *rule = js_text(user, "breaks");
+  int how = break_rule(rule ? rule : "majority");
+  bool ancilla = cJSON_IsTrue(js_get(user, "ancilla"));
+  Embedding e = {0};
+  Ising more = {0};
+  RtStatus st = ancilla ? ancilla_model(rt, p, &more) : RT_OK;
+  if (!st) st = chains_of(rt, job, p->n + ancilla, &e);
+  if (!st) st = check_active(rt, a, &e);
+  if (!st)
+    st = unembed(rt, q, &e, ancilla ? &more : p, (UnembedHow)(how < 0 ? 0 : how), rng_seeded(0),
+                 out);
+  if (!st && ancilla && (st = ancilla_fold(rt, p, out))) samples_free(rt, out);
+  embedding_free(rt, &e);
+  ising_free(rt, &more);
+  return st;
+}
+
 static RtStatus quantum_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *out) {
   QpAnswer a;
   const cJSON *user = js_get(job->json, "user");
@@ -353,7 +418,6 @@ static RtStatus quantum_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *
   js_number(job->json, "offset", &offset);
   RT_TRY(qp_answer_decode(rt, js_get(job->json, "answer"), false, offset, &a));
   Samples q = {0};
-  Embedding e = {0};
   RtStatus st = direct && a.num_variables != p->n
                     ? rt_fail(rt, RT_BACKEND, "the answer has %lld qubits, the model %lld",
                               (long long)a.num_variables, (long long)p->n)
@@ -367,14 +431,8 @@ static RtStatus quantum_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *
     *out = q;
     q = (Samples){0};
   } else if (!st) {
-    const char *rule = js_text(user, "breaks");
-    int how = break_rule(rule ? rule : "majority");
-    st = chains_of(rt, job, p->n, &e);
-    if (!st) st = check_active(rt, &a, &e);
-    if (!st)
-      st = unembed(rt, &q, &e, p, (UnembedHow)(how < 0 ? 0 : how), rng_seeded(0), out);
+    st = chain_rows(rt, job, &a, &q, p, out);
   }
-  embedding_free(rt, &e);
   samples_free(rt, &q);
   qp_answer_free(rt, &a);
   return st;
@@ -383,9 +441,10 @@ static RtStatus quantum_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *
 static RtStatus hybrid_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *out) {
   BqAnswer a;
   RT_TRY(bq_decode(rt, js_get(js_get(job->json, "answer"), "data"), &a));
-  RtStatus st = a.n != p->n ? rt_fail(rt, RT_BACKEND, "the answer has %lld variables, the model %lld",
-                                      (long long)a.n, (long long)p->n)
-                            : samples_make(rt, out, a.rows, a.n);
+  RtStatus st = a.n != p->n
+                    ? rt_fail(rt, RT_BACKEND, "the answer has %lld variables, the model %lld",
+                              (long long)a.n, (long long)p->n)
+                    : samples_make(rt, out, a.rows, a.n);
   uint8_t *seen = st ? NULL : rt_alloc0(rt, (size_t)a.n + 1);
   if (!st && !seen) st = RT_MEMORY;
   int64_t i = 0;
@@ -410,5 +469,6 @@ static RtStatus hybrid_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *o
 int job_rows(Vm *vm, const DwJob *job, const Ising *p, Samples *out) {
   memset(out, 0, sizeof *out);
   bool hybrid = !strcmp(dw_job_text(job, "type"), "bqm");
-  return (hybrid ? hybrid_rows(vm_rt(vm), job, p, out) : quantum_rows(vm_rt(vm), job, p, out)) != RT_OK;
+  return (hybrid ? hybrid_rows(vm_rt(vm), job, p, out) : quantum_rows(vm_rt(vm), job, p, out)) !=
+         RT_OK;
 }

@@ -21,16 +21,18 @@ void machine_notes(Vm *vm, DwClient *c) {
   if (notes->data) notes->data[0] = 0;
 }
 
-static const char *text_or_null(Value v) {
-  return value_is(v, OBJ_STR) ? AS_STR(v)->data : NULL;
-}
+static const char *text_or_null(Value v) { return value_is(v, OBJ_STR) ? AS_STR(v)->data : NULL; }
 
 int machine_connect(Vm *vm, const Access *a, DwClient *out) {
   const char *file = text_or_null(a->config);
   DwArg arg[2] = {{"endpoint", text_or_null(a->endpoint), TRUST_SCRIPT},
                   {"token", secret_text(a->token), TRUST_SCRIPT}};
-  DwSources s = {.profile = text_or_null(a->profile), .arg = arg, .n_arg = 2,
-                 .file = &file, .n_file = file != NULL, .file_trust = TRUST_SCRIPT};
+  DwSources s = {.profile = text_or_null(a->profile),
+                 .arg = arg,
+                 .n_arg = 2,
+                 .file = &file,
+                 .n_file = file != NULL,
+                 .file_trust = TRUST_SCRIPT};
   DwConfig config;
   if (dw_config_load(vm_rt(vm), &s, &config)) return 1;
   int failed = dw_open(vm_rt(vm), out, &config) != RT_OK;
@@ -48,7 +50,8 @@ static int solver_from_file(Vm *vm, const char *path, DwSolver *out) {
   Rt *rt = vm_rt(vm);
   cJSON *d = NULL;
   RtStatus st = file_read(rt, path, 256 << 20, &text);
-  if (!st && !(d = js_read(rt, text.data ? text.data : "", text.len, 256 << 20, path))) st = RT_BACKEND;
+  if (!st && !(d = js_read(rt, text.data ? text.data : "", text.len, 256 << 20, path)))
+    st = RT_BACKEND;
   if (!st) st = dw_solver_parse(rt, d, out);
   buf_free(&text);
   return st != RT_OK;
@@ -156,7 +159,10 @@ static int add_list(Vm *vm, cJSON *o, const char *key, Value v, const char *what
 }
 
 typedef enum { P_COUNT, P_TIME, P_FLAG, P_POINTS, P_LIST, P_TEXT } ParamKind;
-static const struct { const char *name, *sent; ParamKind kind; } table[] = {
+static const struct {
+  const char *name, *sent;
+  ParamKind kind;
+} table[] = {
     {"reads", "num_reads", P_COUNT},
     {"time", "annealing_time", P_TIME},
     {"schedule", "anneal_schedule", P_POINTS},
@@ -189,7 +195,8 @@ static int add_param(Vm *vm, cJSON *o, size_t k, Value v) {
   case P_POINTS: return add_points(vm, o, sent, v, name);
   case P_LIST: return add_list(vm, o, sent, v, name);
   case P_TEXT:
-    return arg_str(vm, v, name, &text) || (cJSON_AddStringToObject(o, sent, text) ? 0 : no_memory(vm));
+    return arg_str(vm, v, name, &text) ||
+           (cJSON_AddStringToObject(o, sent, text) ? 0 : no_memory(vm));
   }
   return 0;
 }
@@ -222,7 +229,8 @@ static int add_quantum(Vm *vm, const Sampler *s, cJSON *o) {
   if (arg_bool(vm, sampler_arg(s, "fast"), "fast", &fast)) return 1;
   if (fast && !cJSON_AddTrueToObject(o, "fast_anneal")) return no_memory(vm);
   /* the manual: flux_biases and auto_scale exclude each other; the default is on */
-  if (js_get(o, "flux_biases") && !js_get(o, "auto_scale") && !cJSON_AddFalseToObject(o, "auto_scale"))
+  if (js_get(o, "flux_biases") && !js_get(o, "auto_scale") &&
+      !cJSON_AddFalseToObject(o, "auto_scale"))
     return no_memory(vm);
   return 0;
 }

@@ -161,7 +161,7 @@ int arg_ham_own(Vm *vm, Value *v, const char *what, Ham **out) {
   return arg_ham(vm, *v, what, out);
 }
 
-static int not_diagonal(Vm *vm, Ham *h, const char *what) {
+int ham_not_diagonal(Vm *vm, Ham *h, const char *what) {
   Operator one;
   Buf text = {0};
   Rt *rt = vm_rt(vm);
@@ -171,9 +171,16 @@ static int not_diagonal(Vm *vm, Ham *h, const char *what) {
   int failed = operator_add(rt, &one, h->op.product.c[0], (int)k, h->op.product.word);
   if (!failed) operator_print(&one, 1, &text);
   operator_free(rt, &one);
-  if (!failed) {
-    vm_error(vm, "%s needs a diagonal Hamiltonian, but the term %s is not", what,
-             text.data ? text.data : "");
+  bool words = true;      /* diagonal ones: it is the coefficient */
+  for (int64_t i = 0; i < k; i++) {
+    uint8_t f = h->op.product.word[i].factor;
+    words &= f == OP_Z || f == OP_BINARY || f == OP_SPIN;
+  }
+  const char *term = text.data ? text.data : "";
+  if (!failed && words)
+    vm_error(vm, "%s needs real coefficients, but that of the term %s is complex", what, term);
+  else if (!failed) {
+    vm_error(vm, "%s needs a diagonal Hamiltonian, but the term %s is not", what, term);
     vm_help(vm, "diagonal are sums of products of binaries, spins and Z[i]");
   }
   buf_free(&text);
@@ -183,7 +190,7 @@ static int not_diagonal(Vm *vm, Ham *h, const char *what) {
 int ham_problem(Vm *vm, Ham *h, const char *what, Problem *out) {
   Rt *rt = vm_rt(vm);
   if (operator_merge(rt, &h->op)) return 1;
-  if (h->op.product.n) return not_diagonal(vm, h, what);
+  if (h->op.product.n) return ham_not_diagonal(vm, h, what);
   for (int i = 0; i < h->op.vars.n_array; i++)
     if (h->op.vars.array[i].kind == VAR_MODE) {
       vm_error(vm, "%s needs a diagonal Hamiltonian, but `%s` is a boson", what,

@@ -42,6 +42,9 @@ int arg_ham(Vm *vm, Value v, const char *what, Ham **out);   /* borrowed       *
 /* The same for an argument of a native function; the name of a declaration without
  * required parameters stands for what it gives (*v is replaced).               */
 int arg_ham_own(Vm *vm, Value *v, const char *what, Ham **out);
+/* The error that `what` needs a diagonal Hamiltonian, with the first term that is not
+ * (h->op merged, with products).                                               */
+int ham_not_diagonal(Vm *vm, Ham *h, const char *what);
 /* Objective and constraints of a diagonal Hamiltonian (copies, op merged); an error
  * that names the first non-diagonal term otherwise.                            */
 int ham_problem(Vm *vm, Ham *h, const char *what, Problem *out);
@@ -108,6 +111,7 @@ int ham_array_sum(Vm *vm, const HamArray *a, Value *out);
 int ham_length(Vm *vm, const char *what, int rank, const int64_t *shape, int64_t *out);
 int ham_array_transpose(Vm *vm, Box *self, Value *out);
 bool ham_is(Value v);                      /* one of the three types           */
+int ham_rank(Value v);                     /* of an array of these, a tensor or range; else 0 */
 
 /* ---- sums by columns (hamiltonian_columns.c) --------------------------------- */
 /* A reducer whose operands hold Hamiltonians: *done false when it has to be a loop. */

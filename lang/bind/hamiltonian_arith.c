@@ -17,7 +17,9 @@ static int wrong_operand(Vm *vm, AstOp op, Value a, Value b) {
       box_data(a, &ham_type) || box_data(a, &ham_vars_type) || box_data(a, &ham_array_type) ? b : a;
   vm_error(vm, "`%s` does not work on %s and %s", op_text(op), value_type_name(a),
            value_type_name(b));
-  if (op == OP_MATMUL) vm_help(vm, "operators are multiplied with `*`, arrays with sum(w * b)");
+  if (op == OP_MATMUL)
+    vm_help(vm, "operators are multiplied with `*`; a quadratic form is "
+                "sum(Q[i, j] * b[i] * b[j] for i, j in 0..n)");
   else if (other.tag == V_QUANTITY)
     vm_help(vm, "divide the quantity by a unit: a Hamiltonian holds numbers");
   else if (value_is(other, OBJ_CLOSURE))
@@ -125,6 +127,8 @@ static int with_number(Vm *vm, AstOp op, Value h, c128 z, bool left, unsigned re
     return vm_error(vm, "division of a Hamiltonian by zero");
   if (writable(vm, h, reuse & 1, out)) return 1;
   Ham *a = AS_BOX(*out)->data;
+  /* a constant counts in the objective's own sense: energy(H + 1, x) = energy(H, x) + 1 */
+  if (a->maximize && (op == OP_ADD || op == OP_SUB)) z = (c128){-z.re, -z.im};
   Rt *rt = vm_rt(vm);
   double size = z.re * z.re + z.im * z.im;
   RtStatus st = RT_OK;
@@ -151,10 +155,20 @@ static bool plain_op(AstOp op) {
   return op == OP_ADD || op == OP_SUB || op == OP_MUL || op == OP_DIV || op == OP_POW;
 }
 
+/* Sum of products of two vectors. */
+static int inner(Vm *vm, Value a, Value b, Value *out) {
+  Value product = NIL_VALUE;
+  if (ham_array_binary(vm, OP_MUL, a, b, &product)) return 1;
+  int failed = ham_array_type.sum(vm, AS_BOX(product), out);
+  value_unref(vm, product);
+  return failed;
+}
+
 int ham_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
   Ham *x = box_data(a, &ham_type), *y = box_data(b, &ham_type);
   c128 z;
   if (op == OP_MUL && x && box_data(b, &state_type)) return state_times(vm, a, b, out);
+  if (op == OP_MATMUL && ham_rank(a) == 1 && ham_rank(b) == 1) return inner(vm, a, b, out);
   if (!plain_op(op)) return wrong_operand(vm, op, a, b);
   if (op == OP_POW && x && num_is_scalar(b)) return power(vm, a, b, out);
   if (x && y) {

@@ -315,6 +315,13 @@ static void shape_of(Value v, int *rank, int64_t *shape) {
   }
 }
 
+int ham_rank(Value v) {
+  int rank;
+  int64_t shape[VAR_RANK];
+  shape_of(v, &rank, shape);
+  return rank;
+}
+
 static bool is_number(Value v) { return !ham_is(v) && !value_is(v, OBJ_RANGE); }
 
 /* 1 / v elementwise, of a number or tensor. */

@@ -267,11 +267,7 @@ static int bind_end(Vm *vm, Value *args, int n, Value *out) {
   if (h->maximize && operator_merge(vm_rt(vm), &h->op)) return 1;
   if ((h->maximize || h->n_constraint || b->minimize) && h->op.product.n) {
     if (operator_merge(vm_rt(vm), &h->op)) return 1;
-    if (h->op.product.n) {
-      vm_error(vm, "an objective or constraint needs a diagonal Hamiltonian");
-      vm_help(vm, "diagonal are sums of products of binaries, spins and Z[i]");
-      return 1;
-    }
+    if (h->op.product.n) return ham_not_diagonal(vm, h, "an objective or constraint");
   }
   if (operator_merge(vm_rt(vm), &h->op)) return 1;
   b->h = NULL;

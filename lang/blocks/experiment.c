@@ -581,10 +581,27 @@ static void plan_drop(Vm *vm, void *data) {
 
 const BoxType experiment_plan_box = {.name = "Experiment", .drop = plan_drop};
 
-static void add_budget(Build *b, const Node *s) {
-  for (uint32_t i = 0; i < s->n; i++)
-    if (strcmp(s->items[i]->name, "qpu_time") != 0)
+/* The limit is known before anything runs: it reads nothing that the experiment binds. */
+static void add_budget(Build *b, Node *s) {
+  for (uint32_t i = 0; i < s->n; i++) {
+    Names used = {0};
+    if (strcmp(s->items[i]->name, "qpu_time") != 0) {
       bad_sweep(b, s->items[i], "a budget limits `qpu_time`", "write `budget { qpu_time = 2s }`");
+      return;
+    }
+    collect_names(b->arena, s->items[i]->a, &used, NULL);
+    for (int k = 0; k < b->plan->slots.n; k++)
+      if (names_find(&used, b->plan->slots.items[k]) >= 0) {
+        bad_sweep(b, s->items[i], "a budget is known before anything runs",
+                  "use names from outside the experiment");
+        return;
+      }
+    Node *fn = make(b, N_LAMBDA, s->items[i]);
+    if (!fn) return;
+    param(b, fn, RUN_NAME);
+    fn->b = s->items[i]->a;
+    b->plan->budget = add_function(b, fn);
+  }
 }
 
 static void add_any(Build *b, Node *s) {
@@ -628,7 +645,7 @@ Node *lower_experiment(Lower *lo, Node *decl) {
   Build b = {.lo = lo, .source = lo->source, .arena = &lo->source->arena, .decl = decl};
   b.plan = arena_alloc(b.arena, sizeof *b.plan);
   if (!b.plan) b.failed = true;
-  else b.plan->name = decl->name;
+  else b.plan->name = decl->name, b.plan->budget = -1;
   if (decl->n)
     bad_sweep(&b, decl->items[0], "an experiment takes no arguments",
               "declare `input size = 64` at the top of the file and set it on the command line");

@@ -89,6 +89,7 @@ typedef struct ExpPlan {
   ExpStatement *statements; int n_statements;
   ExpLevel *levels; int n_levels;      /* levels[k] is level k + 1            */
   int report;                /* function of (report, columns..) or -1         */
+  int budget;                /* function that gives `qpu_time`, or -1         */
   Names columns;             /* record and curve names, then settings         */
   int n_functions;
   const char *text;          /* of the declaration, for the report            */
@@ -169,6 +170,7 @@ int experiment_missing(Experiment *x);     /* after reading what others wrote  *
 void experiment_progress(Experiment *x, int left);
 /* experiment_enter.c: settings and calls */
 int experiment_enumerate(Experiment *x);
+int experiment_budget(Experiment *x, double *seconds);   /* of a plan that has one */
 int statement_run(Experiment *x, const ExpStatement *s, Value *slots);
 /* Calls each(x, slots, user) for every setting of level `level` + 1. */
 int level_each(Experiment *x, int level, const Value *slots,

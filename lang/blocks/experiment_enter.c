@@ -58,6 +58,20 @@ static int call_slots(Experiment *x, int fn, int n_params, const Value *slots, c
   return rc;
 }
 
+int experiment_budget(Experiment *x, double *seconds) {
+  Value v;
+  if (call_slots(x, x->plan->budget, 0, NULL, "budget", 0, &v)) return 1;
+  bool time = v.tag == V_QUANTITY && v.dims[0] == 1 && v.dims[1] == 0;
+  *seconds = time ? v.f : 0;
+  int rc = 0;
+  if (!time || !(v.f >= 0)) {
+    rc = vm_error(x->vm, "`qpu_time` of a budget is a time, found %s %s", VALUE_A(v));
+    vm_help(x->vm, "write `budget { qpu_time = 2s }`");
+  }
+  value_unref(x->vm, v);
+  return rc;
+}
+
 /* ---- one statement -------------------------------------------------------------------- */
 
 typedef struct { const ExpStatement *s; Value *slots, *out; } Compute;

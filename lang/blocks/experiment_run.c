@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -317,6 +318,19 @@ static int run_all(Experiment *x, Value *out) {
   return finish(x, out);
 }
 
+/* The budget lies where workers, which are forked later, see what the others spend. */
+static int open_purse(Experiment *x) {
+  double seconds;
+  if (x->plan->budget < 0) return 0;
+  if (experiment_budget(x, &seconds)) return 1;
+  RtPurse *p = mmap(NULL, sizeof *p, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return (int)rt_fail(vm_rt(x->vm), RT_MEMORY, "out of memory");
+  p->limit = seconds < 9e12 ? (int64_t)(seconds * 1e6) : INT64_MAX / 4;
+  atomic_init(&p->spent, 0);
+  vm_rt(x->vm)->purse = p;
+  return 0;
+}
+
 static int open_experiment(Experiment *x) {
   const ExpPlan *p = x->plan;
   struct timespec now;
@@ -345,8 +359,12 @@ int experiment_run(Vm *vm, const ExpPlan *plan, const Value *fns, Value *out) {
   x.run.x = &x;
   arena_init(&x.arena, NULL);
   *out = NIL_VALUE;
+  RtPurse *outer = vm_rt(vm)->purse;
   int rc = open_experiment(&x);
+  if (!rc) rc = open_purse(&x);
   if (!rc) rc = run_all(&x, out);
+  if (vm_rt(vm)->purse != outer) munmap(vm_rt(vm)->purse, sizeof(RtPurse));
+  vm_rt(vm)->purse = outer;
   run_truncate(vm, &x.run, 0);
   free(x.run.entries);
   value_unref(vm, x.run_value);

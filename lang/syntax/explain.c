@@ -144,6 +144,41 @@ static bool misplaced_word(Case *c) {
   return false;
 }
 
+/* The statement at level 0 that c stands in is a `hamiltonian`. */
+static bool in_hamiltonian(const Case *c) {
+  if (c->first->level == 0) return false;
+  uint32_t i = c->start;
+  while (i > 0 && !(tok(c, i - 1)->kind == T_NL && tok(c, i - 1)->level == 0)) i--;
+  return tok(c, i)->kind == T_HAMILTONIAN;
+}
+
+/* `minimise b[0]`, `constraint c: ...`: what the statement begins with. */
+static bool terms_word(Case *c) {
+  static const struct { const char *word, *help; } words[] = {
+    {"minimize", "minimize"}, {"maximize", "maximize"}, {"binary", "binary"}, {"spin", "spin"},
+    {"mode", "mode"}, {"qubits", "qubits"}, {"boolean", "binary"}, {"bool", "binary"},
+    {"bit", "binary"}, {"min", "minimize"}, {"max", "maximize"}, {"boson", "mode"},
+    {"subject", "subject to"}, {"constraint", "subject to"}, {"constrain", "subject to"},
+    {"require", "subject to"}, {"subjectto", "subject to"}, {"st", "subject to"},
+  };
+  if (c->prev != c->first || c->prev->kind != T_NAME || !starts_operand(c->found->kind) ||
+      !in_hamiltonian(c))
+    return false;
+  const char *best = NULL;
+  for (size_t i = 0, least = 3; i < sizeof words / sizeof *words; i++) {
+    size_t d = (size_t)edit_distance(c->prev->text, words[i].word, 3);
+    if (d >= least || (d && 2 * d >= strlen(words[i].word))) continue;
+    least = d;
+    best = words[i].help;
+  }
+  if (!best) return false;
+  Diag *d = diag_add(c->p->diags, DIAG_ERROR, c->p->source, span(c->prev),
+                     "there is no such statement in a hamiltonian");
+  if (strcmp(best, "subject to") == 0) diag_help(d, "write `subject to name: a == b`");
+  else diag_help(d, "did you mean `%s`?", best);
+  return true;
+}
+
 static bool colon(Case *c) {
   const Tok *open = open_bracket(c);
   if (c->prev->kind == T_COLON && open && open->kind == T_LBRACKET)   /* x[:4] */
@@ -154,6 +189,11 @@ static bool colon(Case *c) {
     return mend(c, c->found, "a slice is written with `..`",
                 "write `x[1..3]`, `x[2..]`, `x[..-1]`, or `x[:]` for all");
   switch (c->first->kind) {
+  case T_SUBJECT:
+    if (!open)
+      return mend(c, c->found, "a constraint's name is one word",
+                  "write `subject to one: ... for v in 0..n`; they are then called one[0], one[1], ...");
+    break;
   case T_IF: case T_FOR: case T_WHILE: case T_TRY: case T_ELSE: case T_WITH:
     if (!open)
       return mend(c, c->found, "a block stands in braces", "write `{ ... }` instead of `:`");
@@ -401,7 +441,7 @@ void explain_syntax_error(Parse *p, void *parser) {
   bool at_end = c.found->kind == 0 || (c.found->flags & TOK_END);
   if (c.found->kind == 0 && p->diags->errors == 0) p->incomplete = true;
   if (p->diags->errors && at_end && c.found->kind == 0) return;
-  if (other_languages(&c) || lonely_unit(&c) || misplaced_word(&c) || colon(&c) || assign(&c) ||
+  if (other_languages(&c) || lonely_unit(&c) || misplaced_word(&c) || terms_word(&c) || colon(&c) || assign(&c) ||
       comma_or_name(&c) || patterns(&c) || blocks(&c) || operators(&c) || lambda_brackets(&c)) return;
   general(&c);
 }

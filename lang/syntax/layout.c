@@ -183,7 +183,7 @@ static void raw_newline(Layout *l, const Tok *nl) {
 static const struct { const char *word; uint8_t block; int kind; char next;
 } words[] = {
     /* next: N a name, P a name or a bracket, B a brace, X anything but = . ( [,
-     * M the same with ( allowed, T the word `to` */
+     * M the same with ( [ allowed, T the word `to` */
     {"input", BLOCK_FILE, T_INPUT, 'N'},
     {"param", BLOCK_ATTENTION, T_PARAM, 'N'},
     {"param", BLOCK_MODEL, T_PARAM, 'N'},
@@ -216,7 +216,7 @@ static bool follows(char rule, const Tok *t) {
   case 'P': return k == T_NAME || k == T_LPAREN;
   case 'B': return k == T_LBRACE;
   case 'T': return k == T_NAME && !strcmp(t->text, "to");
-  case 'M': return k != T_ASSIGN && k != T_DOT && k != T_LBRACKET && k != T_NL;
+  case 'M': return k != T_ASSIGN && k != T_DOT && k != T_NL;
   case 'C': return k != T_ASSIGN && k != T_DOT && k != T_LBRACKET && k != T_NL;
   }
   return k != T_ASSIGN && k != T_DOT && k != T_LPAREN && k != T_LBRACKET && k != T_NL;

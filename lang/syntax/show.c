@@ -1,6 +1,7 @@
 /* show.c: diagnostics as text (language.md: the line, the span underlined,
  * what was expected, the second place, the mend) and as JSON lines.          */
 #include "lang/syntax/diag.h"
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,10 +28,14 @@ static void line_window(Source *s, uint32_t line, uint32_t focus, uint32_t *from
   *to = b;
 }
 
-/* Control characters and broken UTF-8 must not reach a terminal. */
+/* Control characters, broken UTF-8 and tokens must not reach a terminal. */
 static void put_line(Buf *o, Source *s, uint32_t from, uint32_t to) {
   while (from < to) {
     unsigned char c = (unsigned char)s->text[from];
+    size_t secret = from == 0 || !isalnum((unsigned char)s->text[from - 1])
+                        ? token_length(s->text + from, to - from) : 0;
+    for (size_t k = 0; k < secret; k++) buf_text(o, "*"); /* as wide: the marks stay right */
+    if (secret) { from += (uint32_t)secret; continue; }
     if ((c < 0x20 && c != '\t') || c == 0x7f) { buf_text(o, "?"); from++; continue; }
     uint32_t n = 1;
     while (from + n < to && (s->text[from + n] & 0xc0) == 0x80) n++;

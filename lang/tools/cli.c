@@ -31,6 +31,9 @@ const CliVerb cli_verbs[] = {
      COMMON | RUNNING, verb_test, NULL},
     {"doc", "[NAME]", "show the documentation of a name", "NAME may be nn.linear; without it: all names.",
      COMMON, verb_doc, NULL},
+    {"jobs", "[cancel] [ID ...]", "look at problems submitted to D-Wave",
+     "Without ID: all jobs of this account as last seen. With IDs (or labels): asks the service.",
+     COMMON | BIT(JSON), verb_jobs, NULL},
     {"runs", "list|show|compare|export ...", "look at stored runs", "See `qa runs --help`.", ~0u, NULL,
      runs_main},
     {0}};

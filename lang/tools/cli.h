@@ -91,6 +91,7 @@ int verb_check(Cli *c);
 int verb_explain(Cli *c);
 int verb_test(Cli *c);
 int verb_doc(Cli *c);
+int verb_jobs(Cli *c);
 int verb_repl(Cli *c);
 int runs_main(int argc, char **argv);   /* runs.c */
 #endif

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+static bool is_algebra(Value v) { return value_is(v, OBJ_BOX) && AS_BOX(v)->type->binary; }
+
 static int operand_error(Vm *vm, AstOp op, Value a, Value b) {
   vm_error(vm, "`%s` does not work on %s and %s", ast_op_text(op), value_type_name(a),
            value_type_name(b));
@@ -16,6 +18,9 @@ static int operand_error(Vm *vm, AstOp op, Value a, Value b) {
     vm_help(vm, "write \"{x}\" to put a value into a string");
   else if (a.tag == V_QUANTITY || b.tag == V_QUANTITY)
     vm_help(vm, "divide the quantity by a unit first, (t / 1us) for example: tensors hold numbers");
+  else if (op >= OP_LT && op <= OP_GE && (is_algebra(a) || is_algebra(b)))
+    vm_help(vm, "a Hamiltonian has no value before its variables have; a condition on them is "
+                "written `subject to a <= b`");
   return 1;
 }
 
@@ -324,8 +329,6 @@ static bool is_tree(Value v) {
 }
 
 /* ---- the operators ---------------------------------------------------------------- */
-
-static bool is_algebra(Value v) { return value_is(v, OBJ_BOX) && AS_BOX(v)->type->binary; }
 
 int value_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
   bool ta = value_is(a, OBJ_TENSOR), tb = value_is(b, OBJ_TENSOR);

@@ -46,6 +46,10 @@ typedef struct RtTape RtTape; /* runtime/grad/grad.h                         */
  * draws element e as Philox(key, c, e).  See runtime/tensor/random.h.       */
 typedef struct { uint64_t key; uint64_t calls; } RtScope;
 
+/* What an experiment's `budget` allows of the time of machines that is paid for; it lies in
+ * memory that worker processes share.                                        */
+typedef struct { int64_t limit; atomic_llong spent; } RtPurse;   /* microseconds */
+
 typedef struct Rt {
   RtError error;
 
@@ -61,6 +65,7 @@ typedef struct Rt {
   double deadline;             /* rt_now() value; 0: none                    */
 
   bool deny_files, deny_network; /* set by an embedding host                 */
+  RtPurse *purse;            /* NULL: no budget                              */
   int threads;               /* threads that kernels may use; >= 1           */
   RtScope *scope;            /* the current random scope, never NULL         */
   RtScope root_scope;
@@ -81,6 +86,9 @@ void rt_help(Rt *rt, const char *fmt, ...)
 void rt_interrupt(Rt *rt);    /* async-signal-safe */
 /* Long kernels call this between blocks: RT_OK, RT_INTERRUPTED or RT_LIMIT. */
 RtStatus rt_poll(Rt *rt);
+/* Takes seconds from the budget before they are bought: RT_BUDGET when too few are left
+ * (or, without a budget, never).  Negative ones are given back.              */
+RtStatus rt_spend(Rt *rt, double seconds);
 
 #define RT_TRY(expr)                                                          \
   do { RtStatus rt_try_ = (expr); if (rt_try_) return rt_try_; } while (0)
@@ -132,6 +140,9 @@ void buf_float(Buf *b, float x);
 
 bool utf8_valid(const char *s, size_t n, size_t *bad_offset);
 size_t utf8_columns(const char *s, size_t n);     /* code points */
+/* How many bytes at s look like a service's token (2 to 4 letters or digits, "-", 40 or
+ * more hexadecimal digits); 0: it is none.  What is shown must not hold any.    */
+size_t token_length(const char *s, size_t n);
 /* Damerau-Levenshtein, capped at `cap`. */
 int edit_distance(const char *a, const char *b, int cap);
 

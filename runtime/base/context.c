@@ -80,3 +80,16 @@ RtStatus rt_poll(Rt *rt) {
     return rt_fail(rt, RT_LIMIT, "the time limit is used up");
   return RT_OK;
 }
+
+RtStatus rt_spend(Rt *rt, double seconds) {
+  RtPurse *p = rt->purse;
+  if (!p) return RT_OK;
+  long long us = seconds < 9e12 ? (long long)(seconds * 1e6 + (seconds < 0 ? -0.5 : 0.5)) : INT64_MAX / 4;
+  long long before = atomic_fetch_add(&p->spent, us);
+  if (us <= 0 || before + us <= p->limit) return RT_OK;
+  atomic_fetch_sub(&p->spent, us);
+  rt_fail(rt, RT_BUDGET, "the budget of %g s of machine time has %g s left, this would take %g s",
+          (double)p->limit * 1e-6, (double)(p->limit - before) * 1e-6, seconds);
+  rt_help(rt, "fewer reads or runs, or a larger `qpu_time`");
+  return RT_BUDGET;
+}

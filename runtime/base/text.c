@@ -1,6 +1,8 @@
 /* text.c: UTF-8 and the distance between two names. */
 #include "runtime/base/base.h"
 
+#include <ctype.h>
+
 #include <string.h>
 
 /* Strict: no overlong forms, no surrogates, nothing above U+10FFFF. */
@@ -61,4 +63,12 @@ int edit_distance(const char *a, const char *b, int cap) {
     row = t;
   }
   return prev[lb] < cap ? prev[lb] : cap;
+}
+
+size_t token_length(const char *s, size_t n) {
+  size_t head = 0, tail = 0;
+  while (head < n && head < 5 && isalnum((unsigned char)s[head])) head++;
+  if (head < 2 || head > 4 || head == n || s[head] != '-') return 0;
+  while (head + 1 + tail < n && isxdigit((unsigned char)s[head + 1 + tail])) tail++;
+  return tail >= 40 ? head + 1 + tail : 0;
 }

@@ -22,7 +22,7 @@ const SamplerKind sampler_table[] = {
    "Parallel tempering, with isoenergetic cluster moves where the model is sparse.\n"
    "reads: independent runs, a row each (its best state).\n"
    "sweeps: of every replica; replicas: temperatures, 2 to 32, each held by 2 replicas or more.\n"
-   "beta: (hot, cold) ends of the ladder; nil: 1 (sparse models: 1.5) and 16 over the root mean\n"
+   "beta: (hot, cold) ends of the ladder; nil: 1 (sparse models: 1.8) and 16 over the root mean\n"
    "square of the local fields, colder where a short pilot says so.  The rungs between are spaced\n"
    "by the measured exchanges.\n"
    "cluster: nil decides by the size of the clusters, true or false force them on or off.\n"

@@ -20,7 +20,7 @@ RtStatus temper_ladder(Rt *rt, const Ising *p, RngCall rng, double *hot, double 
   *hot = *cold = 1;
   if (!(scale > 0)) return RT_OK;
   double unit_beta = 1 / scale;
-  *hot = (2 * (double)p->m <= SPARSE * (double)p->n ? 1.5 : 1) * unit_beta;
+  *hot = (2 * (double)p->m <= SPARSE * (double)p->n ? 1.8 : 1) * unit_beta;
   *cold = 16 * unit_beta;
   RngCall pilot = {rng_derive(rng.key, "temper pilot", (int64_t)rng.call), 0};
   RT_TRY(sampler_betas(rt, p, pilot, &first, &last));

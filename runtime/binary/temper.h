@@ -61,7 +61,7 @@ typedef struct Temper {
 /* sqrt of the mean over sites of h^2 + sum J^2: the scale of local fields. */
 double temper_scale(const Ising *p);
 /* Default ends.  Hot: 1 over that scale, where a dense glass freezes (Sherrington,
- * Kirkpatrick 1975), 1.5 for sparse models, whose clusters carry changes through;
+ * Kirkpatrick 1975), 1.8 for sparse models, whose clusters carry changes through;
  * hotter rungs only carry labels about.  Cold: 16 over it, or
  * what a pilot finds cold where most of the scale is in fields that never act.  */
 RtStatus temper_ladder(Rt *rt, const Ising *p, RngCall rng, double *hot, double *cold);

@@ -32,8 +32,7 @@ static int value_of(char c) {
 }
 
 RtStatus base64_decode(Rt *rt, const char *s, size_t n, const char *what, Buf *out) {
-  if (n % 4)
-    return rt_fail(rt, RT_BACKEND, "%s: %zu characters are no whole base64 text", what, n);
+  if (n % 4) return rt_fail(rt, RT_BACKEND, "%s: %zu characters are no whole base64 text", what, n);
   size_t pad = n && s[n - 1] == '=' ? (s[n - 2] == '=' ? 2 : 1) : 0;
   uint8_t piece[768];
   size_t used = 0;

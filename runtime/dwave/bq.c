@@ -86,8 +86,7 @@ static RtStatus vectors(Rt *rt, const cJSON *data, BqAnswer *a) {
     if (good) a->count[r] = (int64_t)x[r];
   }
   rt_free(rt, x, (size_t)a->rows * 8);
-  if (!good)
-    return rt_fail(rt, RT_BACKEND, "answer: not %lld num_occurrences", (long long)a->rows);
+  if (!good) return rt_fail(rt, RT_BACKEND, "answer: not %lld num_occurrences", (long long)a->rows);
   if (!(a->extra = cJSON_CreateObject())) return rt_fail(rt, RT_MEMORY, "out of memory");
   for (const cJSON *c = v->child; c; c = c->next) {
     if (!c->string || !strcmp(c->string, "energy") || !strcmp(c->string, "num_occurrences"))
@@ -176,9 +175,11 @@ static void packed_rows(Buf *out, const BqAnswer *a) {
 RtStatus bq_encode(Rt *rt, const BqAnswer *a, Buf *out) {
   if (strcmp(a->vartype, "SPIN") && strcmp(a->vartype, "BINARY"))
     return rt_fail(rt, RT_ERROR, "bq: only SPIN and BINARY sets are written, not %s", a->vartype);
-  buf_format(out, "{\"format\":\"bq\",\"data\":{\"type\":\"SampleSet\",\"version\":"
-                  "{\"sampleset_schema\":\"3.1.0\"},\"num_variables\":%lld,\"num_rows\":%lld,"
-                  "\"sample_data\":", (long long)a->n, (long long)a->rows);
+  buf_format(out,
+             "{\"format\":\"bq\",\"data\":{\"type\":\"SampleSet\",\"version\":"
+             "{\"sampleset_schema\":\"3.1.0\"},\"num_variables\":%lld,\"num_rows\":%lld,"
+             "\"sample_data\":",
+             (long long)a->n, (long long)a->rows);
   packed_rows(out, a);
   buf_text(out, ",\"sample_type\":\"int8\",\"sample_packed\":true,\"vectors\":{\"energy\":"
                 "{\"type\":\"array\",\"data\":[");
@@ -188,7 +189,8 @@ RtStatus bq_encode(Rt *rt, const BqAnswer *a, Buf *out) {
   }
   array_end(out, "float64", a->rows, -1);
   buf_text(out, ",\"num_occurrences\":{\"type\":\"array\",\"data\":[");
-  for (int64_t r = 0; r < a->rows; r++) buf_format(out, r ? ",%lld" : "%lld", (long long)a->count[r]);
+  for (int64_t r = 0; r < a->rows; r++)
+    buf_format(out, r ? ",%lld" : "%lld", (long long)a->count[r]);
   array_end(out, "int64", a->rows, -1);
   buf_text(out, "},\"variable_labels\":");
   if (a->labels) {

@@ -105,8 +105,9 @@ static void write_header(Buf *out, const Bqm *b, int version) {
   buf_bytes(out, "DIMODBQM", 8);
   buf_bytes(out, version == 1 ? "\1\0" : "\2\0", 2);
   put_int(out, 0);
-  buf_format(out, "{\"dtype\": \"%s\", \"itype\": \"int32\", \"ntype\": \"int32\", \"shape\": "
-                  "[%lld, %lld], \"type\": \"BinaryQuadraticModel\", \"variables\": ",
+  buf_format(out,
+             "{\"dtype\": \"%s\", \"itype\": \"int32\", \"ntype\": \"int32\", \"shape\": "
+             "[%lld, %lld], \"type\": \"BinaryQuadraticModel\", \"variables\": ",
              b->single ? "float32" : "float64", (long long)b->n, (long long)b->m);
   if (version == 2) {
     buf_text(out, b->labels ? "true" : "false");
@@ -146,7 +147,10 @@ RtStatus bqm_write(Rt *rt, const Bqm *b, int version, Buf *out) {
 
 /* ---- reading ----------------------------------------------------------------------- */
 
-typedef struct { const uint8_t *p; size_t left; } Bytes;
+typedef struct {
+  const uint8_t *p;
+  size_t left;
+} Bytes;
 
 static const uint8_t *take(Bytes *b, size_t n) {
   if (n > b->left) return NULL;
@@ -286,7 +290,8 @@ RtStatus bqm_read(Rt *rt, const void *p, size_t n, Bqm *out) {
   if (!head || memcmp(head, "DIMODBQM", 8))
     return rt_fail(rt, RT_BACKEND, "DIMODBQM: the magic word is missing");
   if ((head[8] != 1 && head[8] != 2) || head[9] != 0)
-    return rt_fail(rt, RT_BACKEND, "DIMODBQM: version %d.%d, expected 1.0 or 2.0", head[8], head[9]);
+    return rt_fail(rt, RT_BACKEND, "DIMODBQM: version %d.%d, expected 1.0 or 2.0", head[8],
+                   head[9]);
   size_t len = (uint32_t)load_i32(head + 10);
   const uint8_t *text = take(&in, len);
   if (!text) return rt_fail(rt, RT_BACKEND, "DIMODBQM: the file ends too early");

@@ -8,7 +8,10 @@ static int64_t pair_key(const Chip *c, int32_t u, int32_t v) {
   return u < v ? u * c->num_qubits + v : v * c->num_qubits + u;
 }
 
-typedef struct { int64_t key; int32_t place; } Keyed;
+typedef struct {
+  int64_t key;
+  int32_t place;
+} Keyed;
 
 static int by_key(const void *a, const void *b) {
   const Keyed *x = a, *y = b;
@@ -70,7 +73,8 @@ RtStatus chip_make(Rt *rt, Chip *out, int64_t num_qubits, int64_t n, const int32
   c.key = rt_alloc(rt, (size_t)m * 8);
   c.place = rt_alloc(rt, (size_t)m * 4);
   RtStatus s = c.qubit && c.coupler && c.position && c.key && c.place
-                   ? chip_fill(rt, &c, qubit, coupler) : RT_MEMORY;
+                   ? chip_fill(rt, &c, qubit, coupler)
+                   : RT_MEMORY;
   if (s) chip_free(rt, &c);
   else *out = c;
   return s;

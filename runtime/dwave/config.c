@@ -13,13 +13,18 @@
 
 #include "runtime/dwave/private.h"
 
-static const char *const env_keys[][2] = {
-    {"DWAVE_API_CLIENT", "client"}, {"DWAVE_API_REGION", "region"},
-    {"DWAVE_API_ENDPOINT", "endpoint"}, {"DWAVE_API_TOKEN", "token"},
-    {"DWAVE_API_SOLVER", "solver"}, {"DWAVE_API_PROXY", "proxy"},
-    {"DWAVE_API_HEADERS", "headers"}, {"DWAVE_METADATA_API_ENDPOINT", "metadata_api_endpoint"},
-    {"DWAVE_LEAP_API_ENDPOINT", "leap_api_endpoint"}, {"DWAVE_LEAP_CLIENT_ID", "leap_client_id"},
-    {"DWAVE_CACHE_ENABLED", "cache_enabled"}, {"DWAVE_CACHE_HOME", "cache_home"}};
+static const char *const env_keys[][2] = {{"DWAVE_API_CLIENT", "client"},
+                                          {"DWAVE_API_REGION", "region"},
+                                          {"DWAVE_API_ENDPOINT", "endpoint"},
+                                          {"DWAVE_API_TOKEN", "token"},
+                                          {"DWAVE_API_SOLVER", "solver"},
+                                          {"DWAVE_API_PROXY", "proxy"},
+                                          {"DWAVE_API_HEADERS", "headers"},
+                                          {"DWAVE_METADATA_API_ENDPOINT", "metadata_api_endpoint"},
+                                          {"DWAVE_LEAP_API_ENDPOINT", "leap_api_endpoint"},
+                                          {"DWAVE_LEAP_CLIENT_ID", "leap_client_id"},
+                                          {"DWAVE_CACHE_ENABLED", "cache_enabled"},
+                                          {"DWAVE_CACHE_HOME", "cache_home"}};
 
 static const char *env_of(const DwSources *s, const char *name) {
   const char *v = s->env ? s->env(s->user, name) : getenv(name);
@@ -146,8 +151,8 @@ static RtStatus take_profile(Rt *rt, const DwSources *s, Ini *ini, DwConfig *c) 
     for (int i = 0; from && i < from->n; i++) {
       Buf text = {0};
       DwTrust trust = from->option[i].trust;
-      RtStatus st = ini_expand(rt, ini, chosen ? chosen : defaults, from->option[i].value, 0, &text,
-                               &trust);
+      RtStatus st =
+          ini_expand(rt, ini, chosen ? chosen : defaults, from->option[i].value, 0, &text, &trust);
       if (!st) st = set(rt, c, from->option[i].key, text.data ? text.data : "", trust);
       buf_free(&text);
       if (st) return st;
@@ -250,8 +255,7 @@ static RtStatus check_endpoint(Rt *rt, const char *url) {
   bool good = url_split(url, &https, &host);
   bool loopback = good && host_is_loopback(host.data);
   buf_free(&host);
-  if (!good)
-    return rt_fail(rt, RT_ERROR, "configuration: the endpoint is no https:// address");
+  if (!good) return rt_fail(rt, RT_ERROR, "configuration: the endpoint is no https:// address");
   if (https || loopback) return RT_OK;
   rt_fail(rt, RT_ERROR, "configuration: the endpoint is plain http, which would show the token");
   rt_help(rt, "use https:// (plain http is only for 127.0.0.1 and localhost)");
@@ -268,10 +272,11 @@ RtStatus dw_config_check(Rt *rt, const DwConfig *c) {
   for (const char *p = token->value; *p; p++)
     if (*p <= ' ' || *p > '~')
       return rt_fail(rt, RT_ERROR, "configuration: the token has blanks or control characters");
-  static const char *const careful[] = {"endpoint", "region", "proxy", "headers", "permissive_ssl",
-                                        "metadata_api_endpoint", "client_cert", "client_cert_key"};
-  static const char *const source[] = {"the working directory's dwave.conf", "the script or a file it names",
-                                       "the user's configuration"};
+  static const char *const careful[] = {"endpoint",    "region",         "proxy",
+                                        "headers",     "permissive_ssl", "metadata_api_endpoint",
+                                        "client_cert", "client_cert_key"};
+  static const char *const source[] = {"the working directory's dwave.conf",
+                                       "the script or a file it names", "the user's configuration"};
   for (size_t i = 0; i < sizeof careful / sizeof *careful; i++) {
     const DwOption *o = dw_option(c, careful[i]);
     if (o && o->trust < token->trust) {
@@ -288,8 +293,10 @@ RtStatus dw_config_check(Rt *rt, const DwConfig *c) {
 /* ---- identities ------------------------------------------------------------------- */
 
 static int hex_digit(char ch) {
-  return ch >= '0' && ch <= '9' ? ch - '0' : ch >= 'a' && ch <= 'f' ? ch - 'a' + 10
-       : ch >= 'A' && ch <= 'F' ? ch - 'A' + 10 : -1;
+  return ch >= '0' && ch <= '9'   ? ch - '0'
+         : ch >= 'a' && ch <= 'f' ? ch - 'a' + 10
+         : ch >= 'A' && ch <= 'F' ? ch - 'A' + 10
+                                  : -1;
 }
 
 static void unquote(const char *s, size_t n, Buf *out) {
@@ -359,22 +366,13 @@ RtStatus dw_identity_text(Rt *rt, const cJSON *identity, Buf *out) {
   return out->failed ? rt_fail(rt, RT_MEMORY, "out of memory") : RT_OK;
 }
 
-/* Two to four letters or digits, "-", forty or more hex digits. */
-static size_t token_length(const char *s) {
-  size_t head = 0, tail = 0;
-  while (head < 5 && isalnum((unsigned char)s[head])) head++;
-  if (head < 2 || head > 4 || s[head] != '-') return 0;
-  while (isxdigit((unsigned char)s[head + 1 + tail])) tail++;
-  return tail >= 40 ? head + 1 + tail : 0;
-}
-
 void dw_redact(Buf *text, const char *secret) {
   if (!text->data) return;
   Buf out = {0};
   size_t len = secret ? strlen(secret) : 0;
   for (const char *p = text->data; *p;) {
     size_t n = len && !strncmp(p, secret, len) ? len : 0;
-    if (!n && (p == text->data || !isalnum((unsigned char)p[-1]))) n = token_length(p);
+    if (!n && (p == text->data || !isalnum((unsigned char)p[-1]))) n = token_length(p, strlen(p));
     if (n) buf_text(&out, "***");
     else buf_bytes(&out, p, 1);
     p += n ? n : 1;

@@ -10,16 +10,41 @@
 #include "runtime/dwave/private.h"
 
 enum {
-  OPT_WRITEDATA = 10001, OPT_URL = 10002, OPT_PROXY = 10004, OPT_ERRORBUFFER = 10010,
-  OPT_WRITEFUNCTION = 20011, OPT_POSTFIELDS = 10015, OPT_LOW_SPEED_LIMIT = 19,
-  OPT_LOW_SPEED_TIME = 20, OPT_HTTPHEADER = 10023, OPT_SSLCERT = 10025, OPT_HEADERDATA = 10029,
-  OPT_CUSTOMREQUEST = 10036, OPT_NOPROGRESS = 43, OPT_FOLLOWLOCATION = 52, OPT_XFERINFODATA = 10057,
-  OPT_SSL_VERIFYPEER = 64, OPT_FORBID_REUSE = 75, OPT_HEADERFUNCTION = 20079,
-  OPT_SSL_VERIFYHOST = 81, OPT_SSLKEY = 10087, OPT_NOSIGNAL = 99, OPT_ACCEPT_ENCODING = 10102,
-  OPT_TIMEOUT_MS = 155, OPT_POSTFIELDSIZE_LARGE = 30120, OPT_CONNECTTIMEOUT_MS = 156, OPT_NOPROXY = 10177,
-  OPT_PROTOCOLS = 181, OPT_XFERINFOFUNCTION = 20219, OPT_HEADEROPT = 229,
-  INFO_RESPONSE_CODE = 0x200002, INFO_REQUEST_SIZE = 0x20000c,
-  PROTO_HTTP = 1, PROTO_HTTPS = 2, HEADER_SEPARATE = 1, GLOBAL_DEFAULT = 3
+  OPT_WRITEDATA = 10001,
+  OPT_URL = 10002,
+  OPT_PROXY = 10004,
+  OPT_ERRORBUFFER = 10010,
+  OPT_WRITEFUNCTION = 20011,
+  OPT_POSTFIELDS = 10015,
+  OPT_LOW_SPEED_LIMIT = 19,
+  OPT_LOW_SPEED_TIME = 20,
+  OPT_HTTPHEADER = 10023,
+  OPT_SSLCERT = 10025,
+  OPT_HEADERDATA = 10029,
+  OPT_CUSTOMREQUEST = 10036,
+  OPT_NOPROGRESS = 43,
+  OPT_FOLLOWLOCATION = 52,
+  OPT_XFERINFODATA = 10057,
+  OPT_SSL_VERIFYPEER = 64,
+  OPT_FORBID_REUSE = 75,
+  OPT_HEADERFUNCTION = 20079,
+  OPT_SSL_VERIFYHOST = 81,
+  OPT_SSLKEY = 10087,
+  OPT_NOSIGNAL = 99,
+  OPT_ACCEPT_ENCODING = 10102,
+  OPT_TIMEOUT_MS = 155,
+  OPT_POSTFIELDSIZE_LARGE = 30120,
+  OPT_CONNECTTIMEOUT_MS = 156,
+  OPT_NOPROXY = 10177,
+  OPT_PROTOCOLS = 181,
+  OPT_XFERINFOFUNCTION = 20219,
+  OPT_HEADEROPT = 229,
+  INFO_RESPONSE_CODE = 0x200002,
+  INFO_REQUEST_SIZE = 0x20000c,
+  PROTO_HTTP = 1,
+  PROTO_HTTPS = 2,
+  HEADER_SEPARATE = 1,
+  GLOBAL_DEFAULT = 3
 };
 
 typedef struct List List;
@@ -49,15 +74,13 @@ RtStatus curl_open(Rt *rt, DwCurl **out) {
   if (!c) return rt_fail(rt, RT_MEMORY, "out of memory");
   static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl.so"};
   for (int i = 0; i < 3 && !c->lib; i++) c->lib = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-  bool good = c->lib && symbol(c, "curl_global_init", &c->global_init) &&
-              symbol(c, "curl_easy_init", &c->init) && symbol(c, "curl_easy_reset", &c->reset) &&
-              symbol(c, "curl_easy_setopt", &c->setopt) &&
-              symbol(c, "curl_easy_perform", &c->perform) &&
-              symbol(c, "curl_easy_getinfo", &c->getinfo) &&
-              symbol(c, "curl_easy_cleanup", &c->cleanup) &&
-              symbol(c, "curl_easy_strerror", &c->text) &&
-              symbol(c, "curl_slist_append", &c->append) &&
-              symbol(c, "curl_slist_free_all", &c->free_all);
+  bool good =
+      c->lib && symbol(c, "curl_global_init", &c->global_init) &&
+      symbol(c, "curl_easy_init", &c->init) && symbol(c, "curl_easy_reset", &c->reset) &&
+      symbol(c, "curl_easy_setopt", &c->setopt) && symbol(c, "curl_easy_perform", &c->perform) &&
+      symbol(c, "curl_easy_getinfo", &c->getinfo) && symbol(c, "curl_easy_cleanup", &c->cleanup) &&
+      symbol(c, "curl_easy_strerror", &c->text) && symbol(c, "curl_slist_append", &c->append) &&
+      symbol(c, "curl_slist_free_all", &c->free_all);
   if (good) good = c->global_init(GLOBAL_DEFAULT) == 0 && (c->easy = c->init()) != NULL;
   if (!good) {
     curl_close(c);
@@ -76,7 +99,12 @@ void curl_close(DwCurl *c) {
   free(c);
 }
 
-typedef struct { Rt *rt; CurlReply *reply; size_t max; RtStatus stop; } Flow;
+typedef struct {
+  Rt *rt;
+  CurlReply *reply;
+  size_t max;
+  RtStatus stop;
+} Flow;
 
 static size_t on_body(const char *p, size_t one, size_t n, void *user) {
   Flow *f = user;

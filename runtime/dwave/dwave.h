@@ -44,7 +44,8 @@ void dw_config_free(DwConfig *c);
 const DwOption *dw_option(const DwConfig *c, const char *key);      /* NULL: not set or empty */
 const char *dw_value(const DwConfig *c, const char *key);
 RtStatus dw_config_bool(Rt *rt, const DwConfig *c, const char *key, bool *out);
-RtStatus dw_config_number(Rt *rt, const DwConfig *c, const char *key, double lo, double hi, double *out);
+RtStatus dw_config_number(Rt *rt, const DwConfig *c, const char *key, double lo, double hi,
+                          double *out);
 /* The token rules above, and that there is a token. */
 RtStatus dw_config_check(Rt *rt, const DwConfig *c);
 /* "name;graph_id=x" and back; percent-encoded parts. */
@@ -122,7 +123,8 @@ RtStatus dw_solver_get(DwClient *c, const char *setting, bool hybrid, DwSolver *
  * {"qubit": value} and is replaced by the full list.                             */
 RtStatus dw_params_check(Rt *rt, const DwSolver *s, const QpModel *m, cJSON *params);
 /* Microseconds of the chip that `params` take for n qubits. */
-RtStatus dw_access_time(Rt *rt, const cJSON *properties, const cJSON *params, int64_t n, double *out);
+RtStatus dw_access_time(Rt *rt, const cJSON *properties, const cJSON *params, int64_t n,
+                        double *out);
 int64_t dw_max_reads(const cJSON *properties, const cJSON *params);
 /* Seconds a hybrid solver needs at least. */
 double dw_min_time_limit(const cJSON *properties, double variables);

@@ -41,8 +41,10 @@ static RtStatus settings(Rt *rt, DwClient *c) {
   RT_TRY(dw_config_bool(rt, k, "connection_close", &c->close));
   c->retries = (int)retries;
   if (strategy && strcasecmp(strategy, "backoff") && strcasecmp(strategy, "long-polling"))
-    return rt_fail(rt, RT_ERROR, "configuration: poll_strategy is \"%.40s\", expected "
-                   "long-polling or backoff", strategy);
+    return rt_fail(rt, RT_ERROR,
+                   "configuration: poll_strategy is \"%.40s\", expected "
+                   "long-polling or backoff",
+                   strategy);
   c->long_polling = !strategy || strcasecmp(strategy, "backoff");
   bool insecure = false;
   RT_TRY(dw_config_bool(rt, k, "permissive_ssl", &insecure));
@@ -66,17 +68,23 @@ static RtStatus region_endpoint(DwClient *c, const char *region, Buf *out) {
   buf_text(&url, base ? base : DEFAULT_METADATA);
   if (url.len && url.data[url.len - 1] != '/') buf_text(&url, "/");
   buf_text(&url, "regions/");
-  static const char *const headers[] = {
-      "Accept: application/vnd.dwave.metadata.regions+json", "User-Agent: qa/0.1.0", NULL};
+  static const char *const headers[] = {"Accept: application/vnd.dwave.metadata.regions+json",
+                                        "User-Agent: qa/0.1.0", NULL};
   CurlReply r = {0};
   bool https;
   Buf host = {0};
   RtStatus s = RT_OK;
   if (!url_split(url.data, &https, &host) || (!https && !host_is_loopback(host.data)))
     s = rt_fail(rt, RT_ERROR, "configuration: metadata_api_endpoint is no https:// address");
-  CurlCall q = {.method = "GET", .url = url.data, .header = headers, .max = 1 << 20,
-                .connect_timeout = c->connect_timeout, .read_timeout = c->read_timeout, .limit = 120,
-                .proxy = dw_value(&c->config, "proxy"), .http_allowed = !s && !https,
+  CurlCall q = {.method = "GET",
+                .url = url.data,
+                .header = headers,
+                .max = 1 << 20,
+                .connect_timeout = c->connect_timeout,
+                .read_timeout = c->read_timeout,
+                .limit = 120,
+                .proxy = dw_value(&c->config, "proxy"),
+                .http_allowed = !s && !https,
                 .direct = !s && !https};
   if (!s) s = dw_fetch(c, &q, true, &r);
   cJSON *list = NULL;
@@ -121,9 +129,17 @@ static RtStatus find_endpoint(DwClient *c) {
 }
 
 RtStatus dw_open(Rt *rt, DwClient *out, DwConfig *config) {
-  *out = (DwClient){.rt = rt, .config = *config, .connect_timeout = 10, .read_timeout = 60,
-                    .poll_wait = 30, .backoff_min = 0.05, .backoff_max = 60, .backoff_base = 1.3,
-                    .retry_min = 0.5, .retry_max = 30, .compress = true,
+  *out = (DwClient){.rt = rt,
+                    .config = *config,
+                    .connect_timeout = 10,
+                    .read_timeout = 60,
+                    .poll_wait = 30,
+                    .backoff_min = 0.05,
+                    .backoff_max = 60,
+                    .backoff_base = 1.3,
+                    .retry_min = 0.5,
+                    .retry_max = 30,
+                    .compress = true,
                     .jitter = (uint64_t)(rt_now() * 1e9) | 1};
   *config = (DwConfig){0};
   RtStatus s = dw_config_check(rt, &out->config);
@@ -285,14 +301,17 @@ static RtStatus judge(DwClient *c, const DwRequest *q, const CurlReply *r) {
     if (r->status >= 300 && r->status < 400)
       rt_fail(rt, RT_BACKEND, "the service redirects elsewhere (HTTP %ld), which is not followed",
               r->status);
-    else
-      rt_fail(rt, RT_BACKEND, "the service answers with HTTP %ld%s", r->status, t);
+    else rt_fail(rt, RT_BACKEND, "the service answers with HTTP %ld%s", r->status, t);
   }
   buf_free(&text);
   return RT_BACKEND;
 }
 
-typedef struct { char *line[MAX_HEADERS + 1]; int n; bool failed; } Lines;
+typedef struct {
+  char *line[MAX_HEADERS + 1];
+  int n;
+  bool failed;
+} Lines;
 
 static void add_line(Lines *l, const char *name, const char *value, size_t n) {
   if (l->n == MAX_HEADERS) {
@@ -325,7 +344,8 @@ static void request_headers(DwClient *c, const DwRequest *q, Lines *l) {
   }
   add_header(l, "User-Agent: ", "qa/0.1.0");
   add_header(l, "Expect:", "");
-  add_header(l, "Content-Type: ", q->size ? q->content_type ? q->content_type : "application/json" : NULL);
+  add_header(
+      l, "Content-Type: ", q->size ? q->content_type ? q->content_type : "application/json" : NULL);
   add_header(l, "Content-Encoding: ", q->deflated ? "deflate" : NULL);
   add_header(l, "Connection: ", c->close ? "close" : NULL);
   add_header(l, "", q->header);
@@ -349,16 +369,25 @@ RtStatus dw_request(DwClient *c, const DwRequest *q, DwReply *reply) {
   request_headers(c, q, &l);
   buf_format(&url, "%s%s", c->endpoint, q->path);
   bool http = !strncasecmp(c->endpoint, "http://", 7), insecure = false;
-  RtStatus s = l.failed || url.failed ? rt_fail(c->rt, RT_MEMORY, "out of memory")
-             : dw_config_bool(c->rt, &c->config, "permissive_ssl", &insecure);
+  RtStatus s = l.failed || url.failed
+                   ? rt_fail(c->rt, RT_MEMORY, "out of memory")
+                   : dw_config_bool(c->rt, &c->config, "permissive_ssl", &insecure);
   CurlReply r = {0};
-  CurlCall call = {.method = q->method, .url = url.data, .header = (const char *const *)l.line,
-                   .body = q->body, .size = q->size, .max = MAX_REPLY,
-                   .connect_timeout = c->connect_timeout, .read_timeout = c->read_timeout,
-                   .proxy = dw_value(&c->config, "proxy"), .insecure = insecure,
+  CurlCall call = {.method = q->method,
+                   .url = url.data,
+                   .header = (const char *const *)l.line,
+                   .body = q->body,
+                   .size = q->size,
+                   .max = MAX_REPLY,
+                   .connect_timeout = c->connect_timeout,
+                   .read_timeout = c->read_timeout,
+                   .proxy = dw_value(&c->config, "proxy"),
+                   .insecure = insecure,
                    .cert = dw_value(&c->config, "client_cert"),
                    .key = dw_value(&c->config, "client_cert_key"),
-                   .http_allowed = http, .direct = http, .close = c->close};
+                   .http_allowed = http,
+                   .direct = http,
+                   .close = c->close};
   if (q->wait > 0 && call.read_timeout < q->wait + 15) call.read_timeout = q->wait + 15;
   call.limit = exchange_limit(&call);
   if (!s) s = dw_fetch(c, &call, q->safe, &r);
@@ -379,6 +408,4 @@ RtStatus dw_request(DwClient *c, const DwRequest *q, DwReply *reply) {
   return s;
 }
 
-void dw_reply_free(DwReply *r) {
-  buf_free(&r->body);
-}
+void dw_reply_free(DwReply *r) { buf_free(&r->body); }

@@ -58,11 +58,11 @@ static void trim(const char **s, const char **end) {
 
 typedef struct {
   Rt *rt;
-  Ini *ini, seen;           /* `seen`: this file's own sections and keys        */
+  Ini *ini, seen; /* `seen`: this file's own sections and keys        */
   const char *name;
   DwTrust trust;
   int line, indent, section, seen_section;
-  char *key;                /* of the option that may go on                     */
+  char *key; /* of the option that may go on                     */
   Buf value;
 } Reader;
 
@@ -197,7 +197,8 @@ RtStatus ini_expand(Rt *rt, const Ini *ini, const IniSection *s, const char *val
       for (char *q = key; *q; q++) *q = (char)tolower((unsigned char)*q);
       const DwOption *o = ini_key(s, key);
       if (!o) o = ini_key(ini_section((Ini *)(uintptr_t)ini, "defaults", 8), key);
-      RtStatus st = o ? RT_OK : rt_fail(rt, RT_ERROR, "configuration: %%(%.60s)s names no key", key);
+      RtStatus st =
+          o ? RT_OK : rt_fail(rt, RT_ERROR, "configuration: %%(%.60s)s names no key", key);
       free(key);
       if (st) return st;
       if (o->trust < *trust) *trust = o->trust;

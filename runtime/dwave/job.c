@@ -50,8 +50,7 @@ static RtStatus put_text(Rt *rt, DwJob *j, const char *key, const char *value) {
   if (!v) return rt_fail(rt, RT_MEMORY, "out of memory");
   if (cJSON_GetObjectItemCaseSensitive(j->json, key))
     cJSON_ReplaceItemInObjectCaseSensitive(j->json, key, v);
-  else
-    cJSON_AddItemToObject(j->json, key, v);
+  else cJSON_AddItemToObject(j->json, key, v);
   return RT_OK;
 }
 
@@ -70,16 +69,15 @@ static RtStatus new_job(DwClient *c, const DwProblem *p, cJSON *user, DwJob *j) 
   strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
   *j = (DwJob){.json = cJSON_CreateObject()};
   cJSON *o = j->json;
-  bool good = o && cJSON_AddStringToObject(o, "label", label) &&
-              cJSON_AddStringToObject(o, "id", "") &&
-              cJSON_AddStringToObject(o, "state", "sending") &&
-              cJSON_AddStringToObject(o, "submitted", when) &&
-              cJSON_AddStringToObject(o, "endpoint", c->endpoint) &&
-              cJSON_AddStringToObject(o, "type", p->type) &&
-              cJSON_AddNumberToObject(o, "offset", p->offset) &&
-              cJSON_AddItemToObject(o, "solver",
-                                    cJSON_Duplicate(js_get(p->solver->json, "identity"), 1)) &&
-              (!p->params || cJSON_AddItemToObject(o, "params", cJSON_Duplicate(p->params, 1)));
+  bool good =
+      o && cJSON_AddStringToObject(o, "label", label) && cJSON_AddStringToObject(o, "id", "") &&
+      cJSON_AddStringToObject(o, "state", "sending") &&
+      cJSON_AddStringToObject(o, "submitted", when) &&
+      cJSON_AddStringToObject(o, "endpoint", c->endpoint) &&
+      cJSON_AddStringToObject(o, "type", p->type) &&
+      cJSON_AddNumberToObject(o, "offset", p->offset) &&
+      cJSON_AddItemToObject(o, "solver", cJSON_Duplicate(js_get(p->solver->json, "identity"), 1)) &&
+      (!p->params || cJSON_AddItemToObject(o, "params", cJSON_Duplicate(p->params, 1)));
   if (user && (!good || !cJSON_AddItemToObject(o, "user", user))) {
     cJSON_Delete(user);
     good = false;
@@ -121,12 +119,14 @@ static RtStatus check_answer(Rt *rt, const cJSON *answer) {
 static RtStatus keep_answer(Rt *rt, DwJob *j, const cJSON *answer) {
   cJSON_DeleteItemFromObjectCaseSensitive(j->json, "answer");
   return cJSON_AddItemToObject(j->json, "answer", cJSON_Duplicate(answer, 1))
-             ? RT_OK : rt_fail(rt, RT_MEMORY, "out of memory");
+             ? RT_OK
+             : rt_fail(rt, RT_MEMORY, "out of memory");
 }
 
 /* Takes id, state, times and answer of a status object over. */
 static RtStatus take_status(DwClient *c, DwJob *j, const cJSON *v) {
-  static const char *const states[] = {"PENDING", "IN_PROGRESS", "COMPLETED", "FAILED", "CANCELLED"};
+  static const char *const states[] = {"PENDING", "IN_PROGRESS", "COMPLETED", "FAILED",
+                                       "CANCELLED"};
   const char *status = js_text(v, "status"), *id = js_text(v, "id");
   const char *text = js_text(v, "error_msg");
   double code;
@@ -170,13 +170,15 @@ static RtStatus look_up(DwClient *c, DwJob *j, bool *found) {
   buf_text(&path, "problems/?label=");
   url_part(&path, dw_job_text(j, "label"));
   buf_text(&path, "&max_results=10");
-  DwRequest q = {.method = "GET", .path = path.data, .safe = true, .accept = DW_SAPI "problems+json"};
+  DwRequest q = {
+      .method = "GET", .path = path.data, .safe = true, .accept = DW_SAPI "problems+json"};
   DwReply r = {0};
   RtStatus s = path.failed ? rt_fail(c->rt, RT_MEMORY, "out of memory") : dw_request(c, &q, &r);
   *found = false;
   if (s == RT_BACKEND && r.status == 404) s = RT_OK;
   cJSON *list = NULL;
-  if (!s && r.status != 404 && !(list = js_read(c->rt, r.body.data, r.body.len, 64 << 20, "problems")))
+  if (!s && r.status != 404 &&
+      !(list = js_read(c->rt, r.body.data, r.body.len, 64 << 20, "problems")))
     s = RT_BACKEND;
   for (const cJSON *v = list ? list->child : NULL; v && !s && !*found; v = v->next) {
     const char *label = js_text(v, "label");
@@ -220,20 +222,25 @@ static RtStatus not_accepted(DwClient *c, DwJob *j) {
 static RtStatus send_problem(DwClient *c, const Buf *body, DwJob *j) {
   Buf packed = {0};
   RtStatus s = c->compress ? deflate_pack(c->rt, body->data, body->len, &packed) : RT_OK;
-  DwRequest q = {.method = "POST", .path = "problems/", .accept = DW_SAPI "problems+json",
+  DwRequest q = {.method = "POST",
+                 .path = "problems/",
+                 .accept = DW_SAPI "problems+json",
                  .body = c->compress ? packed.data : body->data,
-                 .size = c->compress ? packed.len : body->len, .deflated = c->compress};
+                 .size = c->compress ? packed.len : body->len,
+                 .deflated = c->compress};
   DwReply r = {0};
   if (!s) s = dw_request(c, &q, &r);
   bool accepted = r.status >= 200 && r.status < 300;
   cJSON *list = NULL;
-  if (!s && !(list = js_read(c->rt, r.body.data ? r.body.data : "", r.body.len, 64 << 20, "reply to the submission")))
+  if (!s && !(list = js_read(c->rt, r.body.data ? r.body.data : "", r.body.len, 64 << 20,
+                             "reply to the submission")))
     s = RT_BACKEND;
   if (!s && (!cJSON_IsArray(list) || cJSON_GetArraySize(list) != 1))
     s = rt_fail(c->rt, RT_BACKEND, "reply to the submission: not a list of one");
   bool said = s == RT_OK;
   if (said) s = take_status(c, j, list->child);
-  else if (s == RT_BACKEND && r.sent && (accepted || r.status == 0 || r.status >= 500)) s = adopt(c, j);
+  else if (s == RT_BACKEND && r.sent && (accepted || r.status == 0 || r.status >= 500))
+    s = adopt(c, j);
   else if (s == RT_BACKEND) s = not_accepted(c, j);
   cJSON_Delete(list);
   dw_reply_free(&r);
@@ -259,20 +266,25 @@ static RtStatus poll_once(DwClient *c, DwJob *j, bool wait) {
   url_part(&path, dw_job_text(j, "id"));
   double hold = wait && c->long_polling && c->poll_wait >= 1 ? floor(c->poll_wait) : 0;
   if (hold) buf_format(&path, "&timeout=%d", (int)hold);
-  DwRequest q = {.method = "GET", .path = path.data, .safe = true, .wait = hold,
+  DwRequest q = {.method = "GET",
+                 .path = path.data,
+                 .safe = true,
+                 .wait = hold,
                  .accept = DW_SAPI "problems+json"};
   DwReply r = {0};
   RtStatus s = path.failed ? rt_fail(c->rt, RT_MEMORY, "out of memory") : dw_request(c, &q, &r);
   cJSON *list = NULL;
-  if (!s && !(list = js_read(c->rt, r.body.data ? r.body.data : "", r.body.len, 64 << 20, "status")))
+  if (!s &&
+      !(list = js_read(c->rt, r.body.data ? r.body.data : "", r.body.len, 64 << 20, "status")))
     s = RT_BACKEND;
   const cJSON *mine = NULL;
   for (const cJSON *v = cJSON_IsArray(list) ? list->child : NULL; v; v = v->next) {
     const char *id = js_text(v, "id");
     if (id && !strcmp(id, dw_job_text(j, "id"))) mine = v;
   }
-  if (!s) s = mine ? take_status(c, j, mine)
-                   : rt_fail(c->rt, RT_BACKEND, "status: the service does not mention the job");
+  if (!s)
+    s = mine ? take_status(c, j, mine)
+             : rt_fail(c->rt, RT_BACKEND, "status: the service does not mention the job");
   cJSON_Delete(list);
   dw_reply_free(&r);
   buf_free(&path);
@@ -285,7 +297,8 @@ static RtStatus fetch_answer(DwClient *c, DwJob *j) {
   buf_text(&path, "problems/");
   url_part(&path, dw_job_text(j, "id"));
   buf_text(&path, "/");
-  DwRequest q = {.method = "GET", .path = path.data, .safe = true, .accept = DW_SAPI "problem+json"};
+  DwRequest q = {
+      .method = "GET", .path = path.data, .safe = true, .accept = DW_SAPI "problem+json"};
   DwReply r = {0};
   RtStatus s = path.failed ? rt_fail(c->rt, RT_MEMORY, "out of memory") : dw_request(c, &q, &r);
   cJSON *v = NULL;
@@ -335,7 +348,8 @@ static RtStatus with_id(DwClient *c, DwJob *j) {
   bool found = false;
   RtStatus s = ended(j) ? RT_OK : look_up(c, j, &found);
   if (s || found) return s;
-  return rt_fail(c->rt, RT_BACKEND, "the service has no problem labelled %.120s: it was not accepted",
+  return rt_fail(c->rt, RT_BACKEND,
+                 "the service has no problem labelled %.120s: it was not accepted",
                  dw_job_text(j, "label"));
 }
 
@@ -362,7 +376,10 @@ RtStatus dw_cancel(DwClient *c, DwJob *j) {
   Buf path = {0};
   buf_text(&path, "problems/");
   url_part(&path, dw_job_text(j, "id"));
-  DwRequest q = {.method = "DELETE", .path = path.data, .safe = true, .loose = true,
+  DwRequest q = {.method = "DELETE",
+                 .path = path.data,
+                 .safe = true,
+                 .loose = true,
                  .accept = DW_SAPI "problem+json"};
   DwReply r = {0};
   RtStatus s = path.failed ? rt_fail(c->rt, RT_MEMORY, "out of memory") : dw_request(c, &q, &r);

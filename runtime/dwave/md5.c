@@ -12,7 +12,8 @@ static const uint32_t sine[64] = {
     0x289b7ec6, 0xeaa127fa, 0xd4ef3085, 0x04881d05, 0xd9d4d039, 0xe6db99e5, 0x1fa27cf8, 0xc4ac5665,
     0xf4292244, 0x432aff97, 0xab9423a7, 0xfc93a039, 0x655b59c3, 0x8f0ccc92, 0xffeff47d, 0x85845dd1,
     0x6fa87e4f, 0xfe2ce6e0, 0xa3014314, 0x4e0811a1, 0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391};
-static const uint8_t turn[4][4] = {{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
+static const uint8_t turn[4][4] = {
+    {7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
 
 static void block(Md5 *m, const uint8_t *p) {
   uint32_t w[16], a = m->h[0], b = m->h[1], c = m->h[2], d = m->h[3];
@@ -34,9 +35,7 @@ static void block(Md5 *m, const uint8_t *p) {
   m->h[0] += a, m->h[1] += b, m->h[2] += c, m->h[3] += d;
 }
 
-void md5_init(Md5 *m) {
-  *m = (Md5){.h = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476}};
-}
+void md5_init(Md5 *m) { *m = (Md5){.h = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476}}; }
 
 void md5_add(Md5 *m, const void *p, size_t n) {
   const uint8_t *s = p;

@@ -1,12 +1,19 @@
 /* params.c: parameters are checked against the solver before anything is sent:
  * the messages are better than the service's, and a refused job costs nothing. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/dwave/private.h"
+#include "runtime/embed/embed.h"
 
-typedef struct { Rt *rt; const DwSolver *s; const QpModel *m; cJSON *p; } Check;
+typedef struct {
+  Rt *rt;
+  const DwSolver *s;
+  const QpModel *m;
+  cJSON *p;
+} Check;
 
 static bool range(const Check *k, const char *name, double *lo, double *hi) {
   const cJSON *v = dw_property(k->s, name);
@@ -63,8 +70,7 @@ static RtStatus scalars(const Check *k) {
     RT_TRY(in_range(k, "num_reads", reads->valuedouble, "num_reads_range", ""));
   }
   const char *mode = js_text(k->p, "answer_mode");
-  if (js_get(k->p, "answer_mode") &&
-      (!mode || (strcmp(mode, "raw") && strcmp(mode, "histogram"))))
+  if (js_get(k->p, "answer_mode") && (!mode || (strcmp(mode, "raw") && strcmp(mode, "histogram"))))
     return wrong(k, "answer_mode", "\"raw\" or \"histogram\"");
   static const char *const waits[] = {"programming_thermalization", "readout_thermalization"};
   for (int i = 0; i < 2; i++) {
@@ -162,8 +168,7 @@ static RtStatus expand_initial(const Check *k) {
     long q = strtol(c->string ? c->string : "", &end, 10);
     if (*end || q < 0 || q >= n || !cJSON_IsNumber(c))
       s = wrong(k, "initial_state", "numbers of qubits with their values");
-    else
-      x[q] = c->valuedouble == 3 ? 3 : c->valuedouble <= 0 ? (qubo ? 0 : -1) : 1;
+    else x[q] = c->valuedouble == 3 ? 3 : c->valuedouble <= 0 ? (qubo ? 0 : -1) : 1;
   }
   cJSON *list = s ? NULL : cJSON_CreateDoubleArray(x, (int)n);
   rt_free(k->rt, x, (size_t)n * 8);
@@ -179,20 +184,23 @@ static RtStatus initial_state(const Check *k, bool reverse) {
   RT_TRY(per_qubit(k, "initial_state", &n));
   if (n < 0) {
     if (!reverse) return RT_OK;
-    rt_fail(k->rt, RT_ERROR, "a reverse anneal (the schedule begins with s = 1) needs initial_state");
+    rt_fail(k->rt, RT_ERROR,
+            "a reverse anneal (the schedule begins with s = 1) needs initial_state");
     return RT_ERROR;
   }
   double *x = rt_alloc(k->rt, (size_t)n * 8);
   if (!x) return RT_MEMORY;
   int64_t i = 0;
-  for (const cJSON *c = js_get(k->p, "initial_state")->child; c; c = c->next) x[i++] = c->valuedouble;
+  for (const cJSON *c = js_get(k->p, "initial_state")->child; c; c = c->next)
+    x[i++] = c->valuedouble;
   RtStatus s = RT_OK;
   double low = k->m && k->m->qubo ? 0 : -1;
   int64_t ends = k->m ? k->m->n + 2 * k->m->m : 0;
   for (i = 0; i < n && !s; i++)
     if (x[i] != low && x[i] != 1 && x[i] != 3)
-      s = rt_fail(k->rt, RT_ERROR, "initial_state of qubit %lld is %g, expected %g, 1 or 3 (unused)",
-                  (long long)i, x[i], low);
+      s = rt_fail(k->rt, RT_ERROR,
+                  "initial_state of qubit %lld is %g, expected %g, 1 or 3 (unused)", (long long)i,
+                  x[i], low);
   for (i = 0; i < ends && !s; i++) {
     int32_t q = i < k->m->n ? k->m->qubit[i] : k->m->uv[i - k->m->n];
     if (q >= 0 && q < n && x[q] == 3)
@@ -230,7 +238,8 @@ static RtStatus offsets(const Check *k) {
     rt_help(k->rt, "auto_scale = false");
     return RT_ERROR;
   }
-  const cJSON *limits = dw_property(k->s, "anneal_offset_ranges"), *v = js_get(k->p, "anneal_offsets");
+  const cJSON *limits = dw_property(k->s, "anneal_offset_ranges"),
+              *v = js_get(k->p, "anneal_offsets");
   const cJSON *l = limits ? limits->child : NULL;
   for (const cJSON *c = v ? v->child : NULL; c && l; c = c->next, l = l->next, i++) {
     double lo, hi;
@@ -241,6 +250,45 @@ static RtStatus offsets(const Check *k) {
   return RT_OK;
 }
 
+/* The chip's shape without its edges, as far as coordinates need it. */
+static void chip_shape(const DwSolver *s, Graph *out) {
+  const cJSON *topology = dw_property(s, "topology"), *shape = js_get(topology, "shape");
+  const char *type = js_text(topology, "type");
+  int k = 0;
+  *out = (Graph){.n = s->chip.num_qubits};
+  snprintf(out->family, sizeof out->family, "%s", type ? type : "");
+  for (const cJSON *d = shape ? shape->child : NULL; d && k < 3; d = d->next)
+    out->dims[k++] =
+        cJSON_IsNumber(d) && d->valuedouble > 0 && d->valuedouble < 1000 ? d->valueint : 1;
+}
+
+/* The couplings of each qubit, or of each of its two groups on Zephyr chips, add up to no
+ * more than the chip takes. */
+static RtStatus coupling_sums(const Check *k) {
+  double lo, hi;
+  bool groups = range(k, "per_group_coupling_range", &lo, &hi);
+  if (!groups && !range(k, "per_qubit_coupling_range", &lo, &hi)) return RT_OK;
+  size_t n = (size_t)k->s->chip.num_qubits, size = (2 * n + 1) * sizeof(double);
+  Graph shape;
+  chip_shape(k->s, &shape);
+  double *sum = rt_alloc0(k->rt, size);
+  if (!sum) return RT_MEMORY;
+  RtStatus s = RT_OK;
+  for (int64_t i = 0; i < 2 * k->m->m; i++) {
+    int32_t q = k->m->uv[i], other = k->m->uv[i ^ 1];
+    if (q < 0 || (size_t)q >= n) continue; /* refused when the request is made */
+    sum[2 * (size_t)q + (groups && zephyr_group(&shape, q, other) == 1)] += k->m->quad[i / 2];
+  }
+  for (size_t i = 0; i < 2 * n && !s; i++)
+    if (sum[i] < lo - 1e-9 || sum[i] > hi + 1e-9) {
+      s = rt_fail(k->rt, RT_ERROR, "the couplings of %squbit %zu add up to %g, and solver %s takes "
+                  "%g to %g", groups ? "a group of " : "", i / 2, sum[i], k->s->name, lo, hi);
+      rt_help(k->rt, "auto_scale = true lets the service scale the problem");
+    }
+  rt_free(k->rt, sum, size);
+  return s;
+}
+
 /* Limits of the biases, which hold where the service does not scale. */
 static RtStatus biases(const Check *k, bool fast) {
   const cJSON *scale = js_get(k->p, "auto_scale");
@@ -249,7 +297,7 @@ static RtStatus biases(const Check *k, bool fast) {
     if (fast && k->m->lin[i] != 0) {
       rt_fail(k->rt, RT_ERROR, "fast anneals take no fields h, and qubit %d has %g",
               (int)k->m->qubit[i], k->m->lin[i]);
-      rt_help(k->rt, "flux_biases can stand for them, or an ancilla spin");
+      rt_help(k->rt, "one more spin can stand for them (fields = \"ancilla\"), or flux biases");
       return RT_ERROR;
     }
     if (fixed && !k->m->qubo) RT_TRY(in_range(k, "a field h", k->m->lin[i], "h_range", ""));
@@ -257,7 +305,7 @@ static RtStatus biases(const Check *k, bool fast) {
   for (int64_t i = 0; k->m && fixed && !k->m->qubo && i < k->m->m; i++)
     RT_TRY(in_range(k, "a coupling J", k->m->quad[i],
                     dw_property(k->s, "extended_j_range") ? "extended_j_range" : "j_range", ""));
-  return RT_OK;
+  return k->m && fixed && !k->m->qubo ? coupling_sums(k) : RT_OK;
 }
 
 RtStatus dw_params_check(Rt *rt, const DwSolver *s, const QpModel *m, cJSON *params) {
@@ -285,8 +333,7 @@ RtStatus dw_params_check(Rt *rt, const DwSolver *s, const QpModel *m, cJSON *par
   }
   static const char *const slow[] = {"h_gain_schedule", "initial_state", "reinitialize_state"};
   for (int i = 0; fast && i < 3; i++)
-    if (js_get(params, slow[i]))
-      return rt_fail(rt, RT_ERROR, "fast anneals take no %s", slow[i]);
+    if (js_get(params, slow[i])) return rt_fail(rt, RT_ERROR, "fast anneals take no %s", slow[i]);
   RT_TRY(initial_state(&k, reverse));
   RT_TRY(h_gain(&k, end));
   RT_TRY(offsets(&k));

@@ -11,7 +11,10 @@
 
 /* ---- problems ---------------------------------------------------------------- */
 
-typedef struct { double *lin, *quad; uint8_t *active; } Dense;
+typedef struct {
+  double *lin, *quad;
+  uint8_t *active;
+} Dense;
 
 static RtStatus gather(Rt *rt, const Chip *c, const QpModel *p, Dense *d) {
   for (int64_t i = 0; i < p->n; i++) {
@@ -145,7 +148,10 @@ void qp_free(Rt *rt, QpModel *p) {
 
 /* ---- answers ------------------------------------------------------------------- */
 
-typedef struct { Buf active, solutions, energies, counts; bool counted; } Parts;
+typedef struct {
+  Buf active, solutions, energies, counts;
+  bool counted;
+} Parts;
 
 static RtStatus part(Rt *rt, const cJSON *answer, const char *key, size_t unit, Buf *out) {
   const char *s = js_text(answer, key);

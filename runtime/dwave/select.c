@@ -9,10 +9,25 @@
 
 #include "runtime/dwave/private.h"
 
-static const char *const operators[] = {"lt", "lte", "gt", "gte", "eq", "available", "regex",
-                                        "covers", "within", "in", "contains", "issubset",
-                                        "issuperset"};
-enum { LT, LTE, GT, GTE, EQ, AVAILABLE, REGEX, COVERS, WITHIN, IN, CONTAINS, SUBSET, SUPERSET, NONE };
+static const char *const operators[] = {"lt",        "lte",      "gt",        "gte",    "eq",
+                                        "available", "regex",    "covers",    "within", "in",
+                                        "contains",  "issubset", "issuperset"};
+enum {
+  LT,
+  LTE,
+  GT,
+  GTE,
+  EQ,
+  AVAILABLE,
+  REGEX,
+  COVERS,
+  WITHIN,
+  IN,
+  CONTAINS,
+  SUBSET,
+  SUPERSET,
+  NONE
+};
 
 /* What the client computes about a solver. */
 static cJSON *derive(const cJSON *solver) {
@@ -23,8 +38,10 @@ static cJSON *derive(const cJSON *solver) {
   double load = 0;
   js_number(solver, "avg_load", &load);
   if (!name) name = "";
-  if (!category) category = !strncmp(name, "hybrid", 6) ? "hybrid"
-                          : !strncmp(name, "c4-sw_", 6) ? "software" : "qpu";
+  if (!category)
+    category = !strncmp(name, "hybrid", 6)   ? "hybrid"
+               : !strncmp(name, "c4-sw_", 6) ? "software"
+                                             : "qpu";
   bool qpu = !strcmp(category, "qpu");
   cJSON_AddStringToObject(d, "id", name);
   cJSON_AddStringToObject(d, "name", name);
@@ -62,7 +79,10 @@ static const cJSON *follow(const cJSON *v, const char *path, const char *sep) {
   return NULL;
 }
 
-typedef struct { const cJSON *value; int op; } Found;
+typedef struct {
+  const cJSON *value;
+  int op;
+} Found;
 
 static Found resolve(const cJSON *solver, const cJSON *derived, const char *path) {
   const cJSON *p = js_get(solver, "properties"), *v;
@@ -134,7 +154,8 @@ static RtStatus test_range(Rt *rt, const char *key, int op, const cJSON *v, cons
   return RT_OK;
 }
 
-static RtStatus test(Rt *rt, const char *key, int op, const cJSON *v, const cJSON *want, bool *out) {
+static RtStatus test(Rt *rt, const char *key, int op, const cJSON *v, const cJSON *want,
+                     bool *out) {
   *out = false;
   if (op == AVAILABLE) return *out = (v != NULL) == (bool)cJSON_IsTrue(want), RT_OK;
   if (!v) return RT_OK;

@@ -31,10 +31,10 @@ static RtStatus parse_chip(Rt *rt, DwSolver *s) {
   for (const cJSON *c = couplers->child; good && c; c = c->next, i += 2)
     good = cJSON_IsArray(c) && c->child && c->child->next && !c->child->next->next &&
            index_of(c->child, &uv[i]) && index_of(c->child->next, &uv[i + 1]);
-  RtStatus st = !q || !uv ? RT_MEMORY
-              : good ? chip_make(rt, &s->chip, (int64_t)num, n, q, m, uv)
-                     : rt_fail(rt, RT_BACKEND, "solver %.80s: a qubit or coupler is no number",
-                               s->name);
+  RtStatus st =
+      !q || !uv ? RT_MEMORY
+      : good    ? chip_make(rt, &s->chip, (int64_t)num, n, q, m, uv)
+                : rt_fail(rt, RT_BACKEND, "solver %.80s: a qubit or coupler is no number", s->name);
   rt_free(rt, q, (size_t)n * 4);
   rt_free(rt, uv, (size_t)m * 8);
   return st;
@@ -44,8 +44,9 @@ RtStatus dw_solver_parse(Rt *rt, cJSON *definition, DwSolver *out) {
   *out = (DwSolver){.json = definition};
   const char *name = js_text(js_get(definition, "identity"), "name");
   const char *status = js_text(definition, "status");
-  RtStatus s = name && *name && cJSON_IsObject(js_get(definition, "properties")) ? RT_OK
-             : rt_fail(rt, RT_BACKEND, "a solver without identity or properties");
+  RtStatus s = name && *name && cJSON_IsObject(js_get(definition, "properties"))
+                   ? RT_OK
+                   : rt_fail(rt, RT_BACKEND, "a solver without identity or properties");
   if (!s && !(out->name = strdup(name))) s = rt_fail(rt, RT_MEMORY, "out of memory");
   if (!s) {
     out->online = !status || !strcmp(status, "ONLINE");
@@ -86,7 +87,9 @@ RtStatus dw_solver_graph(Rt *rt, const DwSolver *s, Graph *out) {
 /* ---- fetching ------------------------------------------------------------------ */
 
 RtStatus dw_solver_list(DwClient *c, cJSON **out) {
-  DwRequest q = {.method = "GET", .path = "solvers/remote/", .safe = true,
+  DwRequest q = {.method = "GET",
+                 .path = "solvers/remote/",
+                 .safe = true,
                  .accept = DW_SAPI "solver-definition-list+json"};
   DwReply r;
   RtStatus s = dw_request(c, &q, &r);
@@ -108,8 +111,8 @@ static RtStatus by_name(DwClient *c, const char *setting, DwSolver *out) {
   Buf path = {0};
   buf_text(&path, "solvers/remote/");
   url_part(&path, js_text(identity, "name"));
-  DwRequest q = {.method = "GET", .path = path.data, .safe = true,
-                 .accept = DW_SAPI "solver-definition+json"};
+  DwRequest q = {
+      .method = "GET", .path = path.data, .safe = true, .accept = DW_SAPI "solver-definition+json"};
   DwReply r = {0};
   RtStatus s = path.failed ? rt_fail(c->rt, RT_MEMORY, "out of memory") : dw_request(c, &q, &r);
   if (s == RT_BACKEND && r.status == 404) {
@@ -125,8 +128,7 @@ static RtStatus by_name(DwClient *c, const char *setting, DwSolver *out) {
     dw_solver_free(c->rt, out);
     s = rt_fail(c->rt, RT_BACKEND, "solver \"%.120s\" has another version now", setting);
   }
-  if (!s && !out->online)
-    buf_format(&c->config.notes, "solver %s is offline\n", out->name);
+  if (!s && !out->online) buf_format(&c->config.notes, "solver %s is offline\n", out->name);
   dw_reply_free(&r);
   buf_free(&path);
   cJSON_Delete(identity);
@@ -162,8 +164,8 @@ RtStatus dw_solver_get(DwClient *c, const char *setting, bool hybrid, DwSolver *
   cJSON *want = js_read(c->rt, setting, strlen(setting), 1 << 16, "features of a solver");
   if (!want) return RT_BACKEND;
   const char *client = dw_value(&c->config, "client");
-  const char *kind = client && strcmp(client, "base") ? !strcmp(client, "sw") ? "software" : client
-                                                      : NULL;
+  const char *kind =
+      client && strcmp(client, "base") ? !strcmp(client, "sw") ? "software" : client : NULL;
   if (kind && !cJSON_GetObjectItemCaseSensitive(want, "category"))
     cJSON_AddStringToObject(want, "category", kind);
   RtStatus s = by_features(c, want, out);

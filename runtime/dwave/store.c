@@ -29,7 +29,8 @@ static RtStatus make_folder(Rt *rt, const char *path) {
       memcpy(part, path, i);
       part[i] = 0;
       if (mkdir(part, 0700) && errno != EEXIST)
-        return rt_fail(rt, RT_ERROR, "cannot make the folder \"%.300s\": %s", part, strerror(errno));
+        return rt_fail(rt, RT_ERROR, "cannot make the folder \"%.300s\": %s", part,
+                       strerror(errno));
     }
   return RT_OK;
 }
@@ -81,7 +82,8 @@ RtStatus dw_job_save(Rt *rt, DwJob *j) {
       }
       buf_text(&path, ".json");
     }
-    if (!s && (path.failed || path.len > 4000)) s = rt_fail(rt, RT_ERROR, "the job's label is too long");
+    if (!s && (path.failed || path.len > 4000))
+      s = rt_fail(rt, RT_ERROR, "the job's label is too long");
     if (s) {
       buf_free(&path);
       return s;
@@ -91,7 +93,8 @@ RtStatus dw_job_save(Rt *rt, DwJob *j) {
   Buf text = {0};
   js_write(&text, j->json, false);
   buf_text(&text, "\n");
-  RtStatus s = text.failed ? rt_fail(rt, RT_MEMORY, "out of memory") : write_private(rt, j->path, &text);
+  RtStatus s =
+      text.failed ? rt_fail(rt, RT_MEMORY, "out of memory") : write_private(rt, j->path, &text);
   buf_free(&text);
   return s;
 }
@@ -185,7 +188,8 @@ RtStatus dw_job_find(Rt *rt, const char *id, DwJob *out) {
   for (int64_t i = 0; i < n; i++) dw_job_free(&all[i]);
   free(all);
   if (hits == 1) return RT_OK;
-  rt_fail(rt, RT_ERROR, hits ? "more than one job begins with \"%.80s\"" : "no job \"%.80s\" is known here", id);
+  rt_fail(rt, RT_ERROR,
+          hits ? "more than one job begins with \"%.80s\"" : "no job \"%.80s\" is known here", id);
   rt_help(rt, "jobs() lists those that this account submitted");
   return RT_ERROR;
 }

@@ -44,8 +44,7 @@ static double anneal_time(const cJSON *data, const cJSON *params, bool *reverse)
   *reverse = entry(cJSON_GetArrayItem(schedule, 0), 1) == 1.0;
   double t;
   if (js_number(params, "annealing_time", &t)) return t;
-  if (schedule)
-    return entry(cJSON_GetArrayItem(schedule, cJSON_GetArraySize(schedule) - 1), 0);
+  if (schedule) return entry(cJSON_GetArrayItem(schedule, cJSON_GetArraySize(schedule) - 1), 0);
   return number_or(data, "default_annealing_time", NAN);
 }
 
@@ -62,10 +61,14 @@ RtStatus dw_access_time(Rt *rt, const cJSON *properties, const cJSON *params, in
   bool reinit = again ? cJSON_IsTrue(again) : true;
   double prog_delta = 0, read_delta = 0;
   if (reverse) {
-    prog_delta = number_or(data, reinit ? "reverse_annealing_with_reinit_prog_time_delta"
-                                        : "reverse_annealing_without_reinit_prog_time_delta", 0);
-    read_delta = number_or(data, reinit ? "reverse_annealing_with_reinit_delay_time_delta"
-                                        : "reverse_annealing_without_reinit_delay_time_delta", 0);
+    prog_delta = number_or(data,
+                           reinit ? "reverse_annealing_with_reinit_prog_time_delta"
+                                  : "reverse_annealing_without_reinit_prog_time_delta",
+                           0);
+    read_delta = number_or(data,
+                           reinit ? "reverse_annealing_with_reinit_delay_time_delta"
+                                  : "reverse_annealing_without_reinit_delay_time_delta",
+                           0);
   }
   double prog = number_or(data, "typical_programming_time", NAN) + prog_delta +
                 number_or(params, "programming_thermalization",
@@ -76,14 +79,15 @@ RtStatus dw_access_time(Rt *rt, const cJSON *properties, const cJSON *params, in
   if (cJSON_IsTrue(js_get(params, "reduce_intersample_correlation"))) {
     const cJSON *range = js_get(data, "decorrelation_time_range");
     double lo = entry(range, 0), hi = entry(range, 1);
-    decorrelation = anneal / number_or(data, "decorrelation_max_nominal_anneal_time", NAN) *
-                    (hi - lo) + lo;
+    decorrelation =
+        anneal / number_or(data, "decorrelation_max_nominal_anneal_time", NAN) * (hi - lo) + lo;
   }
   double each = anneal + readout_time(data, (double)n) +
                 number_or(data, "qpu_delay_time_per_sample", NAN) + read_delta +
                 fmax(rest, decorrelation);
   *out = reads * each + prog;
-  return isfinite(*out) ? RT_OK : rt_fail(rt, RT_BACKEND, "the solver's timing model is incomplete");
+  return isfinite(*out) ? RT_OK
+                        : rt_fail(rt, RT_BACKEND, "the solver's timing model is incomplete");
 }
 
 int64_t dw_max_reads(const cJSON *properties, const cJSON *params) {
@@ -97,7 +101,8 @@ int64_t dw_max_reads(const cJSON *properties, const cJSON *params) {
                           number_or(properties, "default_readout_thermalization", 0));
   double fit = floor((limit - prog) / (anneal + rest));
   if (!isfinite(most)) most = fit;
-  return (int64_t)(isfinite(fit) && fit < most ? fit : isfinite(most) ? most : 0);
+  if (isfinite(fit) && fit < most) most = fit;
+  return most > 0 && most < 1e15 ? (int64_t)most : 0;
 }
 
 double dw_min_time_limit(const cJSON *properties, double variables) {

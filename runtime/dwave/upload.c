@@ -27,7 +27,8 @@ void dw_combine_sum(const void *p, size_t n, size_t part, char hex[33]) {
 static RtStatus exchange(DwClient *c, const DwRequest *q, const char *what, cJSON **out) {
   DwReply r;
   RtStatus s = dw_request(c, q, &r);
-  if (!s && out && !(*out = js_read(c->rt, r.body.data ? r.body.data : "", r.body.len, 16 << 20, what)))
+  if (!s && out &&
+      !(*out = js_read(c->rt, r.body.data ? r.body.data : "", r.body.len, 16 << 20, what)))
     s = RT_BACKEND;
   dw_reply_free(&r);
   return s;
@@ -37,9 +38,13 @@ static RtStatus start_upload(DwClient *c, size_t n, char **id) {
   Buf body = {0};
   cJSON *v = NULL;
   buf_format(&body, "{\"size\": %zu}", n);
-  DwRequest q = {.method = "POST", .path = "bqm/multipart", .body = body.data, .size = body.len,
+  DwRequest q = {.method = "POST",
+                 .path = "bqm/multipart",
+                 .body = body.data,
+                 .size = body.len,
                  .safe = true}; /* an upload that nobody uses does no harm */
-  RtStatus s = body.failed ? rt_fail(c->rt, RT_MEMORY, "out of memory") : exchange(c, &q, "upload", &v);
+  RtStatus s =
+      body.failed ? rt_fail(c->rt, RT_MEMORY, "out of memory") : exchange(c, &q, "upload", &v);
   const char *name = js_text(v, "id");
   if (!s && (!name || !*name || strlen(name) > 200))
     s = rt_fail(c->rt, RT_BACKEND, "upload: the service gives no id");
@@ -68,8 +73,13 @@ static RtStatus send_part(DwClient *c, const char *id, size_t k, const void *p, 
   buf_format(&path, "bqm/multipart/%s/part/%zu", id, k);
   buf_text(&header, "Content-MD5: ");
   base64_encode(md5, 16, &header);
-  DwRequest q = {.method = "PUT", .path = path.data, .header = header.data, .body = p, .size = n,
-                 .content_type = "application/octet-stream", .safe = true};
+  DwRequest q = {.method = "PUT",
+                 .path = path.data,
+                 .header = header.data,
+                 .body = p,
+                 .size = n,
+                 .content_type = "application/octet-stream",
+                 .safe = true};
   RtStatus s = path.failed || header.failed ? rt_fail(c->rt, RT_MEMORY, "out of memory")
                                             : exchange(c, &q, "part", NULL);
   buf_free(&path);
@@ -96,7 +106,8 @@ static RtStatus combine(DwClient *c, const char *id, const void *p, size_t n) {
   dw_combine_sum(p, n, DW_PART, hex);
   buf_format(&path, "bqm/multipart/%s/combine", id);
   buf_format(&body, "{\"checksum\": \"%s\"}", hex);
-  DwRequest q = {.method = "POST", .path = path.data, .body = body.data, .size = body.len, .safe = true};
+  DwRequest q = {
+      .method = "POST", .path = path.data, .body = body.data, .size = body.len, .safe = true};
   RtStatus s = path.failed || body.failed ? rt_fail(c->rt, RT_MEMORY, "out of memory")
                                           : exchange(c, &q, "combine", NULL);
   buf_free(&path);
@@ -113,7 +124,8 @@ RtStatus dw_upload(DwClient *c, const void *p, size_t n, char **id) {
     url_part(&name, *id);
     buf_format(&path, "bqm/multipart/%s/status", name.data ? name.data : "");
     DwRequest q = {.method = "GET", .path = path.data, .safe = true};
-    s = path.failed ? rt_fail(c->rt, RT_MEMORY, "out of memory") : exchange(c, &q, "upload", &status);
+    s = path.failed ? rt_fail(c->rt, RT_MEMORY, "out of memory")
+                    : exchange(c, &q, "upload", &status);
     buf_free(&path);
   } else {
     s = start_upload(c, n, id);

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/dwave/codec.h"
+#include "runtime/dwave/private.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -54,10 +54,60 @@ static void chip(Rt *rt, const char *p, size_t n) {
   chip_free(rt, &c);
 }
 
+/* A definition (after a newline: features to select by) and what is made of it. */
+static void solver(Rt *rt, const char *p, size_t n) {
+  const char *nl = memchr(p, '\n', n);
+  size_t first = nl ? (size_t)(nl - p) : n;
+  cJSON *d = js_read(rt, p, first, 1 << 20, "fuzz");
+  cJSON *want = nl ? js_read(rt, nl + 1, n - first - 1, 1 << 20, "fuzz") : NULL;
+  if (d && cJSON_IsObject(want)) {
+    cJSON *list = cJSON_CreateArray();
+    cJSON_AddItemToArray(list, cJSON_Duplicate(d, 1));
+    int32_t *index = NULL;
+    int64_t k = 0;
+    if (dw_select(rt, list, want, &index, &k) == RT_OK) rt_free(rt, index, 4);
+    cJSON_Delete(list);
+  }
+  DwSolver s;
+  if (d && dw_solver_parse(rt, d, &s) == RT_OK) {
+    Graph g;
+    double us;
+    if (dw_solver_graph(rt, &s, &g) == RT_OK) graph_free(rt, &g);
+    dw_access_time(rt, js_get(s.json, "properties"), want, 5, &us);
+    dw_min_time_limit(js_get(s.json, "properties"), 100);
+    if (cJSON_IsObject(want)) {
+      dw_max_reads(js_get(s.json, "properties"), want);
+      dw_params_check(rt, &s, NULL, want);
+    }
+    dw_solver_free(rt, &s);
+  }
+  cJSON_Delete(want);
+}
+
+static void config(Rt *rt, const char *p, size_t n) {
+  Ini ini = {0};
+  if (ini_read(rt, &ini, p, n, "fuzz", TRUST_USER) == RT_OK)
+    for (int i = 0; i < ini.n; i++)
+      for (int k = 0; k < ini.section[i].n; k++) {
+        Buf out = {0};
+        DwTrust trust = TRUST_USER;
+        ini_expand(rt, &ini, &ini.section[i], ini.section[i].option[k].value, 0, &out, &trust);
+        dw_redact(&out, "secret");
+        cJSON *id = NULL;
+        if (out.data && dw_identity_parse(rt, out.data, &id) == RT_OK) cJSON_Delete(id);
+        Buf host = {0};
+        bool https;
+        if (out.data && url_split(out.data, &https, &host)) host_is_loopback(host.data);
+        buf_free(&host);
+        buf_free(&out);
+      }
+  ini_free(&ini);
+}
+
 static void one(Rt *rt, int which, const char *p, size_t n) {
   Buf out = {0}, back = {0};
   Bqm b;
-  switch (which % 5) {
+  switch (which % 7) {
   case 0: json(rt, p, n); break;
   case 1:
     if (base64_decode(rt, p, n, "fuzz", &out) == RT_OK) {
@@ -67,6 +117,8 @@ static void one(Rt *rt, int which, const char *p, size_t n) {
     break;
   case 2: chip(rt, p, n); break;
   case 3: deflate_unpack(rt, p, n, 1 << 20, &out); break;
+  case 5: solver(rt, p, n); break;
+  case 6: config(rt, p, n); break;
   default:
     if (bqm_read(rt, p, n, &b) == RT_OK) {
       if (bqm_write(rt, &b, 2, &out) == RT_OK) {

@@ -8,10 +8,13 @@
 
 #define TOKEN "DEV-0123456789abcdef0123456789abcdef01234567"
 #define N(a) (int)(sizeof(a) / sizeof *(a))
-#define PENDING "[{\"status\":\"PENDING\",\"id\":\"job-1\",\"type\":\"ising\",\"label\":\"%LABEL\"}]"
+#define PENDING                                                                                    \
+  "[{\"status\":\"PENDING\",\"id\":\"job-1\",\"type\":\"ising\",\"label\":\"%LABEL\"}]"
 #define DONE "[{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"type\":\"ising\",\"label\":\"%LABEL\"}]"
-#define ANSWER "{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"qp\",\"num_variables\":4," \
-  "\"solutions\":\"AMA=\",\"energies\":\"AAAAAAAA8L8AAAAAAADwvw==\",\"active_variables\":\"AAAAAAEAAAA=\"," \
+#define ANSWER                                                                                     \
+  "{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"qp\",\"num_variables\":4,"  \
+  "\"solutions\":\"AMA=\",\"energies\":\"AAAAAAAA8L8AAAAAAADwvw==\",\"active_variables\":"         \
+  "\"AAAAAAEAAAA=\","                                                                              \
   "\"num_occurrences\":\"BgAAAAQAAAA=\",\"timing\":{}}}"
 
 static char folder[64];
@@ -42,13 +45,18 @@ static int close_all(void **state) {
   return 0;
 }
 
-static const char *no_env(void *u, const char *name) { (void)u, (void)name; return NULL; }
+static const char *no_env(void *u, const char *name) {
+  (void)u, (void)name;
+  return NULL;
+}
 
 static void client(Rt *rt, const Server *s, DwClient *c, const char *key, const char *value) {
   char url[64];
   snprintf(url, sizeof url, "http://127.0.0.1:%d/sapi", s->port);
-  DwArg arg[] = {{"endpoint", url, TRUST_USER}, {"token", TOKEN, TRUST_USER},
-                 {"http_retry_total", "2", TRUST_USER}, {"poll_wait_time", "1", TRUST_USER},
+  DwArg arg[] = {{"endpoint", url, TRUST_USER},
+                 {"token", TOKEN, TRUST_USER},
+                 {"http_retry_total", "2", TRUST_USER},
+                 {"poll_wait_time", "1", TRUST_USER},
                  {key ? key : "client", value ? value : "base", TRUST_USER}};
   DwSources src = {.no_files = true, .arg = arg, .n_arg = 5, .env = no_env};
   DwConfig config;
@@ -58,7 +66,8 @@ static void client(Rt *rt, const Server *s, DwClient *c, const char *key, const 
 }
 
 static void a_solver(Rt *rt, DwSolver *s) {
-  static const char text[] = "{\"identity\":{\"name\":\"S\",\"version\":{\"graph_id\":\"g\"}},"
+  static const char text[] =
+      "{\"identity\":{\"name\":\"S\",\"version\":{\"graph_id\":\"g\"}},"
       "\"properties\":{\"category\":\"qpu\",\"num_qubits\":4,\"qubits\":[0,1,2,3],\"couplers\":"
       "[[0,1],[1,2],[2,3]],\"parameters\":{\"num_reads\":\"\"}}}";
   assert_int_equal(dw_solver_parse(rt, js_read(rt, text, strlen(text), 1000, "s"), s), RT_OK);
@@ -79,7 +88,11 @@ static void no_token_in_files(void) {
 }
 
 /* A submission over these steps; the statuses of submitting and of waiting. */
-typedef struct { RtStatus submit, wait; char error[512], state[20], label[200]; int seen; } Run;
+typedef struct {
+  RtStatus submit, wait;
+  char error[512], state[20], label[200];
+  int seen;
+} Run;
 
 static Run run(Rt *rt, Server *srv, const Step *step, int n, const char *key, const char *value) {
   Run r = {.wait = RT_STOP};
@@ -114,8 +127,10 @@ static Run run(Rt *rt, Server *srv, const Step *step, int n, const char *key, co
 
 static void test_submit_and_wait(void **state) {
   Rt *rt = *state;
-  static const Step step[] = {{200, "problems", PENDING}, {200, "problems", PENDING},
-                              {200, "problems", DONE}, {200, "problem", ANSWER}};
+  static const Step step[] = {{200, "problems", PENDING},
+                              {200, "problems", PENDING},
+                              {200, "problems", DONE},
+                              {200, "problem", ANSWER}};
   Server s;
   Run r = run(rt, &s, step, N(step), NULL, NULL);
   if (*r.error) print_error("%s\n", r.error);
@@ -125,13 +140,17 @@ static void test_submit_and_wait(void **state) {
   assert_int_equal(r.seen, 4);
   assert_int_equal(strncmp(s.request[0].data, "POST /sapi/problems/ HTTP", 25), 0);
   assert_non_null(strstr(s.request[0].data, "X-Auth-Token: " TOKEN "\r\n"));
-  assert_non_null(strstr(s.request[0].data, "Accept: application/vnd.dwave.sapi.problems+json; version=3.0.0\r\n"));
-  assert_non_null(strstr(s.request[0].data, "Content-Encoding: deflate"));
   assert_non_null(strstr(s.request[0].data,
+                         "Accept: application/vnd.dwave.sapi.problems+json; version=3.0.0\r\n"));
+  assert_non_null(strstr(s.request[0].data, "Content-Encoding: deflate"));
+  assert_non_null(strstr(
+      s.request[0].data,
       "[{\"solver\":{\"name\":\"S\",\"version\":{\"graph_id\":\"g\"}},\"data\":{\"format\":\"qp\","
-      "\"lin\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAPh/AAAAAAAA+H8=\",\"quad\":\"AAAAAAAA8L8=\",\"offset\":0},"
+      "\"lin\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAPh/"
+      "AAAAAAAA+H8=\",\"quad\":\"AAAAAAAA8L8=\",\"offset\":0},"
       "\"type\":\"ising\",\"params\":{\"num_reads\":10},\"label\":\"test-"));
-  assert_int_equal(strncmp(s.request[1].data, "GET /sapi/problems/?id=job-1&timeout=1 HTTP", 43), 0);
+  assert_int_equal(strncmp(s.request[1].data, "GET /sapi/problems/?id=job-1&timeout=1 HTTP", 43),
+                   0);
   assert_int_equal(strncmp(s.request[3].data, "GET /sapi/problems/job-1/ HTTP", 30), 0);
   server_free(&s);
   /* what is stored can be read again, by id and by the beginning of the label */
@@ -151,38 +170,115 @@ static void test_submit_and_wait(void **state) {
 /* Refusals and damage: one clear error each, nothing sent twice. */
 static void test_refusals(void **state) {
   Rt *rt = *state;
-  static const struct { Step step[4]; int n; RtStatus submit, wait; const char *error, *state; } t[] = {
+  static const struct {
+    Step step[4];
+    int n;
+    RtStatus submit, wait;
+    const char *error, *state;
+  } t[] = {
       {{{401, NULL, "bad token " TOKEN}}, 1, RT_BACKEND, RT_STOP, "refuses the token", "REFUSED"},
-      {{{403, NULL, "no " TOKEN " access"}}, 1, RT_BACKEND, RT_STOP, "HTTP 403): no *** access", "REFUSED"},
+      {{{403, NULL, "no " TOKEN " access"}},
+       1,
+       RT_BACKEND,
+       RT_STOP,
+       "HTTP 403): no *** access",
+       "REFUSED"},
       {{{404, NULL, "no solver"}}, 1, RT_BACKEND, RT_STOP, "HTTP 404): no solver", "REFUSED"},
-      {{{400, "problems", "{\"error_code\":400,\"error_msg\":\"bad parameter\"}"}}, 1, RT_BACKEND, RT_STOP,
-       "HTTP 400: bad parameter", "REFUSED"},
-      {{{200, "problems", "[{\"error_code\":400,\"error_msg\":\"too large\"}]"}}, 1, RT_BACKEND, RT_STOP,
-       "refuses the problem: too large", "REFUSED"},
-      {{{302, NULL, "", "Location: http://127.0.0.1:9/steal"}}, 1, RT_BACKEND, RT_STOP, "not followed", "REFUSED"},
-      {{{200, "problems", PENDING}, {404, NULL, "Problem does not exist"}}, 2, RT_OK, RT_BACKEND,
-       "HTTP 404): Problem does not exist", "PENDING"},
-      {{{200, "problems", PENDING}, {200, "problems", "[]"}}, 2, RT_OK, RT_BACKEND, "does not mention", "PENDING"},
-      {{{200, "problems", PENDING}, {200, "problems", "[{\"status\":\"DREAMING\",\"id\":\"job-1\"}]"}}, 2, RT_OK,
-       RT_BACKEND, "no known status", "PENDING"},
-      {{{200, "problems", PENDING}, {200, "problems", "[{\"status\":"}}, 2, RT_OK, RT_BACKEND, "not the JSON", "PENDING"},
-      {{{200, "problems", PENDING}, {200, "problems", PENDING, NULL, 0, 0, "4.0.0"}}, 2, RT_OK, RT_BACKEND,
-       "not of the kind", "PENDING"},
-      {{{200, "problems", PENDING}, {200, "problem", PENDING}}, 2, RT_OK, RT_BACKEND, "not of the kind", "PENDING"},
-      {{{200, "problems", PENDING}, {200, "problems", "[{\"status\":\"FAILED\",\"id\":\"job-1\",\"error_message\":"
-        "\"solver is offline\"}]"}}, 2, RT_OK, RT_BACKEND, "failed to solve the problem: solver is offline", "FAILED"},
-      {{{200, "problems", PENDING}, {200, "problems", "[{\"status\":\"CANCELLED\",\"id\":\"job-1\"}]"}}, 2, RT_OK,
-       RT_BACKEND, "cancelled", "CANCELLED"},
-      {{{200, "problems", DONE}, {200, "problem", "{\"status\":\"COMPLETED\",\"id\":\"job-2\",\"answer\":{}}"}}, 2,
-       RT_OK, RT_BACKEND, "of another job", "COMPLETED"},
-      {{{200, "problems", DONE}, {200, "problem", "{\"status\":\"COMPLETED\",\"id\":\"job-1\"}"}}, 2, RT_OK,
-       RT_BACKEND, "sends none", "COMPLETED"},
-      {{{200, "problems", PENDING}, {200, "problems", "", NULL, 0, 0, NULL, 300}}, 2, RT_OK, RT_BACKEND,
-       "larger than", "PENDING"}};
+      {{{400, "problems", "{\"error_code\":400,\"error_msg\":\"bad parameter\"}"}},
+       1,
+       RT_BACKEND,
+       RT_STOP,
+       "HTTP 400: bad parameter",
+       "REFUSED"},
+      {{{200, "problems", "[{\"error_code\":400,\"error_msg\":\"too large\"}]"}},
+       1,
+       RT_BACKEND,
+       RT_STOP,
+       "refuses the problem: too large",
+       "REFUSED"},
+      {{{302, NULL, "", "Location: http://127.0.0.1:9/steal"}},
+       1,
+       RT_BACKEND,
+       RT_STOP,
+       "not followed",
+       "REFUSED"},
+      {{{200, "problems", PENDING}, {404, NULL, "Problem does not exist"}},
+       2,
+       RT_OK,
+       RT_BACKEND,
+       "HTTP 404): Problem does not exist",
+       "PENDING"},
+      {{{200, "problems", PENDING}, {200, "problems", "[]"}},
+       2,
+       RT_OK,
+       RT_BACKEND,
+       "does not mention",
+       "PENDING"},
+      {{{200, "problems", PENDING},
+        {200, "problems", "[{\"status\":\"DREAMING\",\"id\":\"job-1\"}]"}},
+       2,
+       RT_OK,
+       RT_BACKEND,
+       "no known status",
+       "PENDING"},
+      {{{200, "problems", PENDING}, {200, "problems", "[{\"status\":"}},
+       2,
+       RT_OK,
+       RT_BACKEND,
+       "not the JSON",
+       "PENDING"},
+      {{{200, "problems", PENDING}, {200, "problems", PENDING, NULL, 0, 0, "4.0.0"}},
+       2,
+       RT_OK,
+       RT_BACKEND,
+       "not of the kind",
+       "PENDING"},
+      {{{200, "problems", PENDING}, {200, "problem", PENDING}},
+       2,
+       RT_OK,
+       RT_BACKEND,
+       "not of the kind",
+       "PENDING"},
+      {{{200, "problems", PENDING},
+        {200, "problems",
+         "[{\"status\":\"FAILED\",\"id\":\"job-1\",\"error_message\":"
+         "\"solver is offline\"}]"}},
+       2,
+       RT_OK,
+       RT_BACKEND,
+       "failed to solve the problem: solver is offline",
+       "FAILED"},
+      {{{200, "problems", PENDING},
+        {200, "problems", "[{\"status\":\"CANCELLED\",\"id\":\"job-1\"}]"}},
+       2,
+       RT_OK,
+       RT_BACKEND,
+       "cancelled",
+       "CANCELLED"},
+      {{{200, "problems", DONE},
+        {200, "problem", "{\"status\":\"COMPLETED\",\"id\":\"job-2\",\"answer\":{}}"}},
+       2,
+       RT_OK,
+       RT_BACKEND,
+       "of another job",
+       "COMPLETED"},
+      {{{200, "problems", DONE}, {200, "problem", "{\"status\":\"COMPLETED\",\"id\":\"job-1\"}"}},
+       2,
+       RT_OK,
+       RT_BACKEND,
+       "sends none",
+       "COMPLETED"},
+      {{{200, "problems", PENDING}, {200, "problems", "", NULL, 0, 0, NULL, 300}},
+       2,
+       RT_OK,
+       RT_BACKEND,
+       "larger than",
+       "PENDING"}};
   for (int i = 0; i < N(t); i++) {
     Server s;
     Run r = run(rt, &s, t[i].step, t[i].n, NULL, NULL);
-    if (r.submit != t[i].submit || r.wait != t[i].wait || !strstr(r.error, t[i].error) || strcmp(r.state, t[i].state))
+    if (r.submit != t[i].submit || r.wait != t[i].wait || !strstr(r.error, t[i].error) ||
+        strcmp(r.state, t[i].state))
       print_error("case %d: %d %d %s: %s\n", i, r.submit, r.wait, r.state, r.error);
     assert_int_equal(r.submit, t[i].submit);
     assert_int_equal(r.wait, t[i].wait);
@@ -197,25 +293,55 @@ static void test_refusals(void **state) {
 /* What passes by itself: waiting calls are repeated, submissions only when that is safe. */
 static void test_recovery(void **state) {
   Rt *rt = *state;
-  static const struct { Step step[7]; int n, posts; } t[] = {
+  static const struct {
+    Step step[7];
+    int n, posts;
+  } t[] = {
       /* too many requests: nothing was done, so that it may be sent again */
-      {{{429, NULL, "slow down", "Retry-After: 0"}, {200, "problems", DONE}, {200, "problem", ANSWER}}, 3, 2},
+      {{{429, NULL, "slow down", "Retry-After: 0"},
+        {200, "problems", DONE},
+        {200, "problem", ANSWER}},
+       3,
+       2},
       /* 503, cut and truncated replies while waiting */
-      {{{200, "problems", PENDING}, {503, NULL, "busy"}, {0}, {200, "problems", DONE, NULL, 40},
-        {200, "problems", DONE}, {200, "problem", ANSWER}}, 5, 1},
-      {{{200, "problems", PENDING}, {503, NULL, "busy"}, {0}, {200, "problems", DONE},
-        {200, "problem", ANSWER}}, 5, 1},
+      {{{200, "problems", PENDING},
+        {503, NULL, "busy"},
+        {0},
+        {200, "problems", DONE, NULL, 40},
+        {200, "problems", DONE},
+        {200, "problem", ANSWER}},
+       5,
+       1},
+      {{{200, "problems", PENDING},
+        {503, NULL, "busy"},
+        {0},
+        {200, "problems", DONE},
+        {200, "problem", ANSWER}},
+       5,
+       1},
       /* the reply to the submission was lost: found by its label, not sent again */
       {{{0}, {200, "problems", PENDING}, {200, "problems", DONE}, {200, "problem", ANSWER}}, 4, 1},
-      {{{500, NULL, "gateway"}, {200, "problems", "[]"}, {200, "problems", DONE}, {200, "problem", ANSWER}}, 4, 1},
-      {{{200, "problems", PENDING, NULL, 60}, {200, "problems", DONE}, {200, "problem", ANSWER}}, 3, 1},
+      {{{500, NULL, "gateway"},
+        {200, "problems", "[]"},
+        {200, "problems", DONE},
+        {200, "problem", ANSWER}},
+       4,
+       1},
+      {{{200, "problems", PENDING, NULL, 60}, {200, "problems", DONE}, {200, "problem", ANSWER}},
+       3,
+       1},
       /* slow */
-      {{{200, "problems", PENDING, NULL, 0, 300}, {200, "problems", DONE, NULL, 0, 300}, {200, "problem", ANSWER}}, 3, 1}};
+      {{{200, "problems", PENDING, NULL, 0, 300},
+        {200, "problems", DONE, NULL, 0, 300},
+        {200, "problem", ANSWER}},
+       3,
+       1}};
   for (int i = 0; i < N(t); i++) {
     Server s;
     bool fails = i == 1; /* three bad replies in a row are more than two repetitions mend */
     Run r = run(rt, &s, t[i].step, fails ? 4 : t[i].n, NULL, NULL);
-    if ((r.submit || r.wait) != fails) print_error("case %d: %d %d %s (%d)\n", i, r.submit, r.wait, r.error, r.seen);
+    if ((r.submit || r.wait) != fails)
+      print_error("case %d: %d %d %s (%d)\n", i, r.submit, r.wait, r.error, r.seen);
     assert_int_equal(r.submit || r.wait, fails);
     assert_int_equal(r.seen, fails ? 4 : t[i].n);
     int posts = 0;
@@ -228,7 +354,8 @@ static void test_recovery(void **state) {
 /* The program ends while it waits, or before the reply came: the job is found again. */
 static void test_attach_after_crash(void **state) {
   Rt *rt = *state;
-  static const Step first[] = {{200, "problems", PENDING}, {200, "problems", PENDING, NULL, 0, 3000}};
+  static const Step first[] = {{200, "problems", PENDING},
+                               {200, "problems", PENDING, NULL, 0, 3000}};
   static const Step lost[] = {{200, "problems", PENDING, NULL, 0, 3000}};
   for (int early = 0; early < 2; early++) {
     clear_jobs();
@@ -250,7 +377,8 @@ static void test_attach_after_crash(void **state) {
       if (dw_submit(&c, &p, NULL, &job) == RT_OK) dw_wait(&c, &job);
       _exit(0);
     }
-    for (int ms = 0; ms < 5000 && (early ? !s.request[0].len : !s.request[1].len); ms += 10) usleep(10000);
+    for (int ms = 0; ms < 5000 && (early ? !s.request[0].len : !s.request[1].len); ms += 10)
+      usleep(10000);
     usleep(50000);
     char command[64];
     snprintf(command, sizeof command, "kill -9 %d", (int)child);
@@ -307,7 +435,8 @@ static void test_dead_and_interrupted(void **state) {
   assert_int_equal(dw_solver_list(&c, &list), RT_BACKEND);
   assert_non_null(strstr(rt->error.message, "no reply from the service"));
   dw_close(&c);
-  static const Step slow[] = {{200, "problems", PENDING}, {200, "problems", PENDING, NULL, 0, 20000}};
+  static const Step slow[] = {{200, "problems", PENDING},
+                              {200, "problems", PENDING, NULL, 0, 20000}};
   pthread_t thread;
   pthread_create(&thread, NULL, interrupter, rt);
   double start = rt_now();
@@ -326,15 +455,23 @@ static void test_other_calls(void **state) {
   Rt *rt = *state;
   Server s;
   static const Step step[] = {
-      {200, "solver-definition-list", "[{\"identity\":{\"name\":\"A\"},\"status\":\"ONLINE\",\"properties\":"
+      {200, "solver-definition-list",
+       "[{\"identity\":{\"name\":\"A\"},\"status\":\"ONLINE\",\"properties\":"
        "{\"category\":\"hybrid\",\"supported_problem_types\":[\"bqm\"],\"version\":\"1.9\"}},"
-       "{\"identity\":{\"name\":\"B\"},\"status\":\"ONLINE\",\"properties\":{\"category\":\"hybrid\","
+       "{\"identity\":{\"name\":\"B\"},\"status\":\"ONLINE\",\"properties\":{\"category\":"
+       "\"hybrid\","
        "\"supported_problem_types\":[\"bqm\"],\"version\":\"1.13\"}}]",
        "X-Deprecation: dep-1; message=\"old client\"; sunset=@1773039600"},
       {404, "solver-definition", "{\"error_code\":404,\"error_msg\":\"x\"}"},
-      {200, NULL, "{\"id\":\"up-1\"}"}, {200, NULL, "{}"}, {200, NULL, "{}"}, {200, NULL, "{}"},
-      {200, NULL, "{\"status\":\"UPLOAD_IN_PROGRESS\",\"parts\":[{\"part_number\":1,\"checksum\":"
-       "\"\\\"5f363e0e58a95f06cbe9bbc662c5dfb6\\\"\"}]}"}, {200, NULL, "{}"}, {200, NULL, "{}"}};
+      {200, NULL, "{\"id\":\"up-1\"}"},
+      {200, NULL, "{}"},
+      {200, NULL, "{}"},
+      {200, NULL, "{}"},
+      {200, NULL,
+       "{\"status\":\"UPLOAD_IN_PROGRESS\",\"parts\":[{\"part_number\":1,\"checksum\":"
+       "\"\\\"5f363e0e58a95f06cbe9bbc662c5dfb6\\\"\"}]}"},
+      {200, NULL, "{}"},
+      {200, NULL, "{}"}};
   server_start(&s, step, N(step));
   DwClient c;
   DwSolver solver;
@@ -364,18 +501,66 @@ static void test_other_calls(void **state) {
   server_free(&s);
 }
 
+/* A region's address is asked of the metadata service, which never sees the token. */
+static void test_regions(void **state) {
+  Rt *rt = *state;
+  static const char list[] = "[{\"code\":\"a-1\",\"name\":\"A\",\"endpoint\":\"https://a.example/sapi/v2/\"},"
+                             "{\"code\":\"b-1\",\"endpoint\":\"http://b.example/sapi/v2\"},{\"code\":7}]";
+  static const struct { const char *region, *endpoint, *error; int status; } t[] = {
+      {"a-1", "https://a.example/sapi/v2/", NULL, 200},
+      {"b-1", NULL, "no https:// address", 200},
+      {"c-1", NULL, "there are a-1, b-1", 200},
+      {"a-1", NULL, "HTTP 404", 404},
+      {"na-west-1", "https://cloud.dwavesys.com/sapi/", NULL, 0}};
+  for (int i = 0; i < N(t); i++) {
+    Server s;
+    Step step[] = {{t[i].status, NULL, list}};
+    char url[80];
+    server_start(&s, step, 1);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/metadata/v1", s.port);
+    DwArg arg[] = {{"metadata_api_endpoint", url, TRUST_USER}, {"token", TOKEN, TRUST_USER},
+                   {"region", t[i].region, TRUST_USER}, {"http_retry_total", "0", TRUST_USER}};
+    DwSources src = {.no_files = true, .arg = arg, .n_arg = 4, .env = no_env};
+    DwConfig config;
+    DwClient c;
+    assert_int_equal(dw_config_load(rt, &src, &config), RT_OK);
+    RtStatus st = dw_open(rt, &c, &config);
+    if ((st == RT_OK) != (t[i].error == NULL)) print_error("case %d: %s\n", i, rt->error.message);
+    assert_int_equal(st == RT_OK, t[i].error == NULL);
+    if (st) assert_non_null(strstr(rt->error.message, t[i].error));
+    else assert_string_equal(c.endpoint, t[i].endpoint);
+    if (!st) dw_close(&c);
+    server_stop(&s);
+    assert_int_equal(s.seen, t[i].status != 0); /* the default region needs no request */
+    if (s.seen) {
+      assert_int_equal(strncmp(s.request[0].data, "GET /metadata/v1/regions/ HTTP", 30), 0);
+      assert_null(strstr(s.request[0].data, TOKEN));
+      assert_non_null(strstr(s.request[0].data, "Accept: application/vnd.dwave.metadata.regions+json\r\n"));
+    }
+    server_free(&s);
+  }
+}
+
 /* An answer that cannot be read is not kept: the next wait fetches it again. */
 static void test_bad_answers(void **state) {
   Rt *rt = *state;
-  static const struct { const char *bad, *error; } t[] = {
-      {"{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"qp\",\"num_variables\":4,"
-       "\"solutions\":\"AM\",\"energies\":\"AAAAAAAA8L8AAAAAAADwvw==\",\"active_variables\":\"AAAAAAEAAAA=\"}}",
+  static const struct {
+    const char *bad, *error;
+  } t[] = {
+      {"{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"qp\",\"num_variables\":"
+       "4,"
+       "\"solutions\":\"AM\",\"energies\":\"AAAAAAAA8L8AAAAAAADwvw==\",\"active_variables\":"
+       "\"AAAAAAEAAAA=\"}}",
        "solutions"},
-      {"{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"qp\",\"num_variables\":4,"
-       "\"solutions\":\"AMA=\",\"energies\":\"AAAAAAAA8L8=\",\"active_variables\":\"AAAAAAEAAAA=\"}}",
+      {"{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"qp\",\"num_variables\":"
+       "4,"
+       "\"solutions\":\"AMA=\",\"energies\":\"AAAAAAAA8L8=\",\"active_variables\":\"AAAAAAEAAAA=\"}"
+       "}",
        ""},
-      {"{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"zip\"}}", "format is \"zip\""},
-      {"{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"bq\",\"data\":{}}}", ""}};
+      {"{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"zip\"}}",
+       "format is \"zip\""},
+      {"{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"bq\",\"data\":{}}}",
+       ""}};
   for (int i = 0; i < N(t); i++) {
     Server s;
     Step step[] = {{200, "problems", DONE}, {200, "problem", t[i].bad}};
@@ -406,8 +591,11 @@ static void test_bad_answers(void **state) {
 static void test_cancel(void **state) {
   Rt *rt = *state;
   Server s;
-  static const Step step[] = {{200, "problems", PENDING}, {409, "problem", "{\"error_code\":409,\"error_msg\":"
-                              "\"Problem has been finished.\"}"}, {200, "problems", DONE}};
+  static const Step step[] = {{200, "problems", PENDING},
+                              {409, "problem",
+                               "{\"error_code\":409,\"error_msg\":"
+                               "\"Problem has been finished.\"}"},
+                              {200, "problems", DONE}};
   clear_jobs();
   server_start(&s, step, N(step));
   DwClient c;
@@ -430,10 +618,13 @@ static void test_cancel(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_submit_and_wait), cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_recovery), cmocka_unit_test(test_attach_after_crash),
-      cmocka_unit_test(test_dead_and_interrupted), cmocka_unit_test(test_other_calls),
-      cmocka_unit_test(test_cancel), cmocka_unit_test(test_bad_answers)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_submit_and_wait),
+                                     cmocka_unit_test(test_refusals),
+                                     cmocka_unit_test(test_recovery),
+                                     cmocka_unit_test(test_attach_after_crash),
+                                     cmocka_unit_test(test_dead_and_interrupted),
+                                     cmocka_unit_test(test_other_calls),
+                                     cmocka_unit_test(test_cancel),
+                                     cmocka_unit_test(test_bad_answers), cmocka_unit_test(test_regions)};
   return cmocka_run_group_tests(tests, open_all, close_all);
 }

@@ -18,7 +18,8 @@ static int close_rt(void **state) {
 static void test_base64(void **state) {
   Rt *rt = *state;
   static const char *const plain[] = {"", "f", "fo", "foo", "foob", "fooba", "foobar"};
-  static const char *const coded[] = {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
+  static const char *const coded[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+                                      "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
   for (int i = 0; i < 7; i++) { /* RFC 4648, section 10 */
     Buf b = {0}, back = {0};
     base64_encode(plain[i], strlen(plain[i]), &b);
@@ -30,8 +31,8 @@ static void test_base64(void **state) {
     buf_free(&b);
     buf_free(&back);
   }
-  static const char *const bad[] = {"Z", "Zg", "Zg=", "Zh==", "Zm9=", "Zm9v=", "=m9v", "Z=9v",
-                                    "Zm 9", "Zm9v\n", "Zg==Zg==", "===="};
+  static const char *const bad[] = {"Z",    "Zg",   "Zg=",  "Zh==",   "Zm9=",     "Zm9v=",
+                                    "=m9v", "Z=9v", "Zm 9", "Zm9v\n", "Zg==Zg==", "===="};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     Buf back = {0};
     assert_int_equal(base64_decode(rt, bad[i], strlen(bad[i]), "t", &back), RT_BACKEND);
@@ -50,11 +51,12 @@ static void test_base64(void **state) {
 
 static void test_md5_deflate(void **state) {
   Rt *rt = *state;
-  static const char *const text[] = {"", "abc", "message digest",
+  static const char *const text[] = {
+      "", "abc", "message digest",
       "12345678901234567890123456789012345678901234567890123456789012345678901234567890"};
-  static const char *const sum[] = {"d41d8cd98f00b204e9800998ecf8427e",
-      "900150983cd24fb0d6963f7d28e17f72", "f96b697d7cb7938d525a2f31aaf161d0",
-      "57edf4a22be3c955ac49da2e2107b67a"}; /* RFC 1321, A.5 */
+  static const char *const sum[] = {
+      "d41d8cd98f00b204e9800998ecf8427e", "900150983cd24fb0d6963f7d28e17f72",
+      "f96b697d7cb7938d525a2f31aaf161d0", "57edf4a22be3c955ac49da2e2107b67a"}; /* RFC 1321, A.5 */
   for (int i = 0; i < 4; i++)
     for (size_t cut = 0; cut <= strlen(text[i]); cut += 7) {
       Md5 m;
@@ -244,11 +246,15 @@ static void test_damaged_answers(void **state) {
     assert_int_equal(qp_answer_decode(rt, v, false, 0, &a), RT_BACKEND);
     cJSON_Delete(v);
   }
-  static const char *const wrong[][2] = {
-      {"solutions", "gIA="}, {"solutions", "g!CA"}, {"energies", "AAAAAAAA+D8="},
-      {"energies", "AAAAAAAA+H8AAAAAAAAWQAAAAAAAABpA"}, {"active_variables", "QAAAAA=="},
-      {"active_variables", "/////w=="}, {"active_variables", "PAAAADsAAAA="},
-      {"num_occurrences", "DAAAAA=="}, {"num_occurrences", "AAAAAAMAAAAPAAAA"}};
+  static const char *const wrong[][2] = {{"solutions", "gIA="},
+                                         {"solutions", "g!CA"},
+                                         {"energies", "AAAAAAAA+D8="},
+                                         {"energies", "AAAAAAAA+H8AAAAAAAAWQAAAAAAAABpA"},
+                                         {"active_variables", "QAAAAA=="},
+                                         {"active_variables", "/////w=="},
+                                         {"active_variables", "PAAAADsAAAA="},
+                                         {"num_occurrences", "DAAAAA=="},
+                                         {"num_occurrences", "AAAAAAMAAAAPAAAA"}};
   for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
     cJSON *v = js_read(rt, good, strlen(good), 1000, "t");
     cJSON_ReplaceItemInObject(v, wrong[k][0], cJSON_CreateString(wrong[k][1]));
@@ -352,8 +358,9 @@ static void bqm_of(Rt *rt, const cJSON *c, Bqm *b) {
     by_formula((int)n, lin, &m, uv, bias);
   }
   assert_true(js_number(c, "offset", &offset));
-  assert_int_equal(bqm_make(rt, b, !strcmp(js_text(c, "vartype"), "SPIN"), (int64_t)n, lin, m, uv,
-                            bias, offset), RT_OK);
+  assert_int_equal(
+      bqm_make(rt, b, !strcmp(js_text(c, "vartype"), "SPIN"), (int64_t)n, lin, m, uv, bias, offset),
+      RT_OK);
   b->single = !strcmp(js_text(c, "dtype"), "float32");
   if (vars && !cJSON_IsTrue(js_get(c, "ignore_labels"))) {
     int k = 0;
@@ -410,9 +417,9 @@ static void test_bqm_files(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_base64),      cmocka_unit_test(test_md5_deflate),
-      cmocka_unit_test(test_qp_encode),   cmocka_unit_test(test_qp_refusals),
-      cmocka_unit_test(test_qp_answers),  cmocka_unit_test(test_damaged_answers),
-      cmocka_unit_test(test_bq),          cmocka_unit_test(test_bqm_files)};
+      cmocka_unit_test(test_base64),     cmocka_unit_test(test_md5_deflate),
+      cmocka_unit_test(test_qp_encode),  cmocka_unit_test(test_qp_refusals),
+      cmocka_unit_test(test_qp_answers), cmocka_unit_test(test_damaged_answers),
+      cmocka_unit_test(test_bq),         cmocka_unit_test(test_bqm_files)};
   return cmocka_run_group_tests(tests, open_rt, close_rt);
 }

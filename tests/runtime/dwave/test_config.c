@@ -12,7 +12,11 @@ static int close_rt(void **state) {
   return 0;
 }
 
-typedef struct { const cJSON *env; char root[64], path[200], dirs[200]; const char *token; } World;
+typedef struct {
+  const cJSON *env;
+  char root[64], path[200], dirs[200];
+  const char *token;
+} World;
 
 static const char *env_of(void *user, const char *name) {
   World *w = user;
@@ -54,9 +58,13 @@ static void put_file(const World *w, const char *where, const char *text) {
 }
 
 static void empty_world(World *w) {
-  static const char *const files[] = {"site0/dwave/dwave.conf", "site1/dwave/dwave.conf",
-                                      "user/dwave/dwave.conf", "dwave.conf", "other.conf",
-                                      "a.conf", "b.conf"};
+  static const char *const files[] = {"site0/dwave/dwave.conf",
+                                      "site1/dwave/dwave.conf",
+                                      "user/dwave/dwave.conf",
+                                      "dwave.conf",
+                                      "other.conf",
+                                      "a.conf",
+                                      "b.conf"};
   char path[300];
   for (int i = 0; i < 7; i++) {
     snprintf(path, sizeof path, "%s/%s", w->root, files[i]);
@@ -73,7 +81,7 @@ static void new_world(World *w) {
 
 static void end_world(World *w) {
   static const char *const dirs[] = {"site0/dwave", "site0", "site1/dwave", "site1", "user/dwave",
-                                     "user", ""};
+                                     "user",        ""};
   char path[300];
   empty_world(w);
   for (int i = 0; i < 7; i++) {
@@ -96,8 +104,12 @@ static void test_reference_cases(void **state) {
     char paths[2][200];
     const char *file[2] = {paths[0], paths[1]};
     DwArg arg[8];
-    DwSources s = {.profile = js_text(c, "profile"), .cwd = w.root, .env = env_of, .user = &w,
-                   .file = file, .arg = arg};
+    DwSources s = {.profile = js_text(c, "profile"),
+                   .cwd = w.root,
+                   .env = env_of,
+                   .user = &w,
+                   .file = file,
+                   .arg = arg};
     const cJSON *explicit = js_get(c, "config_file");
     s.no_files = cJSON_IsFalse(explicit);
     s.ignore_env_file = cJSON_IsTrue(explicit);
@@ -166,7 +178,12 @@ static void test_identities(void **state) {
 /* What is refused: a token of the user's on a way that a less trusted place names. */
 static void test_token_rules(void **state) {
   Rt *rt = *state;
-  static const struct { const char *user, *cwd, *key; DwTrust trust; const char *value; bool good; } t[] = {
+  static const struct {
+    const char *user, *cwd, *key;
+    DwTrust trust;
+    const char *value;
+    bool good;
+  } t[] = {
       {"[p]\ntoken = t\n", "", NULL, 0, NULL, true},
       {"[p]\ntoken = t\nendpoint = https://a.example/sapi/\n", "", NULL, 0, NULL, true},
       {"[p]\ntoken = t\n", "[p]\nendpoint = https://evil.example/\n", NULL, 0, NULL, false},
@@ -198,7 +215,8 @@ static void test_token_rules(void **state) {
     put_file(&w, "user", t[i].user);
     put_file(&w, "cwd", t[i].cwd);
     DwArg arg = {t[i].key, t[i].value, t[i].trust};
-    DwSources s = {.cwd = w.root, .env = env_of, .user = &w, .arg = &arg, .n_arg = t[i].key != NULL};
+    DwSources s = {
+        .cwd = w.root, .env = env_of, .user = &w, .arg = &arg, .n_arg = t[i].key != NULL};
     DwConfig c;
     assert_int_equal(dw_config_load(rt, &s, &c), RT_OK);
     RtStatus st = dw_config_check(rt, &c);
@@ -211,12 +229,17 @@ static void test_token_rules(void **state) {
   for (int own = 0; own < 2; own++) {
     char named[200];
     empty_world(&w);
-    put_file(&w, "user", own ? "[p]\ntoken = mine\nendpoint = https://a.example/\n"
-                             : "[p]\nendpoint = https://evil.example/\n");
+    put_file(&w, "user",
+             own ? "[p]\ntoken = mine\nendpoint = https://a.example/\n"
+                 : "[p]\nendpoint = https://evil.example/\n");
     snprintf(named, sizeof named, "%s/user/dwave/dwave.conf", w.root);
     const char *files[] = {named};
     w.token = own ? NULL : "t";
-    DwSources from = {.cwd = w.root, .env = env_of, .user = &w, .file = files, .n_file = 1,
+    DwSources from = {.cwd = w.root,
+                      .env = env_of,
+                      .user = &w,
+                      .file = files,
+                      .n_file = 1,
                       .file_trust = TRUST_SCRIPT};
     DwConfig got;
     assert_int_equal(dw_config_load(rt, &from, &got), RT_OK);

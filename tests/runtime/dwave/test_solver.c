@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "runtime/dwave/dwave.h"
+#include "runtime/embed/embed.h"
 #include "vectors.h"
 
 static int open_rt(void **state) { return !(*state = rt_open()); }
@@ -21,8 +22,7 @@ static void test_selection(void **state) {
   int cases = 0;
   for (const cJSON *c = js_get(all, "queries")->child; c; c = c->next, cases++) {
     cJSON *want = cJSON_Duplicate(js_get(c, "filters"), 1);
-    cJSON_AddItemToObject(want, "order_by",
-                          cJSON_Duplicate(cJSON_GetObjectItem(c, "order_by"), 1));
+    cJSON_AddItemToObject(want, "order_by", cJSON_Duplicate(cJSON_GetObjectItem(c, "order_by"), 1));
     int32_t *index = NULL;
     int64_t n = 0, i = 0;
     RtStatus s = dw_select(rt, list, want, &index, &n);
@@ -83,7 +83,8 @@ static const char chip_json[] =
     "\"problem_run_duration_range\":[0,10000],\"h_gain_schedule_range\":[-3,3],"
     "\"max_anneal_schedule_points\":4,\"max_h_gain_schedule_points\":3,"
     "\"default_programming_thermalization\":1000,\"default_readout_thermalization\":0,"
-    "\"anneal_offset_ranges\":[[-0.1,0.1],[-0.1,0.1],[-0.1,0.1],[0,0],[-0.1,0.1],[0,0],[0,0],[0,0],[0,0]],"
+    "\"anneal_offset_ranges\":[[-0.1,0.1],[-0.1,0.1],[-0.1,0.1],[0,0],[-0.1,0.1],[0,0],[0,0],[0,0],"
+    "[0,0]],"
     "\"topology\":{\"type\":\"chimera\",\"shape\":[1,1,4]},\"supported_problem_types\":[\"ising\"],"
     "\"parameters\":{\"num_reads\":\"n\",\"annealing_time\":null,\"anneal_schedule\":\"\","
     "\"answer_mode\":\"\",\"auto_scale\":\"\",\"fast_anneal\":\"\",\"flux_biases\":\"\","
@@ -98,7 +99,10 @@ static void solver_of(Rt *rt, DwSolver *s) {
 
 static void test_parameters(void **state) {
   Rt *rt = *state;
-  static const struct { const char *params; const char *error; } t[] = {
+  static const struct {
+    const char *params;
+    const char *error;
+  } t[] = {
       {"{}", NULL},
       {"{\"num_reads\":100,\"annealing_time\":50.5,\"x_free\":[1]}", NULL},
       {"{\"nums_reads\":1}", "no parameter"},
@@ -114,7 +118,8 @@ static void test_parameters(void **state) {
       {"{\"anneal_schedule\":[[0,0],[1,0.1],[2,0.2],[3,0.3],[4,1]]}", "has 5 points"},
       {"{\"anneal_schedule\":[[0,1],[5,0.5],[10,1]]}", "needs initial_state"},
       {"{\"anneal_schedule\":[[0,1],[5,0.5],[10,1]],\"initial_state\":{\"0\":1,\"1\":-1}}", NULL},
-      {"{\"anneal_schedule\":[[0,1],[5,0.5],[10,1]],\"initial_state\":{\"0\":1}}", "qubit 1, which is used"},
+      {"{\"anneal_schedule\":[[0,1],[5,0.5],[10,1]],\"initial_state\":{\"0\":1}}",
+       "qubit 1, which is used"},
       {"{\"anneal_schedule\":[[0,1],[5,0.5],[10,1]],\"initial_state\":[1,2,3]}", "has 3 entries"},
       {"{\"fast_anneal\":true,\"annealing_time\":0.01}", "take no fields h"},
       {"{\"fast_anneal\":1}", "true or false"},
@@ -134,9 +139,11 @@ static void test_parameters(void **state) {
   for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
     cJSON *p = js_read(rt, t[i].params, strlen(t[i].params), 1000, "params");
     RtStatus st = dw_params_check(rt, &s, &m, p);
-    if (st != (t[i].error ? RT_ERROR : RT_OK)) print_error("%s: %s\n", t[i].params, rt->error.message);
+    if (st != (t[i].error ? RT_ERROR : RT_OK))
+      print_error("%s: %s\n", t[i].params, rt->error.message);
     assert_int_equal(st, t[i].error ? RT_ERROR : RT_OK);
-    if (t[i].error && !strstr(rt->error.message, t[i].error)) print_error("%s\n", rt->error.message);
+    if (t[i].error && !strstr(rt->error.message, t[i].error))
+      print_error("%s\n", rt->error.message);
     if (t[i].error) assert_non_null(strstr(rt->error.message, t[i].error));
     cJSON_Delete(p);
   }
@@ -149,6 +156,54 @@ static void test_parameters(void **state) {
   assert_string_equal(g.family, "chimera");
   graph_free(rt, &g);
   dw_solver_free(rt, &s);
+}
+
+/* Sums of couplings, where the service does not scale: of a qubit, or of each of its two
+ * groups on Zephyr. */
+static void test_coupling_sums(void **state) {
+  Rt *rt = *state;
+  Graph g;
+  assert_int_equal(topology_zephyr(rt, &g, 2, 4), RT_OK);
+  int32_t *edges = malloc((size_t)g.m * 8), at[2][3], n[2] = {0, 0};
+  graph_edges(&g, edges);
+  for (int64_t k = g.start[0]; k < g.start[1]; k++) {
+    int group = zephyr_group(&g, 0, g.other[k]);
+    assert_true(group == 0 || group == 1);
+    if (n[group] < 3) at[group][n[group]++] = g.other[k];
+  }
+  assert_true(n[0] == 3 && n[1] >= 1);
+  for (int per_group = 0; per_group < 2; per_group++) {
+    Buf text = {0};
+    buf_format(&text, "{\"identity\":{\"name\":\"Z\"},\"properties\":{\"category\":\"qpu\",\"num_qubits\":%d,"
+               "\"parameters\":{\"auto_scale\":null},\"topology\":{\"type\":\"zephyr\",\"shape\":[2,4]},"
+               "\"%s\":[-2.5,2.5],\"qubits\":[0", (int)g.n,
+               per_group ? "per_group_coupling_range" : "per_qubit_coupling_range");
+    for (int64_t q = 1; q < g.n; q++) buf_format(&text, ",%d", (int)q);
+    buf_text(&text, "],\"couplers\":[");
+    for (int64_t k = 0; k < g.m; k++)
+      buf_format(&text, "%s[%d,%d]", k ? "," : "", edges[2 * k], edges[2 * k + 1]);
+    buf_text(&text, "]}}");
+    DwSolver s;
+    assert_int_equal(dw_solver_parse(rt, js_read(rt, text.data, text.len, 1 << 20, "s"), &s), RT_OK);
+    /* two couplers of one group, one of the other: fits each group, not the whole qubit */
+    int32_t uv[] = {at[0][0], 0, 0, at[0][1], 0, at[1][0], 0, at[0][2]};
+    double one[] = {1, 1, 1, 1}, less[] = {-1, -1, -1, -1};
+    cJSON *fixed = cJSON_Parse("{\"auto_scale\":false}"), *scaled = cJSON_CreateObject();
+    QpModel m = {.m = 3, .uv = uv, .quad = one};
+    assert_int_equal(dw_params_check(rt, &s, &m, fixed), per_group ? RT_OK : RT_ERROR);
+    if (!per_group) assert_non_null(strstr(rt->error.message, "qubit 0 add up to 3"));
+    m.m = 4; /* three of group 0 */
+    m.quad = less;
+    assert_int_equal(dw_params_check(rt, &s, &m, fixed), RT_ERROR);
+    assert_non_null(strstr(rt->error.message, per_group ? "a group of qubit 0 add up to -3" : "to -4"));
+    assert_int_equal(dw_params_check(rt, &s, &m, scaled), RT_OK);
+    cJSON_Delete(fixed);
+    cJSON_Delete(scaled);
+    dw_solver_free(rt, &s);
+    buf_free(&text);
+  }
+  free(edges);
+  graph_free(rt, &g);
 }
 
 static void test_initial_states(void **state) {
@@ -211,7 +266,8 @@ static void test_live_requests(void **state) {
         int64_t r = 0;
         for (const cJSON *row = js_get(decoded, "samples")->child; row; row = row->next, r++) {
           int64_t i = 0;
-          for (const cJSON *x = row->child; x; x = x->next) assert_int_equal(x->valueint, a.value[r * a.n + i++]);
+          for (const cJSON *x = row->child; x; x = x->next)
+            assert_int_equal(x->valueint, a.value[r * a.n + i++]);
         }
         assert_int_equal(r, a.rows);
         r = 0;
@@ -234,8 +290,13 @@ static void test_live_requests(void **state) {
           q[i] = i < 2 ? i : i == place ? 12 : id++ == 12 ? id++ : id - 1;
         assert_int_equal(chip_make(rt, &chip, 4800, 4594, q, 3, uv), RT_OK);
         l.len = k.len = 0;
-        QpModel m = {.qubo = false, .n = one ? 1 : 3, .m = one ? 0 : 3, .qubit = used, .lin = lin,
-                     .uv = uv, .quad = quad};
+        QpModel m = {.qubo = false,
+                     .n = one ? 1 : 3,
+                     .m = one ? 0 : 3,
+                     .qubit = used,
+                     .lin = lin,
+                     .uv = uv,
+                     .quad = quad};
         assert_int_equal(qp_encode(rt, &chip, &m, &l, &k), RT_OK);
         sha_of(&l, hex);
         if (!strcmp(hex, js_text(e, "lin_sha256"))) break;
@@ -247,8 +308,10 @@ static void test_live_requests(void **state) {
       DwSolver s = {.json = cJSON_CreateObject(), .chip = chip};
       cJSON_AddItemToObject(s.json, "identity",
                             cJSON_Duplicate(js_get(js_get(v, "solver"), "identity"), 1));
-      QpModel m = {.n = one ? 1 : 3, .m = one ? 0 : 3, .qubit = used, .lin = lin, .uv = uv, .quad = quad};
-      DwProblem p = {.solver = &s, .type = js_text(e, "type"), .qp = &m, .params = js_get(e, "params")};
+      QpModel m = {
+          .n = one ? 1 : 3, .m = one ? 0 : 3, .qubit = used, .lin = lin, .uv = uv, .quad = quad};
+      DwProblem p = {
+          .solver = &s, .type = js_text(e, "type"), .qp = &m, .params = js_get(e, "params")};
       Buf body = {0};
       assert_int_equal(dw_problem_body(rt, &p, NULL, &body), RT_OK);
       double bytes = 0;
@@ -302,8 +365,9 @@ static void test_upload_sums(void **state) {
 
 static void test_time_limits(void **state) {
   (void)state;
-  static const char text[] = "{\"minimum_time_limit\":[[1,3],[1024,3],[4096,10],[10000,40],[30000,200],"
-                             "[100000,600],[1000000,600]]}";
+  static const char text[] =
+      "{\"minimum_time_limit\":[[1,3],[1024,3],[4096,10],[10000,40],[30000,200],"
+      "[100000,600],[1000000,600]]}";
   cJSON *p = cJSON_Parse(text);
   assert_true(dw_min_time_limit(p, 1) == 3 && dw_min_time_limit(p, 1024) == 3);
   assert_true(fabs(dw_min_time_limit(p, 2560) - 6.5) < 1e-12);
@@ -314,9 +378,9 @@ static void test_time_limits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_selection),      cmocka_unit_test(test_access_time),
-      cmocka_unit_test(test_parameters),     cmocka_unit_test(test_initial_states),
-      cmocka_unit_test(test_live_requests),  cmocka_unit_test(test_upload_sums),
-      cmocka_unit_test(test_time_limits)};
+      cmocka_unit_test(test_selection),     cmocka_unit_test(test_access_time),
+      cmocka_unit_test(test_parameters),    cmocka_unit_test(test_initial_states),
+      cmocka_unit_test(test_live_requests), cmocka_unit_test(test_upload_sums),
+      cmocka_unit_test(test_time_limits),    cmocka_unit_test(test_coupling_sums)};
   return cmocka_run_group_tests(tests, open_rt, close_rt);
 }
