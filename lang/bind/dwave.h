@@ -34,6 +34,7 @@ typedef struct {
   Graph graph;
   QpModel qp;
   bool direct;                 /* variables are qubits                             */
+  bool ancilla;                /* fields are couplings to one more spin            */
   double offset, microseconds; /* NAN: no estimate                                 */
   Buf file;                    /* hybrid: the model as DIMODBQM                     */
 } Load;
@@ -43,6 +44,13 @@ void load_free(Vm *vm, Load *l);
 int load_submit(Vm *vm, const Sampler *s, Load *l, const Ising *p, const SampleCall *call,
                 DwJob *job);
 int load_body(Vm *vm, const Sampler *s, Load *l, Buf *out);
+/* UnembedHow of a rule for broken chains; -1: there is none of that name. */
+int break_rule(const char *name);
+/* Fields by one more spin (dwave_ancilla.c): is there any field; the model with n + 1
+ * spins; its rows as those of p.                                               */
+bool ancilla_needed(const Ising *p);
+RtStatus ancilla_model(Rt *rt, const Ising *p, Ising *out);
+RtStatus ancilla_fold(Rt *rt, const Ising *p, Samples *rows);
 /* Rows over the model's variables from a job that ended. */
 int job_rows(Vm *vm, const DwJob *job, const Ising *p, Samples *out);
 /* The model that was submitted, from the job file. */

@@ -9,7 +9,7 @@
 
 static const char *const rules[] = {"majority", "weighted", "discard", "energy"};
 
-static int break_rule(const char *name) {
+int break_rule(const char *name) {
   for (int k = 0; k < 4; k++)
     if (!strcmp(name, rules[k])) return k;
   return -1;
@@ -165,12 +165,26 @@ static int make_hybrid(Vm *vm, const Ising *p, Load *l) {
   return dw_params_check(rt, &l->m.solver, NULL, l->params) || make_file(rt, p, &l->file);
 }
 
+/* With one more spin, which no given number of a qubit can stand for. */
+static int make_ancilla(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, Load *l) {
+  Ising more;
+  if (call->initial) return vm_error(vm, "dwave: fast anneals take no initial states");
+  if (ancilla_model(vm_rt(vm), p, &more)) return 1;
+  int failed = qp_embedded(vm, s, &more, call, l);
+  ising_free(vm_rt(vm), &more);
+  return failed;
+}
+
 static int make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, Load *l) {
   Rt *rt = vm_rt(vm);
   if (machine_params(vm, s, &l->m, &l->params)) return 1;
   if (l->m.hybrid) return make_hybrid(vm, p, l) || check_budget(vm, s, l);
   if (dw_solver_graph(rt, &l->m.solver, &l->graph)) return 1;
-  if (is_direct(p, &l->graph)) {
+  l->ancilla = sampler_arg(s, "fields").tag != V_NIL &&
+               cJSON_IsTrue(js_get(l->params, "fast_anneal")) && ancilla_needed(p);
+  if (l->ancilla) {
+    if (make_ancilla(vm, s, p, call, l)) return 1;
+  } else if (is_direct(p, &l->graph)) {
     if (qp_direct(rt, p, call, l)) return 1;
   } else if (qp_embedded(vm, s, p, call, l)) {
     return 1;
@@ -232,6 +246,7 @@ static cJSON *record_of(Vm *vm, const Sampler *s, const Load *l, const Ising *p,
   buf_free(&file);
   buf_free(&text);
   cJSON_AddBoolToObject(o, "direct", l->direct);
+  if (l->ancilla) cJSON_AddTrueToObject(o, "ancilla");
   if (!l->direct && !l->m.hybrid) {
     cJSON *chains = cJSON_AddArrayToObject(o, "chains");
     for (int64_t v = 0; v < l->e.n; v++)
@@ -374,6 +389,27 @@ static RtStatus check_active(Rt *rt, const QpAnswer *a, const Embedding *e) {
   return RT_OK;
 }
 
+/* Rows of the qubits as rows of the model. */
+static RtStatus chain_rows(Rt *rt, const DwJob *job, const QpAnswer *a, const Samples *q,
+                           const Ising *p, Samples *out) {
+  const cJSON *user = js_get(job->json, "user");
+  const char *rule = js_text(user, "breaks");
+  int how = break_rule(rule ? rule : "majority");
+  bool ancilla = cJSON_IsTrue(js_get(user, "ancilla"));
+  Embedding e = {0};
+  Ising more = {0};
+  RtStatus st = ancilla ? ancilla_model(rt, p, &more) : RT_OK;
+  if (!st) st = chains_of(rt, job, p->n + ancilla, &e);
+  if (!st) st = check_active(rt, a, &e);
+  if (!st)
+    st = unembed(rt, q, &e, ancilla ? &more : p, (UnembedHow)(how < 0 ? 0 : how), rng_seeded(0),
+                 out);
+  if (!st && ancilla && (st = ancilla_fold(rt, p, out))) samples_free(rt, out);
+  embedding_free(rt, &e);
+  ising_free(rt, &more);
+  return st;
+}
+
 static RtStatus quantum_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *out) {
   QpAnswer a;
   const cJSON *user = js_get(job->json, "user");
@@ -382,7 +418,6 @@ static RtStatus quantum_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *
   js_number(job->json, "offset", &offset);
   RT_TRY(qp_answer_decode(rt, js_get(job->json, "answer"), false, offset, &a));
   Samples q = {0};
-  Embedding e = {0};
   RtStatus st = direct && a.num_variables != p->n
                     ? rt_fail(rt, RT_BACKEND, "the answer has %lld qubits, the model %lld",
                               (long long)a.num_variables, (long long)p->n)
@@ -396,13 +431,8 @@ static RtStatus quantum_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *
     *out = q;
     q = (Samples){0};
   } else if (!st) {
-    const char *rule = js_text(user, "breaks");
-    int how = break_rule(rule ? rule : "majority");
-    st = chains_of(rt, job, p->n, &e);
-    if (!st) st = check_active(rt, &a, &e);
-    if (!st) st = unembed(rt, &q, &e, p, (UnembedHow)(how < 0 ? 0 : how), rng_seeded(0), out);
+    st = chain_rows(rt, job, &a, &q, p, out);
   }
-  embedding_free(rt, &e);
   samples_free(rt, &q);
   qp_answer_free(rt, &a);
   return st;

@@ -134,7 +134,7 @@ static Value violated_rows(Vm *vm, const SampleSet *s) {
   return (Value){.tag = V_OBJ, .o = l ? &l->obj : NULL};
 }
 
-/* One column per variable, by its full name, then the rest: for table() and write_csv(). */
+/* One column per variable, by its full name, then the rest: for table(). */
 static Value table_record(Vm *vm, const SampleSet *s) {
   Record *rec = record_new(vm, (uint32_t)s->n + 6);
   int failed = rec == NULL;
@@ -458,6 +458,19 @@ static void samples_hash(Vm *vm, Box *self, Sha256 *h) {
 
 static void samples_print(Vm *vm, Box *self, Buf *out) { sample_set_print(vm, self->data, out); }
 
+/* How the sampling went, an entry of s.info a line. */
+static int samples_explain(Vm *vm, Box *self, Buf *out) {
+  const SampleSet *s = self->data;
+  if (!value_is(s->info, OBJ_RECORD)) return 0;
+  const Record *info = AS_RECORD(s->info);
+  for (uint32_t k = 0; k < info->n; k++) {
+    buf_format(out, "%s: ", info->fields[k].key->data);
+    value_print(vm, info->fields[k].value, out, false);
+    buf_text(out, "\n");
+  }
+  return 0;
+}
+
 const BoxType samples_type = {
     .name = "Samples",
     .drop = samples_drop,
@@ -470,6 +483,7 @@ const BoxType samples_type = {
     .names = samples_names,
     .len = samples_len,
     .item = samples_item,
+    .explain = samples_explain,
 };
 
 const Native natives_samples[] = {

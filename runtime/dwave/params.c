@@ -1,10 +1,12 @@
 /* params.c: parameters are checked against the solver before anything is sent:
  * the messages are better than the service's, and a refused job costs nothing. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/dwave/private.h"
+#include "runtime/embed/embed.h"
 
 typedef struct {
   Rt *rt;
@@ -248,6 +250,45 @@ static RtStatus offsets(const Check *k) {
   return RT_OK;
 }
 
+/* The chip's shape without its edges, as far as coordinates need it. */
+static void chip_shape(const DwSolver *s, Graph *out) {
+  const cJSON *topology = dw_property(s, "topology"), *shape = js_get(topology, "shape");
+  const char *type = js_text(topology, "type");
+  int k = 0;
+  *out = (Graph){.n = s->chip.num_qubits};
+  snprintf(out->family, sizeof out->family, "%s", type ? type : "");
+  for (const cJSON *d = shape ? shape->child : NULL; d && k < 3; d = d->next)
+    out->dims[k++] =
+        cJSON_IsNumber(d) && d->valuedouble > 0 && d->valuedouble < 1000 ? d->valueint : 1;
+}
+
+/* The couplings of each qubit, or of each of its two groups on Zephyr chips, add up to no
+ * more than the chip takes. */
+static RtStatus coupling_sums(const Check *k) {
+  double lo, hi;
+  bool groups = range(k, "per_group_coupling_range", &lo, &hi);
+  if (!groups && !range(k, "per_qubit_coupling_range", &lo, &hi)) return RT_OK;
+  size_t n = (size_t)k->s->chip.num_qubits, size = (2 * n + 1) * sizeof(double);
+  Graph shape;
+  chip_shape(k->s, &shape);
+  double *sum = rt_alloc0(k->rt, size);
+  if (!sum) return RT_MEMORY;
+  RtStatus s = RT_OK;
+  for (int64_t i = 0; i < 2 * k->m->m; i++) {
+    int32_t q = k->m->uv[i], other = k->m->uv[i ^ 1];
+    if (q < 0 || (size_t)q >= n) continue; /* refused when the request is made */
+    sum[2 * (size_t)q + (groups && zephyr_group(&shape, q, other) == 1)] += k->m->quad[i / 2];
+  }
+  for (size_t i = 0; i < 2 * n && !s; i++)
+    if (sum[i] < lo - 1e-9 || sum[i] > hi + 1e-9) {
+      s = rt_fail(k->rt, RT_ERROR, "the couplings of %squbit %zu add up to %g, and solver %s takes "
+                  "%g to %g", groups ? "a group of " : "", i / 2, sum[i], k->s->name, lo, hi);
+      rt_help(k->rt, "auto_scale = true lets the service scale the problem");
+    }
+  rt_free(k->rt, sum, size);
+  return s;
+}
+
 /* Limits of the biases, which hold where the service does not scale. */
 static RtStatus biases(const Check *k, bool fast) {
   const cJSON *scale = js_get(k->p, "auto_scale");
@@ -256,7 +297,7 @@ static RtStatus biases(const Check *k, bool fast) {
     if (fast && k->m->lin[i] != 0) {
       rt_fail(k->rt, RT_ERROR, "fast anneals take no fields h, and qubit %d has %g",
               (int)k->m->qubit[i], k->m->lin[i]);
-      rt_help(k->rt, "flux_biases can stand for them, or an ancilla spin");
+      rt_help(k->rt, "one more spin can stand for them (fields = \"ancilla\"), or flux biases");
       return RT_ERROR;
     }
     if (fixed && !k->m->qubo) RT_TRY(in_range(k, "a field h", k->m->lin[i], "h_range", ""));
@@ -264,7 +305,7 @@ static RtStatus biases(const Check *k, bool fast) {
   for (int64_t i = 0; k->m && fixed && !k->m->qubo && i < k->m->m; i++)
     RT_TRY(in_range(k, "a coupling J", k->m->quad[i],
                     dw_property(k->s, "extended_j_range") ? "extended_j_range" : "j_range", ""));
-  return RT_OK;
+  return k->m && fixed && !k->m->qubo ? coupling_sums(k) : RT_OK;
 }
 
 RtStatus dw_params_check(Rt *rt, const DwSolver *s, const QpModel *m, cJSON *params) {

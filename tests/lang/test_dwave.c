@@ -9,11 +9,11 @@
   "{\"identity\":{\"name\":\"S\",\"version\":{\"graph_id\":\"g\"}},\"status\":\"ONLINE\","         \
   "\"avg_load\":0.25,\"properties\":{\"category\":\"qpu\",\"num_qubits\":4,\"qubits\":[0,1],"      \
   "\"couplers\":[[0,1]],\"topology\":{\"type\":\"chimera\",\"shape\":[1,1,2]},\"parameters\":"     \
-  "{\"num_reads\":\"\",\"annealing_time\":\"\",\"anneal_schedule\":\"\",\"initial_state\":\"\"},"  \
+  "{\"num_reads\":\"\",\"fast_anneal\":\"\",\"annealing_time\":\"\",\"anneal_schedule\":\"\",\"initial_state\":\"\"},"  \
   "\"annealing_time_range\":[0.5,2000]}}"
 #define STATUS(s)                                                                                  \
   "[{\"status\":\"" s "\",\"id\":\"job-1\",\"type\":\"ising\",\"label\":\"%LABEL\"}]"
-/* rows (-,-) 6 times and (-,+) 4 times */
+/* rows (-,+) 6 times and (-,-) 4 times */
 #define ANSWER                                                                                     \
   "{\"status\":\"COMPLETED\",\"id\":\"job-1\",\"answer\":{\"format\":\"qp\",\"num_variables\":4,"  \
   "\"solutions\":\"QAA=\",\"energies\":\"AAAAAAAA8L8AAAAAAADwPw==\",\"active_variables\":"         \
@@ -68,6 +68,7 @@ static void test_sample(void **state) {
              HAM "let r = sample(pair(), " MACHINE ")\n"
                  "print(" MACHINE ".token, len(str(r.info)) > 0, " MACHINE " == " MACHINE ")\n"
                  "print(r.energies, r.counts, r.best.s[0] * r.best.s[1], r.breaks)\n"
+      "print(r.info.note)\n"
                  "let again = attach(jobs()[0], pair(), endpoint = HERE, token = KEY)\n"
                  "print(again.energies == r.energies, again.counts, again.info.qpu_seconds)\n"
                  "print(str(r.info.sampler) == str(" MACHINE "))\n"
@@ -76,10 +77,31 @@ static void test_sample(void **state) {
              &p);
   if (st) print_error("%s\n", p.text);
   assert_int_equal(st, QA_OK);
-  assert_string_equal(p.text, "*** true true\n[-1.0, 1.0] [6, 4] -1 [0.0, 0.0]\n[true, true] [6, "
+  assert_string_equal(p.text, "*** true true\n[-1.0, 1.0] [6, 4] -1 [0.0, 0.0]\nS, job job-1, 0.015 s\n[true, true] [6, "
                               "4] 0.015\ntrue\n[-1.0, 1.0] -1 COMPLETED\n");
   server_stop(&s);
   assert_non_null(strstr(s.request[1].data, "\"params\":{\"num_reads\":10,\"annealing_time\":20}"));
+  server_free(&s);
+}
+
+/* A field of 1 on one spin is a coupling of 1 to another one: the rows' products count. */
+static void test_ancilla(void **state) {
+  static const Step step[] = {{200, "solver-definition", SOLVER}, {200, "problems", STATUS("COMPLETED")},
+                              {200, "problem", ANSWER}};
+  Server s;
+  Printed p;
+  server_start(&s, step, 3);
+  qa_Status st = script(&s, "hamiltonian one() { spin s\n minimize s + 0.5 }\n"
+      "let r = sample(one(), dwave(endpoint = HERE, token = KEY, solver = \"S\", reads = 10, fast = true, "
+      "fields = \"ancilla\"))\n"
+      "print(r.energies, r.counts, r.best.s)\n"
+      "print(attach(jobs()[0], one()).energies)\n", &p);
+  if (st) print_error("%s\n", p.text);
+  assert_int_equal(st, QA_OK);
+  assert_string_equal(p.text, "[-0.5, 1.5] [6, 4] -1\n[-0.5, 1.5]\n");
+  server_stop(&s);
+  /* no field is sent, and the coupling is 1 */
+  assert_non_null(strstr(s.request[1].data, "\"lin\":\"AAAAAAAAAAAAAAAAAAAAAA==\",\"quad\":\"AAAAAAAA8D8=\""));
   server_free(&s);
 }
 
@@ -183,7 +205,8 @@ static void test_refusals(void **state) {
       {HAM "sample(pair(), dwave(endpoint = \"http://x.example/\", token = KEY))\n", "plain http"},
       {"print(dwave(time = 20))\n", "expected a time"},
       {"print(dwave(reads = 1.5))\n", "reads"},
-      {"print(dwave(breaks = \"none\"))\n", "breaks"},
+      {"print(dwave(breaks = \"major\"))\n", "breaks"},
+      {"print(dwave(fields = \"none\"))\n", "fields"},
       {HAM "submit(pair(), anneal())\n", "only machines"},
       {
           "dwave(token = \"" TOKEN "\", time = 20)\n",
@@ -221,6 +244,7 @@ static int clear_folder(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_sample, make_folder, clear_folder),
+      cmocka_unit_test_setup_teardown(test_ancilla, make_folder, clear_folder),
       cmocka_unit_test_setup_teardown(test_submit_attach, make_folder, clear_folder),
       cmocka_unit_test_setup_teardown(test_reverse, make_folder, clear_folder),
       cmocka_unit_test_setup_teardown(test_hybrid, make_folder, clear_folder),

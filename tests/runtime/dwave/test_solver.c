@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "runtime/dwave/dwave.h"
+#include "runtime/embed/embed.h"
 #include "vectors.h"
 
 static int open_rt(void **state) { return !(*state = rt_open()); }
@@ -155,6 +156,54 @@ static void test_parameters(void **state) {
   assert_string_equal(g.family, "chimera");
   graph_free(rt, &g);
   dw_solver_free(rt, &s);
+}
+
+/* Sums of couplings, where the service does not scale: of a qubit, or of each of its two
+ * groups on Zephyr. */
+static void test_coupling_sums(void **state) {
+  Rt *rt = *state;
+  Graph g;
+  assert_int_equal(topology_zephyr(rt, &g, 2, 4), RT_OK);
+  int32_t *edges = malloc((size_t)g.m * 8), at[2][3], n[2] = {0, 0};
+  graph_edges(&g, edges);
+  for (int64_t k = g.start[0]; k < g.start[1]; k++) {
+    int group = zephyr_group(&g, 0, g.other[k]);
+    assert_true(group == 0 || group == 1);
+    if (n[group] < 3) at[group][n[group]++] = g.other[k];
+  }
+  assert_true(n[0] == 3 && n[1] >= 1);
+  for (int per_group = 0; per_group < 2; per_group++) {
+    Buf text = {0};
+    buf_format(&text, "{\"identity\":{\"name\":\"Z\"},\"properties\":{\"category\":\"qpu\",\"num_qubits\":%d,"
+               "\"parameters\":{\"auto_scale\":null},\"topology\":{\"type\":\"zephyr\",\"shape\":[2,4]},"
+               "\"%s\":[-2.5,2.5],\"qubits\":[0", (int)g.n,
+               per_group ? "per_group_coupling_range" : "per_qubit_coupling_range");
+    for (int64_t q = 1; q < g.n; q++) buf_format(&text, ",%d", (int)q);
+    buf_text(&text, "],\"couplers\":[");
+    for (int64_t k = 0; k < g.m; k++)
+      buf_format(&text, "%s[%d,%d]", k ? "," : "", edges[2 * k], edges[2 * k + 1]);
+    buf_text(&text, "]}}");
+    DwSolver s;
+    assert_int_equal(dw_solver_parse(rt, js_read(rt, text.data, text.len, 1 << 20, "s"), &s), RT_OK);
+    /* two couplers of one group, one of the other: fits each group, not the whole qubit */
+    int32_t uv[] = {at[0][0], 0, 0, at[0][1], 0, at[1][0], 0, at[0][2]};
+    double one[] = {1, 1, 1, 1}, less[] = {-1, -1, -1, -1};
+    cJSON *fixed = cJSON_Parse("{\"auto_scale\":false}"), *scaled = cJSON_CreateObject();
+    QpModel m = {.m = 3, .uv = uv, .quad = one};
+    assert_int_equal(dw_params_check(rt, &s, &m, fixed), per_group ? RT_OK : RT_ERROR);
+    if (!per_group) assert_non_null(strstr(rt->error.message, "qubit 0 add up to 3"));
+    m.m = 4; /* three of group 0 */
+    m.quad = less;
+    assert_int_equal(dw_params_check(rt, &s, &m, fixed), RT_ERROR);
+    assert_non_null(strstr(rt->error.message, per_group ? "a group of qubit 0 add up to -3" : "to -4"));
+    assert_int_equal(dw_params_check(rt, &s, &m, scaled), RT_OK);
+    cJSON_Delete(fixed);
+    cJSON_Delete(scaled);
+    dw_solver_free(rt, &s);
+    buf_free(&text);
+  }
+  free(edges);
+  graph_free(rt, &g);
 }
 
 static void test_initial_states(void **state) {
@@ -332,6 +381,6 @@ int main(void) {
       cmocka_unit_test(test_selection),     cmocka_unit_test(test_access_time),
       cmocka_unit_test(test_parameters),    cmocka_unit_test(test_initial_states),
       cmocka_unit_test(test_live_requests), cmocka_unit_test(test_upload_sums),
-      cmocka_unit_test(test_time_limits)};
+      cmocka_unit_test(test_time_limits),    cmocka_unit_test(test_coupling_sums)};
   return cmocka_run_group_tests(tests, open_rt, close_rt);
 }
