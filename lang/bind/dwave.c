@@ -10,6 +10,25 @@
 
 /* ---- the sampler ----------------------------------------------------------------------- */
 
+/* What is waited for, and what it costs by the service's model. */
+static void show_waiting(Vm *vm, const Load *l, const DwJob *j) {
+  Buf b = {0};
+  buf_format(&b, "waiting for %.60s, job %.60s", l->m.solver.name, dw_job_text(j, "id"));
+  if (isfinite(l->microseconds)) buf_format(&b, ", %.3g s of its time", l->microseconds * 1e-6);
+  if (!b.failed) vm_progress(vm, b.data);
+  buf_free(&b);
+}
+
+/* The time that is paid for, as the answer has it; NAN: it does not say. */
+static double paid_seconds(const DwJob *j) {
+  const cJSON *answer = js_get(j->json, "answer"), *info = js_get(js_get(answer, "data"), "info");
+  double us;
+  if (js_number(js_get(answer, "timing"), "qpu_access_time", &us) ||
+      js_number(js_get(info, "timing"), "charge_time", &us) || js_number(info, "charge_time", &us))
+    return us * 1e-6;
+  return NAN;
+}
+
 static int dwave_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call,
                      Samples *out) {
   Load l;
@@ -18,7 +37,7 @@ static int dwave_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall 
   if (load_make(vm, s, p, call, false, &l)) return 1;
   int failed = load_submit(vm, s, &l, p, call, &job);
   if (!failed) {
-    vm_progress(vm, "waiting for the machine");
+    show_waiting(vm, &l, &job);
     failed = dw_wait(&l.m.client, &job) != RT_OK;
     vm_progress(vm, NULL);
     machine_notes(vm, &l.m.client);
@@ -26,8 +45,11 @@ static int dwave_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall 
   if (!failed) failed = job_rows(vm, &job, p, out);
   if (!failed) {
     out->seconds = rt_now() - start;
-    snprintf(out->note, sizeof out->note, "%.60s, job %.60s", l.m.solver.name,
-             dw_job_text(&job, "id"));
+    double paid = paid_seconds(&job);
+    char time[32] = "";
+    if (isfinite(paid)) snprintf(time, sizeof time, ", %.6g s", paid);
+    snprintf(out->note, sizeof out->note, "%.60s, job %.60s%s", l.m.solver.name,
+             dw_job_text(&job, "id"), time);
   }
   dw_job_free(&job);
   load_free(vm, &l);
@@ -235,14 +257,12 @@ static bool same_model(const Ising *a, const Ising *b) {
 static int job_info(Vm *vm, const DwJob *j, Value *out) {
   Record *r = record_new(vm, 8);
   const char *solver = js_text(js_get(j->json, "solver"), "name");
-  const cJSON *timing = js_get(js_get(j->json, "answer"), "timing");
-  double access;
+  double paid = paid_seconds(j);
   if (!r) return 1;
   int failed = set_text(vm, r, "sampler", "dwave") ||
                set_text(vm, r, "solver", solver ? solver : "") ||
                set_text(vm, r, "job", dw_job_text(j, "id"));
-  if (!failed && js_number(timing, "qpu_access_time", &access))
-    failed = record_set(vm, r, "qpu_seconds", value_float(access * 1e-6));
+  if (!failed && isfinite(paid)) failed = record_set(vm, r, "qpu_seconds", value_float(paid));
   if (failed) value_unref(vm, value_obj(r));
   else *out = value_obj(r);
   return failed;
@@ -445,7 +465,8 @@ static int bind_solvers(Vm *vm, Value *args, int n, Value *out) {
 #define WHERE "profile = nil, endpoint = nil, token = nil, config = nil"
 const Native natives_dwave[] = {
     {"dwave",
-     "solver = nil, reads = 100, time = nil, fast = false, fields = nil, schedule = nil, reinitialize = nil, "
+     "solver = nil, reads = 100, time = nil, fast = false, fields = nil, schedule = nil, "
+     "reinitialize = nil, "
      "h_gain = nil, flux = nil, offsets = nil, auto_scale = nil, answer = nil, "
      "programming_wait = nil, readout_wait = nil, more = nil, hybrid = false, embedding = nil, "
      "strength = nil, breaks = \"majority\", budget = nil, label = nil, " WHERE,
@@ -459,8 +480,8 @@ const Native natives_dwave[] = {
      "points (time, s);\n"
      "from = samples and a schedule that begins with s = 1 make a reverse anneal.  fast: the fast "
      "protocol;\n"
-     "it has no fields: fields = \"ancilla\" makes them couplings to one more spin, flux biases stand "
-     "for them else.\n"
+     "it has no fields: fields = \"ancilla\" makes them couplings to one more spin, flux biases "
+     "stand for them else.\n"
      "h_gain: points (time, g); flux, offsets: one number a qubit; more: parameters under the "
      "service's names.\n"
      "budget = 2s: refused (exit code 6) when the machine would be busy longer, by the service's "

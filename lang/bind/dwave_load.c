@@ -402,7 +402,8 @@ static RtStatus chain_rows(Rt *rt, const DwJob *job, const QpAnswer *a, const Sa
   if (!st) st = chains_of(rt, job, p->n + ancilla, &e);
   if (!st) st = check_active(rt, a, &e);
   if (!st)
-    st = unembed(rt, q, &e, ancilla ? &more : p, (UnembedHow)(how < 0 ? 0 : how), rng_seeded(0), out);
+    st = unembed(rt, q, &e, ancilla ? &more : p, (UnembedHow)(how < 0 ? 0 : how), rng_seeded(0),
+                 out);
   if (!st && ancilla && (st = ancilla_fold(rt, p, out))) samples_free(rt, out);
   embedding_free(rt, &e);
   ising_free(rt, &more);

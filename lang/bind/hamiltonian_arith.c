@@ -4,6 +4,7 @@
  * hamiltonian_array.c.  A sum that is not needed any more takes further terms in
  * place, so that adding up costs what is added.                                */
 #include "lang/bind/hamiltonian.h"
+#include "lang/bind/state.h"
 #include "lang/bind/number.h"
 
 #include <math.h>
@@ -166,6 +167,7 @@ static int inner(Vm *vm, Value a, Value b, Value *out) {
 int ham_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
   Ham *x = box_data(a, &ham_type), *y = box_data(b, &ham_type);
   c128 z;
+  if (op == OP_MUL && x && box_data(b, &state_type)) return state_times(vm, a, b, out);
   if (op == OP_MATMUL && ham_rank(a) == 1 && ham_rank(b) == 1) return inner(vm, a, b, out);
   if (!plain_op(op)) return wrong_operand(vm, op, a, b);
   if (op == OP_POW && x && num_is_scalar(b)) return power(vm, a, b, out);

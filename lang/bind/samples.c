@@ -134,7 +134,7 @@ static Value violated_rows(Vm *vm, const SampleSet *s) {
   return (Value){.tag = V_OBJ, .o = l ? &l->obj : NULL};
 }
 
-/* One column per variable, by its full name, then the rest: for table() and write_csv(). */
+/* One column per variable, by its full name, then the rest: for table(). */
 static Value table_record(Vm *vm, const SampleSet *s) {
   Record *rec = record_new(vm, (uint32_t)s->n + 6);
   int failed = rec == NULL;

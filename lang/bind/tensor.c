@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "lang/bind/state.h"
 #include "lang/bind/tensor_args.h"
 #include "runtime/grad/grad.h"
 #include "runtime/tensor/more.h"
@@ -406,6 +407,7 @@ static int spread(Vm *vm, Value *args, bool root, Value *out) {
 }
 
 static int bind_variance(Vm *vm, Value *args, int n, Value *out) {
+  if (box_data(args[1], &state_type)) return state_variance(vm, args, out);
   return spread(vm, args, false, out);
 }
 static int bind_std(Vm *vm, Value *args, int n, Value *out) { return spread(vm, args, true, out); }
@@ -571,7 +573,8 @@ const Native natives_tensor[] = {
     {"cumsum", "x, axis = 0", "Running sum along an axis, of x's shape.", bind_cumsum, NF_DIFF},
     {"variance", "x, axis = nil, keepdims = false, ddof = 0",
      "Mean squared distance from the mean, of all or along axes; ddof = 1 divides by n - 1.\n"
-     "keepdims = true leaves the reduced axes with extent 1.",
+     "keepdims = true leaves the reduced axes with extent 1.\n"
+     "variance(H, psi): <H^2> - <H>^2 of a Hermitian H in a state.",
      bind_variance, NF_DIFF},
     {"std", "x, axis = nil, keepdims = false, ddof = 0", "Square root of the variance.", bind_std,
      NF_DIFF},

@@ -156,6 +156,39 @@ static RtStatus equation_form(Rt *rt, const Problem *p, int64_t c, double lo, do
   return RT_OK;
 }
 
+static double broken(const Penalty *k, const Constraint *c, double left) {
+  double v = k->sign * left + k->shift;
+  if (c->rel != REL_EQ && v < 0) return 0;
+  return fabs(v);
+}
+
+/* By how much the up to four values of one or two variables break the constraint. */
+static int table(const Penalty *k, const Constraint *c, const VarTable *t, int32_t v[3],
+                 bool spin[2], double d[2][2]) {
+  const int n = distinct_variables(&c->left, v);
+  for (int i = 0; i < 2; i++) spin[i] = i < n && vars_kind(t, v[i]) != VAR_BINARY;
+  for (int a = 0; a < 2; a++)
+    for (int b = 0; b < 2; b++) {
+      double x[2] = {spin[0] ? 2 * a - 1 : a, spin[1] ? 2 * b - 1 : b}, left = c->left.constant;
+      for (int64_t i = 0; i < c->left.one.n; i++)
+        left += c->left.one.c[i] * x[c->left.one.v[i] != v[0]];
+      for (int64_t i = 0; i < c->left.two.n; i++) left += c->left.two.c[i] * x[0] * x[1];
+      d[a][b] = broken(k, c, left);
+    }
+  return n;
+}
+
+/* The least penalty of the broken values of a table, more than a step where few are taken. */
+static double table_gap(const Penalty *k, const Constraint *c, const VarTable *t) {
+  int32_t v[3] = {-1, -1, -1};
+  bool spin[2];
+  double d[2][2], least = INFINITY;
+  table(k, c, t, v, spin, d);
+  for (int i = 0; i < 4; i++)
+    if (d[i / 2][i % 2] > k->grain / 2) least = fmin(least, d[i / 2][i % 2]);
+  return isfinite(least) ? least * least : k->grain * k->grain;
+}
+
 RtStatus penalty_form(Rt *rt, const Problem *p, int64_t c, Penalty *out) {
   const Constraint *k = &p->constraint[c];
   double lo, hi;
@@ -167,7 +200,9 @@ RtStatus penalty_form(Rt *rt, const Problem *p, int64_t c, Penalty *out) {
                 : k->rel == REL_LE ? inequality_form(rt, p, c, lo, hi, out)
                                    : inequality_form(rt, p, c, -hi, -lo, out);
   if (st) return st;
-  out->gap = out->form == PENALTY_LINEAR ? out->grain : out->grain * out->grain;
+  out->gap = out->form == PENALTY_LINEAR  ? out->grain
+             : out->form == PENALTY_TABLE ? table_gap(out, k, &p->vars)
+                                          : out->grain * out->grain;
   if (out->form == PENALTY_NONE) out->weight = 0;
   else if (isnan(k->weight) && out->grain == 0) {
     st = rt_fail(rt, RT_ERROR, "no sufficient penalty can be computed for constraint `%s`: its"
@@ -175,12 +210,6 @@ RtStatus penalty_form(Rt *rt, const Problem *p, int64_t c, Penalty *out) {
     rt_help(rt, "give one: `penalty w`");
   }
   return st;
-}
-
-static double broken(const Penalty *k, const Constraint *c, double left) {
-  double v = k->sign * left + k->shift;
-  if (c->rel != REL_EQ && v < 0) return 0;
-  return fabs(v);
 }
 
 double penalty_value(const Penalty *k, const Constraint *c, const int8_t *x) {
@@ -195,19 +224,10 @@ double penalty_value(const Penalty *k, const Constraint *c, const int8_t *x) {
 /* The quadratic through the (up to four) values of one or two variables. */
 static RtStatus add_table(Rt *rt, Reduction *r, const Constraint *c, const Penalty *k, double w) {
   int32_t v[3] = {-1, -1, -1};
-  const int n = distinct_variables(&c->left, v);
-  double f[2][2];
-  bool spin[2] = {false, false};
-  for (int i = 0; i < n; i++) spin[i] = vars_kind(&r->vars, v[i]) != VAR_BINARY;
-  for (int a = 0; a < 2; a++)
-    for (int b = 0; b < 2; b++) {
-      double x[2] = {spin[0] ? 2 * a - 1 : a, spin[1] ? 2 * b - 1 : b}, left = c->left.constant;
-      for (int64_t i = 0; i < c->left.one.n; i++)
-        left += c->left.one.c[i] * x[c->left.one.v[i] != v[0]];
-      for (int64_t i = 0; i < c->left.two.n; i++) left += c->left.two.c[i] * x[0] * x[1];
-      double d = broken(k, c, left);
-      f[a][b] = w * d * d;
-    }
+  bool spin[2];
+  double d[2][2], f[2][2];
+  const int n = table(k, c, &r->vars, v, spin, d);
+  for (int i = 0; i < 4; i++) f[i / 2][i % 2] = w * d[i / 2][i % 2] * d[i / 2][i % 2];
   /* over bits: f00 + (f10 - f00) a + (f01 - f00) b + (f11 - f10 - f01 + f00) a b */
   const double A = f[1][0] - f[0][0], B = f[0][1] - f[0][0],
                D = f[1][1] - f[1][0] - f[0][1] + f[0][0];

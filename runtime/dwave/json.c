@@ -64,8 +64,10 @@ static uint32_t code_point(const uint8_t **s) {
   const uint8_t *p = *s;
   uint32_t c = *p++;
   int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
+  bool wide = c >= 0x80;
   if (more) c &= 0x3fu >> more;
-  while (more-- && (*p & 0xc0) == 0x80) c = c << 6 | (*p++ & 0x3f);
+  for (; more && (*p & 0xc0) == 0x80; more--) c = c << 6 | (*p++ & 0x3f);
+  if (more || (wide && c < 0x80)) c = 0xfffd; /* cut off, or longer than needed */
   *s = p;
   return c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0xfffd : c;
 }

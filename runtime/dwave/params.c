@@ -258,7 +258,8 @@ static void chip_shape(const DwSolver *s, Graph *out) {
   *out = (Graph){.n = s->chip.num_qubits};
   snprintf(out->family, sizeof out->family, "%s", type ? type : "");
   for (const cJSON *d = shape ? shape->child : NULL; d && k < 3; d = d->next)
-    out->dims[k++] = cJSON_IsNumber(d) && d->valuedouble > 0 && d->valuedouble < 1000 ? d->valueint : 1;
+    out->dims[k++] =
+        cJSON_IsNumber(d) && d->valuedouble > 0 && d->valuedouble < 1000 ? d->valueint : 1;
 }
 
 /* The couplings of each qubit, or of each of its two groups on Zephyr chips, add up to no

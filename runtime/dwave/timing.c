@@ -101,7 +101,8 @@ int64_t dw_max_reads(const cJSON *properties, const cJSON *params) {
                           number_or(properties, "default_readout_thermalization", 0));
   double fit = floor((limit - prog) / (anneal + rest));
   if (!isfinite(most)) most = fit;
-  return (int64_t)(isfinite(fit) && fit < most ? fit : isfinite(most) ? most : 0);
+  if (isfinite(fit) && fit < most) most = fit;
+  return most > 0 && most < 1e15 ? (int64_t)most : 0;
 }
 
 double dw_min_time_limit(const cJSON *properties, double variables) {

@@ -68,6 +68,7 @@ static void test_sample(void **state) {
              HAM "let r = sample(pair(), " MACHINE ")\n"
                  "print(" MACHINE ".token, len(str(r.info)) > 0, " MACHINE " == " MACHINE ")\n"
                  "print(r.energies, r.counts, r.best.s[0] * r.best.s[1], r.breaks)\n"
+      "print(r.info.note)\n"
                  "let again = attach(jobs()[0], pair(), endpoint = HERE, token = KEY)\n"
                  "print(again.energies == r.energies, again.counts, again.info.qpu_seconds)\n"
                  "print(str(r.info.sampler) == str(" MACHINE "))\n"
@@ -76,7 +77,7 @@ static void test_sample(void **state) {
              &p);
   if (st) print_error("%s\n", p.text);
   assert_int_equal(st, QA_OK);
-  assert_string_equal(p.text, "*** true true\n[-1.0, 1.0] [6, 4] -1 [0.0, 0.0]\n[true, true] [6, "
+  assert_string_equal(p.text, "*** true true\n[-1.0, 1.0] [6, 4] -1 [0.0, 0.0]\nS, job job-1, 0.015 s\n[true, true] [6, "
                               "4] 0.015\ntrue\n[-1.0, 1.0] -1 COMPLETED\n");
   server_stop(&s);
   assert_non_null(strstr(s.request[1].data, "\"params\":{\"num_reads\":10,\"annealing_time\":20}"));

@@ -1,4 +1,4 @@
-# Kept Hamiltonians come back equal: diagonal ones with constraints, products, bosons.
+# Kept Hamiltonians and states come back equal: diagonal ones with constraints, products, bosons.
 set -u
 cd "$(mktemp -d)" || exit 1
 trap 'rm -rf "$PWD"' EXIT
@@ -16,8 +16,10 @@ experiment e {
   sweep k in [1, 2]
   keep let H = { print("made"); picked(3 + k) }
   keep let K = mixed(k)
+  keep let psi = random_state(3, seed = k)
+  keep let phi = basis(mixed(k), 4)
   sweep m in [1, 2]  # MORE
-  record same = H == picked(3 + k) and K == mixed(k) and "{H}{K}" == "{picked(3 + k)}{mixed(k)}"
+  record same = psi == random_state(3, seed = k) and phi == basis(mixed(k), 4) and H == picked(3 + k) and K == mixed(k) and "{H}{K}" == "{picked(3 + k)}{mixed(k)}"
   report { table(same, rows = k, cols = m) }
 }
 END

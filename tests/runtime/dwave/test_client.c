@@ -501,6 +501,46 @@ static void test_other_calls(void **state) {
   server_free(&s);
 }
 
+/* A region's address is asked of the metadata service, which never sees the token. */
+static void test_regions(void **state) {
+  Rt *rt = *state;
+  static const char list[] = "[{\"code\":\"a-1\",\"name\":\"A\",\"endpoint\":\"https://a.example/sapi/v2/\"},"
+                             "{\"code\":\"b-1\",\"endpoint\":\"http://b.example/sapi/v2\"},{\"code\":7}]";
+  static const struct { const char *region, *endpoint, *error; int status; } t[] = {
+      {"a-1", "https://a.example/sapi/v2/", NULL, 200},
+      {"b-1", NULL, "no https:// address", 200},
+      {"c-1", NULL, "there are a-1, b-1", 200},
+      {"a-1", NULL, "HTTP 404", 404},
+      {"na-west-1", "https://cloud.dwavesys.com/sapi/", NULL, 0}};
+  for (int i = 0; i < N(t); i++) {
+    Server s;
+    Step step[] = {{t[i].status, NULL, list}};
+    char url[80];
+    server_start(&s, step, 1);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/metadata/v1", s.port);
+    DwArg arg[] = {{"metadata_api_endpoint", url, TRUST_USER}, {"token", TOKEN, TRUST_USER},
+                   {"region", t[i].region, TRUST_USER}, {"http_retry_total", "0", TRUST_USER}};
+    DwSources src = {.no_files = true, .arg = arg, .n_arg = 4, .env = no_env};
+    DwConfig config;
+    DwClient c;
+    assert_int_equal(dw_config_load(rt, &src, &config), RT_OK);
+    RtStatus st = dw_open(rt, &c, &config);
+    if ((st == RT_OK) != (t[i].error == NULL)) print_error("case %d: %s\n", i, rt->error.message);
+    assert_int_equal(st == RT_OK, t[i].error == NULL);
+    if (st) assert_non_null(strstr(rt->error.message, t[i].error));
+    else assert_string_equal(c.endpoint, t[i].endpoint);
+    if (!st) dw_close(&c);
+    server_stop(&s);
+    assert_int_equal(s.seen, t[i].status != 0); /* the default region needs no request */
+    if (s.seen) {
+      assert_int_equal(strncmp(s.request[0].data, "GET /metadata/v1/regions/ HTTP", 30), 0);
+      assert_null(strstr(s.request[0].data, TOKEN));
+      assert_non_null(strstr(s.request[0].data, "Accept: application/vnd.dwave.metadata.regions+json\r\n"));
+    }
+    server_free(&s);
+  }
+}
+
 /* An answer that cannot be read is not kept: the next wait fetches it again. */
 static void test_bad_answers(void **state) {
   Rt *rt = *state;
@@ -585,6 +625,6 @@ int main(void) {
                                      cmocka_unit_test(test_dead_and_interrupted),
                                      cmocka_unit_test(test_other_calls),
                                      cmocka_unit_test(test_cancel),
-                                     cmocka_unit_test(test_bad_answers)};
+                                     cmocka_unit_test(test_bad_answers), cmocka_unit_test(test_regions)};
   return cmocka_run_group_tests(tests, open_all, close_all);
 }

@@ -1,0 +1,416 @@
+/* state.c: state vectors in the language: making them, arithmetic, what is measured. */
+#include "lang/bind/state.h"
+#include "lang/bind/number.h"
+#include "lang/bind/tensor_args.h"
+#include "lang/vm/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- values --------------------------------------------------------------------- */
+
+static void state_drop(Vm *vm, void *data) {
+  state_free(vm_rt(vm), data);
+  rt_free(vm_rt(vm), data, sizeof(State));
+}
+
+Value state_value(Vm *vm, State *s) {
+  Rt *rt = vm_rt(vm);
+  State *copy = rt_alloc(rt, sizeof *copy);
+  if (!copy) {
+    state_free(rt, s);
+    return NIL_VALUE;
+  }
+  *copy = *s;
+  state_init(s);
+  Box *b = box_new(vm, &state_type, copy);
+  if (b) return value_obj(b);
+  state_drop(vm, copy);
+  return NIL_VALUE;
+}
+
+static int made(Vm *vm, RtStatus st, State *s, Value *out) {
+  if (st) return 1;
+  *out = state_value(vm, s);
+  return out->tag == V_NIL;
+}
+
+int arg_state(Vm *vm, Value v, const char *what, State **out) {
+  *out = box_data(v, &state_type);
+  if (*out) return 0;
+  vm_error(vm, "%s needs a state, found %s %s", what, VALUE_A(v));
+  vm_help(vm, "basis(n, index), plus(n), random_state(n) and ground(H)[1] are states");
+  return 1;
+}
+
+int arg_operator(Vm *vm, Value *v, const char *what, Operator **out) {
+  Ham *h;
+  if (arg_ham_own(vm, v, what, &h)) return 1;
+  if (h->n_constraint) {
+    vm_error(vm, "%s of a Hamiltonian with constraints", what);
+    vm_help(vm, "write the penalty as a term: w * (sum(b) - m)^2");
+    return 1;
+  }
+  if (h->maximize) {
+    vm_error(vm, "%s of a Hamiltonian with `maximize`", what);
+    vm_help(vm, "an operator's lowest energy is looked for: write `minimize -(...)`");
+    return 1;
+  }
+  *out = &h->op;
+  return operator_merge(vm_rt(vm), &h->op) != RT_OK;
+}
+
+int arg_hermitian(Vm *vm, Value *v, const char *what, Operator **out) {
+  bool yes;
+  if (arg_operator(vm, v, what, out) || operator_hermitian(vm_rt(vm), *out, &yes)) return 1;
+  if (yes) return 0;
+  vm_error(vm, "%s needs a Hermitian operator", what);
+  vm_help(vm, "add the adjoint of the terms that lack it: H + H'");
+  return 1;
+}
+
+int state_applied(Vm *vm, const Operator *h, const State *s, Applied **out) {
+  Operator wide;
+  Rt *rt = vm_rt(vm);
+  if (state_operator(rt, h, s, &wide)) return 1;
+  RtStatus st = applied_make(rt, &wide, true, out);
+  operator_free(rt, &wide);
+  return st != RT_OK;
+}
+
+/* ---- arithmetic ------------------------------------------------------------------- */
+
+static int same_space(Vm *vm, const char *what, const State *a, const State *b) {
+  if (state_like(&a->vars, &b->vars)) return 0;
+  return vm_error(vm, "%s: the states have different variables, %lld and %lld basis states", what,
+                  (long long)a->size, (long long)b->size);
+}
+
+static int scaled(Vm *vm, const State *a, c128 c, Value *out) {
+  State r;
+  if (state_copy(vm_rt(vm), a, &r)) return 1;
+  state_scale(&r, c);
+  return made(vm, RT_OK, &r, out);
+}
+
+static int added(Vm *vm, const State *a, const State *b, double sign, Value *out) {
+  State r;
+  if (same_space(vm, sign > 0 ? "`+`" : "`-`", a, b) || state_copy(vm_rt(vm), a, &r)) return 1;
+  for (int64_t i = 0; i < r.size; i++) {
+    r.amp[i].re += sign * b->amp[i].re;
+    r.amp[i].im += sign * b->amp[i].im;
+  }
+  return made(vm, RT_OK, &r, out);
+}
+
+int state_times(Vm *vm, Value h, Value s, Value *out) {
+  Rt *rt = vm_rt(vm);
+  State *from, r;
+  Operator *op;
+  Applied *a;
+  if (arg_operator(vm, &h, "`*`", &op) || arg_state(vm, s, "`*`", &from) ||
+      state_applied(vm, op, from, &a))
+    return 1;
+  RtStatus st = state_new(rt, &from->vars, &r);
+  if (!st) {
+    st = applied_to(rt, a, (const double *)(const void *)from->amp, (double *)(void *)r.amp);
+    if (st) state_free(rt, &r);
+  }
+  applied_free(rt, a);
+  return made(vm, st, &r, out);
+}
+
+static int state_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
+  State *x = box_data(a, &state_type), *y = box_data(b, &state_type);
+  c128 c;
+  (void)reuse;
+  if (x && y && op == OP_ADD) return added(vm, x, y, 1, out);
+  if (x && y && op == OP_SUB) return added(vm, x, y, -1, out);
+  if (op == OP_MUL && x && num_is_scalar(b) && num_complex(b, &c)) return scaled(vm, x, c, out);
+  if (op == OP_MUL && y && num_is_scalar(a) && num_complex(a, &c)) return scaled(vm, y, c, out);
+  if (op == OP_DIV && x && num_is_scalar(b) && num_complex(b, &c)) {
+    double d = c.re * c.re + c.im * c.im;
+    if (d == 0) return vm_error(vm, "a state divided by zero");
+    return scaled(vm, x, (c128){c.re / d, -c.im / d}, out);
+  }
+  vm_error(vm, "`%s` of %s %s and %s %s has no meaning", ast_op_text(op), VALUE_A(a), VALUE_A(b));
+  vm_help(vm, "states are added, subtracted, multiplied by numbers; overlap(a, b) is <a|b>");
+  return 1;
+}
+
+/* ---- hooks of the type --------------------------------------------------------------- */
+
+static void print_state(Vm *vm, Box *self, Buf *out) { state_print(self->data, 6, out); }
+
+static bool state_equal(Vm *vm, Box *a, Box *b) {
+  const State *x = a->data, *y = b->data;
+  if (!state_like(&x->vars, &y->vars)) return false;
+  for (int64_t i = 0; i < x->size; i++)
+    if (x->amp[i].re != y->amp[i].re || x->amp[i].im != y->amp[i].im) return false;
+  return true;
+}
+
+static void state_hash(Vm *vm, Box *self, Sha256 *h) {
+  const State *s = self->data;
+  for (int i = 0; i < s->vars.n_array; i++) {
+    const VarArray *a = &s->vars.array[i];
+    int64_t words[3] = {(int64_t)a->kind, a->count, a->cutoff};
+    sha256_add(h, a->name, strlen(a->name) + 1);
+    sha256_add(h, words, sizeof words);
+  }
+  sha256_add(h, s->amp, (size_t)s->size * sizeof *s->amp);
+}
+
+static Box *state_clone(Vm *vm, Box *self) {
+  State s;
+  if (state_copy(vm_rt(vm), self->data, &s)) return NULL;
+  Value v = state_value(vm, &s);
+  return v.tag == V_NIL ? NULL : AS_BOX(v);
+}
+
+static int state_len(Vm *vm, Box *self, int64_t *out) {
+  *out = ((State *)self->data)->size;
+  return 0;
+}
+
+static int state_item(Vm *vm, Box *self, const Value *ix, int n, Value *out) {
+  const State *s = self->data;
+  int64_t i;
+  if (n != 1) return vm_error(vm, "a state has one index, the basis state's number");
+  if (arg_int(vm, ix[0], "the index of a state", &i)) return 1;
+  if (i < -s->size || i >= s->size)
+    return vm_error(vm, "index %lld is out of range: the state has %lld amplitudes", (long long)i,
+                    (long long)s->size);
+  *out = complex_new(vm, s->amp[i < 0 ? i + s->size : i]);
+  return out->tag == V_NIL;
+}
+
+static Tensor *amplitude_tensor(Vm *vm, const State *s) {
+  Tensor *t = tensor_new(vm_rt(vm), DT_C128, 1, &s->size);
+  if (t) memcpy(t->data, s->amp, (size_t)s->size * sizeof *s->amp);
+  return t;
+}
+
+/* {amplitudes, space}: the variables go as a Hamiltonian without terms. */
+static int state_save(Vm *vm, Box *self, Value *out) {
+  const State *s = self->data;
+  Record *r = record_new(vm, 2);
+  Tensor *t = r ? amplitude_tensor(vm, s) : NULL;
+  int failed = !t || record_set(vm, r, "amplitudes", value_obj(t));
+  Ham *h = failed ? NULL : ham_new(vm);
+  if (h) {
+    vars_free(vm_rt(vm), &h->op.vars);
+    failed = vars_copy(vm_rt(vm), &h->op.vars, &s->vars) != RT_OK;
+    if (failed) ham_free(vm, h);
+  }
+  Value space = h && !failed ? ham_value(vm, h) : NIL_VALUE;
+  failed = space.tag == V_NIL || record_set(vm, r, "space", space);
+  if (!failed) *out = value_obj(r);
+  else if (r) value_unref(vm, value_obj(r));
+  return failed;
+}
+
+static int bind_load(Vm *vm, Value *args, int n, Value *out) {
+  Record *r = value_is(args[0], OBJ_RECORD) ? AS_RECORD(args[0]) : NULL;
+  Value *amp = r ? record_get(r, "amplitudes") : NULL, *space = r ? record_get(r, "space") : NULL;
+  Ham *h = space ? box_data(*space, &ham_type) : NULL;
+  State s;
+  int64_t size;
+  if (!amp || !h || !value_is(*amp, OBJ_TENSOR) || AS_TENSOR(*amp)->dtype != DT_C128 ||
+      !AS_TENSOR(*amp)->contiguous || states_count(vm_rt(vm), &h->op.vars, &size) ||
+      AS_TENSOR(*amp)->size != size)
+    return vm_error(vm, "a stored state is damaged");
+  if (state_new(vm_rt(vm), &h->op.vars, &s)) return 1;
+  memcpy(s.amp, AS_TENSOR(*amp)->data, (size_t)size * sizeof *s.amp);
+  return made(vm, RT_OK, &s, out);
+}
+
+const BoxType state_type = {
+    .name = "State",
+    .drop = state_drop,
+    .print = print_state,
+    .clone = state_clone,
+    .equal = state_equal,
+    .hash = state_hash,
+    .save = state_save,
+    .len = state_len,
+    .item = state_item,
+    .binary = state_binary,
+};
+
+/* ---- making ---------------------------------------------------------------------------- */
+
+/* A number of qubits, or a Hamiltonian whose variables are meant. */
+static int arg_space(Vm *vm, Value *v, const char *what, VarTable *out) {
+  int64_t n;
+  if (v->tag == V_INT || !(ham_is(*v) || value_callable(*v)))
+    return arg_int(vm, *v, what, &n) || state_register(vm_rt(vm), n, out);
+  Ham *h;
+  return arg_ham_own(vm, v, what, &h) || vars_copy(vm_rt(vm), out, &h->op.vars);
+}
+
+static int bind_basis(Vm *vm, Value *args, int n, Value *out) {
+  VarTable vars;
+  State s;
+  int64_t index;
+  if (arg_int(vm, args[1], "the index of `basis`", &index) ||
+      arg_space(vm, &args[0], "`basis`", &vars))
+    return 1;
+  RtStatus st = state_basis(vm_rt(vm), &vars, index, &s);
+  vars_free(vm_rt(vm), &vars);
+  return made(vm, st, &s, out);
+}
+
+static int bind_plus(Vm *vm, Value *args, int n, Value *out) {
+  VarTable vars;
+  State s;
+  if (arg_space(vm, &args[0], "`plus`", &vars)) return 1;
+  RtStatus st = state_plus(vm_rt(vm), &vars, &s);
+  vars_free(vm_rt(vm), &vars);
+  return made(vm, st, &s, out);
+}
+
+static int bind_random(Vm *vm, Value *args, int n, Value *out) {
+  VarTable vars;
+  State s;
+  RngCall c;
+  if (arg_stream(vm, args[1], &c) || arg_space(vm, &args[0], "`random_state`", &vars)) return 1;
+  RtStatus st = state_random(vm_rt(vm), &vars, c, &s);
+  vars_free(vm_rt(vm), &vars);
+  return made(vm, st, &s, out);
+}
+
+/* From 2^n amplitudes, as they are. */
+static int bind_state(Vm *vm, Value *args, int argc, Value *out) {
+  Rt *rt = vm_rt(vm);
+  VarTable vars;
+  State s;
+  Tensor *t;
+  if (arg_tensor(vm, args[0], "the amplitudes of `state`", &t)) return 1;
+  int n = t->size > 1 ? 63 - __builtin_clzll((uint64_t)t->size) : 0;
+  char shape[128];
+  int failed = t->rank == 1 && n && t->size == (int64_t)1 << n
+                   ? state_register(rt, n, &vars) != RT_OK
+                   : vm_error(vm, "`state` needs a vector of 2^n amplitudes, found shape %s",
+                              tensor_shape_text(t, shape));
+  if (!failed) {
+    failed = state_new(rt, &vars, &s) != RT_OK;
+    vars_free(rt, &vars);
+  }
+  for (int64_t i = 0; !failed && i < s.size; i++) s.amp[i] = tensor_get_c128(t, i);
+  tensor_unref(rt, t);
+  return failed || made(vm, RT_OK, &s, out);
+}
+
+/* ---- asking ------------------------------------------------------------------------------ */
+
+static int bind_amplitudes(Vm *vm, Value *args, int n, Value *out) {
+  State *s;
+  return arg_state(vm, args[0], "`amplitudes`", &s) || give(vm, amplitude_tensor(vm, s), out);
+}
+
+static int bind_probabilities(Vm *vm, Value *args, int n, Value *out) {
+  State *s;
+  if (arg_state(vm, args[0], "`probabilities`", &s)) return 1;
+  Tensor *t = tensor_new(vm_rt(vm), DT_F64, 1, &s->size);
+  double *p = t ? (double *)(void *)t->data : NULL;
+  for (int64_t i = 0; t && i < s->size; i++)
+    p[i] = s->amp[i].re * s->amp[i].re + s->amp[i].im * s->amp[i].im;
+  return give(vm, t, out);
+}
+
+static int bind_overlap(Vm *vm, Value *args, int n, Value *out) {
+  State *a, *b;
+  if (arg_state(vm, args[0], "`overlap`", &a) || arg_state(vm, args[1], "`overlap`", &b) ||
+      same_space(vm, "`overlap`", a, b))
+    return 1;
+  *out = complex_new(vm, state_overlap(a, b));
+  return out->tag == V_NIL;
+}
+
+/* <s|s>, which expectations divide by. */
+static int length2(Vm *vm, const State *s, double *out) {
+  *out = state_norm2(s);
+  return *out > 0 ? 0 : vm_error(vm, "the state is zero");
+}
+
+/* H |s> as a plain state. */
+static int image(Vm *vm, const Operator *h, const State *s, State *out) {
+  Rt *rt = vm_rt(vm);
+  Applied *a;
+  if (state_applied(vm, h, s, &a)) return 1;
+  RtStatus st = state_new(rt, &s->vars, out);
+  if (!st) {
+    st = applied_to(rt, a, (const double *)(const void *)s->amp, (double *)(void *)out->amp);
+    if (st) state_free(rt, out);
+  }
+  applied_free(rt, a);
+  return st != RT_OK;
+}
+
+static int bind_expect(Vm *vm, Value *args, int n, Value *out) {
+  Rt *rt = vm_rt(vm);
+  Operator *h;
+  State *s, y;
+  double d, e;
+  bool hermitian;
+  if (arg_operator(vm, &args[0], "`expect`", &h) || arg_state(vm, args[1], "`expect`", &s) ||
+      operator_hermitian(rt, h, &hermitian) || length2(vm, s, &d))
+    return 1;
+  if (hermitian) {
+    Applied *a;
+    if (state_applied(vm, h, s, &a)) return 1;
+    RtStatus st = applied_mean(rt, a, (const double *)(const void *)s->amp, &e);
+    applied_free(rt, a);
+    *out = value_float(e / d);
+    return st != RT_OK;
+  }
+  if (image(vm, h, s, &y)) return 1;
+  c128 z = state_overlap(s, &y);
+  state_free(rt, &y);
+  *out = complex_new(vm, (c128){z.re / d, z.im / d});
+  return out->tag == V_NIL;
+}
+
+/* |(H - E) s|^2 / |s|^2, which does not cancel. */
+int state_variance(Vm *vm, Value *args, Value *out) {
+  Operator *h;
+  State *s, y;
+  double d;
+  if (arg_hermitian(vm, &args[0], "`variance`", &h) || arg_state(vm, args[1], "`variance`", &s) ||
+      length2(vm, s, &d) || image(vm, h, s, &y))
+    return 1;
+  double e = state_overlap(s, &y).re / d;
+  for (int64_t i = 0; i < y.size; i++) {
+    y.amp[i].re -= e * s->amp[i].re;
+    y.amp[i].im -= e * s->amp[i].im;
+  }
+  *out = value_float(state_norm2(&y) / d);
+  state_free(vm_rt(vm), &y);
+  return 0;
+}
+
+const Native natives_state[] = {
+    {"basis", "n, index",
+     "The basis state |index> of n qubits; qubit 0 is the index's lowest bit, bit 0 is Z = +1.\n"
+     "n may be a Hamiltonian: a state of its variables (modes, spins, binaries).",
+     bind_basis, NF_CONST},
+    {"plus", "n", "|+> on each of n qubits; n may be a Hamiltonian: equal amplitudes on its states.",
+     bind_plus, NF_CONST},
+    {"random_state", "n, seed = nil",
+     "A state of n qubits (or of a Hamiltonian's variables), uniform on the sphere.", bind_random,
+     NF_CONST},
+    {"state", "x", "The state of n qubits with the 2^n amplitudes x, which are not normalised.",
+     bind_state, NF_CONST},
+    {"amplitudes", "psi", "The amplitudes of a state, c128 (D,); psi[i] is one of them.",
+     bind_amplitudes, NF_CONST},
+    {"probabilities", "psi", "|amplitude|^2 of every basis state, f64 (D,).", bind_probabilities,
+     NF_CONST},
+    {"overlap", "a, b", "<a|b> of two states, complex.", bind_overlap, NF_CONST},
+    {"expect", "H, psi",
+     "<psi|H|psi> / <psi|psi>: a float, complex when H is not Hermitian. H may act on fewer "
+     "qubits.\n"
+     "Errors: H has variables that psi does not have.",
+     bind_expect, NF_CONST},
+    {"__load_State", "saved", "A stored state.", bind_load, NF_HIDDEN},
+    {0}};

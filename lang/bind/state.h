@@ -1,0 +1,21 @@
+/* state.h: state vectors as values; shared by lang/bind/state.c and evolve.c. */
+#ifndef QA_BIND_STATE_H
+#define QA_BIND_STATE_H
+#include "lang/bind/hamiltonian.h"
+#include "runtime/operator/apply.h"
+#include "runtime/state/state.h"
+
+extern const BoxType state_type;           /* "State", data: State             */
+/* Takes over what s holds; nil + error. */
+Value state_value(Vm *vm, State *s);
+int arg_state(Vm *vm, Value v, const char *what, State **out);      /* borrowed */
+/* The operator of a Hamiltonian argument, merged: no constraints, not `maximize`. */
+int arg_operator(Vm *vm, Value *v, const char *what, Operator **out);
+/* The same, and an error unless it is Hermitian. */
+int arg_hermitian(Vm *vm, Value *v, const char *what, Operator **out);
+/* H compiled for the variables of s. */
+int state_applied(Vm *vm, const Operator *h, const State *s, Applied **out);
+/* H |s> */
+int state_times(Vm *vm, Value h, Value s, Value *out);
+int state_variance(Vm *vm, Value *args, Value *out);                /* variance(H, psi) */
+#endif

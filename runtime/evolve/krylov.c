@@ -1,0 +1,147 @@
+/* krylov.c: exp(-i H t) and exp(-H t) on a state, by Krylov spaces. */
+#include "runtime/evolve/evolve.h"
+#include "runtime/evolve/vectors.h"
+
+#include <complex.h>
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum { DIM = 32 };
+
+typedef struct {
+  Rt *rt;
+  const Applied *a;
+  int64_t n;
+  bool imaginary;
+  int m, most;
+  double *v[DIM + 1];
+  double alpha[DIM], beta[DIM], value[DIM], z[DIM * DIM];
+  double complex f[DIM];        /* of the step: coefficients of v                */
+} Krylov;
+
+/* f(T) e1 by eigenvectors; phi: (e^x - 1) / x in the place of e^x, last entry only. */
+static double complex entry(const Krylov *k, int row, double h, bool phi) {
+  double complex s = 0;
+  for (int i = 0; i < k->m; i++) {
+    double lambda = k->imaginary ? k->value[i] - k->value[0] : k->value[i];
+    double complex x = k->imaginary ? -h * lambda : -I * h * lambda;
+    double complex f = cabs(x) < 1e-4 ? 1 + x / 2 + x * x / 6 : (cexp(x) - 1) / x;
+    s += k->z[i] * k->z[row * k->m + i] * (phi ? f : cexp(x));
+  }
+  return s;
+}
+
+/* The estimated error of a step of length h, relative to the length of its result. */
+static double error_of(const Krylov *k, double h) {
+  double length = 0;
+  if (k->beta[k->m - 1] == 0) return 0;
+  for (int i = 0; i < k->m; i++) {
+    double x = k->z[i] * (k->imaginary ? exp(h * (k->value[0] - k->value[i])) : 1);
+    length += x * x;
+  }
+  return h * k->beta[k->m - 1] * cabs(entry(k, k->m - 1, h, true)) / sqrt(length);
+}
+
+static RtStatus decompose(Krylov *k) {
+  double e[DIM];
+  memcpy(k->value, k->alpha, (size_t)k->m * sizeof(double));
+  memcpy(e, k->beta, (size_t)k->m * sizeof(double));
+  RT_TRY(tridiagonal(k->rt, k->m, k->value, e, k->z));
+  int low = 0;
+  for (int i = 1; i < k->m; i++)
+    if (k->value[i] < k->value[low]) low = i;
+  for (int r = 0; r < k->m && low; r++) {
+    double t = k->z[r * k->m];
+    k->z[r * k->m] = k->z[r * k->m + low];
+    k->z[r * k->m + low] = t;
+  }
+  double t = k->value[0];
+  k->value[0] = k->value[low];
+  k->value[low] = t;
+  return RT_OK;
+}
+
+/* v[0] is the unit start; stops early when a step of length t is good already. */
+static RtStatus build(Krylov *k, double t, double tol) {
+  double size = 0;
+  for (int j = 0; j < k->most; j++) {
+    double *w = k->v[j + 1];
+    RT_TRY(applied_to(k->rt, k->a, k->v[j], w));
+    if (j) vec_add(k->n, -k->beta[j - 1], k->v[j - 1], w);
+    k->alpha[j] = vec_dot(k->n, k->v[j], w);
+    vec_add(k->n, -k->alpha[j], k->v[j], w);
+    k->beta[j] = vec_norm(k->n, w);
+    k->m = j + 1;
+    size = fmax(size, fabs(k->alpha[j]) + k->beta[j]);
+    bool closed = k->beta[j] <= 8 * DBL_EPSILON * size;
+    if (closed) k->beta[j] = 0; /* the space contains its images */
+    if (closed || j == k->most - 1 || j % 4 == 3) {
+      RT_TRY(decompose(k));
+      if (closed || error_of(k, t) <= tol) return RT_OK;
+    }
+    vec_scale(k->n, 1 / k->beta[j], w);
+  }
+  return RT_OK;
+}
+
+/* The longest step up to t whose error is its share of tol. */
+static double choose(const Krylov *k, double t, double per_time) {
+  double h = t;
+  for (int i = 0; i < 60 && error_of(k, h) > per_time * h; i++) h *= 0.8;
+  return h;
+}
+
+static void combine(const Krylov *k, double h, double norm, double *x) {
+  memset(x, 0, (size_t)k->n * sizeof(double));
+  for (int j = 0; j < k->m; j++) {
+    double complex c = norm * entry(k, j, h, false);
+    vec_add_complex(k->n, creal(c), cimag(c), k->v[j], x);
+  }
+}
+
+static RtStatus march(Krylov *k, double t, double tol, double *x) {
+  double done = 0, start = vec_norm(k->n, x);
+  if (!(start > 0) || !isfinite(start))
+    return rt_fail(k->rt, RT_ERROR, "the state has length %g and cannot be evolved", start);
+  if (tol < 1e-14) tol = 1e-14;
+  while (done < t) {
+    double norm = vec_norm(k->n, x), left = t - done;
+    memcpy(k->v[0], x, (size_t)k->n * sizeof(double));
+    vec_scale(k->n, 1 / norm, k->v[0]);
+    RT_TRY(build(k, left, tol * left / t));
+    double h = choose(k, left, tol / t);
+    if (done + h <= done)
+      return rt_fail(k->rt, RT_ERROR, "the step size has become too small at time %g", done);
+    combine(k, h, k->imaginary ? 1 : norm, x);
+    done = h == left ? t : done + h;
+    if (k->imaginary) vec_scale(k->n, start / vec_norm(k->n, x), x);
+  }
+  return RT_OK;
+}
+
+static RtStatus evolve(Rt *rt, const Applied *a, double t, double tol, bool imaginary, State *s) {
+  int64_t size = applied_size(a);
+  size_t bytes = (size_t)size * sizeof(double);
+  int most = s->size < DIM ? (int)s->size : DIM;
+  RT_TRY(states_fit(rt, "the evolution", s->size, most + 1, sizeof(c128)));
+  Krylov *k = rt_alloc0(rt, sizeof *k);
+  if (!k) return rt->error.status;
+  *k = (Krylov){.rt = rt, .a = a, .n = size, .imaginary = imaginary, .most = most};
+  RtStatus st = RT_OK;
+  for (int i = 0; i <= most && !st; i++)
+    if (!(k->v[i] = rt_alloc(rt, bytes))) st = rt->error.status;
+  if (!st && t > 0) st = march(k, t, tol, (double *)(void *)s->amp);
+  for (int i = 0; i <= most; i++)
+    if (k->v[i]) rt_free(rt, k->v[i], bytes);
+  rt_free(rt, k, sizeof *k);
+  return st;
+}
+
+RtStatus evolve_real(Rt *rt, const Applied *a, double t, double tol, State *s) {
+  return evolve(rt, a, t, tol, false, s);
+}
+
+RtStatus evolve_imaginary(Rt *rt, const Applied *a, double t, double tol, State *s) {
+  return evolve(rt, a, t, tol, true, s);
+}

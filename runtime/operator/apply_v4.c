@@ -1,0 +1,10 @@
+/* apply_v4.c: operator application for x86-64-v4. */
+#include "runtime/tensor/kernels_levels.h"
+#ifdef QA_KERNEL_LEVELS
+#include "runtime/operator/apply_impl.h"
+#pragma GCC target("arch=x86-64-v4")
+#define APPLY_NAME apply_v4
+#include "runtime/operator/apply_body.h"
+#else
+typedef int apply_v4_is_empty;
+#endif

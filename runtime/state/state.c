@@ -1,0 +1,183 @@
+/* state.c: making, comparing, printing state vectors. */
+#include "runtime/state/state.h"
+#include "runtime/operator/apply.h"
+#include "runtime/tensor/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+void state_init(State *s) {
+  *s = (State){0};
+  vars_init(&s->vars);
+}
+
+void state_free(Rt *rt, State *s) {
+  if (s->amp) rt_free(rt, s->amp, (size_t)s->size * sizeof *s->amp);
+  vars_free(rt, &s->vars);
+  state_init(s);
+}
+
+RtStatus state_new(Rt *rt, const VarTable *vars, State *out) {
+  state_init(out);
+  RT_TRY(states_count(rt, vars, &out->size));
+  RT_TRY(states_fit(rt, "the state", out->size, 1, sizeof(c128)));
+  RtStatus st = vars_copy(rt, &out->vars, vars);
+  if (!st && !(out->amp = rt_alloc(rt, (size_t)out->size * sizeof *out->amp)))
+    st = rt->error.status;
+  if (st) state_free(rt, out);
+  return st;
+}
+
+RtStatus state_copy(Rt *rt, const State *s, State *out) {
+  RT_TRY(state_new(rt, &s->vars, out));
+  memcpy(out->amp, s->amp, (size_t)s->size * sizeof *s->amp);
+  return RT_OK;
+}
+
+RtStatus state_register(Rt *rt, int64_t n, VarTable *out) {
+  int64_t first;
+  vars_init(out);
+  if (n < 1)
+    return rt_fail(rt, RT_ERROR, "a register has at least one qubit, found %lld", (long long)n);
+  return vars_add(rt, out, OPERATOR_REGISTER, VAR_QUBIT, 1, &n, &first);
+}
+
+RtStatus state_basis(Rt *rt, const VarTable *vars, int64_t index, State *out) {
+  RT_TRY(state_new(rt, vars, out));
+  if (index < 0 || index >= out->size) {
+    rt_fail(rt, RT_ERROR, "there is no basis state %lld: they are numbered 0 .. %lld",
+            (long long)index, (long long)out->size - 1);
+    state_free(rt, out);
+    return RT_ERROR;
+  }
+  memset(out->amp, 0, (size_t)out->size * sizeof *out->amp);
+  out->amp[index].re = 1;
+  return RT_OK;
+}
+
+RtStatus state_plus(Rt *rt, const VarTable *vars, State *out) {
+  RT_TRY(state_new(rt, vars, out));
+  double a = 1 / sqrt((double)out->size);
+  for (int64_t i = 0; i < out->size; i++) out->amp[i] = (c128){a, 0};
+  return RT_OK;
+}
+
+RtStatus state_random(Rt *rt, const VarTable *vars, RngCall c, State *out) {
+  RT_TRY(state_new(rt, vars, out));
+  for (int64_t i = 0; i < out->size; i++)
+    out->amp[i] = (c128){rng_normal(c, 2 * (uint64_t)i), rng_normal(c, 2 * (uint64_t)i + 1)};
+  state_scale(out, (c128){1 / sqrt(state_norm2(out)), 0});
+  return RT_OK;
+}
+
+double state_norm2(const State *s) {
+  return kernels()->sumsq_f64(2 * s->size, (const double *)(const void *)s->amp);
+}
+
+/* Sums over blocks of 1024, so that rounding grows with their number only. */
+c128 state_overlap(const State *a, const State *b) {
+  c128 total = {0, 0};
+  for (int64_t i = 0; i < a->size;) {
+    c128 part = {0, 0};
+    for (int64_t end = i + 1024 < a->size ? i + 1024 : a->size; i < end; i++) {
+      c128 x = a->amp[i], y = b->amp[i];
+      part.re += x.re * y.re + x.im * y.im;
+      part.im += x.re * y.im - x.im * y.re;
+    }
+    total.re += part.re;
+    total.im += part.im;
+  }
+  return total;
+}
+
+void state_scale(State *s, c128 c) {
+  for (int64_t i = 0; i < s->size; i++) {
+    c128 x = s->amp[i];
+    s->amp[i] = (c128){c.re * x.re - c.im * x.im, c.re * x.im + c.im * x.re};
+  }
+}
+
+bool state_like(const VarTable *a, const VarTable *b) {
+  if (a->n != b->n || a->n_array != b->n_array) return false;
+  for (int i = 0; i < a->n_array; i++) {
+    const VarArray *x = &a->array[i], *y = &b->array[i];
+    if (strcmp(x->name, y->name) || x->kind != y->kind || x->count != y->count ||
+        x->cutoff != y->cutoff)
+      return false;
+  }
+  return true;
+}
+
+static RtStatus fit(Rt *rt, const State *s, Operator *out) {
+  if (out->vars.n == s->vars.n) return RT_OK;
+  const VarArray *last = &out->vars.array[out->vars.n_array - 1];
+  const VarArray *reg = vars_array(&s->vars, OPERATOR_REGISTER);
+  const VarArray *wider = vars_array(&out->vars, OPERATOR_REGISTER);
+  if (wider && (!reg || wider->count > reg->count))
+    rt_fail(rt, RT_ERROR, "the Hamiltonian acts on %lld qubits, the state has %lld",
+            (long long)wider->count, (long long)(reg ? reg->count : 0));
+  else rt_fail(rt, RT_ERROR, "the Hamiltonian acts on `%s`, which the state does not have", last->name);
+  rt_help(rt, "basis(H, i), plus(H) and ground(H) give states with the variables of H");
+  return RT_ERROR;
+}
+
+RtStatus state_operator(Rt *rt, const Operator *h, const State *s, Operator *out) {
+  operator_init(out);
+  RtStatus st = vars_copy(rt, &out->vars, &s->vars);
+  if (!st) st = operator_accumulate(rt, out, (c128){1, 0}, h);
+  if (!st) st = fit(rt, s, out);
+  if (st) operator_free(rt, out);
+  return st;
+}
+
+/* ---- text ---------------------------------------------------------------------- */
+
+static double weight(c128 a) { return a.re * a.re + a.im * a.im; }
+
+static void ket(const State *s, int64_t index, Buf *out) {
+  int digit[64], n = 0, wide = 0;
+  for (int i = 0; i < s->vars.n_array; i++) {
+    int levels = s->vars.array[i].kind == VAR_MODE ? s->vars.array[i].cutoff : 2;
+    for (int64_t k = 0; k < s->vars.array[i].count && n < 64; k++) {
+      digit[n++] = (int)(index % levels);
+      index /= levels;
+    }
+    wide |= levels > 10;
+  }
+  buf_text(out, "|");
+  while (n-- > 0) buf_format(out, "%d%s", digit[n], wide && n ? " " : "");
+  buf_text(out, ">");
+}
+
+static void amplitude(c128 a, bool first, Buf *out) {
+  bool real = fabs(a.im) < 5e-5 * fabs(a.re), imaginary = fabs(a.re) < 5e-5 * fabs(a.im);
+  double x = imaginary ? a.im : a.re;
+  if (real || imaginary)
+    buf_format(out, "%s%.4g%s", first ? (x < 0 ? "-" : "") : x < 0 ? " - " : " + ", fabs(x),
+               imaginary ? "i" : "");
+  else
+    buf_format(out, "%s(%.4g%s%.4gi)", first ? "" : " + ", a.re, a.im < 0 ? "-" : "+", fabs(a.im));
+}
+
+void state_print(const State *s, int terms, Buf *out) {
+  enum { MOST = 16 };
+  int64_t order[MOST + 1], shown = 0, n = 0;
+  if (terms > MOST) terms = MOST;
+  for (int64_t i = 0; i < s->size; i++) {
+    double w = weight(s->amp[i]);
+    if (w < 1e-24) continue;
+    n++;
+    int64_t at = shown; /* equal weights, up to rounding, stay in order */
+    while (at > 0 && w > weight(s->amp[order[at - 1]]) * (1 + 1e-9)) at--;
+    if (at >= terms) continue;
+    memmove(order + at + 1, order + at, (size_t)(shown - at) * sizeof *order);
+    order[at] = i;
+    if (shown < terms) shown++;
+  }
+  for (int64_t k = 0; k < shown; k++) {
+    amplitude(s->amp[order[k]], k == 0, out);
+    ket(s, order[k], out);
+  }
+  if (!n) buf_text(out, "0");
+  if (n > shown) buf_format(out, " + ... (%lld more)", (long long)(n - shown));
+}
