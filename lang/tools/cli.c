@@ -34,6 +34,11 @@ const CliVerb cli_verbs[] = {
     {"jobs", "[cancel] [ID ...]", "look at problems submitted to D-Wave",
      "Without ID: all jobs of this account as last seen. With IDs (or labels): asks the service.",
      COMMON | BIT(JSON), verb_jobs, NULL},
+    {"sapi", "", "serve D-Wave's interface on this machine",
+     "Simulated annealing on a chip's graph, and a hybrid solver, for clients with the token.\n"
+     "Prints what they need as shell assignments; runs until it is interrupted.",
+     COMMON | BIT(PORT) | BIT(TOKEN) | BIT(TOPOLOGY) | BIT(NOISE) | BIT(SEED) | BIT(THREADS) | BIT(QUIET),
+     verb_sapi, NULL},
     {"runs", "list|show|compare|export ...", "look at stored runs", "See `qa runs --help`.", ~0u, NULL,
      runs_main},
     {0}};

@@ -18,6 +18,10 @@
   X(WHY, "why", 0, NULL, "say why each run is done again")                                    \
   X(DRY_RUN, "dry-run", 'n', NULL, "say what would run, run nothing")                         \
   X(RUNS, "runs", 0, "DIR", "where runs are stored (default runs)")                           \
+  X(PORT, "port", 0, "N", "where the service listens on 127.0.0.1 (default 0: any that is free)")  \
+  X(TOKEN, "token", 0, "TEXT", "what clients have to send (default QA_SAPI_TOKEN, else made at random)") \
+  X(TOPOLOGY, "topology", 0, "GRAPH", "the chip: pegasus:4 (default), zephyr:4, chimera:16, ...")    \
+  X(NOISE, "noise", 0, "S", "standard deviation of Gaussian noise on h and J, in the chip's units") \
   X(JSON, "json", 0, NULL, "results and errors as one JSON object a line")                    \
   X(QUIET, "quiet", 'q', NULL, "no progress, no tables")                                      \
   X(COLOR, "color", 0, "WHEN", "auto, always or never (NO_COLOR is honoured)")                \
@@ -92,6 +96,7 @@ int verb_explain(Cli *c);
 int verb_test(Cli *c);
 int verb_doc(Cli *c);
 int verb_jobs(Cli *c);
+int verb_sapi(Cli *c);
 int verb_repl(Cli *c);
 int runs_main(int argc, char **argv);   /* runs.c */
 #endif
