@@ -114,7 +114,8 @@ static inline v8 tile(const RunJob *j, uint64_t d, const double *e) {
     w[1] = -w[0];
     EACH_SOURCE(SIGN)
   }
-  if (!j->y) return ((DOT(0) + DOT(1)) + (DOT(2) + DOT(3))) + ((DOT(4) + DOT(5)) + (DOT(6) + DOT(7)));
+  if (!j->y)
+    return ((DOT(0) + DOT(1)) + (DOT(2) + DOT(3))) + ((DOT(4) + DOT(5)) + (DOT(6) + DOT(7)));
   if (j->add) { EACH(ADD, 0) }
   else { EACH(STORE, 0) }
   return (v8){0};
