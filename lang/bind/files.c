@@ -258,7 +258,8 @@ static int save_value(Vm *vm, Value *v, Saver *s, int depth) {
   if (depth > 64) return vm_error(vm, "save: nested more than 64 deep");
   if (value_is(*v, OBJ_BOX) && !AS_BOX(*v)->type->leaves) {
     vm_error(vm, "save: %s %s holds no tensors to store", VALUE_A(*v));
-    vm_help(vm, "`keep let` stores any value; of a state, write_npy(amplitudes(psi), path) and state(x)");
+    vm_help(vm, "`keep let` stores any value; of a state, write_npy(amplitudes(psi), path) and "
+                "state(x)");
     return 1;
   }
   if (value_is(*v, OBJ_MODEL) || value_is(*v, OBJ_BOX)) return tree_visit(vm, v, save_leaf, s);

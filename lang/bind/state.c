@@ -395,7 +395,8 @@ const Native natives_state[] = {
      "The basis state |index> of n qubits; qubit 0 is the index's lowest bit, bit 0 is Z = +1.\n"
      "n may be a Hamiltonian: a state of its variables (modes, spins, binaries).",
      bind_basis, NF_CONST},
-    {"plus", "n", "|+> on each of n qubits; n may be a Hamiltonian: equal amplitudes on its states.",
+    {"plus", "n",
+     "|+> on each of n qubits; n may be a Hamiltonian: equal amplitudes on its states.",
      bind_plus, NF_CONST},
     {"random_state", "n, seed = nil",
      "A state of n qubits (or of a Hamiltonian's variables), uniform on the sphere.", bind_random,

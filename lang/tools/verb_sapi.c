@@ -46,9 +46,14 @@ int verb_sapi(Cli *c) {
       !number(c, OPT_THREADS, 1, 1024, true, &threads))
     return EXIT_USAGE;
   const char *token = c->option[OPT_TOKEN];
-  if (!token && getenv("QA_SAPI_TOKEN") && *getenv("QA_SAPI_TOKEN")) token = getenv("QA_SAPI_TOKEN");
-  SapiOptions o = {.port = (int)port, .token = token, .topology = c->option[OPT_TOPOLOGY],
-                   .noise = noise, .seed = (int64_t)seed, .threads = (int)threads};
+  if (!token && getenv("QA_SAPI_TOKEN") && *getenv("QA_SAPI_TOKEN"))
+    token = getenv("QA_SAPI_TOKEN");
+  SapiOptions o = {.port = (int)port,
+                   .token = token,
+                   .topology = c->option[OPT_TOPOLOGY],
+                   .noise = noise,
+                   .seed = (int64_t)seed,
+                   .threads = (int)threads};
   Rt *rt = rt_open();
   Sapi *s;
   if (!rt) return cli_usage(c, NULL, "out of memory");

@@ -17,16 +17,16 @@
 #include "runtime/base/base.h"
 
 typedef struct {
-  int port;                 /* 0: any that is free                              */
-  const char *token;        /* 8 to 128 printable characters; NULL: made at random */
-  const char *topology;     /* "pegasus:4", "chimera:16,16,4", "zephyr:4,4"       */
-  double noise;             /* standard deviation, in units of the chip's ranges */
+  int port;             /* 0: any that is free                              */
+  const char *token;    /* 8 to 128 printable characters; NULL: made at random */
+  const char *topology; /* "pegasus:4", "chimera:16,16,4", "zephyr:4,4"       */
+  double noise;         /* standard deviation, in units of the chip's ranges */
   int64_t seed;
-  int threads;              /* for each job; 0: 1                                */
-  double sweeps;            /* of the whole chip in one microsecond; 0: 50       */
-  double limit;             /* seconds of wall time for one job; 0: 120          */
-  int queue;                /* jobs that may wait (beyond: 429); 0: 100          */
-  int keep;                 /* jobs remembered; 0: 1000                          */
+  int threads;   /* for each job; 0: 1                                */
+  double sweeps; /* of the whole chip in one microsecond; 0: 50       */
+  double limit;  /* seconds of wall time for one job; 0: 120          */
+  int queue;     /* jobs that may wait (beyond: 429); 0: 100          */
+  int keep;      /* jobs remembered; 0: 1000                          */
 } SapiOptions;
 
 typedef struct Sapi Sapi;
@@ -36,6 +36,6 @@ RtStatus sapi_start(Rt *rt, const SapiOptions *o, Sapi **out);
 void sapi_stop(Sapi *s);
 int sapi_port(const Sapi *s);
 const char *sapi_token(const Sapi *s);
-const char *sapi_about(const Sapi *s);     /* "qa_pegasus4: pegasus, 264 qubits, 1604 couplers" */
+const char *sapi_about(const Sapi *s); /* "qa_pegasus4: pegasus, 264 qubits, 1604 couplers" */
 
 #endif

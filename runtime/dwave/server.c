@@ -40,8 +40,7 @@ static RtStatus http_open(Rt *rt, Http **out) {
   h->lib = dlopen("libmicrohttpd.so.12", RTLD_NOW | RTLD_LOCAL);
   if (!h->lib) h->lib = dlopen("libmicrohttpd.so", RTLD_NOW | RTLD_LOCAL);
   bool good = h->lib && symbol(h, "MHD_start_daemon", &h->start) &&
-              symbol(h, "MHD_stop_daemon", &h->end) &&
-              symbol(h, "MHD_get_daemon_info", &h->info) &&
+              symbol(h, "MHD_stop_daemon", &h->end) && symbol(h, "MHD_get_daemon_info", &h->info) &&
               symbol(h, "MHD_lookup_connection_value", &h->value) &&
               symbol(h, "MHD_create_response_from_buffer", &h->response) &&
               symbol(h, "MHD_add_response_header", &h->header) &&
@@ -57,10 +56,13 @@ static RtStatus http_open(Rt *rt, Http **out) {
 
 typedef struct {
   Buf body;
-  bool refused, large;      /* its body is read and forgotten                   */
+  bool refused, large; /* its body is read and forgotten                   */
 } Incoming;
 
-typedef struct { Http *h; struct MHD_Connection *c; } Asked;
+typedef struct {
+  Http *h;
+  struct MHD_Connection *c;
+} Asked;
 
 static const char *query(void *user, const char *key) {
   Asked *a = user;
@@ -103,8 +105,14 @@ static enum MHD_Result answer(Sapi *s, struct MHD_Connection *connection, const 
                               const char *method, Incoming *in) {
   Http *h = s->http;
   Asked asked = {h, connection};
-  SapiCall c = {.s = s, .rt = rt_open(), .method = method, .path = behind_base(url),
-                .query = query, .user = &asked, .status = 200, .type = ""};
+  SapiCall c = {.s = s,
+                .rt = rt_open(),
+                .method = method,
+                .path = behind_base(url),
+                .query = query,
+                .user = &asked,
+                .status = 200,
+                .type = ""};
   if (!c.rt) return MHD_NO;
   c.accept = h->value(connection, MHD_HEADER_KIND, "Accept");
   c.etag = h->value(connection, MHD_HEADER_KIND, "If-None-Match");
@@ -210,11 +218,12 @@ static RtStatus check_options(Rt *rt, Sapi *s) {
 
 static RtStatus listen_on(Rt *rt, Sapi *s) {
   Http *h = s->http;
-  struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->o.port),
+  struct sockaddr_in at = {.sin_family = AF_INET,
+                           .sin_port = htons((uint16_t)s->o.port),
                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   h->daemon = h->start(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL,
-                       NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &at,
-                       MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_CONNECTION_LIMIT, 64u,
+                       NULL, on_request, s, MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_NOTIFY_COMPLETED,
+                       on_end, NULL, MHD_OPTION_CONNECTION_LIMIT, 64u,
                        MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_END);
   if (!h->daemon) {
     rt_fail(rt, RT_BACKEND, "cannot listen on port %d of 127.0.0.1", s->o.port);

@@ -101,7 +101,7 @@ static bool make_room(Sapi *s, size_t size) {
 static const DwSolver *solver_of(Rt *rt, Sapi *s, const cJSON *item) {
   const cJSON *identity = js_get(item, "solver");
   const char *name = js_text(identity, "name");
-  const DwSolver *v = !name                                 ? NULL
+  const DwSolver *v = !name                           ? NULL
                       : !strcmp(name, s->chip.name)   ? &s->chip
                       : !strcmp(name, s->hybrid.name) ? &s->hybrid
                                                       : NULL;
@@ -269,7 +269,8 @@ void sapi_list(SapiCall *c) {
   free(copy);
 }
 
-/* ---- one job ----------------------------------------------------------------------------------- */
+/* ---- one job -----------------------------------------------------------------------------------
+ */
 
 static void put_info(SapiCall *c, const SapiJob *j) {
   Buf *b = &c->reply;
@@ -280,8 +281,7 @@ static void put_info(SapiCall *c, const SapiJob *j) {
   /* the service puts the token into submitted_by; nothing needs it */
   buf_format(b, ",\"metadata\":{\"submitted_by\":\"\",\"status\":\"%s\",\"submitted_on\":\"%s\"",
              states[j->state], j->submitted);
-  put_member(b, "solver",
-             js_get((j->hybrid ? &c->s->hybrid : &c->s->chip)->json, "identity"));
+  put_member(b, "solver", js_get((j->hybrid ? &c->s->hybrid : &c->s->chip)->json, "identity"));
   put_member(b, "type", js_get(j->item, "type"));
   put_member(b, "label", js_get(j->item, "label"));
   if (over(j)) buf_format(b, ",\"solved_on\":\"%s\"", j->solved);
@@ -323,7 +323,8 @@ void sapi_job(SapiCall *c, const char *id, const char *what) {
   pthread_mutex_unlock(&c->s->lock);
 }
 
-/* ---- cancelling --------------------------------------------------------------------------------- */
+/* ---- cancelling ---------------------------------------------------------------------------------
+ */
 
 /* 0: cancelled; 202: it runs, and is asked to stop; 409: too late; 404: no such. */
 static int cancel(Sapi *s, SapiJob *j) {

@@ -26,8 +26,8 @@ static bool version_served(const char *accept) {
   const char *v = accept ? strstr(accept, "version=") : NULL;
   if (!v) return true;
   v += 8 + (v[8] == '"');
-  return *v == '3' || (*v == '2' && (strstr(accept, "problem-answer") ||
-                                     strstr(accept, "problem-message")));
+  return *v == '3' ||
+         (*v == '2' && (strstr(accept, "problem-answer") || strstr(accept, "problem-message")));
 }
 
 static void problems(SapiCall *c, const char *rest) {

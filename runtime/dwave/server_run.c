@@ -11,20 +11,20 @@
 #include "runtime/dwave/server.h"
 #include "runtime/embed/embed.h"
 
-#define FLUX_OF_H 0.002         /* flux quanta that weigh as much as h = 1        */
-enum { GAIN_STEPS = 32 };       /* an h gain schedule is followed in so many steps */
+#define FLUX_OF_H 0.002   /* flux quanta that weigh as much as h = 1        */
+enum { GAIN_STEPS = 32 }; /* an h gain schedule is followed in so many steps */
 
 typedef struct {
   const Sapi *s;
   const cJSON *params;
   Arena a;
   QpModel m;
-  int32_t *uv;                  /* [2 m], places in m.qubit                       */
-  double *h, *J;                /* Ising form, in the chip's units                */
-  double T;                     /* of the anneal, us                              */
+  int32_t *uv;   /* [2 m], places in m.qubit                       */
+  double *h, *J; /* Ising form, in the chip's units                */
+  double T;      /* of the anneal, us                              */
   int64_t reads, sweeps;
-  double *beta;                 /* [sweeps]                                       */
-  int8_t *initial;              /* [n], NULL: a forward anneal                    */
+  double *beta;    /* [sweeps]                                       */
+  int8_t *initial; /* [n], NULL: a forward anneal                    */
   RngCall rng;
   Samples all;
 } Run;
@@ -296,13 +296,17 @@ static RtStatus write_answer(Rt *rt, Run *r, Buf *out) {
     r->all.energy[row] = e;
   }
   if (!raw) RT_TRY(samples_aggregate(rt, &r->all));
-  for (int64_t i = 0; m->qubo && i < r->all.rows * m->n; i++)
-    r->all.spin[i] = r->all.spin[i] > 0;
+  for (int64_t i = 0; m->qubo && i < r->all.rows * m->n; i++) r->all.spin[i] = r->all.spin[i] > 0;
   Buf timing = {0};
   RtStatus st = write_timing(rt, r, &timing);
-  QpAnswer a = {.qubo = m->qubo, .num_variables = r->s->chip.chip.num_qubits, .n = m->n,
-                .rows = r->all.rows, .active = m->qubit, .value = r->all.spin,
-                .energy = r->all.energy, .count = r->all.count};
+  QpAnswer a = {.qubo = m->qubo,
+                .num_variables = r->s->chip.chip.num_qubits,
+                .n = m->n,
+                .rows = r->all.rows,
+                .active = m->qubit,
+                .value = r->all.spin,
+                .energy = r->all.energy,
+                .count = r->all.count};
   if (!st) st = qp_answer_encode(rt, &a, raw, timing.data, out);
   buf_free(&timing);
   return st;
@@ -364,7 +368,12 @@ static RtStatus write_sampleset(Rt *rt, const Bqm *b, const Samples *all, double
   cJSON_AddNumberToObject(info, "run_time", round(us));
   cJSON_AddNumberToObject(info, "charge_time", round(us));
   cJSON_AddNumberToObject(info, "qpu_access_time", 0);
-  BqAnswer a = {.n = b->n, .rows = 1, .value = x, .energy = &e, .count = &one, .labels = b->labels,
+  BqAnswer a = {.n = b->n,
+                .rows = 1,
+                .value = x,
+                .energy = &e,
+                .count = &one,
+                .labels = b->labels,
                 .info = info};
   strcpy(a.vartype, b->spin ? "SPIN" : "BINARY");
   RtStatus st = info ? bq_encode(rt, &a, out) : rt_fail(rt, RT_MEMORY, "out of memory");
@@ -419,8 +428,9 @@ static void finish(Sapi *s, SapiJob *j, RtStatus st, Buf *answer) {
   if (st && !j->dropped && !s->stop) {
     j->state = JOB_FAILED;
     snprintf(j->error, sizeof j->error, "%s",
-             st == RT_LIMIT && rt_now() >= rt->deadline ? "The problem took longer than allowed here"
-                                                        : rt->error.message);
+             st == RT_LIMIT && rt_now() >= rt->deadline
+                 ? "The problem took longer than allowed here"
+                 : rt->error.message);
   } else {
     j->state = st ? JOB_CANCELLED : JOB_COMPLETED;
   }
@@ -447,7 +457,7 @@ void *sapi_work(void *sapi) {
     s->waiting--;
     s->current = j;
     atomic_store(&rt->interrupted, 0);
-    rt->deadline = rt_now() + s->o.limit;
+    rt->deadline = rt_now() + s->o.limit * (j->hybrid ? 2 : 1); /* time_limit <= limit */
     rt->error = (RtError){0};
     pthread_mutex_unlock(&s->lock);
     Buf answer = {0};

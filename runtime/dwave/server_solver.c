@@ -102,12 +102,20 @@ static void write_chip(const Sapi *s, Buf *b) {
   buf_bytes(b, graph.data, graph.len);
   b->failed = b->failed || graph.failed;
   write_ranges(&s->graph, b);
-  static const char *const names[] = {
-      "anneal_schedule",       "annealing_time",  "answer_mode",
-      "auto_scale",            "fast_anneal",     "flux_biases",
-      "flux_drift_compensation", "h_gain_schedule", "initial_state",
-      "num_reads",             "programming_thermalization", "readout_thermalization",
-      "reduce_intersample_correlation", "reinitialize_state"};
+  static const char *const names[] = {"anneal_schedule",
+                                      "annealing_time",
+                                      "answer_mode",
+                                      "auto_scale",
+                                      "fast_anneal",
+                                      "flux_biases",
+                                      "flux_drift_compensation",
+                                      "h_gain_schedule",
+                                      "initial_state",
+                                      "num_reads",
+                                      "programming_thermalization",
+                                      "readout_thermalization",
+                                      "reduce_intersample_correlation",
+                                      "reinitialize_state"};
   buf_text(b, ",\"parameters\":{");
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     buf_format(b, "%s\"%s\":\"\"", i ? "," : "", names[i]);
@@ -207,7 +215,7 @@ static bool put_solver(SapiCall *c, const DwSolver *s, const char *filter) {
 void sapi_get_solvers(SapiCall *c, const char *name) {
   const Sapi *s = c->s;
   const char *filter = c->query(c->user, "filter");
-  const DwSolver *one = !name                               ? NULL
+  const DwSolver *one = !name                                  ? NULL
                         : constant_equal(name, s->chip.name)   ? &s->chip
                         : constant_equal(name, s->hybrid.name) ? &s->hybrid
                                                                : NULL;

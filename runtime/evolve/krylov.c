@@ -68,10 +68,9 @@ static RtStatus build(Krylov *k, double t, double tol) {
   for (int j = 0; j < k->most; j++) {
     double *w = k->v[j + 1];
     RT_TRY(applied_to(k->rt, k->a, k->v[j], w));
-    if (j) vec_add(k->n, -k->beta[j - 1], k->v[j - 1], w);
-    k->alpha[j] = vec_dot(k->n, k->v[j], w);
-    vec_add(k->n, -k->alpha[j], k->v[j], w);
-    k->beta[j] = vec_norm(k->n, w);
+    k->alpha[j] = j ? vectors()->subtract_dot(k->n, k->beta[j - 1], k->v[j - 1], k->v[j], w)
+                    : vec_dot(k->n, k->v[j], w);
+    k->beta[j] = sqrt(vectors()->subtract_norm2(k->n, k->alpha[j], k->v[j], w));
     k->m = j + 1;
     size = fmax(size, fabs(k->alpha[j]) + k->beta[j]);
     bool closed = k->beta[j] <= 8 * DBL_EPSILON * size;
@@ -80,7 +79,7 @@ static RtStatus build(Krylov *k, double t, double tol) {
       RT_TRY(decompose(k));
       if (closed || error_of(k, t) <= tol) return RT_OK;
     }
-    vec_scale(k->n, 1 / k->beta[j], w);
+    vectors()->scale(k->n, 1 / k->beta[j], w);
   }
   return RT_OK;
 }
@@ -96,7 +95,7 @@ static void combine(const Krylov *k, double h, double norm, double *x) {
   memset(x, 0, (size_t)k->n * sizeof(double));
   for (int j = 0; j < k->m; j++) {
     double complex c = norm * entry(k, j, h, false);
-    vec_add_complex(k->n, creal(c), cimag(c), k->v[j], x);
+    vectors()->add_complex(k->n, creal(c), cimag(c), k->v[j], x);
   }
 }
 
@@ -108,14 +107,14 @@ static RtStatus march(Krylov *k, double t, double tol, double *x) {
   while (done < t) {
     double norm = vec_norm(k->n, x), left = t - done;
     memcpy(k->v[0], x, (size_t)k->n * sizeof(double));
-    vec_scale(k->n, 1 / norm, k->v[0]);
+    vectors()->scale(k->n, 1 / norm, k->v[0]);
     RT_TRY(build(k, left, tol * left / t));
     double h = choose(k, left, tol / t);
     if (done + h <= done)
       return rt_fail(k->rt, RT_ERROR, "the step size has become too small at time %g", done);
     combine(k, h, k->imaginary ? 1 : norm, x);
     done = h == left ? t : done + h;
-    if (k->imaginary) vec_scale(k->n, start / vec_norm(k->n, x), x);
+    if (k->imaginary) vectors()->scale(k->n, start / vec_norm(k->n, x), x);
   }
   return RT_OK;
 }

@@ -59,7 +59,8 @@ static RtStatus push(Rt *rt, Applied *a, Flip f) {
 static RtStatus add_term(Rt *rt, Applied *a, c128 c, uint64_t mask, uint64_t z, uint64_t binary) {
   int k = __builtin_popcountll(binary);
   if (k > 20 || a->n_flip + ((int64_t)1 << k) > EXPANDED_MAX)
-    return rt_fail(rt, RT_ERROR, "products of so many binary variables cannot be applied to states");
+    return rt_fail(rt, RT_ERROR,
+                   "products of so many binary variables cannot be applied to states");
   double scale = 1.0 / (double)((int64_t)1 << k);
   uint64_t some = 0;
   do {
@@ -118,7 +119,8 @@ static RtStatus collect(Rt *rt, Applied *a, const Operator *op) {
 
 static int by_place(const void *x, const void *y) {
   const Flip *a = x, *b = y;
-  return a->mask != b->mask ? (a->mask > b->mask) - (a->mask < b->mask) : (a->z > b->z) - (a->z < b->z);
+  if (a->mask != b->mask) return a->mask < b->mask ? -1 : 1;
+  return (a->z > b->z) - (a->z < b->z);
 }
 
 static void merge_flips(Applied *a) {

@@ -50,21 +50,33 @@ static void diagonal_run(const Diagonal *g, int wide, uint64_t d, int64_t n, dou
 #define SHUFFLE(v, m)                                                                      \
   __builtin_shuffle(v, (i8){0 ^ m, 1 ^ m, 2 ^ m, 3 ^ m, 4 ^ m, 5 ^ m, 6 ^ m, 7 ^ m})
 #define EACH(F, m) F(0, m) F(1, m) F(2, m) F(3, m) F(4, m) F(5, m) F(6, m) F(7, m)
-#define LANES(F)                                                                           \
-  switch (f->mask & 7) {                                                                   \
-  case 0: EACH(F##_STRAIGHT, 0) break;                                                     \
+#define CASES_1_TO_7(F)                                                                    \
   case 1: EACH(F, 1) break;                                                                \
   case 2: EACH(F, 2) break;                                                                \
   case 3: EACH(F, 3) break;                                                                \
   case 4: EACH(F, 4) break;                                                                \
   case 5: EACH(F, 5) break;                                                                \
   case 6: EACH(F, 6) break;                                                                \
-  default: EACH(F, 7)                                                                      \
+  default: EACH(F, 7)
+/* Whole vectors change places, or lanes, or both: constants where it can be. */
+#define EACH_SOURCE(F)                                                                     \
+  uint64_t at = f->mask >> 3 & 7, lanes = f->mask & 7;                                     \
+  if (!lanes) {                                                                            \
+    switch (at) {                                                                          \
+    case 0: EACH(F##_PLACE, 0) break;                                                      \
+      CASES_1_TO_7(F##_PLACE)                                                              \
+    }                                                                                      \
+  } else if (!at) {                                                                        \
+    switch (lanes) { CASES_1_TO_7(F##_LANES) }                                             \
+  } else {                                                                                 \
+    switch (lanes) { CASES_1_TO_7(F##_BOTH) }                                              \
   }
-#define PLAIN_STRAIGHT(k, m) b##k += s[k ^ at];
-#define PLAIN(k, m) b##k += SHUFFLE(s[k ^ at], m);
-#define SIGN_STRAIGHT(k, m) a##k += w[signs >> k & 1] * s[k ^ at];
-#define SIGN(k, m) a##k += w[signs >> k & 1] * SHUFFLE(s[k ^ at], m);
+#define PLAIN_PLACE(k, m) b##k += s[k ^ m];
+#define PLAIN_LANES(k, m) b##k += SHUFFLE(s[k], m);
+#define PLAIN_BOTH(k, m) b##k += SHUFFLE(s[k ^ at], m);
+#define SIGN_PLACE(k, m) a##k += w[signs >> k & 1] * s[k ^ m];
+#define SIGN_LANES(k, m) a##k += w[signs >> k & 1] * SHUFFLE(s[k], m);
+#define SIGN_BOTH(k, m) a##k += w[signs >> k & 1] * SHUFFLE(s[k ^ at], m);
 #define ZERO(k, m) b##k = (v8){0};
 #define FIRST(k, m) v8 a##k = {0}, b##k;
 #define DIAGONAL(k, m) a##k = ((const v8 *)e)[k] * ((const v8 *)(j->x + d))[k];
@@ -87,8 +99,7 @@ static inline v8 tile(const RunJob *j, uint64_t d, const double *e) {
     do { /* equal coefficients are multiplied once */
       if (half & d & f->top) continue;
       const v8 *s = (const v8 *)(j->x + ((d ^ f->mask) & ~(uint64_t)(TILE - 1)));
-      uint64_t at = f->mask >> 3 & 7;
-      LANES(PLAIN)
+      EACH_SOURCE(PLAIN)
     } while (++f < j->sign && f->c == c && (f->top != 0) == far);
     if (half && far) c *= 2;
     EACH(FLUSH, 0)
@@ -96,15 +107,15 @@ static inline v8 tile(const RunJob *j, uint64_t d, const double *e) {
   for (const Flip *f = j->sign; f < j->end; f++) {
     if (half & (f->odd | (d & f->top))) continue;
     const v8 *s = (const v8 *)(j->x + ((d ^ f->mask) & ~(uint64_t)(TILE - 1)));
-    uint64_t at = f->mask >> 3 & 7;
     unsigned signs = vector_signs[f->z >> 3 & 7];
     double c = f->c * parity_sign(d & f->z & ~(uint64_t)(TILE - 1));
     if (half && f->top) c *= 2;
     v8 w[2] = {*(const v8 *)lane_signs[f->z & 7] * c};
     w[1] = -w[0];
-    LANES(SIGN)
+    EACH_SOURCE(SIGN)
   }
-  if (!j->y) return ((DOT(0) + DOT(1)) + (DOT(2) + DOT(3))) + ((DOT(4) + DOT(5)) + (DOT(6) + DOT(7)));
+  if (!j->y)
+    return ((DOT(0) + DOT(1)) + (DOT(2) + DOT(3))) + ((DOT(4) + DOT(5)) + (DOT(6) + DOT(7)));
   if (j->add) { EACH(ADD, 0) }
   else { EACH(STORE, 0) }
   return (v8){0};

@@ -64,7 +64,8 @@ static RtStatus run_passes(Rt *rt, const Applied *a, const double *x, double *y,
     uint64_t runs = ((uint64_t)1 << (a->bits - pass->run_bits)) - 1;
     Visit v = {.table = table(), .a = a, .pass = pass, .diagonal = p == 0 && a->diag.any,
                .slow = runs & ~pass->fast,
-               .run = {x, y, p > 0, f + pass->first, f + pass->first + pass->n_plain, f + pass->end}};
+               .run = {x, y, p > 0, f + pass->first, f + pass->first + pass->n_plain,
+                       f + pass->end}};
     int64_t items = (int64_t)1 << __builtin_popcountll(v.slow);
     if (mean && !(v.part = rt_alloc(rt, (size_t)items * sizeof(double)))) return rt->error.status;
     parallel_for(a->bits < SERIAL_BITS ? 1 : rt->threads, items, 1, visit, &v);

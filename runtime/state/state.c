@@ -116,7 +116,9 @@ static RtStatus fit(Rt *rt, const State *s, Operator *out) {
   if (wider && (!reg || wider->count > reg->count))
     rt_fail(rt, RT_ERROR, "the Hamiltonian acts on %lld qubits, the state has %lld",
             (long long)wider->count, (long long)(reg ? reg->count : 0));
-  else rt_fail(rt, RT_ERROR, "the Hamiltonian acts on `%s`, which the state does not have", last->name);
+  else
+    rt_fail(rt, RT_ERROR, "the Hamiltonian acts on `%s`, which the state does not have",
+            last->name);
   rt_help(rt, "basis(H, i), plus(H) and ground(H) give states with the variables of H");
   return RT_ERROR;
 }

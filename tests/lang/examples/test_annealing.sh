@@ -19,3 +19,17 @@ run number_partitioning; ok $? "number_partitioning" err
 says '^exact: ' "number_partitioning shows groups"
 run one_hot_attention; ok $? "one_hot_attention" err
 [ "$(sed -n 's/^softmax *: //p' out)" = "$(sed -n 's/^all states *: //p' out)" ]; ok $? "all states give softmax" out
+
+# dwave.qa: without a service, and against our own
+export QA_JOBS=$PWD/jobs HOME=$PWD XDG_CONFIG_DIRS=$PWD
+unset XDG_CONFIG_HOME DWAVE_CONFIG_FILE DWAVE_PROFILE DWAVE_API_ENDPOINT DWAVE_API_TOKEN DWAVE_API_SOLVER DWAVE_API_REGION QA_SAPI_TOKEN
+run dwave; ok $? "dwave without a service" err
+says '^the best cut is ' "dwave says how to start one"
+"$QA" sapi --noise 0.02 >service 2>trouble &
+server=$!
+for _ in $(seq 200); do grep -q '^# solver' service && break; sleep 0.05; done
+. ./service
+run dwave; ok $? "dwave against qa sapi" err trouble
+[ "$(sed -nE 's/^cut ([0-9.]+) of ([0-9.]+),.*/\1 \2/p' out | awk '{print $1 == $2}')" = 1 ]; ok $? "dwave finds the largest cut" out
+kill -TERM $server
+wait $server

@@ -46,8 +46,10 @@ static const char *no_env(void *u, const char *name) {
 static void client(Rt *rt, const Sapi *s, const char *token, DwClient *c) {
   char url[64];
   snprintf(url, sizeof url, "http://127.0.0.1:%d/sapi/v2/", sapi_port(s));
-  DwArg arg[] = {{"endpoint", url, TRUST_USER}, {"token", token, TRUST_USER},
-                 {"http_retry_total", "1", TRUST_USER}, {"poll_wait_time", "5", TRUST_USER}};
+  DwArg arg[] = {{"endpoint", url, TRUST_USER},
+                 {"token", token, TRUST_USER},
+                 {"http_retry_total", "1", TRUST_USER},
+                 {"poll_wait_time", "5", TRUST_USER}};
   DwSources src = {.no_files = true, .arg = arg, .n_arg = 4, .env = no_env};
   DwConfig config;
   assert_int_equal(dw_config_load(rt, &src, &config), RT_OK);
@@ -55,7 +57,12 @@ static void client(Rt *rt, const Sapi *s, const char *token, DwClient *c) {
   c->retry_min = c->retry_max = 0.01;
 }
 
-typedef struct { Rt *rt; Sapi *s; DwClient c; DwSolver chip; } Set;
+typedef struct {
+  Rt *rt;
+  Sapi *s;
+  DwClient c;
+  DwSolver chip;
+} Set;
 
 static Set begin(void **state, SapiOptions o) {
   Set t = {.rt = *state};
@@ -75,8 +82,8 @@ static void end(Set *t) {
 
 /* One request; the status, the body in *reply. */
 static long ask(Set *t, const char *method, const char *path, const char *body, Buf *reply) {
-  DwRequest q = {.method = method, .path = path, .body = body, .size = body ? strlen(body) : 0,
-                 .loose = true};
+  DwRequest q = {
+      .method = method, .path = path, .body = body, .size = body ? strlen(body) : 0, .loose = true};
   DwReply r = {0};
   dw_request(&t->c, &q, &r);
   long status = r.status;
@@ -89,8 +96,13 @@ static long ask(Set *t, const char *method, const char *path, const char *body, 
 static const int32_t qubits[4] = {0, 1, 4, 5}, pairs[8] = {0, 4, 0, 5, 1, 4, 1, 5};
 static const double fields[4] = {0.5, -0.25, 0.125, -1}, couplings[4] = {1, -0.5, 0.75, 0.25};
 static QpModel model(bool qubo) {
-  return (QpModel){qubo, 4, 4, (int32_t *)(uintptr_t)qubits, (double *)(uintptr_t)fields,
-                   (int32_t *)(uintptr_t)pairs, (double *)(uintptr_t)couplings};
+  return (QpModel){qubo,
+                   4,
+                   4,
+                   (int32_t *)(uintptr_t)qubits,
+                   (double *)(uintptr_t)fields,
+                   (int32_t *)(uintptr_t)pairs,
+                   (double *)(uintptr_t)couplings};
 }
 
 static int place(int32_t q) { return q < 4 ? q : q - 2; }
@@ -98,7 +110,8 @@ static int place(int32_t q) { return q < 4 ? q : q - 2; }
 static double energy(const double *x) {
   double e = 0;
   for (int i = 0; i < 4; i++) e += fields[i] * x[i];
-  for (int k = 0; k < 4; k++) e += couplings[k] * x[place(pairs[2 * k])] * x[place(pairs[2 * k + 1])];
+  for (int k = 0; k < 4; k++)
+    e += couplings[k] * x[place(pairs[2 * k])] * x[place(pairs[2 * k + 1])];
   return e;
 }
 
@@ -147,12 +160,14 @@ static void test_chip(void **state) {
   for (int qubo = 0; qubo < 2; qubo++) {
     QpAnswer a;
     cJSON *answer, *p = js_read(t.rt, "{\"num_reads\":40,\"annealing_time\":50}", 36, 100, "p");
-    assert_int_equal(solve(&t, qubo, "{\"num_reads\":40,\"annealing_time\":50}", &a, &answer), RT_OK);
+    assert_int_equal(solve(&t, qubo, "{\"num_reads\":40,\"annealing_time\":50}", &a, &answer),
+                     RT_OK);
     check_rows(&a, 40, false);
     assert_true(fabs(a.energy[0] - least(qubo)) < 1e-12);
     double said, model_time;
     assert_true(js_number(js_get(answer, "timing"), "qpu_access_time", &said));
-    assert_int_equal(dw_access_time(t.rt, js_get(t.chip.json, "properties"), p, 4, &model_time), RT_OK);
+    assert_int_equal(dw_access_time(t.rt, js_get(t.chip.json, "properties"), p, 4, &model_time),
+                     RT_OK);
     assert_true(fabs(said - model_time) < 1e-6);
     cJSON_Delete(p);
     cJSON_Delete(answer);
@@ -170,7 +185,8 @@ static void test_repeats(void **state) {
   QpAnswer a[3];
   for (int k = 0; k < 3; k++) {
     Set t = begin(state, (SapiOptions){.seed = k == 2 ? 5 : 4, .noise = 0.5, .sweeps = 0.2});
-    assert_int_equal(solve(&t, false, "{\"num_reads\":60,\"answer_mode\":\"raw\"}", &a[k], NULL), RT_OK);
+    assert_int_equal(solve(&t, false, "{\"num_reads\":60,\"answer_mode\":\"raw\"}", &a[k], NULL),
+                     RT_OK);
     end(&t);
   }
   assert_memory_equal(a[0].value, a[1].value, 240);
@@ -178,19 +194,27 @@ static void test_repeats(void **state) {
   for (int k = 0; k < 3; k++) qp_answer_free(*state, &a[k]);
 }
 
-#define STATE32                                                                                  \
-  "[1,-1,3,3,-1,1,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3]"
-/* A reverse anneal that hardly leaves s = 1 keeps a local minimum it began in; a strong
- * negative gain of h turns the fields round; flux biases push as fields do. */
+#define STATE32 "[1,-1,3,3,-1,1,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3]"
+/* A reverse anneal that hardly leaves s = 1 stays where it begins, in the least state; flux
+ * biases push as fields do; a negative gain of h turns the fields round.      */
 static void test_schedules(void **state) {
   Set t = begin(state, (SapiOptions){.seed = 1});
   QpAnswer a;
-  assert_int_equal(solve(&t, false,
-                         "{\"num_reads\":5,\"anneal_schedule\":[[0,1],[1,0.99],[2,1]],"
-                         "\"initial_state\":" STATE32 ",\"reinitialize_state\":false}",
-                         &a, NULL), RT_OK);
-  assert_int_equal(a.rows, 5);  /* raw where nothing is said */
+  char begins[400] = "";
+  for (int b = 0; b < 16 && !*begins; b++) {
+    double x[4];
+    for (int i = 0; i < 4; i++) x[i] = b >> i & 1 ? 1 : -1;
+    if (energy(x) > least(false) + 1e-12) continue;
+    snprintf(begins, sizeof begins,
+             "{\"num_reads\":5,\"anneal_schedule\":[[0,1],[1,0.99],[2,1]],"
+             "\"reinitialize_state\":false,\"initial_state\":{\"0\":%g,\"1\":%g,"
+             "\"4\":%g,\"5\":%g}}",
+             x[0], x[1], x[2], x[3]);
+  }
+  assert_int_equal(solve(&t, false, begins, &a, NULL), RT_OK);
+  assert_int_equal(a.rows, 5); /* raw where nothing is said */
   check_rows(&a, 5, true);
+  for (int r = 0; r < 5; r++) assert_true(fabs(a.energy[r] - least(false)) < 1e-12);
   qp_answer_free(t.rt, &a);
   char params[1024] = "{\"num_reads\":20,\"auto_scale\":false,\"flux_biases\":[";
   /* h = -100 on qubits 0 and 4 */
@@ -200,12 +224,12 @@ static void test_schedules(void **state) {
   for (int64_t r = 0; r < a.rows; r++) assert_true(a.value[4 * r] == 1 && a.value[4 * r + 2] == 1);
   check_rows(&a, 20, false);
   qp_answer_free(t.rt, &a);
-  assert_int_equal(solve(&t, false, "{\"num_reads\":20,\"h_gain_schedule\":[[0,1],[20,1]]}", &a, NULL),
-                   RT_OK);
+  assert_int_equal(
+      solve(&t, false, "{\"num_reads\":20,\"h_gain_schedule\":[[0,1],[20,1]]}", &a, NULL), RT_OK);
   assert_true(fabs(a.energy[0] - least(false)) < 1e-12);
   qp_answer_free(t.rt, &a);
-  assert_int_equal(solve(&t, false, "{\"num_reads\":20,\"h_gain_schedule\":[[0,-3],[20,-3]]}", &a, NULL),
-                   RT_OK);
+  assert_int_equal(
+      solve(&t, false, "{\"num_reads\":20,\"h_gain_schedule\":[[0,-3],[20,-3]]}", &a, NULL), RT_OK);
   assert_true(a.energy[0] > least(false) + 0.1);
   qp_answer_free(t.rt, &a);
   end(&t);
@@ -237,17 +261,27 @@ static void test_refusals(void **state) {
 static void test_http(void **state) {
   Set t = begin(state, (SapiOptions){.seed = 1});
   Buf b = {0};
-  static const struct { const char *method, *path, *body; long status; } one[] = {
-      {"GET", "solvers/remote/none", NULL, 404}, {"GET", "nothing", NULL, 404},
-      {"GET", "solvers/remote/?filter=some", NULL, 400}, {"PUT", "solvers/remote/", "", 405},
-      {"POST", "problems/", "not JSON", 400}, {"POST", "problems/", "[]", 400},
-      {"POST", "problems/", "{\"type\":\"ising\"}", 400}, {"POST", "problems/", "7", 400},
-      {"GET", "problems/?id=a,b", NULL, 404}, {"GET", "problems/?id=a&timeout=99", NULL, 400},
-      {"GET", "problems/nothing/", NULL, 404}, {"DELETE", "problems/nothing", NULL, 404},
-      {"DELETE", "problems/", "{}", 400}, {"DELETE", "problems/", "[\"a\"]", 404},
-      {"GET", "problems/?max_results=0", NULL, 400}, {"POST", "bqm/multipart", "{}", 400},
-      {"POST", "bqm/multipart", "{\"size\":1e12}", 413},
-      {"GET", "bqm/multipart/nothing/status", NULL, 404}};
+  static const struct {
+    const char *method, *path, *body;
+    long status;
+  } one[] = {{"GET", "solvers/remote/none", NULL, 404},
+             {"GET", "nothing", NULL, 404},
+             {"GET", "solvers/remote/?filter=some", NULL, 400},
+             {"PUT", "solvers/remote/", "", 405},
+             {"POST", "problems/", "not JSON", 400},
+             {"POST", "problems/", "[]", 400},
+             {"POST", "problems/", "{\"type\":\"ising\"}", 400},
+             {"POST", "problems/", "7", 400},
+             {"GET", "problems/?id=a,b", NULL, 404},
+             {"GET", "problems/?id=a&timeout=99", NULL, 400},
+             {"GET", "problems/nothing/", NULL, 404},
+             {"DELETE", "problems/nothing", NULL, 404},
+             {"DELETE", "problems/", "{}", 400},
+             {"DELETE", "problems/", "[\"a\"]", 404},
+             {"GET", "problems/?max_results=0", NULL, 400},
+             {"POST", "bqm/multipart", "{}", 400},
+             {"POST", "bqm/multipart", "{\"size\":1e12}", 413},
+             {"GET", "bqm/multipart/nothing/status", NULL, 404}};
   for (size_t i = 0; i < sizeof one / sizeof *one; i++) {
     long status = ask(&t, one[i].method, one[i].path, one[i].body, NULL);
     if (status != one[i].status) fail_msg("%s %s: %ld", one[i].method, one[i].path, status);
@@ -282,7 +316,7 @@ static void test_queue(void **state) {
   assert_string_equal(dw_job_text(&j[0], "state"), "IN_PROGRESS");
   assert_int_equal(dw_submit(&t.c, &q, NULL, &j[1]), RT_OK);
   assert_int_equal(dw_submit(&t.c, &q, NULL, &j[2]), RT_OK);
-  assert_int_equal(dw_submit(&t.c, &q, NULL, &j[3]), RT_BACKEND);      /* 429 */
+  assert_int_equal(dw_submit(&t.c, &q, NULL, &j[3]), RT_BACKEND); /* 429 */
   char path[100];
   Buf b = {0};
   snprintf(path, sizeof path, "problems/%s", dw_job_text(&j[1], "id"));
@@ -293,7 +327,7 @@ static void test_queue(void **state) {
   assert_non_null(strstr(b.data, dw_job_text(&j[1], "id")));
   assert_null(strstr(b.data, dw_job_text(&j[2], "id")));
   snprintf(path, sizeof path, "problems/%s", dw_job_text(&j[0], "id"));
-  assert_int_equal(ask(&t, "DELETE", path, NULL, NULL), 202);          /* it runs */
+  assert_int_equal(ask(&t, "DELETE", path, NULL, NULL), 202); /* it runs */
   snprintf(path, sizeof path, "problems/?id=%s&timeout=20", dw_job_text(&j[0], "id"));
   assert_int_equal(ask(&t, "GET", path, NULL, &b), 200);
   assert_non_null(strstr(b.data, "CANCELLED"));
@@ -303,7 +337,7 @@ static void test_queue(void **state) {
   buf_free(&b);
   for (int k = 0; k < 4; k++) dw_job_free(&j[k]);
   cJSON_Delete(p);
-  end(&t);                                                             /* j[2] runs */
+  end(&t); /* j[2] runs */
 }
 
 /* A job that takes longer than the service allows fails and says so. */
@@ -350,11 +384,19 @@ static void test_hybrid(void **state) {
 }
 
 static void test_options(void **state) {
-  static const SapiOptions bad[] = {
-      {.topology = "pegasus"}, {.topology = "pegasus:x"}, {.topology = "cube:3"},
-      {.topology = "zephyr:100,100"}, {.topology = "pegasus:4,"}, {.topology = ""},
-      {.noise = -1}, {.noise = NAN}, {.port = 70000}, {.token = "short"},
-      {.token = "with a space"}, {.queue = -1}, {.limit = -1}};
+  static const SapiOptions bad[] = {{.topology = "pegasus"},
+                                    {.topology = "pegasus:x"},
+                                    {.topology = "cube:3"},
+                                    {.topology = "zephyr:100,100"},
+                                    {.topology = "pegasus:4,"},
+                                    {.topology = ""},
+                                    {.noise = -1},
+                                    {.noise = NAN},
+                                    {.port = 70000},
+                                    {.token = "short"},
+                                    {.token = "with a space"},
+                                    {.queue = -1},
+                                    {.limit = -1}};
   Sapi *s;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     if (sapi_start(*state, &bad[i], &s) != RT_ERROR || s) fail_msg("case %zu", i);
@@ -369,10 +411,10 @@ static void test_options(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_chip),     cmocka_unit_test(test_repeats),
+      cmocka_unit_test(test_chip),      cmocka_unit_test(test_repeats),
       cmocka_unit_test(test_schedules), cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_http),     cmocka_unit_test(test_queue),
-      cmocka_unit_test(test_limit),    cmocka_unit_test(test_hybrid),
+      cmocka_unit_test(test_http),      cmocka_unit_test(test_queue),
+      cmocka_unit_test(test_limit),     cmocka_unit_test(test_hybrid),
       cmocka_unit_test(test_options)};
   return cmocka_run_group_tests(tests, open_all, close_all);
 }
