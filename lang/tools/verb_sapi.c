@@ -1,7 +1,8 @@
 /* verb_sapi.c: qa sapi: a local service with D-Wave's interface, until it is interrupted.
  *
- * What it prints first are shell assignments for the clients: `. <(qa sapi ...)` style
- * scripts read them.  The token is printed only when it was made here.        */
+ * What it prints first are shell assignments for the clients, to be read from a file:
+ * `qa sapi >service &`, then `. ./service`.  The token is printed only when it was made
+ * here.                                                                        */
 #include "lang/tools/cli.h"
 
 #include "runtime/dwave/serve.h"
