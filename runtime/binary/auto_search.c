@@ -25,6 +25,7 @@ enum {
 #define OTHER_SHARE 0.15    /* of the effort for the sampler not chosen        */
 #define PATIENCE 4.0        /* effort until an improvement, times this         */
 #define GLANCE 3e5          /* ns of tabu before anything else                 */
+#define FIRST 1e7           /* the same where tabu is the choice: a restart loses its way */
 #define BLOCK 5e6           /* ns between two looks around                     */
 
 AutoShape auto_shape(const Ising *p) {
@@ -151,8 +152,8 @@ static void show(const Search *s, double limit) {
 static RtStatus search(Search *s, AutoChoice choice) {
   double least = ROUNDS_LEAST * s->round_cost;
   bool first = choice == AUTO_TABU;
-  RT_TRY(tabu_stretch(s, GLANCE));       /* small models need no more */
-  s->tabu_next = first ? 1e6 : 2e6;
+  RT_TRY(tabu_stretch(s, first ? FIRST : GLANCE));       /* small models need no more */
+  s->tabu_next = first ? FIRST : 2e6;
   if (reached(s)) return RT_OK;
   for (;;) {
     double other = s->spent[first ? 1 : 0];
