@@ -4,6 +4,7 @@
  * So a term is a loop over the levels of its digits, within loops over the digits
  * that it leaves alone; below its lowest digit entries stay side by side.       */
 #include "runtime/operator/apply_impl.h"
+#include "runtime/operator/factor.h"
 
 #include <math.h>
 #include <string.h>
@@ -33,24 +34,6 @@ static c128 times(c128 a, c128 b) {
   return (c128){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
 
-/* One factor on level d: the new level, and the weight. */
-static c128 act(uint8_t f, int d, int levels, int *to) {
-  *to = d;
-  switch (f) {
-  case OP_X: *to = 1 - d; return (c128){1, 0};
-  case OP_Y: *to = 1 - d; return (c128){0, d ? -1 : 1};
-  case OP_Z:
-  case OP_SPIN: return (c128){d ? -1 : 1, 0};
-  case OP_BINARY: return (c128){d, 0};
-  case OP_PLUS: *to = 0; return (c128){d, 0};
-  case OP_MINUS: *to = 1; return (c128){1 - d, 0};
-  case OP_LOWER: *to = d ? d - 1 : 0; return (c128){d ? sqrt(d) : 0, 0};
-  default:
-    *to = d + 1 < levels ? d + 1 : d;
-    return (c128){d + 1 < levels ? sqrt(d + 1) : 0, 0};
-  }
-}
-
 static bool touch_make(struct ModePlan *m, Touch *t, const OpWord *w, int64_t n) {
   t->stride = m->stride[w->v];
   t->levels = m->levels[w->v];
@@ -61,7 +44,7 @@ static bool touch_make(struct ModePlan *m, Touch *t, const OpWord *w, int64_t n)
     int at = d;
     t->weight[d] = (c128){1, 0};
     for (int64_t i = n; i-- > 0;)
-      t->weight[d] = times(t->weight[d], act(w[i].factor, at, t->levels, &at));
+      t->weight[d] = times(t->weight[d], factor_act(w[i].factor, at, t->levels, &at));
     t->to[d] = at;
   }
   return true;

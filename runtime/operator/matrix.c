@@ -4,6 +4,7 @@
  * a digit to one other digit with a factor.  So a term has at most one entry in
  * each column, which is found by walking through its factors from right to left. */
 #include "runtime/operator/operator.h"
+#include "runtime/operator/factor.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,22 +16,6 @@ typedef struct {
   int levels;
   uint8_t kind;
 } Digit;
-
-/* factor on digit d: the new digit and the weight; 0: nothing is left. */
-static c128 act(uint8_t f, int d, int levels, int *to) {
-  *to = d;
-  switch (f) {
-  case OP_X: *to = 1 - d; return (c128){1, 0};
-  case OP_Y: *to = 1 - d; return (c128){0, d ? -1 : 1};
-  case OP_Z:
-  case OP_SPIN: return (c128){d ? -1 : 1, 0};
-  case OP_BINARY: return (c128){d, 0};
-  case OP_PLUS: *to = 0; return (c128){d, 0};
-  case OP_MINUS: *to = 1; return (c128){1 - d, 0};
-  case OP_LOWER: *to = d - 1; return (c128){d ? sqrt(d) : 0, 0};
-  default: *to = d + 1; return (c128){d + 1 < levels ? sqrt(d + 1) : 0, 0};
-  }
-}
 
 static RtStatus digits_of(Rt *rt, const VarTable *t, Digit **out, int64_t *states) {
   int64_t size = 1;
@@ -61,7 +46,7 @@ static void add_term(c128 *m, int64_t n, const Digit *d, c128 c, int64_t k, cons
     for (int64_t i = k; i-- > 0 && (z.re != 0 || z.im != 0);) {
       const Digit *at = &d[w[i].v];
       int old = (int)(to / at->stride % at->levels), new;
-      c128 f = act(w[i].factor, old, at->levels, &new);
+      c128 f = factor_act(w[i].factor, old, at->levels, &new);
       to += (new - old) * at->stride;
       z = (c128){z.re * f.re - z.im * f.im, z.re * f.im + z.im * f.re};
     }
