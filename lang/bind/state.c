@@ -102,7 +102,12 @@ int state_applied(Vm *vm, const Operator *h, const State *s, Applied **out) {
 /* ---- arithmetic ------------------------------------------------------------------- */
 
 static int same_space(Vm *vm, const char *what, const State *a, const State *b) {
-  if (state_like(&a->vars, &b->vars)) return 0;
+  if (state_like(&a->vars, &b->vars)) {
+    if (state_single(a) == state_single(b)) return 0;
+    vm_error(vm, "%s: one state is c64, the other c128", what);
+    vm_help(vm, "convert one side, c64(psi) or c128(psi)");
+    return 1;
+  }
   return vm_error(vm, "%s: the states have different variables, %lld and %lld basis states", what,
                   (long long)a->size, (long long)b->size);
 }
@@ -114,12 +119,9 @@ static int scaled(Vm *vm, const State *a, c128 c, Value *out) {
   return made(vm, RT_OK, &r, out);
 }
 
-/* In double precision when one of them is. */
 static int added(Vm *vm, const State *a, const State *b, double sign, Value *out) {
   State r;
-  if (same_space(vm, sign > 0 ? "`+`" : "`-`", a, b) ||
-      state_convert(vm_rt(vm), a, state_single(a) && state_single(b), &r))
-    return 1;
+  if (same_space(vm, sign > 0 ? "`+`" : "`-`", a, b) || state_copy(vm_rt(vm), a, &r)) return 1;
   state_add(&r, (c128){sign, 0}, b);
   return made(vm, RT_OK, &r, out);
 }

@@ -107,34 +107,13 @@ double state_norm2(const State *s) {
                 : kernels()->sumsq_f32(2 * s->size, state_floats(s));
 }
 
-/* Sums over blocks of 1024, so that rounding grows with their number only. */
-static c128 overlap_mixed(const State *a, const State *b) {
-  c128 total = {0, 0};
-  for (int64_t i = 0; i < a->size;) {
-    c128 part = {0, 0};
-    for (int64_t end = i + 1024 < a->size ? i + 1024 : a->size; i < end; i++) {
-      c128 x = state_at(a, i), y = state_at(b, i);
-      part.re += x.re * y.re + x.im * y.im;
-      part.im += x.re * y.im - x.im * y.re;
-    }
-    total.re += part.re;
-    total.im += part.im;
-  }
-  return total;
-}
-
 c128 state_overlap(const State *a, const State *b) {
-  c128 z;
-  if (a->amp && b->amp) {
-    z.re = kernels()->dot_f64(2 * a->size, state_doubles(a), state_doubles(b));
-    z.im = vectors()->cross(2 * a->size, state_doubles(a), state_doubles(b));
-  } else if (a->amp32 && b->amp32) {
-    z.re = kernels()->dot_f32(2 * a->size, state_floats(a), state_floats(b));
-    z.im = vectors32()->cross(2 * a->size, state_floats(a), state_floats(b));
-  } else {
-    z = overlap_mixed(a, b);
-  }
-  return z;
+  int64_t n = 2 * a->size;
+  if (a->amp)
+    return (c128){kernels()->dot_f64(n, state_doubles(a), state_doubles(b)),
+                  vectors()->cross(n, state_doubles(a), state_doubles(b))};
+  return (c128){kernels()->dot_f32(n, state_floats(a), state_floats(b)),
+                vectors32()->cross(n, state_floats(a), state_floats(b))};
 }
 
 void state_scale(State *s, c128 c) {
@@ -148,14 +127,8 @@ void state_scale(State *s, c128 c) {
 
 void state_add(State *y, c128 c, const State *x) {
   int64_t n = 2 * y->size;
-  if (y->amp && x->amp)
-    return vectors()->add_complex(n, c.re, c.im, state_doubles(x), state_doubles(y));
-  if (y->amp32 && x->amp32)
-    return vectors32()->add_complex(n, c.re, c.im, state_floats(x), state_floats(y));
-  for (int64_t i = 0; i < y->size; i++) {
-    c128 u = state_at(x, i), v = state_at(y, i);
-    state_put(y, i, (c128){v.re + c.re * u.re - c.im * u.im, v.im + c.re * u.im + c.im * u.re});
-  }
+  if (y->amp) vectors()->add_complex(n, c.re, c.im, state_doubles(x), state_doubles(y));
+  else vectors32()->add_complex(n, c.re, c.im, state_floats(x), state_floats(y));
 }
 
 bool state_like(const VarTable *a, const VarTable *b) {

@@ -55,10 +55,10 @@ RtStatus state_basis_in(Rt *rt, const VarTable *vars, bool single, int64_t index
 RtStatus state_plus_in(Rt *rt, const VarTable *vars, bool single, State *out);
 RtStatus state_random_in(Rt *rt, const VarTable *vars, bool single, RngCall c, State *out);
 double state_norm2(const State *s);                 /* <s|s> */
-/* <a|b>; equal sizes, either precision */
+/* <a|b>; equal sizes and precision */
 c128 state_overlap(const State *a, const State *b);
 void state_scale(State *s, c128 c);
-void state_add(State *y, c128 c, const State *x);   /* y += c x; equal sizes     */
+void state_add(State *y, c128 c, const State *x);   /* y += c x; the same */
 /* Do the two have the same variables? */
 bool state_like(const VarTable *a, const VarTable *b);
 /* H over the variables of s, matched by name; an error that names a variable which s
