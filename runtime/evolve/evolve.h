@@ -38,6 +38,16 @@ RtStatus spectrum(Rt *rt, Operator *a, int64_t k, Level *level, State *states);
 RtStatus evolve_real(Rt *rt, const Applied *a, double t, double tol, State *s);
 RtStatus evolve_imaginary(Rt *rt, const Applied *a, double t, double tol, State *s);
 
+/* The same in parts, for many exponentials of operators known only by y = h x over
+ * complex vectors (x and y, doubles (re, im), do not overlap).  A Krylov holds the
+ * vectors of the space; it serves vectors of `states` entries.                      */
+typedef RtStatus (*KrylovApply)(Rt *rt, const void *h, const double *x, double *y);
+typedef struct Krylov Krylov;
+RtStatus krylov_make(Rt *rt, int64_t states, Krylov **out);
+void krylov_free(Krylov *k);                        /* NULL is fine */
+RtStatus krylov_exp(Krylov *k, KrylovApply apply, const void *h, double t, double tol,
+                    bool imaginary, double *x);
+
 /* Eigenvalues (ascending order is not promised) and vectors of the symmetric tridiagonal
  * matrix with diagonal d[n] and d[i], d[i+1] coupled by e[i]: d becomes the values, e is
  * lost, column k of z[n * n] the vector of d[k].  QL with implicit shifts.  RT_ERROR: no
