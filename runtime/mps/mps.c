@@ -28,13 +28,15 @@ void mps_free(Rt *rt, Mps *m) {
 }
 
 
+RtStatus mps_sites(Rt *rt, const VarTable *vars) {
+  if (vars->n >= 2 && vars->n <= MPS_SITES) return RT_OK;
+  return rt_fail(rt, RT_ERROR, "a matrix-product state has between 2 and %d sites, found %lld",
+                 MPS_SITES, (long long)vars->n);
+}
+
 RtStatus mps_shell(Rt *rt, const VarTable *vars, int copies, bool wide, Mps *out) {
   mps_init(out);
-  if (vars->n < 2) {
-    rt_fail(rt, RT_ERROR, "a matrix-product state needs at least 2 sites, found %lld",
-            (long long)vars->n);
-    return RT_ERROR;
-  }
+  RT_TRY(mps_sites(rt, vars));
   RT_TRY(dense_open(rt));
   RT_TRY(vars_copy(rt, &out->vars, vars));
   out->n = vars->n;
@@ -244,4 +246,44 @@ RtStatus mps_move(Rt *rt, Mps *m, int64_t center) {
   while (m->center < center) RT_TRY(step_right(rt, m, m->center));
   while (m->center > center) RT_TRY(step_left(rt, m, m->center));
   return RT_OK;
+}
+
+/* ---- sums ------------------------------------------------------------------------------ */
+
+/* c x into rows from `left`, columns from `right` of the wider site s. */
+static void place(const Mps *m, MpsSite *s, int64_t left, int64_t right, double c, const MpsSite *x) {
+  int64_t w = m->wide ? 2 : 1;
+  for (int64_t l = 0; l < x->left; l++)
+    for (int64_t p = 0; p < x->d; p++)
+      dense_add(m->wide, x->right, (c128){c, 0}, x->a + (l * x->d + p) * x->right * w,
+                s->a + (((left + l) * s->d + p) * s->right + right) * w);
+}
+
+RtStatus mps_sum(Rt *rt, const Mps *a, double c, const Mps *b, MpsCut cut, Mps *out) {
+  Mps own[2];
+  mps_init(&own[0]);
+  mps_init(&own[1]);
+  mps_init(out);
+  bool wide = a->wide || b->wide;
+  RtStatus st = mps_copy(rt, a, &own[0]);
+  if (!st) st = mps_copy(rt, b, &own[1]);
+  for (int k = 0; k < 2 && !st && wide; k++) st = mps_widen(rt, &own[k]);
+  if (!st) st = mps_shell(rt, &a->vars, a->copies, wide, out);
+  for (int64_t i = 0; i < a->n && !st; i++) {
+    const MpsSite *x = &own[0].site[i], *y = &own[1].site[i];
+    bool first = i == 0, last = i + 1 == a->n;
+    int64_t left = first ? 0 : x->left, right = last ? 0 : x->right;
+    st = site_new(rt, out, first ? 1 : x->left + y->left, x->d, last ? 1 : x->right + y->right,
+                  &out->site[i]);
+    if (st) break;
+    place(out, &out->site[i], 0, 0, 1, x);
+    place(out, &out->site[i], left, right, first ? c : 1, y);
+  }
+  if (!st) st = mps_move(rt, out, out->n - 1); /* the first sweep makes the sites isometries */
+  if (!st) out->error = a->error + b->error;
+  if (!st) st = mps_compress(rt, out, cut);
+  mps_free(rt, &own[0]);
+  mps_free(rt, &own[1]);
+  if (st) mps_free(rt, out);
+  return st;
 }

@@ -37,6 +37,9 @@ typedef struct Mps {
 
 typedef struct { int64_t bond; double cut; } MpsCut;
 
+#define MPS_SITES (1 << 20)
+/* An error unless a chain can have these variables as sites. */
+RtStatus mps_sites(Rt *rt, const VarTable *vars);
 void mps_init(Mps *m);
 void mps_free(Rt *rt, Mps *m);
 RtStatus mps_copy(Rt *rt, const Mps *m, Mps *out);
@@ -54,6 +57,8 @@ double mps_norm2(const Mps *m);
 RtStatus mps_scale(Rt *rt, Mps *m, c128 c);
 int64_t mps_bond(const Mps *m, int64_t i);               /* between i and i + 1 */
 int64_t mps_widest(const Mps *m);
+/* a + c b, cut. */
+RtStatus mps_sum(Rt *rt, const Mps *a, double c, const Mps *b, MpsCut cut, Mps *out);
 /* Cuts every bond. */
 RtStatus mps_compress(Rt *rt, Mps *m, MpsCut cut);
 

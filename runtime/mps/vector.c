@@ -45,14 +45,15 @@ static RtStatus split_last(Rt *rt, Mps *m, int64_t i, MpsCut cut, Remainder *x) 
 
 RtStatus mps_from_state(Rt *rt, const State *s, MpsCut cut, Mps *out) {
   bool wide = false;
-  for (int64_t k = 0; k < s->size; k++) wide |= s->amp[k].im != 0;
+  for (int64_t k = 0; k < s->size; k++) wide |= state_at(s, k).im != 0;
   RT_TRY(states_fit(rt, "the state's matrices", s->size, 4, 16));
   RT_TRY(mps_shell(rt, &s->vars, 1, wide, out));
   Remainder x = {1, s->size, dense_new(rt, wide, s->size)};
   RtStatus st = x.c ? RT_OK : rt->error.status;
   for (int64_t k = 0; k < s->size && !st; k++) {
-    if (wide) memcpy(x.c + 2 * k, &s->amp[k], sizeof s->amp[k]);
-    else x.c[k] = s->amp[k].re;
+    c128 z = state_at(s, k);
+    if (wide) memcpy(x.c + 2 * k, &z, sizeof z);
+    else x.c[k] = z.re;
   }
   for (int64_t i = out->n - 1; i > 0 && !st; i--) {
     st = split_last(rt, out, i, cut, &x);
