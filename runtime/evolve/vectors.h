@@ -9,6 +9,14 @@ typedef struct {
   double (*subtract_dot)(int64_t n, double c, const double *p, const double *q, double *w);
   /* w -= c p; returns w.w */
   double (*subtract_norm2)(int64_t n, double c, const double *p, double *w);
+  /* w = a w - c p; returns w.q */
+  double (*scaled_dot)(int64_t n, double a, double c, const double *p, const double *q,
+                       double *w);
+  /* the imaginary part of <x|y>, over n doubles */
+  double (*dot_imaginary)(int64_t n, const double *x, const double *y);
+  /* w = a w - c p - d q, sum += s q: a step of Lanczos whose numbers are known */
+  void (*advance)(int64_t n, double a, double c, const double *p, double d, const double *q,
+                  double s, double *w, double *sum);
   void (*scale)(int64_t n, double c, double *x);
   void (*add)(int64_t n, double c, const double *x, double *y);      /* y += c x */
   /* y += (re + i im) x over n doubles */
@@ -19,6 +27,8 @@ const VectorTable *vectors(void);
 
 double vec_dot(int64_t n, const double *x, const double *y);   /* real part when complex */
 double vec_norm(int64_t n, const double *x);
-/* w -= v <v|w>; wide: complex */
-void vec_project(int64_t n, bool wide, const double *v, double *w);
+/* c[j] = <v[j]|w>, or nothing but (re, 0) when not wide; w -= sum c[j] v[j].  In pieces that
+ * stay in cache, so that v is read once. */
+void vec_overlaps(int64_t n, bool wide, int64_t m, double *const *v, const double *w, c128 *c);
+void vec_subtract(int64_t n, bool wide, int64_t m, double *const *v, const c128 *c, double *w);
 #endif

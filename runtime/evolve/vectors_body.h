@@ -40,6 +40,27 @@ static double subtract_norm2(int64_t n, double c, const double *restrict p, doub
   BLOCKS(w[i] -= c * p[i], w[i] * w[i])
 }
 
+static double scaled_dot(int64_t n, double a, double c, const double *restrict p,
+                         const double *restrict q, double *restrict w) {
+  BLOCKS(w[i] = a * w[i] - c * p[i], w[i] * q[i])
+}
+
+static double dot_imaginary(int64_t n, const double *restrict x, const double *restrict y) {
+  n /= 2;
+  BLOCKS((void)0, (x[2 * i] * y[2 * i + 1] - x[2 * i + 1] * y[2 * i]))
+}
+
+/* The same steps in the same order as scaled_dot and subtract_norm2. */
+static void advance(int64_t n, double a, double c, const double *restrict p, double d,
+                    const double *restrict q, double s, double *restrict w,
+                    double *restrict sum) {
+  SIMD for (int64_t i = 0; i < n; i++) {
+    double t = a * w[i] - c * p[i];
+    w[i] = t - d * q[i];
+    sum[i] += s * q[i];
+  }
+}
+
 static void scale(int64_t n, double c, double *x) {
   SIMD for (int64_t i = 0; i < n; i++) x[i] *= c;
 }
@@ -58,4 +79,5 @@ static void add_complex(int64_t n, double re, double im, const double *restrict 
   }
 }
 
-const VectorTable VECTORS_NAME = {subtract_dot, subtract_norm2, scale, add, add_complex};
+const VectorTable VECTORS_NAME = {subtract_dot, subtract_norm2, scaled_dot, dot_imaginary,
+                                  advance,      scale,          add,        add_complex};

@@ -126,7 +126,7 @@ static void test_limits(void **state) {
   Operator a;
   Level e;
   State s;
-  ising(&a, 14, 0);
+  ising(&a, 16, 0);
   rt->limit = rt->bytes + 1000000;
   assert_int_equal(spectrum(rt, &a, 1, &e, &s), RT_ERROR);
   assert_non_null(strstr(rt->error.message, "the limit leaves"));
