@@ -70,9 +70,16 @@ typedef struct {
 
 typedef struct { char *name; int64_t first, count; bool ancilla; } QubitArray;
 typedef struct { char *name; int64_t first, count; } BitArray;
-typedef struct { int32_t slot; int64_t at, count; bool complex; } LoadView;  /* in doubles; count: amplitudes */
+typedef struct { int32_t slot; int64_t at, count; bool complex; } LoadView; /* at: in doubles;
+                                                                  count: amplitudes */
 typedef struct { int64_t first, count; uint64_t value; } BitCondition;       /* bits == value */
-typedef struct { char *name; bool complex; int rank; int64_t shape[TENSOR_MAX_RANK]; } CircuitSlot; /* of one batch item */
+/* shape: of one batch item. */
+typedef struct {
+  char *name;
+  bool complex;
+  int rank;
+  int64_t shape[TENSOR_MAX_RANK];
+} CircuitSlot;
 
 typedef struct Circuit {
   char *name;                                        /* of the declaration; NULL     */
@@ -92,16 +99,29 @@ typedef struct Circuit {
 void circuit_init(Circuit *c);
 void circuit_free(Rt *rt, Circuit *c);
 RtStatus circuit_copy(Rt *rt, Circuit *out, const Circuit *c);
-RtStatus circuit_register(Rt *rt, Circuit *c, const char *name, int64_t n, bool ancilla, int64_t *first);
+RtStatus circuit_register(Rt *rt, Circuit *c, const char *name, int64_t n, bool ancilla,
+                          int64_t *first);
 RtStatus circuit_bits(Rt *rt, Circuit *c, const char *name, int64_t n, int64_t *first);
-RtStatus circuit_slot(Rt *rt, Circuit *c, const char *name, bool complex, int rank, const int64_t *shape, int32_t *slot);
+RtStatus circuit_slot(Rt *rt, Circuit *c, const char *name, bool complex, int rank,
+                      const int64_t *shape, int32_t *slot);
+/* What gates refer to by Gate.data and Gate.when. */
+RtStatus circuit_load(Rt *rt, Circuit *c, LoadView v, int32_t *data);
+/* Takes a reference to m. */
+RtStatus circuit_matrix(Rt *rt, Circuit *c, Tensor *m, int32_t *data);
+RtStatus circuit_letters(Rt *rt, Circuit *c, const char *letters, int32_t *data);
+RtStatus circuit_when(Rt *rt, Circuit *c, BitCondition w, int32_t *when);
+/* "w[3]" */
+void circuit_qubit_name(const Circuit *c, int64_t q, Buf *out);
 /* Appends g (its qubit, angle fields are set by this); an error names a qubit out of range,
  * used twice, or a wrong number of targets or angles.                              */
-RtStatus circuit_add(Rt *rt, Circuit *c, Gate g, const int32_t *target, const int32_t *control, const int32_t *angle);
-/* Appends b's gates, its qubit k on qubit map[k] of a, its slots to slots slot_map[..] of a
- * (scalar nodes are copied), with `controls` more controls; `inverse`: backwards and inverted
- * (an error that names a measurement, reset or channel).                           */
-RtStatus circuit_append(Rt *rt, Circuit *a, const Circuit *b, const int32_t *map, const int32_t *slot_map,
-                        int controls, const int32_t *control, uint64_t on, bool inverse);
-bool circuit_unitary(const Circuit *c, const Gate **first_not);   /* no measurement, reset, projection, channel */
+RtStatus circuit_add(Rt *rt, Circuit *c, Gate g, const int32_t *target, const int32_t *control,
+                     const int32_t *angle);
+/* Appends b's gates, its qubit k on qubit map[k] of a, its slot s as slot slot_map[s] of a
+ * (scalar nodes are copied), its bits as new ones, with `controls` more controls; `inverse`:
+ * backwards and inverted (an error that names a measurement, reset or channel).    */
+RtStatus circuit_append(Rt *rt, Circuit *a, const Circuit *b, const int32_t *map,
+                        const int32_t *slot_map, int controls, const int32_t *control,
+                        uint64_t on, bool inverse);
+/* No measurement, reset, projection, channel?  first_not (may be NULL): the first of those. */
+bool circuit_unitary(const Circuit *c, const Gate **first_not);
 #endif

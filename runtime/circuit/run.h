@@ -26,19 +26,20 @@ typedef struct CircuitPlan CircuitPlan;
 RtStatus circuit_plan(Rt *rt, const Circuit *c, CircuitPlan **out);
 void circuit_plan_free(Rt *rt, CircuitPlan *p);
 
-/* The final states of a circuit without measurements, [batch, 2^qubits] amplitudes (single: c64,
- * else c128), from |0...0> or, when `from` is given, from those amplitudes.  Projections
+/* The final states of a circuit without measurements, [batch, 2^qubits] amplitudes (single:
+ * c64, else c128), from |0...0> or, when `from` is given, from those amplitudes.  Projections
  * make them shorter than 1.  Sizes are checked before anything is allocated.        */
 RtStatus circuit_run(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, bool single,
                      const void *from, void *amp);
 
-/* <psi_b| H |psi_b> of every item, or with n projected qubits |<0..0|psi>|^2, and derivatives
- * by adjoint differentiation (Jones and Gacon, arXiv 2009.02823): adds weight[b] * dE_b/d(slot)
- * to slot_adjoint[s] (NULL: not wanted).                                              */
+/* <psi_b| H |psi_b> of every item, and derivatives by adjoint differentiation (Jones and
+ * Gacon, arXiv 2009.02823): adds weight[b] * dE_b/d(slot) to slot_adjoint[s] (NULL: not
+ * wanted).                                                                         */
 RtStatus circuit_expect(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, const Applied *h,
                         double *value);
-RtStatus circuit_expect_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, const Applied *h,
-                             const double *weight, double *const *slot_adjoint);
+RtStatus circuit_expect_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b,
+                             const Applied *h, const double *weight,
+                             double *const *slot_adjoint);
 /* The derivative of any function of the final amplitudes: `adjoint` [batch, 2^qubits] holds
  * dL/dRe + i dL/dIm of each amplitude and is used up.                                 */
 RtStatus circuit_run_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, c128 *adjoint,
@@ -46,6 +47,6 @@ RtStatus circuit_run_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b,
 
 /* Shots of a circuit with measurements, resets, channels, conditions: bit[shot * bits + k].
  * Circuits that only measure at the end are sampled from one run.                     */
-RtStatus circuit_sample(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, int64_t shots, RngCall rng,
-                        uint8_t *bit);
+RtStatus circuit_sample(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, int64_t shots,
+                        RngCall rng, uint8_t *bit);
 #endif

@@ -32,7 +32,11 @@ typedef struct ScalarProg {
 
 void scalar_init(ScalarProg *p);
 void scalar_free(Rt *rt, ScalarProg *p);
-/* The node's number; constants are folded.  -1: out of memory (error set). */
+RtStatus scalar_copy(Rt *rt, ScalarProg *out, const ScalarProg *p);
+/* The number of the node equal to n, whose operands are there already; new when there is
+ * none.  -1: out of memory (error set), here and below.                           */
+int32_t scalar_add(Rt *rt, ScalarProg *p, ScalarNode n);
+/* The node's number; constants are folded. */
 int32_t scalar_const(Rt *rt, ScalarProg *p, double value);
 int32_t scalar_slot(Rt *rt, ScalarProg *p, int32_t slot, int64_t at);
 int32_t scalar_unary(Rt *rt, ScalarProg *p, ScalarOp op, int32_t a);

@@ -15,7 +15,7 @@ void vec_overlaps(int64_t n, bool wide, int64_t m, double *const *v, const doubl
     int64_t k = n - at < PIECE ? n - at : PIECE;
     for (int64_t j = 0; j < m; j++) {
       c[j].re += vec_dot(k, v[j] + at, w + at);
-      if (wide) c[j].im += vectors()->dot_imaginary(k, v[j] + at, w + at);
+      if (wide) c[j].im += vectors()->cross(k, v[j] + at, w + at);
     }
   }
 }
