@@ -16,7 +16,7 @@ typedef struct {
   Operator tapered;
   Taper taper;
   Sector *sector;
-  Paulis terms;
+  Flips terms;
   Reduction *reduced;
   bool real, positive;        /* positive: a state without signs is among the lowest   */
   int64_t size;               /* states                                               */
@@ -201,7 +201,7 @@ static RtStatus taper(Rt *rt, Space *s, int n, const SectorRule *rule) {
 
 /* Do all flips have negative amplitudes?  Then the lowest state has an overlap with equal
  * amplitudes, and so has one with all products of X at +1. */
-static bool all_negative(const Paulis *p) {
+static bool all_negative(const Flips *p) {
   bool any = false;
   for (int64_t t = 0; t < p->n; t++) {
     if (!p->term[t].x) continue;
@@ -213,7 +213,7 @@ static bool all_negative(const Paulis *p) {
 
 static RtStatus use_symmetry(Rt *rt, Space *s) {
   int variables = (int)s->whole->vars.n;
-  RT_TRY(paulis_of(rt, s->op, &s->terms));
+  RT_TRY(flips_of(rt, s->op, &s->terms));
   if (!(s->positive = all_negative(&s->terms))) return RT_OK;
   Conserved *c = rt_alloc(rt, sizeof *c);
   if (!c) return rt->error.status;
@@ -229,7 +229,7 @@ static RtStatus use_symmetry(Rt *rt, Space *s) {
 static RtStatus use_sector(Rt *rt, Space *s, const LevelsAsk *ask) {
   bool sums = false;
   int variables = (int)s->whole->vars.n;
-  RT_TRY(paulis_of(rt, s->op, &s->terms));
+  RT_TRY(flips_of(rt, s->op, &s->terms));
   for (int i = 0; i < ask->n_rule; i++) sums |= ask->rule[i].kind == RULE_SUM;
   if (!sums && variables - ask->n_rule >= TAPER_LEAST) return taper(rt, s, ask->n_rule, ask->rule);
   RT_TRY(sector_make(rt, variables, ask->n_rule, ask->rule, &s->sector));
@@ -245,12 +245,12 @@ static RtStatus find(Rt *rt, Operator *a, const LevelsAsk *ask, int64_t k, Level
   operator_init(&s.tapered);
   if (!st && (!ask->n_rule || states)) st = states_count(rt, &a->vars, &s.size);
   if (!st && ask->n_rule) st = use_sector(rt, &s, ask);
-  else if (!st && k == 1 && s.size > DENSE && a->product.n && paulis_possible(&a->vars))
+  else if (!st && k == 1 && s.size > DENSE && a->product.n && flips_possible(&a->vars))
     st = use_symmetry(rt, &s);
   if (!st) st = solve(rt, &s, ask, k, level, states);
   reduction_free(rt, s.reduced);
   sector_free(rt, s.sector);
-  paulis_free(rt, &s.terms);
+  flips_free(rt, &s.terms);
   operator_free(rt, &s.tapered);
   return st;
 }

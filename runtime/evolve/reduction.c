@@ -9,7 +9,7 @@ enum { GRAIN = 1024, DENSE_ROWS = 1 << 13 };
 
 struct Reduction {
   const Sector *s;
-  const Paulis *p;          /* borrowed, as the sector is                      */
+  const Flips *p;          /* borrowed, as the sector is                      */
   bool wide;
   int64_t n_group;
   int64_t *group;           /* [n_group + 1] terms of equal x                  */
@@ -26,8 +26,8 @@ static int64_t row_of(const Reduction *r, int64_t i, int32_t *column, c128 *valu
   uint64_t state = s->state[i];
   int64_t n = 0;
   for (int64_t g = 0; g < r->n_group; g++) {
-    const PauliTerm *first = r->p->term + r->group[g];
-    c128 a = paulis_amplitude(first, r->p->term + r->group[g + 1], state);
+    const FlipTerm *first = r->p->term + r->group[g];
+    c128 a = flips_amplitude(first, r->p->term + r->group[g + 1], state);
     if (fabs(a.re) + fabs(a.im) < 1e-15) continue;
     int sign = 0;
     column[n] = (int32_t)sector_number(s, state ^ first->x, &sign);
@@ -56,7 +56,7 @@ static int64_t count(Rt *rt, const Reduction *r) {
   for (int64_t i = 0; i < r->s->size; i++) {
     uint64_t state = r->s->state[i];
     for (int64_t g = 0; g < r->n_group; g++) {
-      c128 a = paulis_amplitude(r->p->term + r->group[g], r->p->term + r->group[g + 1], state);
+      c128 a = flips_amplitude(r->p->term + r->group[g], r->p->term + r->group[g + 1], state);
       total += fabs(a.re) + fabs(a.im) >= 1e-15;
     }
     if ((double)total * each > have) return -1;
@@ -88,7 +88,7 @@ static RtStatus store(Rt *rt, Reduction *r, int32_t *column, c128 *value) {
   return RT_OK;
 }
 
-RtStatus reduction_make(Rt *rt, const Sector *s, const Paulis *p, bool wide, Reduction **out) {
+RtStatus reduction_make(Rt *rt, const Sector *s, const Flips *p, bool wide, Reduction **out) {
   if (s->size > INT32_MAX)
     return rt_fail(rt, RT_ERROR, "a sector of %lld states is too large", (long long)s->size);
   Reduction *r = rt_alloc0(rt, sizeof *r);
@@ -147,8 +147,8 @@ static void fresh_row(const Reduction *r, const double *x, double *y, int64_t i)
   double re = 0, im = 0;
   uint64_t state = r->s->state[i];
   for (int64_t g = 0; g < r->n_group; g++) {
-    const PauliTerm *first = r->p->term + r->group[g];
-    c128 a = paulis_amplitude(first, r->p->term + r->group[g + 1], state);
+    const FlipTerm *first = r->p->term + r->group[g];
+    c128 a = flips_amplitude(first, r->p->term + r->group[g + 1], state);
     if (fabs(a.re) + fabs(a.im) < 1e-15) continue;
     int sign = 0;
     int64_t j = sector_number(r->s, state ^ first->x, &sign);

@@ -34,12 +34,12 @@ static RtStatus whole_weights(Rt *rt, const double *step, SectorRule *out) {
   return RT_ERROR;
 }
 
-static RtStatus quantity_of(Rt *rt, const Paulis *p, SectorRule *out) {
+static RtStatus quantity_of(Rt *rt, const Flips *p, SectorRule *out) {
   double step[64] = {0};
   *out = (SectorRule){.kind = RULE_SUM};
   bool sum = p->n > 0, single = p->n == 1 && fabs(fabs(p->term[0].c.re) - 1) < 1e-12;
   for (int64_t t = 0; t < p->n; t++) {
-    const PauliTerm *q = &p->term[t];
+    const FlipTerm *q = &p->term[t];
     sum &= !q->x && __builtin_popcountll(q->z) <= 1;
     if (q->c.im != 0) return not_a_rule(rt);
     if (!sum) break;
@@ -56,17 +56,17 @@ static RtStatus quantity_of(Rt *rt, const Paulis *p, SectorRule *out) {
 
 RtStatus sector_quantity(Rt *rt, const VarTable *vars, const Operator *q, SectorRule *out) {
   Operator wide;
-  Paulis p;
+  Flips p;
   operator_init(&wide);
   RtStatus st = vars_copy(rt, &wide.vars, vars);
   if (!st) st = operator_accumulate(rt, &wide, (c128){1, 0}, q);
   if (!st && wide.vars.n != vars->n) {
     st = rt_fail(rt, RT_ERROR, "a sector's quantity has variables that the Hamiltonian lacks");
   }
-  if (!st) st = paulis_of(rt, &wide, &p);
+  if (!st) st = flips_of(rt, &wide, &p);
   if (!st) {
     st = quantity_of(rt, &p, out);
-    paulis_free(rt, &p);
+    flips_free(rt, &p);
   }
   operator_free(rt, &wide);
   return st;
@@ -93,18 +93,18 @@ static RtStatus has_value(Rt *rt, double value, SectorRule *r) {
   return RT_ERROR;
 }
 
-RtStatus sector_rule(Rt *rt, const Operator *h, const Paulis *terms, const Operator *q,
+RtStatus sector_rule(Rt *rt, const Operator *h, const Flips *terms, const Operator *q,
                      double value, SectorRule *out) {
   RT_TRY(sector_quantity(rt, &h->vars, q, out));
   RT_TRY(has_value(rt, value, out));
-  const PauliTerm *bad = out->kind == RULE_SUM ? conserved_not_sum(terms, &out->weight)
+  const FlipTerm *bad = out->kind == RULE_SUM ? conserved_not_sum(terms, &out->weight)
                          : out->kind == RULE_Z ? conserved_not_z(terms, out->mask)
                                                : conserved_not_x(terms, out->mask);
   if (!bad) return RT_OK;
   Operator one;
-  Paulis p = {(PauliTerm *)(uintptr_t)bad, 1, 1};
+  Flips p = {(FlipTerm *)(uintptr_t)bad, 1, 1};
   Buf text = {0};
-  RtStatus st = paulis_operator(rt, &p, h->vars.n > 0 ? (int)h->vars.n : 1, &one);
+  RtStatus st = flips_operator(rt, &p, h->vars.n > 0 ? (int)h->vars.n : 1, &one);
   if (!st) {
     operator_print(&one, 1, &text);
     operator_free(rt, &one);

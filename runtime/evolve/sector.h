@@ -24,7 +24,7 @@ enum { RULES_MAX = 16 };
 
 /* The quantity q = value as a rule over the variables of h.  Errors: q is none of the
  * three kinds, has no such value, or h (whose terms are `terms`) does not conserve it.  */
-RtStatus sector_rule(Rt *rt, const Operator *h, const Paulis *terms, const Operator *q,
+RtStatus sector_rule(Rt *rt, const Operator *h, const Flips *terms, const Operator *q,
                      double value, SectorRule *out);
 /* The quantity alone: its kind, weights, zero and unit (target 0). */
 RtStatus sector_quantity(Rt *rt, const VarTable *vars, const Operator *q, SectorRule *out);
@@ -42,7 +42,7 @@ RtStatus sector_state(Rt *rt, const Sector *s, const VarTable *vars, bool wide,
 /* The operator, which follows the rules, within the sector: as a map, stored as a sparse
  * matrix when that fits, and dense.  `wide` unless its entries are real.            */
 typedef struct Reduction Reduction;
-RtStatus reduction_make(Rt *rt, const Sector *s, const Paulis *p, bool wide, Reduction **out);
+RtStatus reduction_make(Rt *rt, const Sector *s, const Flips *p, bool wide, Reduction **out);
 void reduction_free(Rt *rt, Reduction *r);          /* NULL is fine */
 Linear reduction_linear(const Reduction *r);
 Tensor *reduction_matrix(Rt *rt, const Reduction *r);
@@ -56,7 +56,7 @@ typedef struct {
   uint8_t sign[RULES_MAX], of_x[RULES_MAX];
 } Taper;
 RtStatus taper_make(Rt *rt, int variables, int n, const SectorRule *rule, Taper *out);
-RtStatus taper_operator(Rt *rt, const Taper *t, const Paulis *p, Operator *out);
+RtStatus taper_operator(Rt *rt, const Taper *t, const Flips *p, Operator *out);
 RtStatus taper_state(Rt *rt, const Taper *t, const VarTable *vars, bool wide, const double *x,
                      State *out);
 

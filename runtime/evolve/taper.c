@@ -66,7 +66,7 @@ static uint64_t spread(uint64_t m, uint64_t out, int n) {
 }
 
 /* On the sector a product of Z is its sign, and so is a product of X. */
-static PauliTerm reduced(const Taper *t, PauliTerm p) {
+static FlipTerm reduced(const Taper *t, FlipTerm p) {
   int sign = 0;
   for (int k = 0; k < t->n_rule; k++) {
     if (!t->of_x[k] && p.z & t->pivot[k]) {
@@ -84,15 +84,15 @@ static PauliTerm reduced(const Taper *t, PauliTerm p) {
   return p;
 }
 
-RtStatus taper_operator(Rt *rt, const Taper *t, const Paulis *p, Operator *out) {
-  Paulis less = {0};
+RtStatus taper_operator(Rt *rt, const Taper *t, const Flips *p, Operator *out) {
+  Flips less = {0};
   RtStatus st = RT_OK;
-  for (int64_t i = 0; i < p->n && !st; i++) st = paulis_push(rt, &less, reduced(t, p->term[i]));
+  for (int64_t i = 0; i < p->n && !st; i++) st = flips_push(rt, &less, reduced(t, p->term[i]));
   if (!st) {
-    paulis_merge(&less);
-    st = paulis_operator(rt, &less, t->n - t->n_rule, out);
+    flips_merge(&less);
+    st = flips_operator(rt, &less, t->n - t->n_rule, out);
   }
-  paulis_free(rt, &less);
+  flips_free(rt, &less);
   return st;
 }
 

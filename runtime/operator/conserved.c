@@ -56,7 +56,7 @@ static int null_space(int n, int rows, const uint64_t *row, const uint64_t *pivo
 }
 
 /* What commutes with the terms' x masks (then a product of Z), or z masks. */
-static int commuting(const Paulis *p, int n, bool of_x, uint64_t *out) {
+static int commuting(const Flips *p, int n, bool of_x, uint64_t *out) {
   uint64_t row[65], pivot[65];
   int rows = 0;
   bool clash;
@@ -70,18 +70,18 @@ static int commuting(const Paulis *p, int n, bool of_x, uint64_t *out) {
 /* ---- changes of digits ------------------------------------------------------------- */
 
 static int by_outside(const void *a, const void *b) {
-  const PauliTerm *p = a, *q = b;
+  const FlipTerm *p = a, *q = b;
   uint64_t u = p->z & ~p->x, v = q->z & ~q->x;
   return (u > v) - (u < v);
 }
 
 /* Calls `see` with the bits of x that are set before a nonzero matrix element, for every
  * such pattern; patterns of long masks count as all there.  Stops when `see` says so. */
-typedef bool (*SeePattern)(void *to, const PauliTerm *of, uint64_t x, uint64_t set);
+typedef bool (*SeePattern)(void *to, const FlipTerm *of, uint64_t x, uint64_t set);
 
-static bool one_mask(const PauliTerm *term, int64_t n, SeePattern see, void *to) {
+static bool one_mask(const FlipTerm *term, int64_t n, SeePattern see, void *to) {
   enum { MANY = 256 };
-  PauliTerm t[MANY];
+  FlipTerm t[MANY];
   uint64_t x = term[0].x, set = 0;
   bool look = __builtin_popcountll(x) <= PATTERN_BITS && n <= MANY;
   if (look) {
@@ -114,7 +114,7 @@ static bool one_mask(const PauliTerm *term, int64_t n, SeePattern see, void *to)
   return false;
 }
 
-static bool each_pattern(const Paulis *p, SeePattern see, void *to) {
+static bool each_pattern(const Flips *p, SeePattern see, void *to) {
   for (int64_t i = 0; i < p->n;) {
     int64_t end = i;
     while (end < p->n && p->term[end].x == p->term[i].x) end++;
@@ -126,10 +126,10 @@ static bool each_pattern(const Paulis *p, SeePattern see, void *to) {
 
 typedef struct {
   const Weights *w;
-  const PauliTerm *bad;
+  const FlipTerm *bad;
 } Check;
 
-static bool changes(void *to, const PauliTerm *of, uint64_t x, uint64_t set) {
+static bool changes(void *to, const FlipTerm *of, uint64_t x, uint64_t set) {
   Check *c = to;
   int64_t d = 0;
   for (uint64_t m = x; m; m &= m - 1) {
@@ -140,19 +140,19 @@ static bool changes(void *to, const PauliTerm *of, uint64_t x, uint64_t set) {
   return d != 0;
 }
 
-const PauliTerm *conserved_not_sum(const Paulis *p, const Weights *w) {
+const FlipTerm *conserved_not_sum(const Flips *p, const Weights *w) {
   Check c = {w, NULL};
   each_pattern(p, changes, &c);
   return c.bad;
 }
 
-const PauliTerm *conserved_not_z(const Paulis *p, uint64_t mask) {
+const FlipTerm *conserved_not_z(const Flips *p, uint64_t mask) {
   for (int64_t t = 0; t < p->n; t++)
     if (__builtin_parityll(p->term[t].x & mask)) return &p->term[t];
   return NULL;
 }
 
-const PauliTerm *conserved_not_x(const Paulis *p, uint64_t mask) {
+const FlipTerm *conserved_not_x(const Flips *p, uint64_t mask) {
   for (int64_t t = 0; t < p->n; t++)
     if (__builtin_parityll(p->term[t].z & mask)) return &p->term[t];
   return NULL;
@@ -191,7 +191,7 @@ static void combine(Changes *c, int64_t *r, const int64_t *s, int64_t a, int64_t
   for (int v = 0; v < c->n && g > 1; v++) r[v] /= g;
 }
 
-static bool add_change(void *to, const PauliTerm *of, uint64_t x, uint64_t set) {
+static bool add_change(void *to, const FlipTerm *of, uint64_t x, uint64_t set) {
   Changes *c = to;
   (void)of;
   if (c->rows == c->n) return true;
@@ -233,7 +233,7 @@ static void sums(const Changes *c, Conserved *out) {
 }
 
 /* Products of Z that are no parity of a sum. */
-static void products_of_z(const Paulis *p, Conserved *out) {
+static void products_of_z(const Flips *p, Conserved *out) {
   uint64_t row[130], pivot[130], z[64];
   int n = 0, all = commuting(p, out->n, true, z);
   bool clash;
@@ -250,7 +250,7 @@ static void products_of_z(const Paulis *p, Conserved *out) {
   }
 }
 
-void conserved_find(const Paulis *p, int n, Conserved *out) {
+void conserved_find(const Flips *p, int n, Conserved *out) {
   Changes c = {.n = n};
   memset(out, 0, sizeof *out);
   out->n = n;

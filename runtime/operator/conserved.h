@@ -4,10 +4,10 @@
  * products of Z and products of X.  The sums are the integer null space of the changes
  * of the digits which the operator's matrix elements make; the products are null spaces
  * over GF(2) of the terms' masks (as in Bravyi, Gambetta, Mezzacapo, Temme,
- * arXiv:1701.08213, for Paulis of one kind).                                       */
+ * arXiv:1701.08213, for Flips of one kind).                                       */
 #ifndef QA_OPERATOR_CONSERVED_H
 #define QA_OPERATOR_CONSERVED_H
-#include "runtime/operator/paulis.h"
+#include "runtime/operator/flips.h"
 
 /* Whole weights of a sum over digits. */
 typedef struct { int32_t w[64]; } Weights;
@@ -19,11 +19,11 @@ typedef struct {
   uint64_t z[64], x[64];      /* products of Z (without those that the sums imply), of X */
 } Conserved;
 
-void conserved_find(const Paulis *p, int n, Conserved *out);
+void conserved_find(const Flips *p, int n, Conserved *out);
 /* The first term that changes the sum, product of Z, product of X; NULL: none does. */
-const PauliTerm *conserved_not_sum(const Paulis *p, const Weights *w);
-const PauliTerm *conserved_not_z(const Paulis *p, uint64_t mask);
-const PauliTerm *conserved_not_x(const Paulis *p, uint64_t mask);
+const FlipTerm *conserved_not_sum(const Flips *p, const Weights *w);
+const FlipTerm *conserved_not_z(const Flips *p, uint64_t mask);
+const FlipTerm *conserved_not_x(const Flips *p, uint64_t mask);
 /* Rows become an echelon form in which every pivot (the highest bit, in *pivot) is in one
  * row only; returns how many rows are left.  sign[i] (0 or 1) goes with row i; *clash: a
  * row that vanished had sign 1.                                                    */

@@ -1,26 +1,17 @@
-/* paulis.h: an operator of two-level variables as a sum of c X^x Z^z.
- *
- * Bit v of a mask is variable v; the Z act first, so that a term takes the basis state s
- * to c (-1)^|s & z| times s ^ x.  A binary counts as (1 - Z)/2.                     */
+/* paulis.h: a Hermitian operator as a list of Pauli strings with real coefficients. */
 #ifndef QA_OPERATOR_PAULIS_H
 #define QA_OPERATOR_PAULIS_H
 #include "runtime/operator/operator.h"
 
-typedef struct { uint64_t x, z; c128 c; } PauliTerm;
-typedef struct { PauliTerm *term; int64_t n, cap; } Paulis;    /* by x, then z; no zeros */
+/* c times the string with X where x has a bit, Z where z has one, Y where both have. */
+typedef struct { uint64_t x, z; double c; } PauliTerm;
 
-/* a (merged by this) as such a sum.  Errors: modes, more than 62 variables, products of
- * so many binaries that they cannot be expanded.                                   */
-RtStatus paulis_of(Rt *rt, Operator *a, Paulis *out);
-void paulis_free(Rt *rt, Paulis *p);
-/* The operator on `n` qubits, 1 .. 62. */
-RtStatus paulis_operator(Rt *rt, const Paulis *p, int n, Operator *out);
-/* Does anything but two-level variables occur, or more than 62 of them? */
-bool paulis_possible(const VarTable *t);
-/* The amplitude of the terms first .. end, which share x, on basis state s. */
-c128 paulis_amplitude(const PauliTerm *first, const PauliTerm *end, uint64_t s);
-RtStatus paulis_push(Rt *rt, Paulis *p, PauliTerm t);
-/* Sorts, adds equal ones, drops what cancels. */
-void paulis_merge(Paulis *p);
-
+/* The terms of a (merged by this), sorted by (x, z), each string once; free with
+ * paulis_free().  Error: modes, or terms that are not Hermitian.                */
+RtStatus operator_paulis(Rt *rt, Operator *a, PauliTerm **out, int64_t *n);
+void paulis_free(Rt *rt, PauliTerm *t, int64_t n);
+/* Do the strings of a and b commute? */
+static inline bool paulis_commute(const PauliTerm *a, const PauliTerm *b) {
+  return !__builtin_parityll((a->x & b->z) ^ (a->z & b->x));
+}
 #endif
