@@ -17,6 +17,8 @@ static int levels(Vm *vm, Value *arg, const char *what, int64_t k, Level *level,
 static int bind_ground(Vm *vm, Value *args, int n, Value *out) {
   Level e;
   State s;
+  for (int k = 1; k < 5; k++)
+    if (args[k].tag != V_NIL) return ground_chain(vm, args, out);
   if (levels(vm, &args[0], "`ground`", 1, &e, &s)) return 1;
   List *l = list_new(vm, true, 2);
   Value psi = state_value(vm, &s);
@@ -104,9 +106,12 @@ static int bind_evolve(Vm *vm, Value *args, int n, Value *out) {
 }
 
 const Native natives_evolve[] = {
-    {"ground", "H",
+    {"ground", "H, bond = nil, cut = nil, tol = nil, sweeps = nil",
      "(E, psi): the lowest energy of a Hermitian H and its state. Dense up to 256 basis states,\n"
-     "else by Lanczos's method to a residual |H psi - E psi| of 1e-11 of H's size.",
+     "else by Lanczos's method to a residual |H psi - E psi| of 1e-11 of H's size.\n"
+     "bond = 64: as a matrix-product state of at most that width by DMRG, for chains beyond state\n"
+     "vectors: sweeps until the energy changes by less than tol (1e-11), cutting the weight `cut` "
+     "(1e-13).",
      bind_ground, NF_CONST},
     {"spectrum", "H, k = 1, states = false",
      "The k lowest energies of a Hermitian H, f64 (k,) ascending, degenerate ones as often as they "
@@ -117,7 +122,7 @@ const Native natives_evolve[] = {
      bind_gap, NF_CONST},
     {"evolve",
      "H, *more, psi = nil, time = nil, tol = nil, method = nil, steps = nil, order = nil, unit = nil, "
-     "info = false",
+     "info = false, step = nil, bond = nil, cut = nil",
      "evolve(H, psi, time): exp(-i H time) psi for a Hermitian H and time >= 0 (h-bar = 1). Ascending\n"
      "times give a list of states.\n"
      "method: \"krylov\", \"chebyshev\", or \"trotter\" of order 1, 2, 4 or 6 with `steps` repetitions\n"
@@ -126,6 +131,8 @@ const Native natives_evolve[] = {
      "tol: of the estimated error of the state, 1e-12; 1e-6 for Trotter.\n"
      "unit = 1GHz: H is an energy over h in that unit, time has a unit: exp(-2 pi i H time).\n"
      "info = true: (psi, {method, products, error}); products: with H, or Trotter repetitions.\n"
+     "Of a matrix-product state: gates of order 1, 2 or 4 (4) in steps of `step` (0.05), each cut to\n"
+     "`bond` Schmidt values and the discarded weight `cut` (those of psi); H of terms on two sites.\n"
      "Errors: H not Hermitian, negative or descending times, tol out of reach.",
      bind_evolve, NF_CONST},
     {0}};
