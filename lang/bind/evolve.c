@@ -112,8 +112,25 @@ static int evolved(Vm *vm, Value *args, bool imaginary, Value *out) {
   return out->tag == V_NIL;
 }
 
+/* evolve(H, psi, time): positional arguments after H come as a tuple, for the forms of
+ * the function differ in how many states and Hamiltonians they take.              */
 static int bind_evolve(Vm *vm, Value *args, int n, Value *out) {
-  return evolved(vm, args, false, out);
+  const List *more = AS_LIST(args[1]);
+  Value plain[4] = {args[0], args[2], args[3], args[4]}; /* H, psi, time, tol */
+  for (uint32_t i = 0; i < more->n; i++) {
+    if (i > 2) return vm_error(vm, "`evolve` takes H, psi, time and tol, found %u values", more->n + 1);
+    if (i < 2 && plain[i + 1].tag != V_NIL)
+      return vm_error(vm, "`evolve`: `%s` is given twice", i ? "time" : "psi");
+    plain[i + 1] = more->items[i];
+  }
+  if (plain[1].tag == V_NIL || plain[2].tag == V_NIL) {
+    vm_error(vm, "`evolve` needs a %s", plain[1].tag == V_NIL ? "state" : "time");
+    vm_help(vm, "evolve(H, psi, time)");
+    return 1;
+  }
+  int failed = evolved(vm, plain, false, out);
+  args[0] = plain[0];
+  return failed;
 }
 static int bind_evolve_imag(Vm *vm, Value *args, int n, Value *out) {
   return evolved(vm, args, true, out);
@@ -131,8 +148,9 @@ const Native natives_evolve[] = {
      bind_spectrum, NF_CONST},
     {"gap", "H", "The distance of the two lowest energies of a Hermitian H; 0 when degenerate.",
      bind_gap, NF_CONST},
-    {"evolve", "H, psi, time, tol = 1e-12",
-     "exp(-i H time) psi for a Hermitian H and time >= 0, by Krylov spaces (h-bar = 1).\n"
+    {"evolve", "H, *more, psi = nil, time = nil, tol = 1e-12",
+     "evolve(H, psi, time): exp(-i H time) psi for a Hermitian H and time >= 0, by Krylov spaces\n"
+     "(h-bar = 1).\n"
      "The steps are chosen so that the estimated error of the vector stays below tol.",
      bind_evolve, NF_CONST},
     {"evolve_imag", "H, psi, tau, tol = 1e-12",

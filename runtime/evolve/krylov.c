@@ -9,16 +9,16 @@
 
 enum { DIM = 32 };
 
-typedef struct {
+struct Krylov {
   Rt *rt;
-  const Applied *a;
+  KrylovApply apply;
+  const void *h;
   int64_t n;
   bool imaginary;
   int m, most;
   double *v[DIM + 1];
   double alpha[DIM], beta[DIM], value[DIM], z[DIM * DIM];
-  double complex f[DIM];        /* of the step: coefficients of v                */
-} Krylov;
+};
 
 /* f(T) e1 by eigenvectors; phi: (e^x - 1) / x in the place of e^x, last entry only. */
 static double complex entry(const Krylov *k, int row, double h, bool phi) {
@@ -67,7 +67,7 @@ static RtStatus build(Krylov *k, double t, double tol) {
   double size = 0;
   for (int j = 0; j < k->most; j++) {
     double *w = k->v[j + 1];
-    RT_TRY(applied_to(k->rt, k->a, k->v[j], w));
+    RT_TRY(k->apply(k->rt, k->h, k->v[j], w));
     k->alpha[j] = j ? vectors()->subtract_dot(k->n, k->beta[j - 1], k->v[j - 1], k->v[j], w)
                     : vec_dot(k->n, k->v[j], w);
     k->beta[j] = sqrt(vectors()->subtract_norm2(k->n, k->alpha[j], k->v[j], w));
@@ -119,21 +119,47 @@ static RtStatus march(Krylov *k, double t, double tol, double *x) {
   return RT_OK;
 }
 
-static RtStatus evolve(Rt *rt, const Applied *a, double t, double tol, bool imaginary, State *s) {
-  int64_t size = applied_size(a);
-  size_t bytes = (size_t)size * sizeof(double);
-  int most = s->size < DIM ? (int)s->size : DIM;
-  RT_TRY(states_fit(rt, "the evolution", s->size, most + 1, sizeof(c128)));
+RtStatus krylov_make(Rt *rt, int64_t states, Krylov **out) {
+  int most = states < DIM ? (int)states : DIM;
+  *out = NULL;
+  RT_TRY(states_fit(rt, "the evolution", states, most + 1, sizeof(c128)));
   Krylov *k = rt_alloc0(rt, sizeof *k);
   if (!k) return rt->error.status;
-  *k = (Krylov){.rt = rt, .a = a, .n = size, .imaginary = imaginary, .most = most};
-  RtStatus st = RT_OK;
-  for (int i = 0; i <= most && !st; i++)
-    if (!(k->v[i] = rt_alloc(rt, bytes))) st = rt->error.status;
-  if (!st && t > 0) st = march(k, t, tol, (double *)(void *)s->amp);
+  *k = (Krylov){.rt = rt, .n = 2 * states, .most = most};
+  *out = k;
   for (int i = 0; i <= most; i++)
-    if (k->v[i]) rt_free(rt, k->v[i], bytes);
-  rt_free(rt, k, sizeof *k);
+    if (!(k->v[i] = rt_alloc(rt, (size_t)k->n * sizeof(double)))) {
+      krylov_free(k);
+      *out = NULL;
+      return rt->error.status;
+    }
+  return RT_OK;
+}
+
+void krylov_free(Krylov *k) {
+  if (!k) return;
+  for (int i = 0; i <= k->most; i++)
+    if (k->v[i]) rt_free(k->rt, k->v[i], (size_t)k->n * sizeof(double));
+  rt_free(k->rt, k, sizeof *k);
+}
+
+RtStatus krylov_exp(Krylov *k, KrylovApply apply, const void *h, double t, double tol,
+                    bool imaginary, double *x) {
+  k->apply = apply;
+  k->h = h;
+  k->imaginary = imaginary;
+  return t > 0 ? march(k, t, tol, x) : RT_OK;
+}
+
+static RtStatus apply_plain(Rt *rt, const void *h, const double *x, double *y) {
+  return applied_to(rt, h, x, y);
+}
+
+static RtStatus evolve(Rt *rt, const Applied *a, double t, double tol, bool imaginary, State *s) {
+  Krylov *k;
+  RT_TRY(krylov_make(rt, s->size, &k));
+  RtStatus st = krylov_exp(k, apply_plain, a, t, tol, imaginary, (double *)(void *)s->amp);
+  krylov_free(k);
   return st;
 }
 

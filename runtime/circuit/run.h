@@ -1,0 +1,52 @@
+/* run.h: simulating circuits, and their derivatives.
+ *
+ * A plan is a circuit prepared for state vectors: runs of gates on the same qubits fused,
+ * gates gathered into stages that work on one block of the vector while it is in the cache
+ * (Haener and Steiger, SC17; Jones et al., Sci. Rep. 9, 10736, 2019).  It is made once for a
+ * structure and kept with it.  Many parameter sets run at once: the amplitudes of item b of a
+ * batch follow those of item b - 1.
+ *
+ * Results have the same bits for any number of threads and any instruction set.
+ */
+#ifndef QA_CIRCUIT_RUN_H
+#define QA_CIRCUIT_RUN_H
+#include "runtime/circuit/circuit.h"
+#include "runtime/operator/apply.h"
+#include "runtime/state/state.h"
+#include "runtime/tensor/random.h"
+
+/* What the slots hold now. */
+typedef struct {
+  int64_t batch;                 /* parameter sets, at least 1                      */
+  const double *const *slot;     /* [slots]                                         */
+  const int64_t *stride;         /* [slots], doubles from item to item; 0: shared   */
+} CircuitBinding;
+
+typedef struct CircuitPlan CircuitPlan;
+RtStatus circuit_plan(Rt *rt, const Circuit *c, CircuitPlan **out);
+void circuit_plan_free(Rt *rt, CircuitPlan *p);
+
+/* The final states of a circuit without measurements, [batch, 2^qubits] amplitudes (single:
+ * c64, else c128), from |0...0> or, when `from` is given, from those amplitudes.  Projections
+ * make them shorter than 1.  Sizes are checked before anything is allocated.        */
+RtStatus circuit_run(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, bool single,
+                     const void *from, void *amp);
+
+/* <psi_b| H |psi_b> of every item, and derivatives by adjoint differentiation (Jones and
+ * Gacon, arXiv 2009.02823): adds weight[b] * dE_b/d(slot) to slot_adjoint[s] (NULL: not
+ * wanted).                                                                         */
+RtStatus circuit_expect(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, const Applied *h,
+                        double *value);
+RtStatus circuit_expect_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b,
+                             const Applied *h, const double *weight,
+                             double *const *slot_adjoint);
+/* The derivative of any function of the final amplitudes: `adjoint` [batch, 2^qubits] holds
+ * dL/dRe + i dL/dIm of each amplitude and is used up.                                 */
+RtStatus circuit_run_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, c128 *adjoint,
+                          double *const *slot_adjoint);
+
+/* Shots of a circuit with measurements, resets, channels, conditions: bit[shot * bits + k].
+ * Circuits that only measure at the end are sampled from one run.                     */
+RtStatus circuit_sample(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, int64_t shots,
+                        RngCall rng, uint8_t *bit);
+#endif
