@@ -195,6 +195,14 @@ RtStatus path_check(Rt *rt, int64_t n, const double *t, const double *s) {
   return RT_ERROR;
 }
 
+RtStatus schedule_check(Rt *rt, const Schedule *a) {
+  if (a->A.n < 1 || a->B.n < 1 || (!a->A.x && a->A.n < 4) || (!a->B.x && a->B.n < 4))
+    return rt_fail(rt, RT_ERROR, "the schedule has too few points of %s", a->A.n < 1 ? "A" : "B");
+  RT_TRY(curve_check(rt, &a->A, "A"));
+  RT_TRY(curve_check(rt, &a->B, "B"));
+  return a->n_path ? path_check(rt, a->n_path, a->t, a->s) : RT_OK;
+}
+
 double schedule_s(const Schedule *a, double u) {
   if (!a->n_path) return fmin(1, fmax(0, u));
   return points_at(a->n_path, a->t, a->s, u * a->t[a->n_path - 1]);

@@ -42,6 +42,9 @@ RtStatus curve_check(Rt *rt, const Curve *c, const char *name);
 /* Points of a path: t from 0, ascending; s within 0..1, from 0 (1: a reverse anneal). */
 RtStatus path_check(Rt *rt, int64_t n, const double *t, const double *s);
 
+/* All of it: as the two before say, and at least one point of A and B. */
+RtStatus schedule_check(Rt *rt, const Schedule *a);
+
 /* y at `at` through points with ascending x; constant outside. */
 double points_at(int64_t n, const double *x, const double *y, double at);
 double curve_at(const Curve *c, double s);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/binary/schedule.h"
 #include "runtime/dwave/server.h"
 #include "runtime/embed/embed.h"
 
@@ -15,6 +16,11 @@ enum {
   GAIN_STEPS = 32, /* an h gain schedule is followed in so many steps   */
   LEAST_SWEEPS = 50 /* of short anneals, if 20 times the usual give them */
 };
+
+typedef struct {
+  int64_t n;
+  double *t, *y;
+} Points;
 
 typedef struct {
   const Sapi *s;
@@ -28,6 +34,7 @@ typedef struct {
   double *beta;    /* [sweeps]                                       */
   double first, last; /* times of the first sweep and the last, us     */
   int8_t *initial; /* [n], NULL: a forward anneal                    */
+  Points path, gain; /* s and the factor of h over time; none: t / T, 1 */
   RngCall rng;
   Samples all;
 } Run;
@@ -175,19 +182,23 @@ static RtStatus chip_units(Rt *rt, Run *r, RngCall noise) {
 
 /* ---- the anneal ---------------------------------------------------------------------- */
 
-/* A schedule's value at time t. */
-static double at_time(const cJSON *schedule, double t) {
-  const cJSON *p = schedule->child;
-  while (p->next && pair_at(p->next, 0) < t) p = p->next;
-  if (!p->next) return pair_at(p, 1);
-  double a = pair_at(p, 0), b = pair_at(p->next, 0), x = pair_at(p, 1);
-  return x + (pair_at(p->next, 1) - x) * (t - a) / (b - a);
+/* Points [time, value] of a parameter; none when it is not there. */
+static RtStatus take_points(Rt *rt, Run *r, const char *key, Points *out) {
+  const cJSON *list = js_get(r->params, key), *p = list ? list->child : NULL;
+  *out = (Points){.n = list ? cJSON_GetArraySize(list) : 0};
+  out->t = arena_alloc(&r->a, (size_t)out->n * 8 + 8);
+  out->y = arena_alloc(&r->a, (size_t)out->n * 8 + 8);
+  if (!out->t || !out->y) return rt_fail(rt, RT_MEMORY, "out of memory");
+  for (int64_t k = 0; p; p = p->next, k++) {
+    out->t[k] = pair_at(p, 0);
+    out->y[k] = pair_at(p, 1);
+  }
+  return RT_OK;
 }
 
 static double s_at(const void *run, double t) {
   const Run *r = run;
-  const cJSON *schedule = js_get(r->params, "anneal_schedule");
-  return schedule ? at_time(schedule, t) : t / r->T;
+  return r->path.n ? points_at(r->path.n, r->path.t, r->path.y, t) : t / r->T;
 }
 
 static double sweep_time(const Run *r, int64_t k) {
@@ -196,11 +207,12 @@ static double sweep_time(const Run *r, int64_t k) {
 
 /* The times of the sweeps and their temperatures; no sweeps where nothing can turn. */
 static RtStatus plan(Rt *rt, Run *r) {
-  const cJSON *schedule = js_get(r->params, "anneal_schedule"), *last = schedule;
   double reads = 1;
+  RT_TRY(take_points(rt, r, "anneal_schedule", &r->path));
+  RT_TRY(take_points(rt, r, "h_gain_schedule", &r->gain));
   r->T = 20;
   js_number(r->params, "annealing_time", &r->T);
-  for (last = schedule ? schedule->child : NULL; last; last = last->next) r->T = pair_at(last, 0);
+  if (r->path.n) r->T = r->path.t[r->path.n - 1];
   js_number(r->params, "num_reads", &reads);
   r->reads = (int64_t)reads;
   if (sapi_awake(s_at, r, r->T, &r->first, &r->last)) {
@@ -223,13 +235,14 @@ static RtStatus plan(Rt *rt, Run *r) {
 
 /* `rows` anneals that start from r->initial (or at random) into spin [rows, n]. */
 static RtStatus anneal(Rt *rt, Run *r, int64_t rows, uint64_t call, int8_t *spin) {
-  const cJSON *gain = js_get(r->params, "h_gain_schedule");
-  int64_t steps = gain ? GAIN_STEPS < r->sweeps ? GAIN_STEPS : r->sweeps : 1;
+  const Points *gain = &r->gain;
+  int64_t steps = gain->n ? GAIN_STEPS < r->sweeps ? GAIN_STEPS : r->sweeps : 1;
   double *h = arena_alloc(&r->a, (size_t)r->m.n * 8);
   if (!h) return rt_fail(rt, RT_MEMORY, "out of memory");
   for (int64_t k = 0; k < steps; k++) {
     int64_t from = r->sweeps * k / steps, to = r->sweeps * (k + 1) / steps;
-    double g = gain ? at_time(gain, sweep_time(r, k + 1 < steps ? (from + to) / 2 : to - 1)) : 1;
+    double t = sweep_time(r, k + 1 < steps ? (from + to) / 2 : to - 1);
+    double g = gain->n ? points_at(gain->n, gain->t, gain->y, t) : 1;
     SamplerArgs a;
     Samples out;
     Ising p;
