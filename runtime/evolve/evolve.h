@@ -47,6 +47,55 @@ RtStatus krylov_make(Rt *rt, int64_t states, Krylov **out);
 void krylov_free(Krylov *k);                        /* NULL is fine */
 RtStatus krylov_exp(Krylov *k, KrylovApply apply, const void *h, double t, double tol,
                     bool imaginary, double *x);
+/* To n ascending times at once, each out of the space that passes it: out[i] is the vector at
+ * t[i].  x, the start, is used up; out[n - 1] may be x.  `leave` (NULL: never) is asked after
+ * the first space when it does not reach the end, with the step it allows: yes ends the
+ * work with *left true and x as it was.                                             */
+typedef bool (*KrylovLeave)(const void *asked, const Krylov *k, double step);
+RtStatus krylov_times(Krylov *k, KrylovApply apply, const void *h, int64_t n, const double *t,
+                      double tol, bool imaginary, KrylovLeave leave, const void *asked, double *x,
+                      double *const *out, bool *left);
+/* Of the last evolution: applications of h, the sum of the steps' estimated errors; of the
+ * last space: its size, the extreme Ritz values.                                    */
+int64_t krylov_products(const Krylov *k);
+double krylov_error(const Krylov *k);
+int krylov_size(const Krylov *k);
+void krylov_range(const Krylov *k, double *low, double *high);
+
+/* exp(-i H t) x, or exp(-H t) x brought back to the length of x, at n ascending times, by
+ * Chebyshev polynomials (Tal-Ezer and Kosloff, J. Chem. Phys. 81, 3967, 1984): as many
+ * terms as the tail of the Bessel functions asks for, four vectors, no inner products.
+ * H's range comes from Lanczos steps on a fixed vector, widened by their residuals and
+ * 1 %; that it holds is seen from the vector's length, else it is widened again.    */
+RtStatus chebyshev_times(Rt *rt, const Applied *a, int64_t n, const double *t, double tol,
+                         bool imaginary, const double *x, double *const *out, int64_t *products,
+                         double *error);
+/* The least number of terms whose neglected ones, 2 sum J_k(z), stay below tol; z is time times
+ * half of H's range.  Imaginary: of exp(-z) I_k(z).                                  */
+int64_t chebyshev_terms(double z, double tol, bool imaginary);
+enum { CHEBYSHEV_PROBES = 24 };          /* Lanczos steps for the range */
+
+/* ---- one call for every method ----------------------------------------------------- */
+
+typedef enum { EVOLVE_ANY, EVOLVE_KRYLOV, EVOLVE_CHEBYSHEV, EVOLVE_TROTTER } EvolveMethod;
+typedef struct {
+  EvolveMethod method;  /* EVOLVE_ANY: Krylov; Chebyshev when the first Krylov space does not
+                           reach the end and Chebyshev needs fewer products with H, or when
+                           33 vectors do not fit the memory                       */
+  bool imaginary, estimate;   /* estimate: of the error, also where that costs more */
+  double tol;           /* relative to the length of the vector                   */
+  int order;            /* Trotter: 1, 2, 4, 6                                    */
+  int64_t steps;        /* Trotter: for each interval between times; 0: from tol  */
+} EvolveHow;
+typedef struct {
+  EvolveMethod method;
+  int64_t products;     /* applications of H, or repetitions of the product formula */
+  double error;         /* estimate, relative; NAN: Trotter with given steps, not asked for */
+} EvolveReport;
+/* out[i] (n States, made by this) is the state at time t[i] >= 0, ascending.  h acts on the
+ * variables of `from`, which are c128.  Imaginary time keeps the length.            */
+RtStatus evolve_times(Rt *rt, Operator *h, const EvolveHow *how, int64_t n, const double *t,
+                      const State *from, State *out, EvolveReport *report);
 
 /* Eigenvalues (ascending order is not promised) and vectors of the symmetric tridiagonal
  * matrix with diagonal d[n] and d[i], d[i+1] coupled by e[i]: d becomes the values, e is

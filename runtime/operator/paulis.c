@@ -74,9 +74,11 @@ RtStatus operator_paulis(Rt *rt, Operator *a, PauliTerm **out, int64_t *n) {
   Terms l = {.rt = rt};
   RT_TRY(operator_merge(rt, a));
   for (int i = 0; i < a->vars.n_array; i++)
-    if (a->vars.array[i].kind == VAR_MODE)
-      return rt_fail(rt, RT_ERROR, "the mode `%s` is not made of Pauli strings",
-                     a->vars.array[i].name);
+    if (a->vars.array[i].kind == VAR_MODE) {
+      rt_fail(rt, RT_ERROR, "the mode `%s` is not made of Pauli strings", a->vars.array[i].name);
+      rt_help(rt, "with modes evolve() works by method = \"krylov\" or \"chebyshev\"");
+      return RT_ERROR;
+    }
   if (a->vars.n > BITS)
     return rt_fail(rt, RT_ERROR, "Pauli strings of %lld qubits: at most %d", (long long)a->vars.n,
                    BITS);
