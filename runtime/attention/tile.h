@@ -76,7 +76,9 @@ typedef struct TilePlan {
   const char *grad_reason;     /* the same, going back alone                    */
   Prog prog;                   /* the variant's program with the variables below */
   int shift, dp, mean, curve, bend;   /* variables: see tile_backward.h                */
-  int dot, dist2, l1;          /* products of q with k among the leaves, or -1  */
+  bool used[ATTN_MAX_LEAF];    /* leaves that weight, mask or divisor look at   */
+  int dot, dist2, l1;          /* products of q with k among those, or -1       */
+  bool per_head;               /* is anything computed once different in every head? */
   bool centred;                /* distances alone: the mean key is taken off    */
   TilePhi phi;
   double phi_value;            /* TILE_PHI_CONST                                */

@@ -159,8 +159,9 @@ static const T *dout_rows(const TileWork *w, int64_t r, int64_t *ld) {
 
 /* ---- one tile -------------------------------------------------------------------- */
 
-static void run_grad(TileWork *w, const Part *p) {
+static void open_grad(TileWork *w, const Part *p) {
   FuseRun *run = &w->grad;
+  bind_part(w, p);
   int64_t r = w->r0 + p->r, j = p->j0 + p->c, off = p->r * w->job->cols + p->c;
   w->in[w->plan->shift] = (FuseIn){w->shift + r, 0};
   w->in[w->plan->mean] = (FuseIn){w->mean_row + r, 0};
@@ -177,8 +178,7 @@ static void run_grad(TileWork *w, const Part *p) {
   }
   run->m = (int)p->m;
   run->n = (int)p->n;
-  run->masked = p->masked;
-  fuse_tile(run);
+  fuse_open(run);
 }
 
 /* Rows of keys as they multiply adjoints, from key j on. */
@@ -192,12 +192,11 @@ static const T *key_side(const TileWork *w, int64_t j0, int64_t c, int64_t *ld) 
 }
 
 /* Weights and adjoints of a part, and what its rows own. */
-static void part_adjoints(TileWork *w, const Part *p, const TileSinks *to) {
+static void part_adjoints(TileWork *w, const Part *hull, const Part *p, const TileSinks *to) {
   const AttnJob *job = w->job;
   const TilePlan *plan = w->plan;
   int64_t ld = job->cols, off = p->r * ld + p->c, ldk, ldq, ldo;
   const T *dout = dout_rows(w, p->r, &ldo);
-  bind_part(w, p);
   part_products(w, p);
   GEMM_TILE((int)p->m, (int)p->n, (int)job->e, dout, ldo, 1, w->vt + p->c, w->width, w->dp + off,
             ld, false);
@@ -205,7 +204,7 @@ static void part_adjoints(TileWork *w, const Part *p, const TileSinks *to) {
     part_keep(w, p);
     apply_keep(w, p, w->dp);
   }
-  run_grad(w, p);
+  run_part(&w->grad, hull, p);
   if (job->dropout) apply_keep(w, p, w->store[plan->weight_want]);
   const T *k = key_side(w, p->j0, p->c, &ldk);
   T *dq = to->dq ? to->dq + (w->r0 + p->r) * job->d : NULL;
@@ -265,7 +264,9 @@ static void tile_adjoints(TileWork *w, const TileCell *cell, int64_t j0, const T
   int units = (int)((w->width - 1) / TILE_UNIT + 1);
   Part p;
   if (cell->tile == TILE_PARTIAL) clear_holes(w, cell, groups, units);
-  while (next_part(w, cell, j0, &g, &p)) part_adjoints(w, &p, to);
+  Part hull = hull_of(w, cell, j0);
+  open_grad(w, &hull);
+  while (next_part(w, cell, j0, &g, &p)) part_adjoints(w, &hull, &p, to);
   if (cell->tile == TILE_FULL) {
     p = (Part){.m = w->m, .j0 = j0, .n = w->width};
     column_products(w, &p, to);
@@ -442,7 +443,6 @@ static void item_backward(TileWork *w, const TileShares *p, int64_t k, double **
     if (job->dq)
       to.dq = p->chunks > 1 ? p->dqs + k * p->dq + g * nqd : (T *)job->dq + (b * job->Hq + h) * nqd;
     open_head(w, b, h, true);
-    bind_strip(w, &w->norm_grad);
     open_rows(w, c == 0, dslot);
     head_backward(w, c * p->tiles / p->chunks, (c + 1) * p->tiles / p->chunks, &to);
   }

@@ -17,26 +17,43 @@ static void carve_forward(TileWork *w, AttnJob *job, Carve *c) {
 /* Where the weights go: over the products they are made from. */
 static T *weight_tile(const TileWork *w) { return w->tile[0] ? w->tile[0] : w->tile[1]; }
 
-/* A row sum of the weight program, from zero on. */
-static void start_sum(TileWork *w, const Part *p, int want, double *sum) {
-  if (want < 0) return;
-  memset(sum + p->r, 0, (size_t)p->m * sizeof *sum);
-  w->weight.row_sum[want] = sum + p->r;
+/* Sums of the weight program over a tile, which add to what they hold. */
+static void bind_sum(TileWork *w, const Part *hull, int want, double *sum) {
+  if (want >= 0) w->weight.row_sum[want] = sum + hull->r;
 }
 
-static void run_weight(TileWork *w, const Part *p) {
+/* Inputs and results of both programs for the parts of a tile. */
+static void open_weights(TileWork *w, const Part *hull) {
   const TilePlan *plan = w->plan;
-  FuseRun *run = &w->weight;
-  run->m = (int)p->m;
-  run->n = (int)p->n;
-  run->masked = p->masked;
-  run->out[0] = weight_tile(w) + p->r * w->job->cols + p->c;
+  FuseRun *run = &w->weight, *top = &w->top;
+  bind_part(w, hull);
+  w->in[plan->shift] = (FuseIn){w->shift + hull->r, 0};
+  run->m = (int)hull->m;
+  run->n = (int)hull->n;
+  run->out[0] = weight_tile(w) + hull->r * w->job->cols + hull->c;
   run->out_ld[0] = w->job->cols;
-  start_sum(w, p, 0, w->tile_sum);
-  start_sum(w, p, plan->sumsq_want, w->tile_sumsq);
-  start_sum(w, p, plan->l1_sum_want, w->tile_l1);
-  start_sum(w, p, plan->count_want, w->tile_count);
-  fuse_tile(run);
+  bind_sum(w, hull, 0, w->tile_sum);
+  bind_sum(w, hull, plan->sumsq_want, w->tile_sumsq);
+  bind_sum(w, hull, plan->l1_sum_want, w->tile_l1);
+  bind_sum(w, hull, plan->count_want, w->tile_count);
+  fuse_open(run);
+  if (!top->plan) return;
+  top->m = run->m;
+  top->n = run->n;
+  top->row_max[0] = w->peak + hull->r;
+}
+
+static void start_sum(const Part *p, int want, double *sum) {
+  if (want >= 0) memset(sum + p->r, 0, (size_t)p->m * sizeof *sum);
+}
+
+static void run_weight(TileWork *w, const Part *hull, const Part *p) {
+  const TilePlan *plan = w->plan;
+  start_sum(p, 0, w->tile_sum);
+  start_sum(p, plan->sumsq_want, w->tile_sumsq);
+  start_sum(p, plan->l1_sum_want, w->tile_l1);
+  start_sum(p, plan->count_want, w->tile_count);
+  run_part(&w->weight, hull, p);
 }
 
 /* Is every row's sum, or that of this part, in the middle of the number range? */
@@ -47,8 +64,14 @@ static bool shift_holds(const TileWork *w, const Part *p) {
   return holds;
 }
 
-CLONES static void scale_row(int64_t n, T f, T *restrict x) {
-  for (int64_t j = 0; j < n; j++) x[j] *= f;
+/* Rows of n numbers, ld apart, times f; zeros where f is 0, whatever they held. */
+CLONES static void scale_rows(int64_t m, int64_t n, const double *f, T *x, int64_t ld) {
+  for (int64_t r = 0; r < m; r++) {
+    T *row = x + r * ld, by = (T)f[r];
+    if (f[r] == 0) memset(row, 0, (size_t)n * sizeof(T));
+    else if (f[r] != 1)
+      for (int64_t j = 0; j < n; j++) row[j] *= by;
+  }
 }
 
 static T *result_row(const TileWork *w, int64_t r) {
@@ -59,14 +82,10 @@ static bool group_started(const TileWork *w, int64_t r) { return w->started >> r
 
 /* The largest log-weight of each row becomes its shift, where it is larger; what
  * the row has gathered is rescaled.                                          */
-static void move_shift(TileWork *w, const Part *p) {
-  FuseRun *run = &w->top;
+static void move_shift(TileWork *w, const Part *hull, const Part *p) {
   for (int64_t r = p->r; r < p->r + p->m; r++) w->peak[r] = -INFINITY;
-  run->m = (int)p->m;
-  run->n = (int)p->n;
-  run->masked = p->masked;
-  run->row_max[0] = w->peak + p->r;
-  fuse_tile(run);
+  fuse_open(&w->top);
+  run_part(&w->top, hull, p);
   for (int64_t r = p->r; r < p->r + p->m; r++) {
     bool fresh = !(w->sum[r] > 0);
     if (!(w->peak[r] > -INFINITY) || !(fresh || w->peak[r] > w->shift[r])) continue;
@@ -74,8 +93,9 @@ static void move_shift(TileWork *w, const Part *p) {
     w->shift[r] = w->peak[r];
     w->sum[r] *= f;
     w->sumsq[r] *= f * f;
-    if (!fresh && group_started(w, r)) scale_row(w->job->e, (T)f, result_row(w, r));
+    if (!fresh && group_started(w, r)) scale_rows(1, w->job->e, &f, result_row(w, r), 0);
   }
+  fuse_open(&w->weight);
 }
 
 static void add_sum(const Part *p, int want, const double *from, double *to) {
@@ -83,15 +103,13 @@ static void add_sum(const Part *p, int want, const double *from, double *to) {
 }
 
 /* Products, then weights in their place, sums added to the rows'. */
-static void part_weights(TileWork *w, const Part *p) {
-  bind_part(w, p);
-  w->in[w->plan->shift] = (FuseIn){w->shift + p->r, 0};
+static void part_weights(TileWork *w, const Part *hull, const Part *p) {
   part_products(w, p);
-  run_weight(w, p);
+  run_weight(w, hull, p);
   if (w->top.plan && !shift_holds(w, p)) {
     part_products(w, p);
-    move_shift(w, p);
-    run_weight(w, p);
+    move_shift(w, hull, p);
+    run_weight(w, hull, p);
   }
   add_sum(p, 0, w->tile_sum, w->sum);
   add_sum(p, w->plan->sumsq_want, w->tile_sumsq, w->sumsq);
@@ -143,7 +161,6 @@ static RowStats stats_of(const TileWork *w, int64_t r) {
 static double row_scale(TileWork *w, int64_t r) {
   const TilePlan *plan = w->plan;
   double phi = plan->phi_value, shift = w->shift[r];
-  if (plan->phi == TILE_PHI_SUM) return w->sum[r] != 0 ? 1 / w->sum[r] : 0;
   if (plan->phi == TILE_PHI_CONST) return phi != 0 ? exp(shift) / phi : 0;
   RowStats stats = stats_of(w, r);
   double e = set_divisor_stats(w, &stats);
@@ -154,17 +171,37 @@ static double row_scale(TileWork *w, int64_t r) {
   return phi != 0 ? e / phi : 0;
 }
 
+/* Every row's factor; 0: nothing was gathered. */
+static void row_scales(TileWork *w, double *f) {
+  if (w->plan->phi == TILE_PHI_SUM)
+    for (int64_t r = 0; r < w->m; r++) f[r] = w->sum[r] != 0 ? 1 / w->sum[r] : 0;
+  else
+    for (int64_t r = 0; r < w->m; r++) f[r] = row_scale(w, r);
+  for (int64_t r = 0; r < w->m; r += TILE_UNIT)
+    if (!group_started(w, r))
+      memset(f + r, 0, (size_t)attn_min(TILE_UNIT, w->m - r) * sizeof *f);
+}
+
+/* The one number a row that a divisor which is the sum leaves for the backward pass. */
+static void keep_sums(const TileWork *w, double *to) {
+  if (!w->plan->folded) {
+    memcpy(to, w->sum, (size_t)w->m * sizeof *to);
+    return;
+  }
+  kernel_unary(UN_LOG, DT_F64)(w->m, w->sum, to);
+  for (int64_t r = 0; r < w->m; r++) to[r] = w->sum[r] > 0 ? w->shift[r] + to[r] : INFINITY;
+}
+
 static void keep_stats(const TileWork *w) {
   const AttnJob *job = w->job;
   int64_t rows = job->B * job->Hq * job->nq, at = (w->b * job->Hq + w->h) * job->nq + w->r0;
   if (!job->stat || w->plan->phi == TILE_PHI_CONST) return;
+  if (w->plan->phi == TILE_PHI_SUM) {
+    keep_sums(w, job->stat + at);
+    return;
+  }
   for (int64_t r = 0; r < w->m; r++) {
     double *to = job->stat + at + r;
-    if (w->plan->phi == TILE_PHI_SUM) {
-      double whole = w->sum[r] > 0 ? w->shift[r] + log(w->sum[r]) : INFINITY;
-      to[0] = w->plan->folded ? whole : w->sum[r];
-      continue;
-    }
     RowStats s = stats_of(w, r);
     to[0] = s.shift;
     to[rows] = s.sum;
@@ -175,12 +212,9 @@ static void keep_stats(const TileWork *w) {
 }
 
 static void close_block(TileWork *w) {
-  const AttnJob *job = w->job;
-  for (int64_t r = 0; r < w->m; r++) {
-    double f = row_scale(w, r);
-    if (f == 0 || !group_started(w, r)) memset(result_row(w, r), 0, (size_t)job->e * sizeof(T));
-    else if (f != 1) scale_row(job->e, (T)f, result_row(w, r));
-  }
+  double *f = w->tile_sum;      /* no longer used */
+  row_scales(w, f);
+  scale_rows(w->m, w->job->e, f, result_row(w, 0), w->job->out.row);
   keep_stats(w);
 }
 
@@ -205,8 +239,10 @@ static void block_forward(TileWork *w, int64_t block) {
       Part p;
       w->width = attn_min(job->cols, job->nk - j0);
       w->panel = w->kt ? w->kt + j0 * job->d : NULL;
+      Part hull = hull_of(w, &cell[k], j0);
+      open_weights(w, &hull);
       while (next_part(w, &cell[k], j0, &g, &p)) {
-        part_weights(w, &p);
+        part_weights(w, &hull, &p);
         if (job->dropout) {
           part_keep(w, &p);
           apply_keep(w, &p, weight_tile(w));

@@ -45,16 +45,39 @@ static bool never_negative(const AttnSpec *s, int node) {
   return lo >= 0;
 }
 
+static bool leaf_used(const AttnSpec *s, int leaf) {
+  const int out[] = {s->out, s->mask, s->phi};
+  for (int i = 0; i < s->prog.n; i++) {
+    const ProgNode *n = &s->prog.node[i];
+    if (n->op != PO_VAR || n->slot != s->leaf[leaf].var) continue;
+    for (int k = 0; k < 3; k++)
+      if (out[k] >= 0 && prog_uses(&s->prog, out[k], i)) return true;
+  }
+  return false;
+}
+
 static void find_products(TilePlan *p, const AttnSpec *s) {
   p->dot = p->dist2 = p->l1 = -1;
   for (int k = 0; k < s->n_leaf; k++) {
     const AttnLeaf *l = &s->leaf[k];
-    if (l->stage != PS_BOTH) continue;
+    p->used[k] = leaf_used(s, k);
+    if (l->stage != PS_BOTH || !p->used[k]) continue;
     if (l->product == ATTN_DOT) p->dot = k;
     else if (l->product == ATTN_DIST2) p->dist2 = k;
     else p->l1 = k;
   }
   p->centred = p->dist2 >= 0 && p->dot < 0;
+}
+
+/* What is computed once hangs on slots and sizes alone, unless it looks at these. */
+static bool looks_at_head(const AttnSpec *s) {
+  for (int i = 0; i < s->prog.n; i++) {
+    const ProgNode *n = &s->prog.node[i];
+    if (n->op != PO_VAR) continue;
+    if (n->slot == AV_H || n->slot == AV_BATCH) return true;
+    if (n->slot >= AV_FIRST_LEAF && n->stage == PS_ONCE) return true;
+  }
+  return false;
 }
 
 static void find_divisor(TilePlan *p, const AttnSpec *s) {
@@ -119,6 +142,7 @@ TilePlan *tile_plan(Rt *rt, const AttnSpec *s, const AttnCode *code, DType real)
   t->bend = prog_add_var(p, "bend", PS_ROW, false, -INFINITY, INFINITY);
   find_products(t, s);
   find_divisor(t, s);
+  t->per_head = looks_at_head(s);
   if (forward_plans(rt, t, s, code, real)) {
     tile_plan_free(rt, t);
     return NULL;

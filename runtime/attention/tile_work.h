@@ -22,6 +22,7 @@ typedef struct {
   double *row[ATTN_MAX_LEAF];  /* of queries                                      */
   T *keep;                     /* dropout                                         */
   int64_t b, h, key_b, key_h;  /* head; head of keys the panels belong to         */
+  bool opened;                 /* the programs know what they compute once        */
   int64_t r0, m;               /* block of rows                                   */
   double rate;
   double *number;              /* one per row or column: scratch                  */
@@ -80,6 +81,7 @@ static void carve_common(TileWork *w, AttnJob *job, bool back, Carve *c) {
     if (both[k] >= 0) w->tile[k] = carve(c, area * sizeof(T));
   if (!w->tile[0] && !w->tile[1]) w->tile[0] = carve(c, area * sizeof(T));
   for (int l = 0; l < s->n_leaf; l++) {
+    if (!p->used[l]) continue;
     if (s->leaf[l].stage == PS_COL) w->col[l] = carve(c, nk * sizeof(T));
     if (s->leaf[l].stage == PS_ROW) w->row[l] = carve(c, nq * sizeof(double));
   }
@@ -187,7 +189,7 @@ static void head_leaves(TileWork *w) {
   const AttnJob *job = w->job;
   for (int l = 0; l < job->spec->n_leaf; l++) {
     const AttnLeaf *leaf = &job->spec->leaf[l];
-    if (leaf->stage == PS_ONCE) w->var[leaf->var] = leaf_value(job, leaf, w->b, w->h, 0);
+    if (leaf->stage == PS_ONCE && w->plan->used[l]) w->var[leaf->var] = leaf_value(job, leaf, w->b, w->h, 0);
     if (w->row[l]) vector_leaf(w, leaf, job->nq, w->row[l]);
     if (!w->col[l]) continue;
     vector_leaf(w, leaf, job->nk, w->number);
@@ -222,6 +224,19 @@ static void bind_strip(TileWork *w, ProgRun *run) {
   prog_run_once(run);
 }
 
+static void compute_once(TileWork *w) {
+  FuseRun *runs[] = {&w->weight, &w->top, &w->grad};
+  for (int k = 0; k < w->plan->prog.n_var; k++)
+    if (w->plan->prog.var[k].stage == PS_ONCE) w->in[k] = (FuseIn){&w->var[k], 0};
+  for (int k = 0; k < 3; k++)
+    if (runs[k]->plan) fuse_once(runs[k]);
+  bind_strip(w, &w->norm);
+  bind_strip(w, &w->norm_grad);
+  bind_strip(w, &w->once);
+  prog_out(&w->once, 2, &w->rate);
+  w->opened = true;
+}
+
 static void open_head(TileWork *w, int64_t b, int64_t h, bool back) {
   AttnJob *job = w->job;
   w->b = b;
@@ -234,15 +249,8 @@ static void open_head(TileWork *w, int64_t b, int64_t h, bool back) {
   }
   head_queries(w);
   head_leaves(w);
-  for (int k = 0; k < w->plan->prog.n_var; k++)
-    if (w->plan->prog.var[k].stage == PS_ONCE) w->in[k] = (FuseIn){&w->var[k], 0};
   if (job->map_kind == TILE_MAP_HEAD) tile_map_fill(&w->map, job, b, h, w->ranges);
-  FuseRun *runs[] = {&w->weight, &w->top, &w->grad};
-  for (int k = 0; k < 3; k++)
-    if (runs[k]->plan) fuse_once(runs[k]);
-  bind_strip(w, &w->norm);
-  bind_strip(w, &w->once);
-  prog_out(&w->once, 2, &w->rate);
+  if (!w->opened || w->plan->per_head) compute_once(w);
 }
 
 static const TileMap *map_of(const TileWork *w) {
@@ -334,7 +342,7 @@ static void part_products(TileWork *w, const Part *p) {
     distances(false, p->m, p->n, job->d, q, ldq, w->panel + p->c, w->width, w->tile[2] + at, ld);
 }
 
-/* Inputs of the programs for a part. */
+/* Inputs of the programs for the part of a tile that they are opened with. */
 static void bind_part(TileWork *w, const Part *p) {
   const AttnJob *job = w->job;
   const TilePlan *plan = w->plan;
@@ -370,6 +378,33 @@ static bool next_part(const TileWork *w, const TileCell *cell, int64_t j0, int *
   p->c = (int64_t)cell->lo[from] * TILE_UNIT;
   p->n = attn_min((int64_t)cell->hi[from] * TILE_UNIT, width) - p->c;
   return true;
+}
+
+/* The part that holds all parts of a cell's tile at j0. */
+static Part hull_of(const TileWork *w, const TileCell *cell, int64_t j0) {
+  int64_t width = attn_min(w->job->cols, w->job->nk - j0);
+  Part p = {.m = w->m, .j0 = j0, .n = width};
+  if (cell->tile == TILE_FULL) return p;
+  int groups = (int)((w->m - 1) / TILE_UNIT + 1), from = groups, to = 0;
+  uint8_t lo = UINT8_MAX, hi = 0;
+  for (int g = 0; g < groups; g++) {
+    if (cell->lo[g] == cell->hi[g]) continue;
+    if (to == 0) from = g;
+    to = g + 1;
+    if (cell->lo[g] < lo) lo = cell->lo[g];
+    if (cell->hi[g] > hi) hi = cell->hi[g];
+  }
+  p.r = (int64_t)from * TILE_UNIT;
+  p.m = attn_min((int64_t)to * TILE_UNIT, w->m) - p.r;
+  p.c = (int64_t)lo * TILE_UNIT;
+  p.n = attn_min((int64_t)hi * TILE_UNIT, width) - p.c;
+  return p;
+}
+
+/* A part of what a program was opened with. */
+static void run_part(FuseRun *run, const Part *hull, const Part *p) {
+  run->masked = p->masked;
+  fuse_part(run, (int)(p->r - hull->r), (int)p->m, (int)(p->c - hull->c), (int)p->n);
 }
 
 /* ---- dropout --------------------------------------------------------------------- */

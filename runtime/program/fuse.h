@@ -65,4 +65,9 @@ size_t fuse_size(const FusePlan *plan, int max_m, int max_n);    /* bytes of scr
 void fuse_init(FuseRun *run, const FusePlan *plan, int max_m, int max_n, void *scratch);
 void fuse_once(FuseRun *run);   /* after PS_ONCE variables and slots are bound  */
 void fuse_tile(FuseRun *run);
+/* The same by parts: fuse_open takes what the bound rows and columns alone give, then fuse_part
+ * computes rows [r, r + m) and columns [c, c + n) of the tile that inputs and results are bound
+ * to, masked or not.  Again after row or column values have changed.            */
+void fuse_open(FuseRun *run);
+void fuse_part(FuseRun *run, int r, int m, int c, int n);
 #endif

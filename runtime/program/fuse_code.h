@@ -57,5 +57,6 @@ void fuse_places(const FusePlan *plan, FusePlace *of);
 bool fuse_is_diagonal(const FusePlan *plan, const FusePlace *of, int node);
 bool fuse_is_direct(const FusePlan *plan, const FusePlace *of, int node);
 bool fuse_edges(FuseRun *run);          /* false: strips have to                       */
-bool fuse_code_tile(FuseRun *run);      /* false: values beyond what reals hold exactly */
+bool fuse_code_open(FuseRun *run);      /* false: values beyond what reals hold exactly */
+void fuse_code_part(FuseRun *run, int r, int m, int c, int n);
 #endif

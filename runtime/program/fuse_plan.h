@@ -38,6 +38,7 @@ struct FusePlan {
 
 typedef struct {                /* FuseRun.scratch                                   */
   ProgRun rows, cols, mask, out, once, foreign, edges, instead;
+  FuseIn *part_in;              /* a part's inputs, where it is a tile of its own   */
   double *var;                  /* scalars, per variable of the body                 */
   const void **strip;
   double **row_value;           /* [n_row][max_m]                                    */
@@ -51,6 +52,7 @@ typedef struct {                /* FuseRun.scratch                              
   const void **foreign_at;      /* where a foreign matrix lies, and its row step     */
   int64_t *foreign_step;
   double **fold_value, *node_value;
+  bool ready, exact;            /* of the open tile: rows and columns; are reals enough? */
 } FuseScratch;
 
 /* Strips instead of machine code (fuse_strip.c). */

@@ -57,6 +57,7 @@ static void layout(const FusePlan *plan, int max_m, int max_n, Carve *c, FuseScr
   size_t strip = (size_t)(max_n > PROG_STRIP ? max_n : PROG_STRIP) * sizeof(double);
   *in = carve(c, (n_var + 1) * sizeof **in);
   if (*in) memset(*in, 0, n_var * sizeof **in);
+  s->part_in = carve(c, (n_var + 1) * sizeof *s->part_in);
   carve_run(c, &s->rows, plan->rows);
   carve_run(c, &s->cols, plan->cols);
   carve_run(c, &s->mask, plan->mask_plan);
@@ -376,9 +377,64 @@ static void note_bad(FuseRun *run) {
   }
 }
 
-void fuse_tile(FuseRun *run) {
-  if (run->m <= 0 || run->n <= 0) return;
+/* A part as a tile of its own. */
+static void part_alone(FuseRun *run, int r, int m, int c, int n) {
+  const FusePlan *plan = run->plan;
+  FuseRun part = *run;
+  FuseIn *in = ((FuseScratch *)run->scratch)->part_in;
+  size_t size = plan->size;
+  part.in = in;
+  part.m = m;
+  part.n = n;
+  for (int k = 0; k < plan->n_source_var; k++) {
+    int stage = plan->body.var[k].stage;
+    in[k] = run->in[k];
+    if (!in[k].at || stage == PS_ONCE) continue;
+    size_t step = stage == PS_ROW ? (size_t)r * sizeof(double) : (size_t)c * size;
+    if (stage == PS_BOTH) step += (size_t)r * (size_t)in[k].ld * size;
+    in[k].at = (const char *)in[k].at + step;
+  }
+  for (int k = 0; k < plan->n_want; k++) {
+    if (run->out[k]) part.out[k] = (char *)run->out[k] + (size_t)(r * run->out_ld[k] + c) * size;
+    if (run->row_sum[k]) part.row_sum[k] += r;
+    if (run->row_max[k]) part.row_max[k] += r;
+    if (run->row_min[k]) part.row_min[k] += r;
+    if (run->col_sum[k]) part.col_sum[k] += c;
+  }
+  fuse_tile(&part);
+  if (run->bad_slot >= 0) return;
+  run->bad_slot = part.bad_slot;
+  run->bad_axis = part.bad_axis;
+  run->bad_index = part.bad_index;
+}
+
+void fuse_open(FuseRun *run) { ((FuseScratch *)run->scratch)->ready = false; }
+
+/* Row and column values of the open tile. */
+static void make_ready(FuseRun *run) {
+  FuseScratch *s = run->scratch;
   fuse_prepare(run);
-  if (!run->plan->code || !fuse_code_tile(run)) fuse_strips(run);
+  s->exact = run->plan->code && fuse_code_open(run);
+  s->ready = true;
+}
+
+void fuse_part(FuseRun *run, int r, int m, int c, int n) {
+  FuseScratch *s = run->scratch;
+  const FuseCode *code = run->plan->code;
+  bool whole = m == run->m && n == run->n;
+  if (m <= 0 || n <= 0) return;
+  if (!s->ready && (whole || (code && !code->n_foreign))) make_ready(run);
+  if (!whole && (!code || code->n_foreign || !s->exact)) {
+    part_alone(run, r, m, c, n);
+    fuse_open(run);             /* its row and column values are in the scratch */
+    return;
+  }
+  if (s->exact) fuse_code_part(run, r, m, c, n);
+  else fuse_strips(run);
   note_bad(run);
+}
+
+void fuse_tile(FuseRun *run) {
+  fuse_open(run);
+  fuse_part(run, 0, run->m, 0, run->n);
 }

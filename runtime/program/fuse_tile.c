@@ -58,40 +58,42 @@ static void set_pointer(const EmitShape *e, uint64_t *frame, int k, const void *
   frame[emit_step_word(e, k)] = (uint64_t)step;
 }
 
-static void set_sizes(FuseRun *run, uint64_t *frame, int rows, bool masked) {
+static void set_sizes(FuseRun *run, uint64_t *frame, int rows, int n, bool masked) {
   const FusePlan *plan = run->plan;
   const EmitShape *e = &plan->code->shape;
-  int lanes = (e->wide ? 64 : 32) / (int)plan->size, tail = run->n % lanes;
+  int lanes = (e->wide ? 64 : 32) / (int)plan->size, tail = n % lanes;
   frame[FW_ROWS8] = 8 * (uint64_t)rows;
   int several = lanes * plan->code->code[masked].unroll;
-  frame[FW_LONG] = (uint64_t)(run->n - run->n % several) * plan->size;
-  frame[FW_FULL] = (uint64_t)(run->n - tail) * plan->size;
+  frame[FW_LONG] = (uint64_t)(n - n % several) * plan->size;
+  frame[FW_FULL] = (uint64_t)(n - tail) * plan->size;
   frame[FW_TAIL_BITS] = (UINT64_C(1) << tail) - 1;
   frame[FW_ROW_STEP] = (uint64_t)plan->n_row * plan->size;
   memset(&frame[FW_TAIL_MASK], 0, 32);
   memset(&frame[FW_TAIL_MASK], 0xff, (size_t)tail * plan->size <= 32 ? (size_t)tail * plan->size : 32);
 }
 
-static void set_pointers(FuseRun *run, uint64_t *frame, int first) {
+/* From row `first` and column c of the tile on. */
+static void set_pointers(FuseRun *run, uint64_t *frame, int first, int c) {
   const FusePlan *plan = run->plan;
   const FuseCode *code = plan->code;
   const FuseScratch *s = run->scratch;
   const EmitShape *e = &code->shape;
-  int64_t size = (int64_t)plan->size;
+  int64_t size = (int64_t)plan->size, over = c * size;
   int at = 0;
   for (int k = 0; k < e->n_mat; k++) {
     bool own = code->mat[k] < 0;
     const char *from = own ? s->foreign_at[-1 - code->mat[k]] : run->in[code->mat[k]].at;
     int64_t step = (own ? s->foreign_step[-1 - code->mat[k]] : run->in[code->mat[k]].ld) * size;
-    set_pointer(e, frame, at++, from + first * step, step);
+    set_pointer(e, frame, at++, from + first * step + over, step);
   }
   for (int k = 0; k < e->n_col; k++) {
     bool cast = whole_f32(plan, plan->col_var[k]);
-    set_pointer(e, frame, at++, cast ? s->col_real[k] : s->col_value[k], 0);
+    const char *from = cast ? s->col_real[k] : s->col_value[k];
+    set_pointer(e, frame, at++, from + over, 0);
   }
   for (int k = 0; k < e->n_out; k++) {
     int64_t step = run->out_ld[code->out_want[k]] * size;
-    set_pointer(e, frame, at++, (char *)run->out[code->out_want[k]] + first * step, step);
+    set_pointer(e, frame, at++, (char *)run->out[code->out_want[k]] + first * step + over, step);
   }
   for (int k = 0; k < e->n_colsum; k++) set_pointer(e, frame, at++, s->col_part[k], 0);
   frame[FW_ROW_VALUES] =
@@ -110,26 +112,26 @@ static double *fold_at(FuseRun *run, int k) {
   }
 }
 
-static void add_columns(FuseRun *run) {
+static void add_columns(FuseRun *run, int c, int n) {
   const FusePlan *plan = run->plan;
   const FuseScratch *s = run->scratch;
   for (int k = 0; k < plan->code->shape.n_colsum; k++) {
-    double *to = run->col_sum[plan->code->colsum_want[k]];
+    double *to = run->col_sum[plan->code->colsum_want[k]] + c;
     if (plan->real == DT_F32)
-      for (int j = 0; j < run->n; j++) to[j] += ((const float *)s->col_part[k])[j];
+      for (int j = 0; j < n; j++) to[j] += ((const float *)s->col_part[k])[j];
     else
-      for (int j = 0; j < run->n; j++) to[j] += ((const double *)s->col_part[k])[j];
+      for (int j = 0; j < n; j++) to[j] += ((const double *)s->col_part[k])[j];
   }
 }
 
 /* ---- what follows from sums over columns ------------------------------------------------- */
 
-static void after_sums(FuseRun *run) {
+static void after_sums(FuseRun *run, int first, int m) {
   const FusePlan *plan = run->plan;
   const FuseCode *code = plan->code;
   FuseScratch *s = run->scratch;
   const Prog *p = &plan->body;
-  for (int r = 0; r < run->m; r++) {
+  for (int r = first; r < first + m; r++) {
     double *value = s->node_value;
     for (int i = 0; i < p->n; i++) {
       const ProgNode *n = &p->node[i];
@@ -152,31 +154,31 @@ static void after_sums(FuseRun *run) {
   }
 }
 
-bool fuse_code_tile(FuseRun *run) {
+bool fuse_code_open(FuseRun *run) { return row_reals(run) && column_reals(run); }
+
+void fuse_code_part(FuseRun *run, int r, int m, int c, int n) {
   const FusePlan *plan = run->plan;
   const FuseCode *code = plan->code;
   FuseScratch *s = run->scratch;
   const EmitShape *e = &code->shape;
   uint64_t *frame = s->frame;
   bool masked = run->masked && plan->mask >= 0, sums = false;
-  if (!row_reals(run) || !column_reals(run)) return false;
   if (code->n_foreign) fuse_foreign(run);
   for (int k = 0; k < e->n_fold; k++) {
     sums |= code->fold_want[k] < 0;
-    if (code->fold_want[k] < 0) memset(s->fold_value[k], 0, (size_t)run->m * sizeof(double));
+    if (code->fold_want[k] < 0) memset(s->fold_value[k] + r, 0, (size_t)m * sizeof(double));
   }
   /* Columns are summed in reals over a few rows, then in double. */
-  int chunk = e->n_colsum ? CODE_CHUNK : run->m;
-  for (int first = 0; first < run->m; first += chunk) {
-    set_sizes(run, frame, run->m - first < chunk ? run->m - first : chunk, masked);
-    set_pointers(run, frame, first);
+  int chunk = e->n_colsum ? CODE_CHUNK : m;
+  for (int first = r; first < r + m; first += chunk) {
+    set_sizes(run, frame, r + m - first < chunk ? r + m - first : chunk, n, masked);
+    set_pointers(run, frame, first, c);
     for (int k = 0; k < e->n_fold; k++)
       frame[emit_fold_word(e, k)] = (uint64_t)(uintptr_t)(fold_at(run, k) + first);
     for (int k = 0; k < e->n_colsum; k++)
-      memset(s->col_part[k], 0, ((size_t)run->n * plan->size + 63) & ~(size_t)63);
+      memset(s->col_part[k], 0, ((size_t)n * plan->size + 63) & ~(size_t)63);
     code->code[masked].run(frame);
-    add_columns(run);
+    add_columns(run, c, n);
   }
-  if (sums) after_sums(run);
-  return true;
+  if (sums) after_sums(run, r, m);
 }

@@ -179,9 +179,22 @@ static void bind_in(FuseRun *run, World *w, DType dt) {
   run->in[V_ONCE] = (FuseIn){&w->once, 0};
 }
 
+/* The tile at once, or in four parts that meet at (row, column). */
+static void run_tile(FuseRun *run, bool parts, int row, int column) {
+  if (!parts) {
+    fuse_tile(run);
+    return;
+  }
+  fuse_open(run);
+  fuse_part(run, row, run->m - row, column, run->n - column);
+  fuse_part(run, 0, row, 0, column);
+  fuse_part(run, row, run->m - row, 0, column);
+  fuse_part(run, 0, row, column, run->n - column);
+}
+
 /* Runs the plan in a scratch of its very size; false: an index was out of range. */
 static bool evaluate(const FusePlan *plan, World *w, DType dt, int m, int n, bool masked,
-                     Result *out) {
+                     bool parts, Result *out) {
   size_t size = (fuse_size(plan, m, n) + 63) / 64 * 64;
   void *scratch = aligned_alloc(64, size), *store[WANT];
   FuseRun run;
@@ -206,7 +219,7 @@ static bool evaluate(const FusePlan *plan, World *w, DType dt, int m, int n, boo
     for (int i = 0; i < m; i++) out->sum[k][i] = 2;           /* sums add to what is there */
   }
   fuse_once(&run);
-  fuse_tile(&run);
+  run_tile(&run, parts, m / 3, n / 2);
   for (int k = 0; k < WANT; k++) {
     for (int i = 0; i < m; i++)
       for (int j = 0; j < n; j++) {
@@ -304,7 +317,7 @@ static void trial(Random *r, World *w, Result *got, Result *right, bool derive) 
   int mask = pick(r, 3) ? truth(&p, r, 2) : -1;
   random_wants(r, node, want);
   random_size(r, &m, &n);
-  bool masked = pick(r, 4) != 0;
+  bool masked = pick(r, 4) != 0, parts = pick(r, 2);
   reference(&p, w, m, n, masked, mask, want, right);
   for (int d = 0; d < 2 * LEVELS; d++) {
     DType dt = d % 2 ? DT_F64 : DT_F32;
@@ -312,7 +325,7 @@ static void trial(Random *r, World *w, Result *got, Result *right, bool derive) 
     setenv("QA_EMIT", levels[d / 2], 1);
     FusePlan *plan = fuse_plan(rt, &p, dt, dtypes[d % 2], mask, WANT, want);
     assert_non_null(plan);
-    assert_true(evaluate(plan, w, dt, m, n, masked, got));
+    assert_true(evaluate(plan, w, dt, m, n, masked, parts, got));
     compare(want, got, right, m, n, tolerance);
     fuse_plan_free(rt, plan);
   }
