@@ -11,6 +11,6 @@ int evolve_plain(Vm *vm, Value *args, bool imaginary, Value *out);
 /* The same of a matrix-product state at n ascending times (a list of states unless `one`). */
 int evolve_chain(Vm *vm, const Operator *h, const Value *args, bool imaginary, const double *t,
                  int64_t n, bool one, Value *out);
-/* ground(H, bond, cut, tol, sweeps) as a matrix-product state: (E, s). */
+/* ground(H, sector, bond, cut, tol, sweeps) as a matrix-product state: (E, s). */
 int ground_chain(Vm *vm, Value *args, Value *out);
 #endif

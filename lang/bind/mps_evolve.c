@@ -88,7 +88,7 @@ int evolve_chain(Vm *vm, const Operator *h, const Value *args, bool imaginary, c
 
 /* ---- ground states --------------------------------------------------------------------- */
 
-/* ground(H, bond, cut, tol, sweeps, seed): (E, s) */
+/* ground(H, sector, bond, cut, tol, sweeps): (E, s) */
 int ground_chain(Vm *vm, Value *args, Value *out) {
   Rt *rt = vm_rt(vm);
   Operator *h;
@@ -97,11 +97,16 @@ int ground_chain(Vm *vm, Value *args, Value *out) {
   int64_t sweeps = 60;
   DmrgResult r;
   Mps m;
-  if (arg_hermitian(vm, &args[0], "`ground`", &h) || arg_mps_cut(vm, args[1], args[2], &cut)) return 1;
-  if (args[3].tag != V_NIL && arg_float(vm, args[3], "`tol`", &tol)) return 1;
+  if (args[1].tag != V_NIL) {
+    vm_error(vm, "`ground` of a chain (`bond`) has no `sector`");
+    vm_help(vm, "add weight * (Q - q)^2 to H, or leave `bond` out");
+    return 1;
+  }
+  if (arg_hermitian(vm, &args[0], "`ground`", &h) || arg_mps_cut(vm, args[2], args[3], &cut)) return 1;
+  if (args[4].tag != V_NIL && arg_float(vm, args[4], "`tol`", &tol)) return 1;
   if (!(tol > 0 && tol < 1))
     return vm_error(vm, "`tol` is the relative change of the energy that ends the sweeps, found %g", tol);
-  if (args[4].tag != V_NIL && arg_int(vm, args[4], "`sweeps`", &sweeps)) return 1;
+  if (args[5].tag != V_NIL && arg_int(vm, args[5], "`sweeps`", &sweeps)) return 1;
   if (sweeps < 3 || sweeps > 1 << 20)
     return vm_error(vm, "`sweeps` is at least 3, found %lld", (long long)sweeps);
   if (mps_ground(rt, h, cut, tol, (int)sweeps, rng_seeded(0), &m, &r)) return 1;
