@@ -247,6 +247,15 @@ static void N(dots)(int m, int n, int k, const T *a, int64_t lda, const T *b, in
 
 /* ---- transposed copies ------------------------------------------------------------------ */
 
+#ifndef GEMM_TURN
+INLINE void N(turn)(const T *x, int64_t ld, T *y, int64_t to_ld) {
+  VT s[L];
+  UNROLL for (int r = 0; r < L; r++) s[r] = N(load)(x + r * ld);
+  N(swap)(s);
+  UNROLL for (int r = 0; r < L; r++) N(store)(y + r * to_ld, s[r]);
+}
+#endif
+
 static void N(transpose)(int m, int n, const T *from, int64_t ld, T *to, int64_t to_ld) {
   for (int i = 0; i < m; i += L)
     for (int j = 0; j < n; j += L) {
@@ -255,9 +264,7 @@ static void N(transpose)(int m, int n, const T *from, int64_t ld, T *to, int64_t
       int rows = m - i, columns = n - j;
       VT s[L];
       if (rows >= L && columns >= L) {
-        UNROLL for (int r = 0; r < L; r++) s[r] = N(load)(x + r * ld);
-        N(swap)(s);
-        UNROLL for (int r = 0; r < L; r++) N(store)(y + r * to_ld, s[r]);
+        N(turn)(x, ld, y, to_ld);
         continue;
       }
       N(Part) across = N(part)(columns), down = N(part)(rows);
