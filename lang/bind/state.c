@@ -35,12 +35,33 @@ static int made(Vm *vm, RtStatus st, State *s, Value *out) {
   return out->tag == V_NIL;
 }
 
-int arg_state(Vm *vm, Value v, const char *what, State **out) {
+int arg_state_any(Vm *vm, Value v, const char *what, State **out) {
   *out = box_data(v, &state_type);
   if (*out) return 0;
   vm_error(vm, "%s needs a state, found %s %s", what, VALUE_A(v));
   vm_help(vm, "basis(n, index), plus(n), random_state(n) and ground(H)[1] are states");
   return 1;
+}
+
+int arg_state(Vm *vm, Value v, const char *what, State **out) {
+  if (arg_state_any(vm, v, what, out)) return 1;
+  if ((*out)->amp) return 0;
+  vm_error(vm, "%s works in double precision, found a state of c64 amplitudes", what);
+  vm_help(vm, "c128(psi) converts it");
+  return 1;
+}
+
+static int state_dtype(Vm *vm, DType dt, const char *what, bool *single) {
+  *single = dt == DT_C64;
+  if (*single || dt == DT_C128) return 0;
+  vm_error(vm, "%s: amplitudes are c128 or c64, found %s", what, dtype_name[dt]);
+  vm_help(vm, "c64(psi) or dtype = \"c64\" is single precision");
+  return 1;
+}
+
+int arg_state_dtype(Vm *vm, Value v, const char *what, bool *single) {
+  DType dt;
+  return arg_dtype(vm, v, DT_C128, &dt) || state_dtype(vm, dt, what, single);
 }
 
 int arg_operator(Vm *vm, Value *v, const char *what, Operator **out) {
@@ -81,7 +102,12 @@ int state_applied(Vm *vm, const Operator *h, const State *s, Applied **out) {
 /* ---- arithmetic ------------------------------------------------------------------- */
 
 static int same_space(Vm *vm, const char *what, const State *a, const State *b) {
-  if (state_like(&a->vars, &b->vars)) return 0;
+  if (state_like(&a->vars, &b->vars)) {
+    if (state_single(a) == state_single(b)) return 0;
+    vm_error(vm, "%s: one state is c64, the other c128", what);
+    vm_help(vm, "convert one side, c64(psi) or c128(psi)");
+    return 1;
+  }
   return vm_error(vm, "%s: the states have different variables, %lld and %lld basis states", what,
                   (long long)a->size, (long long)b->size);
 }
@@ -96,10 +122,7 @@ static int scaled(Vm *vm, const State *a, c128 c, Value *out) {
 static int added(Vm *vm, const State *a, const State *b, double sign, Value *out) {
   State r;
   if (same_space(vm, sign > 0 ? "`+`" : "`-`", a, b) || state_copy(vm_rt(vm), a, &r)) return 1;
-  for (int64_t i = 0; i < r.size; i++) {
-    r.amp[i].re += sign * b->amp[i].re;
-    r.amp[i].im += sign * b->amp[i].im;
-  }
+  state_add(&r, (c128){sign, 0}, b);
   return made(vm, RT_OK, &r, out);
 }
 
@@ -146,7 +169,8 @@ static bool state_equal(Vm *vm, Box *a, Box *b) {
   const State *x = a->data, *y = b->data;
   if (!state_like(&x->vars, &y->vars)) return false;
   for (int64_t i = 0; i < x->size; i++)
-    if (x->amp[i].re != y->amp[i].re || x->amp[i].im != y->amp[i].im) return false;
+    if (state_at(x, i).re != state_at(y, i).re || state_at(x, i).im != state_at(y, i).im)
+      return false;
   return true;
 }
 
@@ -158,7 +182,8 @@ static void state_hash(Vm *vm, Box *self, Sha256 *h) {
     sha256_add(h, a->name, strlen(a->name) + 1);
     sha256_add(h, words, sizeof words);
   }
-  sha256_add(h, s->amp, (size_t)s->size * sizeof *s->amp);
+  if (s->amp) sha256_add(h, s->amp, (size_t)s->size * sizeof *s->amp);
+  else sha256_add(h, s->amp32, (size_t)s->size * sizeof *s->amp32);
 }
 
 static Box *state_clone(Vm *vm, Box *self) {
@@ -181,13 +206,14 @@ static int state_item(Vm *vm, Box *self, const Value *ix, int n, Value *out) {
   if (i < -s->size || i >= s->size)
     return vm_error(vm, "index %lld is out of range: the state has %lld amplitudes", (long long)i,
                     (long long)s->size);
-  *out = complex_new(vm, s->amp[i < 0 ? i + s->size : i]);
+  *out = complex_new(vm, state_at(s, i < 0 ? i + s->size : i));
   return out->tag == V_NIL;
 }
 
 static Tensor *amplitude_tensor(Vm *vm, const State *s) {
-  Tensor *t = tensor_new(vm_rt(vm), DT_C128, 1, &s->size);
-  if (t) memcpy(t->data, s->amp, (size_t)s->size * sizeof *s->amp);
+  Tensor *t = tensor_new(vm_rt(vm), s->amp ? DT_C128 : DT_C64, 1, &s->size);
+  if (t && s->amp) memcpy(t->data, s->amp, (size_t)s->size * sizeof *s->amp);
+  else if (t) memcpy(t->data, s->amp32, (size_t)s->size * sizeof *s->amp32);
   return t;
 }
 
@@ -216,13 +242,22 @@ static int bind_load(Vm *vm, Value *args, int n, Value *out) {
   Ham *h = space ? box_data(*space, &ham_type) : NULL;
   State s;
   int64_t size;
-  if (!amp || !h || !value_is(*amp, OBJ_TENSOR) || AS_TENSOR(*amp)->dtype != DT_C128 ||
+  if (!amp || !h || !value_is(*amp, OBJ_TENSOR) || !dtype_complex((DType)AS_TENSOR(*amp)->dtype) ||
       !AS_TENSOR(*amp)->contiguous || states_count(vm_rt(vm), &h->op.vars, &size) ||
       AS_TENSOR(*amp)->size != size)
     return vm_error(vm, "a stored state is damaged");
-  if (state_new(vm_rt(vm), &h->op.vars, &s)) return 1;
-  memcpy(s.amp, AS_TENSOR(*amp)->data, (size_t)size * sizeof *s.amp);
+  const Tensor *t = AS_TENSOR(*amp);
+  if (state_new_in(vm_rt(vm), &h->op.vars, t->dtype == DT_C64, &s)) return 1;
+  if (s.amp) memcpy(s.amp, t->data, (size_t)size * sizeof *s.amp);
+  else memcpy(s.amp32, t->data, (size_t)size * sizeof *s.amp32);
   return made(vm, RT_OK, &s, out);
+}
+
+static int state_astype(Vm *vm, Box *self, int dtype, Value *out) {
+  State s;
+  bool single;
+  if (state_dtype(vm, (DType)dtype, "a state", &single)) return 1;
+  return made(vm, state_convert(vm_rt(vm), self->data, single, &s), &s, out);
 }
 
 const BoxType state_type = {
@@ -236,6 +271,7 @@ const BoxType state_type = {
     .len = state_len,
     .item = state_item,
     .binary = state_binary,
+    .astype = state_astype,
 };
 
 /* ---- making ---------------------------------------------------------------------------- */
@@ -253,10 +289,12 @@ static int bind_basis(Vm *vm, Value *args, int n, Value *out) {
   VarTable vars;
   State s;
   int64_t index;
+  bool single;
   if (arg_int(vm, args[1], "the index of `basis`", &index) ||
+      arg_state_dtype(vm, args[2], "`basis`", &single) ||
       arg_space(vm, &args[0], "`basis`", &vars))
     return 1;
-  RtStatus st = state_basis(vm_rt(vm), &vars, index, &s);
+  RtStatus st = state_basis_in(vm_rt(vm), &vars, single, index, &s);
   vars_free(vm_rt(vm), &vars);
   return made(vm, st, &s, out);
 }
@@ -264,8 +302,11 @@ static int bind_basis(Vm *vm, Value *args, int n, Value *out) {
 static int bind_plus(Vm *vm, Value *args, int n, Value *out) {
   VarTable vars;
   State s;
-  if (arg_space(vm, &args[0], "`plus`", &vars)) return 1;
-  RtStatus st = state_plus(vm_rt(vm), &vars, &s);
+  bool single;
+  if (arg_state_dtype(vm, args[1], "`plus`", &single) ||
+      arg_space(vm, &args[0], "`plus`", &vars))
+    return 1;
+  RtStatus st = state_plus_in(vm_rt(vm), &vars, single, &s);
   vars_free(vm_rt(vm), &vars);
   return made(vm, st, &s, out);
 }
@@ -274,8 +315,11 @@ static int bind_random(Vm *vm, Value *args, int n, Value *out) {
   VarTable vars;
   State s;
   RngCall c;
-  if (arg_stream(vm, args[1], &c) || arg_space(vm, &args[0], "`random_state`", &vars)) return 1;
-  RtStatus st = state_random(vm_rt(vm), &vars, c, &s);
+  bool single;
+  if (arg_state_dtype(vm, args[2], "`random_state`", &single) || arg_stream(vm, args[1], &c) ||
+      arg_space(vm, &args[0], "`random_state`", &vars))
+    return 1;
+  RtStatus st = state_random_in(vm_rt(vm), &vars, single, c, &s);
   vars_free(vm_rt(vm), &vars);
   return made(vm, st, &s, out);
 }
@@ -294,10 +338,10 @@ static int bind_state(Vm *vm, Value *args, int argc, Value *out) {
                    : vm_error(vm, "`state` needs a vector of 2^n amplitudes, found shape %s",
                               tensor_shape_text(t, shape));
   if (!failed) {
-    failed = state_new(rt, &vars, &s) != RT_OK;
+    failed = state_new_in(rt, &vars, t->dtype == DT_C64 || t->dtype == DT_F32, &s) != RT_OK;
     vars_free(rt, &vars);
   }
-  for (int64_t i = 0; !failed && i < s.size; i++) s.amp[i] = tensor_get_c128(t, i);
+  for (int64_t i = 0; !failed && i < s.size; i++) state_put(&s, i, tensor_get_c128(t, i));
   tensor_unref(rt, t);
   return failed || made(vm, RT_OK, &s, out);
 }
@@ -306,22 +350,23 @@ static int bind_state(Vm *vm, Value *args, int argc, Value *out) {
 
 static int bind_amplitudes(Vm *vm, Value *args, int n, Value *out) {
   State *s;
-  return arg_state(vm, args[0], "`amplitudes`", &s) || give(vm, amplitude_tensor(vm, s), out);
+  return arg_state_any(vm, args[0], "`amplitudes`", &s) || give(vm, amplitude_tensor(vm, s), out);
 }
 
 static int bind_probabilities(Vm *vm, Value *args, int n, Value *out) {
   State *s;
-  if (arg_state(vm, args[0], "`probabilities`", &s)) return 1;
-  Tensor *t = tensor_new(vm_rt(vm), DT_F64, 1, &s->size);
-  double *p = t ? (double *)(void *)t->data : NULL;
-  for (int64_t i = 0; t && i < s->size; i++)
-    p[i] = s->amp[i].re * s->amp[i].re + s->amp[i].im * s->amp[i].im;
+  if (arg_state_any(vm, args[0], "`probabilities`", &s)) return 1;
+  Tensor *t = tensor_new(vm_rt(vm), s->amp ? DT_F64 : DT_F32, 1, &s->size);
+  for (int64_t i = 0; t && i < s->size; i++) {
+    c128 a = state_at(s, i);
+    tensor_set_f64(t, i, a.re * a.re + a.im * a.im);
+  }
   return give(vm, t, out);
 }
 
 static int bind_overlap(Vm *vm, Value *args, int n, Value *out) {
   State *a, *b;
-  if (arg_state(vm, args[0], "`overlap`", &a) || arg_state(vm, args[1], "`overlap`", &b) ||
+  if (arg_state_any(vm, args[0], "`overlap`", &a) || arg_state_any(vm, args[1], "`overlap`", &b) ||
       same_space(vm, "`overlap`", a, b))
     return 1;
   *out = complex_new(vm, state_overlap(a, b));
@@ -348,7 +393,7 @@ static int image(Vm *vm, const Operator *h, const State *s, State *out) {
   return st != RT_OK;
 }
 
-static int bind_expect(Vm *vm, Value *args, int n, Value *out) {
+int state_expect(Vm *vm, Value *args, Value *out) {
   Rt *rt = vm_rt(vm);
   Operator *h;
   State *s, y;
@@ -372,6 +417,11 @@ static int bind_expect(Vm *vm, Value *args, int n, Value *out) {
   return out->tag == V_NIL;
 }
 
+static int bind_expect(Vm *vm, Value *args, int n, Value *out) {
+  if (value_is(args[0], OBJ_LIST) || value_is(args[0], OBJ_TUPLE)) return expect_list(vm, args, out);
+  return state_expect(vm, args, out);
+}
+
 /* |(H - E) s|^2 / |s|^2, which does not cancel. */
 int state_variance(Vm *vm, Value *args, Value *out) {
   Operator *h;
@@ -381,36 +431,37 @@ int state_variance(Vm *vm, Value *args, Value *out) {
       length2(vm, s, &d) || image(vm, h, s, &y))
     return 1;
   double e = state_overlap(s, &y).re / d;
-  for (int64_t i = 0; i < y.size; i++) {
-    y.amp[i].re -= e * s->amp[i].re;
-    y.amp[i].im -= e * s->amp[i].im;
-  }
+  state_add(&y, (c128){-e, 0}, s);
   *out = value_float(state_norm2(&y) / d);
   state_free(vm_rt(vm), &y);
   return 0;
 }
 
 const Native natives_state[] = {
-    {"basis", "n, index",
+    {"basis", "n, index, dtype = \"c128\"",
      "The basis state |index> of n qubits; qubit 0 is the index's lowest bit, bit 0 is Z = +1.\n"
-     "n may be a Hamiltonian: a state of its variables (modes, spins, binaries).",
+     "n may be a Hamiltonian: a state of its variables (modes, spins, binaries). dtype is that of\n"
+     "the amplitudes: c128, or c64 for half the memory; c64(psi) and c128(psi) convert.",
      bind_basis, NF_CONST},
-    {"plus", "n",
+    {"plus", "n, dtype = \"c128\"",
      "|+> on each of n qubits; n may be a Hamiltonian: equal amplitudes on its states.",
      bind_plus, NF_CONST},
-    {"random_state", "n, seed = nil",
+    {"random_state", "n, seed = nil, dtype = \"c128\"",
      "A state of n qubits (or of a Hamiltonian's variables), uniform on the sphere.", bind_random,
      NF_CONST},
-    {"state", "x", "The state of n qubits with the 2^n amplitudes x, which are not normalised.",
+    {"state", "x", "The state of n qubits with the 2^n amplitudes x, which are not normalised; c64 where x is\n"
+     "f32 or c64.",
      bind_state, NF_CONST},
-    {"amplitudes", "psi", "The amplitudes of a state, c128 (D,); psi[i] is one of them.",
+    {"amplitudes", "psi", "The amplitudes of a state, c128 or c64 (D,); psi[i] is one of them.",
      bind_amplitudes, NF_CONST},
-    {"probabilities", "psi", "|amplitude|^2 of every basis state, f64 (D,).", bind_probabilities,
+    {"probabilities", "psi", "|amplitude|^2 of every basis state, f64 or f32 (D,).", bind_probabilities,
      NF_CONST},
     {"overlap", "a, b", "<a|b> of two states, complex.", bind_overlap, NF_CONST},
     {"expect", "H, psi",
      "<psi|H|psi> / <psi|psi>: a float, complex when H is not Hermitian. H may act on fewer "
      "qubits.\n"
+     "A list of operators gives the vector of their means; sums of strings of one letter (Z[0] * Z[3])\n"
+     "are taken together, in one pass.\n"
      "Errors: H has variables that psi does not have.",
      bind_expect, NF_CONST},
     {"__load_State", "saved", "A stored state.", bind_load, NF_HIDDEN},

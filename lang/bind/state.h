@@ -8,7 +8,12 @@
 extern const BoxType state_type;           /* "State", data: State             */
 /* Takes over what s holds; nil + error. */
 Value state_value(Vm *vm, State *s);
-int arg_state(Vm *vm, Value v, const char *what, State **out);      /* borrowed */
+/* Borrowed.  A state of c128 amplitudes; one of c64 is an error that says how to convert it. */
+int arg_state(Vm *vm, Value v, const char *what, State **out);
+/* Of c128 or c64, for what works in both. */
+int arg_state_any(Vm *vm, Value v, const char *what, State **out);
+/* `dtype` of functions that make states: c128 when nil, or c64. */
+int arg_state_dtype(Vm *vm, Value v, const char *what, bool *single);
 /* The operator of a Hamiltonian argument, merged: no constraints, not `maximize`. */
 int arg_operator(Vm *vm, Value *v, const char *what, Operator **out);
 /* The same, and an error unless it is Hermitian. */
@@ -17,5 +22,8 @@ int arg_hermitian(Vm *vm, Value *v, const char *what, Operator **out);
 int state_applied(Vm *vm, const Operator *h, const State *s, Applied **out);
 /* H |s> */
 int state_times(Vm *vm, Value h, Value s, Value *out);
+/* expect(H, psi) of one operator; of a list of them (lang/bind/measure.c). */
+int state_expect(Vm *vm, Value *args, Value *out);
+int expect_list(Vm *vm, Value *args, Value *out);
 int state_variance(Vm *vm, Value *args, Value *out);                /* variance(H, psi) */
 #endif

@@ -238,6 +238,8 @@ static int leaf_to_dtype(Vm *vm, const char *path, Value *leaf, void *user) {
 /* Tensors and numbers; in models, records and lists every float tensor. */
 static int convert(Vm *vm, Value *args, DType dt, Value *out) {
   Value v = args[0];
+  if (value_is(v, OBJ_BOX) && AS_BOX(v)->type->astype)
+    return AS_BOX(v)->type->astype(vm, AS_BOX(v), (int)dt, out);
   bool tree = value_is(v, OBJ_MODEL) || value_is(v, OBJ_RECORD) || value_is(v, OBJ_LIST) ||
               value_is(v, OBJ_TUPLE) || value_is(v, OBJ_BOX);
   if (!tree) return to_dtype(vm, v, dt, out);

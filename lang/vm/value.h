@@ -70,6 +70,9 @@ typedef struct BoxType {
   int (*sum)(Vm *vm, Box *self, Value *out);
   /* The same as records, lists and numbers, for JSON; may be NULL.           */
   int (*plain)(Vm *vm, Box *self, Value *out);
+  /* f32(b), c64(b), astype(b, dtype) of what is an array of numbers itself; NULL: the
+   * tensors in it, by `leaves`.                                              */
+  int (*astype)(Vm *vm, Box *self, int dtype, Value *out);
 } BoxType;
 struct Box { Obj obj; const BoxType *type; void *data; };
 

@@ -3,8 +3,8 @@
 #ifdef QA_KERNEL_LEVELS
 #include "runtime/evolve/vectors.h"
 #pragma GCC target("arch=x86-64-v3")
-#define VECTORS_NAME vectors_v3
-#include "runtime/evolve/vectors_body.h"
+#define VECTORS_LEVEL v3
+#include "runtime/evolve/vectors_levels.h"
 #else
 typedef int vectors_v3_is_empty;
 #endif

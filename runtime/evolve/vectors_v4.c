@@ -3,8 +3,8 @@
 #ifdef QA_KERNEL_LEVELS
 #include "runtime/evolve/vectors.h"
 #pragma GCC target("arch=x86-64-v4")
-#define VECTORS_NAME vectors_v4
-#include "runtime/evolve/vectors_body.h"
+#define VECTORS_LEVEL v4
+#include "runtime/evolve/vectors_levels.h"
 #else
 typedef int vectors_v4_is_empty;
 #endif

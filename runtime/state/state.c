@@ -1,5 +1,6 @@
 /* state.c: making, comparing, printing state vectors. */
 #include "runtime/state/state.h"
+#include "runtime/evolve/vectors.h"
 #include "runtime/operator/apply.h"
 #include "runtime/tensor/kernels.h"
 
@@ -13,24 +14,42 @@ void state_init(State *s) {
 
 void state_free(Rt *rt, State *s) {
   if (s->amp) rt_free(rt, s->amp, (size_t)s->size * sizeof *s->amp);
+  if (s->amp32) rt_free(rt, s->amp32, (size_t)s->size * sizeof *s->amp32);
   vars_free(rt, &s->vars);
   state_init(s);
 }
 
-RtStatus state_new(Rt *rt, const VarTable *vars, State *out) {
+RtStatus state_new_in(Rt *rt, const VarTable *vars, bool single, State *out) {
+  size_t each = single ? sizeof(c64) : sizeof(c128);
   state_init(out);
   RT_TRY(states_count(rt, vars, &out->size));
-  RT_TRY(states_fit(rt, "the state", out->size, 1, sizeof(c128)));
+  RT_TRY(states_fit(rt, "the state", out->size, 1, each));
   RtStatus st = vars_copy(rt, &out->vars, vars);
-  if (!st && !(out->amp = rt_alloc(rt, (size_t)out->size * sizeof *out->amp)))
+  void *amp = st ? NULL : rt_alloc(rt, (size_t)out->size * each);
+  if (single) out->amp32 = amp;
+  else out->amp = amp;
+  if (!amp) {
     st = rt->error.status;
-  if (st) state_free(rt, out);
+    state_free(rt, out);
+  }
   return st;
 }
 
+RtStatus state_new(Rt *rt, const VarTable *vars, State *out) {
+  return state_new_in(rt, vars, false, out);
+}
+
 RtStatus state_copy(Rt *rt, const State *s, State *out) {
-  RT_TRY(state_new(rt, &s->vars, out));
-  memcpy(out->amp, s->amp, (size_t)s->size * sizeof *s->amp);
+  RT_TRY(state_new_in(rt, &s->vars, state_single(s), out));
+  if (s->amp) memcpy(out->amp, s->amp, (size_t)s->size * sizeof *s->amp);
+  else memcpy(out->amp32, s->amp32, (size_t)s->size * sizeof *s->amp32);
+  return RT_OK;
+}
+
+RtStatus state_convert(Rt *rt, const State *s, bool single, State *out) {
+  if (single == state_single(s)) return state_copy(rt, s, out);
+  RT_TRY(state_new_in(rt, &s->vars, single, out));
+  for (int64_t i = 0; i < s->size; i++) state_put(out, i, state_at(s, i));
   return RT_OK;
 }
 
@@ -42,59 +61,74 @@ RtStatus state_register(Rt *rt, int64_t n, VarTable *out) {
   return vars_add(rt, out, OPERATOR_REGISTER, VAR_QUBIT, 1, &n, &first);
 }
 
-RtStatus state_basis(Rt *rt, const VarTable *vars, int64_t index, State *out) {
-  RT_TRY(state_new(rt, vars, out));
+RtStatus state_basis_in(Rt *rt, const VarTable *vars, bool single, int64_t index, State *out) {
+  RT_TRY(state_new_in(rt, vars, single, out));
   if (index < 0 || index >= out->size) {
     rt_fail(rt, RT_ERROR, "there is no basis state %lld: they are numbered 0 .. %lld",
             (long long)index, (long long)out->size - 1);
     state_free(rt, out);
     return RT_ERROR;
   }
-  memset(out->amp, 0, (size_t)out->size * sizeof *out->amp);
-  out->amp[index].re = 1;
+  if (single) memset(out->amp32, 0, (size_t)out->size * sizeof *out->amp32);
+  else memset(out->amp, 0, (size_t)out->size * sizeof *out->amp);
+  state_put(out, index, (c128){1, 0});
   return RT_OK;
 }
 
-RtStatus state_plus(Rt *rt, const VarTable *vars, State *out) {
-  RT_TRY(state_new(rt, vars, out));
+RtStatus state_plus_in(Rt *rt, const VarTable *vars, bool single, State *out) {
+  RT_TRY(state_new_in(rt, vars, single, out));
   double a = 1 / sqrt((double)out->size);
-  for (int64_t i = 0; i < out->size; i++) out->amp[i] = (c128){a, 0};
+  for (int64_t i = 0; i < out->size; i++) state_put(out, i, (c128){a, 0});
   return RT_OK;
 }
 
-RtStatus state_random(Rt *rt, const VarTable *vars, RngCall c, State *out) {
-  RT_TRY(state_new(rt, vars, out));
-  for (int64_t i = 0; i < out->size; i++)
-    out->amp[i] = (c128){rng_normal(c, 2 * (uint64_t)i), rng_normal(c, 2 * (uint64_t)i + 1)};
+RtStatus state_random_in(Rt *rt, const VarTable *vars, bool single, RngCall c, State *out) {
+  RT_TRY(state_new_in(rt, vars, single, out));
+  for (int64_t i = 0; i < out->size; i++) {
+    uint64_t at = 2 * (uint64_t)i;
+    state_put(out, i, (c128){rng_normal(c, at), rng_normal(c, at + 1)});
+  }
   state_scale(out, (c128){1 / sqrt(state_norm2(out)), 0});
   return RT_OK;
 }
 
-double state_norm2(const State *s) {
-  return kernels()->sumsq_f64(2 * s->size, (const double *)(const void *)s->amp);
+RtStatus state_basis(Rt *rt, const VarTable *vars, int64_t index, State *out) {
+  return state_basis_in(rt, vars, false, index, out);
+}
+RtStatus state_plus(Rt *rt, const VarTable *vars, State *out) {
+  return state_plus_in(rt, vars, false, out);
+}
+RtStatus state_random(Rt *rt, const VarTable *vars, RngCall c, State *out) {
+  return state_random_in(rt, vars, false, c, out);
 }
 
-/* Sums over blocks of 1024, so that rounding grows with their number only. */
+double state_norm2(const State *s) {
+  return s->amp ? kernels()->sumsq_f64(2 * s->size, state_doubles(s))
+                : kernels()->sumsq_f32(2 * s->size, state_floats(s));
+}
+
 c128 state_overlap(const State *a, const State *b) {
-  c128 total = {0, 0};
-  for (int64_t i = 0; i < a->size;) {
-    c128 part = {0, 0};
-    for (int64_t end = i + 1024 < a->size ? i + 1024 : a->size; i < end; i++) {
-      c128 x = a->amp[i], y = b->amp[i];
-      part.re += x.re * y.re + x.im * y.im;
-      part.im += x.re * y.im - x.im * y.re;
-    }
-    total.re += part.re;
-    total.im += part.im;
-  }
-  return total;
+  int64_t n = 2 * a->size;
+  if (a->amp)
+    return (c128){kernels()->dot_f64(n, state_doubles(a), state_doubles(b)),
+                  vectors()->cross(n, state_doubles(a), state_doubles(b))};
+  return (c128){kernels()->dot_f32(n, state_floats(a), state_floats(b)),
+                vectors32()->cross(n, state_floats(a), state_floats(b))};
 }
 
 void state_scale(State *s, c128 c) {
+  if (c.im == 0 && s->amp) return vectors()->scale(2 * s->size, c.re, state_doubles(s));
+  if (c.im == 0) return vectors32()->scale(2 * s->size, c.re, state_floats(s));
   for (int64_t i = 0; i < s->size; i++) {
-    c128 x = s->amp[i];
-    s->amp[i] = (c128){c.re * x.re - c.im * x.im, c.re * x.im + c.im * x.re};
+    c128 x = state_at(s, i);
+    state_put(s, i, (c128){c.re * x.re - c.im * x.im, c.re * x.im + c.im * x.re});
   }
+}
+
+void state_add(State *y, c128 c, const State *x) {
+  int64_t n = 2 * y->size;
+  if (y->amp) vectors()->add_complex(n, c.re, c.im, state_doubles(x), state_doubles(y));
+  else vectors32()->add_complex(n, c.re, c.im, state_floats(x), state_floats(y));
 }
 
 bool state_like(const VarTable *a, const VarTable *b) {
@@ -164,20 +198,21 @@ static void amplitude(c128 a, bool first, Buf *out) {
 void state_print(const State *s, int terms, Buf *out) {
   enum { MOST = 16 };
   int64_t order[MOST + 1], shown = 0, n = 0;
+  double close = state_single(s) ? 1e-5 : 1e-9, none = state_single(s) ? 1e-13 : 1e-24;
   if (terms > MOST) terms = MOST;
   for (int64_t i = 0; i < s->size; i++) {
-    double w = weight(s->amp[i]);
-    if (w < 1e-24) continue;
+    double w = weight(state_at(s, i));
+    if (w < none) continue;
     n++;
     int64_t at = shown; /* equal weights, up to rounding, stay in order */
-    while (at > 0 && w > weight(s->amp[order[at - 1]]) * (1 + 1e-9)) at--;
+    while (at > 0 && w > weight(state_at(s, order[at - 1])) * (1 + close)) at--;
     if (at >= terms) continue;
     memmove(order + at + 1, order + at, (size_t)(shown - at) * sizeof *order);
     order[at] = i;
     if (shown < terms) shown++;
   }
   for (int64_t k = 0; k < shown; k++) {
-    amplitude(s->amp[order[k]], k == 0, out);
+    amplitude(state_at(s, order[k]), k == 0, out);
     ket(s, order[k], out);
   }
   if (!n) buf_text(out, "0");

@@ -47,6 +47,16 @@ static void test_loops(void **state) {
       q[i] = cos(3 * i);
       w[l][i] = 1.0 / (i + 1);
     }
+    static double t[2][N], more[N];
+    memcpy(t[0], w[l], sizeof t[0]);
+    memcpy(t[1], w[l], sizeof t[1]);
+    double a = all[l]->scaled_dot(N, 1.1, 0.3, p, q, t[0]);
+    assert_true(fabs(a - vec_dot(N, q, t[0])) < 1e-12);
+    all[l]->subtract_norm2(N, 0.2, q, t[0]);
+    memcpy(more, p, sizeof more);
+    all[l]->advance(N, 1.1, 0.3, p, 0.2, q, 0.5, t[1], more);
+    assert_memory_equal(t[0], t[1], sizeof t[0]);
+    assert_true(fabs(more[7] - (sin(7) + 0.5 * q[7])) < 1e-15);
     sum[l] = all[l]->subtract_dot(N, 0.3, p, q, w[l]);
     if (!l)
       for (int i = 0; i < N; i++) want += w[0][i] * q[i];
@@ -61,6 +71,42 @@ static void test_loops(void **state) {
   double re = 1.0 / 7 - 0.3 * sin(6) - 0.7 * cos(18) + 0.1 * sin(6), im = q[7];
   re = 1.7 * (re + 0.2 * q[6] + 0.4 * im);
   assert_true(fabs(w[0][6] - re) < 1e-14);
+}
+
+static void test_loops_single(void **state) {
+  (void)state;
+  enum { N = 4096 + 22 };
+  static float p[N], q[N], w[3][N];
+  static double pd[N], qd[N];
+  const VectorTable32 *all[3] = {&vectors32_base, &vectors32_base, &vectors32_base};
+#ifdef QA_KERNEL_LEVELS
+  if (__builtin_cpu_supports("x86-64-v3")) all[1] = &vectors32_v3;
+  if (__builtin_cpu_supports("x86-64-v4")) all[2] = &vectors32_v4;
+#endif
+  double sum[3], norm[3], cross[3], want = 0, crossed = 0;
+  for (int i = 0; i < N; i++) {
+    pd[i] = p[i] = (float)sin(i);
+    qd[i] = q[i] = (float)cos(3 * i);
+  }
+  for (int i = 0; i < N; i += 2) crossed += pd[i] * qd[i + 1] - pd[i + 1] * qd[i];
+  for (int l = 0; l < 3; l++) {
+    for (int i = 0; i < N; i++) w[l][i] = 1.0f / (float)(i + 1);
+    sum[l] = all[l]->subtract_dot(N, 0.3, p, q, w[l]);
+    if (!l)
+      for (int i = 0; i < N; i++) want += (double)w[0][i] * qd[i];
+    norm[l] = all[l]->subtract_norm2(N, 0.7, q, w[l]);
+    all[l]->add(N, 0.1, p, w[l]);
+    all[l]->add_complex(N, 0.2, -0.4, q, w[l]);
+    all[l]->scale(N, 1.7, w[l]);
+    cross[l] = all[l]->cross(N, p, q);
+    assert_true(sum[l] == sum[0] && norm[l] == norm[0] && cross[l] == cross[0]);
+    assert_memory_equal(w[l], w[0], sizeof w[0]);
+  }
+  assert_true(fabs(sum[0] - want) < 1e-11 && fabs(cross[0] - crossed) < 1e-11);
+  assert_true(fabs(vectors()->cross(N, pd, qd) - crossed) < 1e-11);
+  double re = 1.0 / 7 - 0.3 * sin(6) - 0.7 * cos(18) + 0.1 * sin(6);
+  re = 1.7 * (re + 0.2 * qd[6] + 0.4 * qd[7]);
+  assert_true(fabs(w[0][6] - re) < 1e-6);
 }
 
 static void ising(Operator *a, int n, double y) {
@@ -126,7 +172,7 @@ static void test_limits(void **state) {
   Operator a;
   Level e;
   State s;
-  ising(&a, 14, 0);
+  ising(&a, 16, 0);
   rt->limit = rt->bytes + 1000000;
   assert_int_equal(spectrum(rt, &a, 1, &e, &s), RT_ERROR);
   assert_non_null(strstr(rt->error.message, "the limit leaves"));
@@ -140,6 +186,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_tridiagonal, setup, teardown),
       cmocka_unit_test_setup_teardown(test_loops, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_loops_single, setup, teardown),
       cmocka_unit_test_setup_teardown(test_levels, setup, teardown),
       cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
       cmocka_unit_test_setup_teardown(test_limits, setup, teardown)};
