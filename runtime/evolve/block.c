@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RESTARTS = 400, STALE = 40, LOOK_EVERY = 6 };
+enum { RESTARTS = 600, LOOK_EVERY = 6, BAND_MAX = 6, LARGE = 1 << 16 };
 
 /* v[0 .. done) span the space whose images lie in the span of v[0 .. m): the others, the
  * band, have not been multiplied yet.                                             */
@@ -17,7 +17,7 @@ typedef struct {
   Rt *rt;
   const Linear *map;
   int64_t n;
-  int k, band, most, m, done;
+  int k, most, m, done;
   double tol, size;
   double **v;              /* [most + 1]                                          */
   c128 *t;                 /* [most * most]: H in the basis; columns .. done      */
@@ -189,28 +189,43 @@ static bool nothing_below(const Block *b) {
   return theta(b, b->k) - 10 * r > theta(b, b->k - 1) || r <= 10 * b->tol * b->size;
 }
 
+/* The residual of the lowest pair that has not converged. */
+static double open_residual(const Block *b) {
+  for (int i = 0; i < b->k && i < b->done; i++)
+    if (residual(b, i) > b->tol * b->size) return residual(b, i);
+  return 0;
+}
+
 /* Grows, looks and shrinks until the k lowest have converged; `sure`: and what comes after
- * them is known to be no lower, after at least `steps` more products.               */
+ * them is known to be no lower, after at least `steps` more products.  When levels lie
+ * so close that one vector does not tell them apart, residuals stop falling: then the
+ * band gets one vector more.                                                        */
 static RtStatus search(Block *b, bool sure, int steps, bool *good) {
-  int from = b->done;
+  int from = b->done, stale = 0;
+  double last = INFINITY;
   *good = false;
   for (int r = 0; r < RESTARTS && !*good; r++) {
-    if (r % STALE == STALE - 1) draw(b); /* a cluster wider than the band */
     while (b->done < b->m && b->m < b->most && !*good) {
       RT_TRY(grow(b));
-      bool last = b->done == b->m || b->m == b->most;
-      if (!last && b->done % LOOK_EVERY) continue;
+      bool end = b->done == b->m || b->m == b->most;
+      if (!end && b->done % LOOK_EVERY) continue;
       RT_TRY(diagonalise(b));
       *good = converged(b) && (!sure || ((r || b->done - from >= steps) && nothing_below(b)));
     }
     if (*good) break;
-    if (b->done == b->m) { /* the space is closed */
-      if (b->m == b->most) return RT_OK;
-      draw(b);
-      continue;
+    bool closed = b->done == b->m;
+    if (closed && b->m == b->most) return RT_OK;
+    if (!closed) {
+      int p = b->k + (b->most - b->k) / 3;
+      double now = open_residual(b);
+      stale = now > 0.5 * last ? stale + 1 : 0;
+      last = now;
+      RT_TRY(shrink(b, p < b->done - 2 ? p : b->done - 2));
     }
-    int p = b->k + (b->most - b->k) / 3;
-    RT_TRY(shrink(b, p < b->done - 2 ? p : b->done - 2));
+    if (closed || (stale >= 3 && b->m - b->done < BAND_MAX)) {
+      draw(b);
+      stale = 0;
+    }
   }
   return RT_OK;
 }
@@ -234,9 +249,10 @@ static RtStatus all(Block *b, double *before) {
     for (int i = 0; i < b->k; i++) before[i] = theta(b, i);
     RT_TRY(shrink(b, b->k));
     b->m = b->done; /* the band was that of vectors which have converged */
-    for (int i = 0; i < b->band; i++) draw(b);
+    int fresh = b->n > LARGE ? 1 : 3;
+    for (int i = 0; i < fresh && b->m < b->most; i++) draw(b);
     if (b->m == b->done) return diagonalise(b);
-    RT_TRY(search(b, true, 4 * b->band, &good));
+    RT_TRY(search(b, true, 6 * fresh, &good));
     if (!good) RT_TRY(not_found(b));
     bool same = true;
     for (int i = 0; i < b->k; i++)
@@ -273,7 +289,7 @@ static double memory(const Rt *rt) {
 /* As many vectors as are useful and fit. */
 static int room_for(Rt *rt, const Linear *l, int64_t k) {
   int64_t dim = l->wide ? l->size / 2 : l->size, least = lanczos_block_least(k) - 1;
-  int64_t most = k + (k > 20 ? k : 20) + 20;
+  int64_t most = l->size > LARGE ? 2 * k + 24 : k + (k > 20 ? k : 20) + 20;
   double each = (double)l->size * sizeof(double), have = 0.8 * memory(rt);
   if ((double)most * each > have) most = (int64_t)(have / each);
   if (most < least) most = least;
@@ -285,8 +301,8 @@ RtStatus lanczos_block(Rt *rt, const Linear *l, int64_t k, double tol, const dou
   int most = room_for(rt, l, k);
   size_t bytes = (size_t)l->size * sizeof(double), table = (size_t)most * (size_t)most;
   double *before = rt_alloc(rt, (size_t)k * sizeof *before);
-  Block block = {.rt = rt, .map = l, .n = l->size, .k = (int)k, .band = k > 2 ? 3 : 2,
-                 .most = most, .tol = tol, .size = 0}, *b = &block;
+  Block block = {.rt = rt, .map = l, .n = l->size, .k = (int)k, .most = most,
+                 .tol = tol, .size = 0}, *b = &block;
   b->v = rt_alloc0(rt, (size_t)(most + 1) * sizeof *b->v);
   b->t = rt_alloc0(rt, table * sizeof *b->t);
   b->c = rt_alloc(rt, (size_t)most * sizeof *b->c);
@@ -297,7 +313,7 @@ RtStatus lanczos_block(Rt *rt, const Linear *l, int64_t k, double tol, const dou
     memcpy(b->v[0], start, bytes);
     b->m = 1;
   }
-  while (!st && b->m < b->band) draw(b);
+  if (!st && !b->m) draw(b);
   if (!st) st = all(b, before);
   if (!st) st = give(b, x, out);
   tensor_unref(rt, b->value);

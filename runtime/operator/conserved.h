@@ -20,6 +20,15 @@ typedef struct {
 } Conserved;
 
 void conserved_find(const Flips *p, int n, Conserved *out);
+/* Sum i as an operator over `vars`: in Z, spins, and -2 times the binaries. */
+RtStatus conserved_sum(Rt *rt, const VarTable *vars, const Weights *w, Operator *out);
+/* The product of X or Z of the qubits and spins in `mask`; *there: it can be written (X
+ * of qubits only, no binaries).                                                    */
+RtStatus conserved_product(Rt *rt, const VarTable *vars, bool of_x, uint64_t mask, bool *there,
+                           Operator *out);
+/* Lines for explain(): what an operator without modes conserves.  Merges. */
+RtStatus conserved_explain(Rt *rt, Operator *a, Buf *out);
+
 /* The first term that changes the sum, product of Z, product of X; NULL: none does. */
 const FlipTerm *conserved_not_sum(const Flips *p, const Weights *w);
 const FlipTerm *conserved_not_z(const Flips *p, uint64_t mask);
