@@ -1,36 +1,12 @@
 /* levels.c: the lowest or highest levels of an operator, by the way that suits it. */
-#include "runtime/evolve/evolve.h"
-#include "runtime/evolve/vectors.h"
+#include "runtime/evolve/space.h"
 #include "runtime/tensor/linalg.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { DENSE = 256, DENSE_MAX = 4096, TAPER_LEAST = 9 };
+enum { DENSE = 256, DENSE_MAX = 4096 };
 static const double TOLERANCE = 1e-11;
-
-/* Where the levels are looked for. */
-typedef struct {
-  const Operator *whole;      /* what was given, for its variables                    */
-  Operator *op;               /* acts on the vectors; with a sector NULL              */
-  Operator tapered;
-  Taper taper;
-  Sector *sector;
-  Flips terms;
-  Reduction *reduced;
-  bool real, positive;        /* positive: a state without signs is among the lowest   */
-  int64_t size;               /* states                                               */
-} Space;
-
-static RtStatus whole_state(Rt *rt, const Space *s, bool wide, const double *x, State *out) {
-  if (s->sector) return sector_state(rt, s->sector, &s->whole->vars, wide, x, out);
-  if (s->taper.n_rule) return taper_state(rt, &s->taper, &s->whole->vars, wide, x, out);
-  RT_TRY(state_new(rt, &s->whole->vars, out));
-  if (wide) memcpy(out->amp, x, (size_t)out->size * sizeof *out->amp);
-  else
-    for (int64_t i = 0; i < out->size; i++) out->amp[i] = (c128){x[i], 0};
-  return RT_OK;
-}
 
 /* ---- diagonal operators ---------------------------------------------------------------- */
 
@@ -64,7 +40,7 @@ static RtStatus read_off(Rt *rt, const Space *s, int64_t k, Level *level, State 
     if (!states) continue;
     memset(one, 0, bytes);
     one[best[j]] = 1;
-    st = whole_state(rt, s, false, one, &states[j]);
+    st = space_state(rt, s, false, one, &states[j]);
   }
   if (best) rt_free(rt, best, (size_t)k * sizeof *best);
   if (d) rt_free(rt, d, bytes);
@@ -91,7 +67,7 @@ static double dense_residual(const Tensor *m, const Tensor *x, int64_t j, double
 }
 
 static RtStatus dense(Rt *rt, Space *s, bool residuals, int64_t k, Level *level, State *states) {
-  Tensor *m = s->sector ? reduction_matrix(rt, s->reduced) : operator_matrix(rt, s->op);
+  Tensor *m = space_matrix(rt, s);
   Tensor *values = NULL, *columns = NULL;
   RtStatus st = m ? linalg_eigh(rt, m, &values, &columns) : rt->error.status;
   double *x = st ? NULL : rt_alloc(rt, (size_t)s->size * 2 * sizeof *x);
@@ -105,7 +81,7 @@ static RtStatus dense(Rt *rt, Space *s, bool residuals, int64_t k, Level *level,
       x[2 * i] = v.re;
       x[2 * i + 1] = v.im;
     }
-    if (states) st = whole_state(rt, s, true, x, &states[j]);
+    if (states) st = space_state(rt, s, true, x, &states[j]);
   }
   if (x) rt_free(rt, x, (size_t)s->size * 2 * sizeof *x);
   tensor_unref(rt, m);
@@ -143,7 +119,7 @@ static RtStatus iterate(Rt *rt, const Space *s, const Linear *l, int64_t k, Leve
   if (!st && k == 1) st = one_level(rt, s, l, x[0], level);
   else if (!st) st = lanczos_block(rt, l, k, TOLERANCE, NULL, x, level);
   for (int64_t j = 0; j < k && !st && states; j++)
-    st = whole_state(rt, s, l->wide, x[j], &states[j]);
+    st = space_state(rt, s, l->wide, x[j], &states[j]);
   for (int64_t j = 0; j < k; j++)
     if (x[j]) rt_free(rt, x[j], bytes);
   rt_free(rt, x, (size_t)k * sizeof *x);
@@ -153,7 +129,8 @@ static RtStatus iterate(Rt *rt, const Space *s, const Linear *l, int64_t k, Leve
 static RtStatus solve(Rt *rt, Space *s, const LevelsAsk *ask, int64_t k, Level *level,
                       State *states) {
   if (k < 1 || k > s->size)
-    return rt_fail(rt, RT_ERROR, "there are %lld levels, found k = %lld", (long long)s->size,
+    return rt_fail(rt, RT_ERROR, "there %s %lld level%s, found k = %lld",
+                   s->size == 1 ? "is" : "are", (long long)s->size, s->size == 1 ? "" : "s",
                    (long long)k);
   if (s->op && !s->op->product.n) return read_off(rt, s, k, level, states);
   if (s->size <= DENSE || (s->size <= DENSE_MAX && 8 * k > s->size))
@@ -164,94 +141,23 @@ static RtStatus solve(Rt *rt, Space *s, const LevelsAsk *ask, int64_t k, Level *
     rt_help(rt, "up to %d states the whole spectrum is found; sectors are smaller", DENSE_MAX);
     return RT_ERROR;
   }
-  if (s->sector) {
-    Linear l = reduction_linear(s->reduced);
-    return iterate(rt, s, &l, k, level, states);
-  }
-  Applied *p;
-  RT_TRY(applied_make(rt, s->op, !s->real, &p));
-  Linear l = linear_applied(p);
-  RtStatus st = iterate(rt, s, &l, k, level, states);
-  applied_free(rt, p);
-  return st;
+  Linear l;
+  RT_TRY(space_linear(rt, s, &l));
+  return iterate(rt, s, &l, k, level, states);
 }
 
-/* ---- the space ----------------------------------------------------------------------------- */
-
-static RtStatus linear_apply(Rt *rt, const void *map, const double *x, double *y) {
-  return applied_to(rt, map, x, y);
-}
-
-Linear linear_applied(const Applied *a) {
-  return (Linear){applied_size(a), applied_wide(a), linear_apply, a};
-}
-
-static RtStatus taper(Rt *rt, Space *s, int n, const SectorRule *rule) {
-  int variables = (int)s->whole->vars.n;
-  RT_TRY(taper_make(rt, variables, n, rule, &s->taper));
-  if (variables - s->taper.n_rule < 1) {
-    s->taper.n_rule = 0;
-    return RT_OK;
-  }
-  RT_TRY(taper_operator(rt, &s->taper, &s->terms, &s->tapered));
-  s->op = &s->tapered;
-  s->size = (int64_t)1 << (variables - s->taper.n_rule);
-  return RT_OK;
-}
-
-/* Do all flips have negative amplitudes?  Then the lowest state has an overlap with equal
- * amplitudes, and so has one with all products of X at +1. */
-static bool all_negative(const Flips *p) {
-  bool any = false;
-  for (int64_t t = 0; t < p->n; t++) {
-    if (!p->term[t].x) continue;
-    if (p->term[t].z || p->term[t].c.im != 0 || p->term[t].c.re >= 0) return false;
-    any = true;
-  }
-  return any;
-}
-
-static RtStatus use_symmetry(Rt *rt, Space *s) {
-  int variables = (int)s->whole->vars.n;
-  RT_TRY(flips_of(rt, s->op, &s->terms));
-  if (!(s->positive = all_negative(&s->terms))) return RT_OK;
-  Conserved *c = rt_alloc(rt, sizeof *c);
-  if (!c) return rt->error.status;
-  conserved_find(&s->terms, variables, c);
-  SectorRule rule[RULES_MAX];
-  int n = 0;
-  for (; n < c->n_x && n < RULES_MAX && n < variables - TAPER_LEAST; n++)
-    rule[n] = (SectorRule){.kind = RULE_X, .mask = c->x[n]};
-  rt_free(rt, c, sizeof *c);
-  return n ? taper(rt, s, n, rule) : RT_OK;
-}
-
-static RtStatus use_sector(Rt *rt, Space *s, const LevelsAsk *ask) {
-  bool sums = false;
-  int variables = (int)s->whole->vars.n;
-  RT_TRY(flips_of(rt, s->op, &s->terms));
-  for (int i = 0; i < ask->n_rule; i++) sums |= ask->rule[i].kind == RULE_SUM;
-  if (!sums && variables - ask->n_rule >= TAPER_LEAST) return taper(rt, s, ask->n_rule, ask->rule);
-  RT_TRY(sector_make(rt, variables, ask->n_rule, ask->rule, &s->sector));
-  s->size = sector_size(s->sector);
-  s->op = NULL;
-  return reduction_make(rt, s->sector, &s->terms, !s->real, &s->reduced);
-}
+/* ---- asking ------------------------------------------------------------------------------- */
 
 static RtStatus find(Rt *rt, Operator *a, const LevelsAsk *ask, int64_t k, Level *level,
                      State *states) {
-  Space s = {.whole = a, .op = a};
-  RtStatus st = operator_real(rt, a, &s.real);
-  operator_init(&s.tapered);
-  if (!st && (!ask->n_rule || states)) st = states_count(rt, &a->vars, &s.size);
-  if (!st && ask->n_rule) st = use_sector(rt, &s, ask);
-  else if (!st && k == 1 && s.size > DENSE && a->product.n && flips_possible(&a->vars))
-    st = use_symmetry(rt, &s);
+  Space s;
+  RtStatus st = space_open(rt, a, ask->n_rule, ask->rule, k == 1, &s);
+  if (!st && states && ask->n_rule) { /* whole states have to be possible */
+    int64_t n;
+    st = states_count(rt, &a->vars, &n);
+  }
   if (!st) st = solve(rt, &s, ask, k, level, states);
-  reduction_free(rt, s.reduced);
-  sector_free(rt, s.sector);
-  flips_free(rt, &s.terms);
-  operator_free(rt, &s.tapered);
+  space_close(rt, &s);
   return st;
 }
 
