@@ -1,4 +1,5 @@
 /* evolve.c: time evolution in the language. */
+#include "lang/bind/driven.h"
 #include "lang/bind/evolve.h"
 #include "lang/bind/state.h"
 #include "lang/bind/tensor_args.h"
@@ -10,6 +11,7 @@
  * the function differ in how many states and Hamiltonians they take.              */
 static int bind_evolve(Vm *vm, Value *args, int n, Value *out) {
   const List *more = AS_LIST(args[1]);
+  if (evolve_is_driven(args)) return evolve_driven(vm, args, out);
   Value plain[EVOLVE_ARGS] = {args[0], args[2], args[3], args[4]}; /* H, psi, time, tol, ... */
   for (int i = 4; i < EVOLVE_ARGS; i++) plain[i] = args[i + 1];
   for (uint32_t i = 0; i < more->n; i++) {
@@ -40,6 +42,11 @@ const Native natives_evolve[] = {
      "tol: of the estimated error of the state, 1e-12; 1e-6 for Trotter.\n"
      "unit = 1GHz: H is an energy over h in that unit, time has a unit: exp(-2 pi i H time).\n"
      "info = true: (psi, {method, products, error}); products: with H, or Trotter repetitions.\n"
+     "evolve(H0, H1, psi, schedule, time = T): A(s) H0 + B(s) H1, s = t / T or the schedule's path (in\n"
+     "GHz: half of each, see schedule); evolve(t => H(t), psi, T): any function, asked at two times of\n"
+     "each step.  Steps of order 4, \"split\" where all terms are diagonal or one X, else \"magnus\"\n"
+     "(CFM4:2; Blanes, Moan 2006); \"midpoint\" is of order 2. tol: 1e-10, or `steps` equal ones;\n"
+     "info = true: (psi, {method, steps, rejected, error}).\n"
      "Errors: H not Hermitian, negative or descending times, tol out of reach.",
      bind_evolve, NF_CONST},
     {0}};

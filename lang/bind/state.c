@@ -393,7 +393,7 @@ static int image(Vm *vm, const Operator *h, const State *s, State *out) {
   return st != RT_OK;
 }
 
-static int bind_expect(Vm *vm, Value *args, int n, Value *out) {
+int state_expect(Vm *vm, Value *args, Value *out) {
   Rt *rt = vm_rt(vm);
   Operator *h;
   State *s, y;
@@ -415,6 +415,11 @@ static int bind_expect(Vm *vm, Value *args, int n, Value *out) {
   state_free(rt, &y);
   *out = complex_new(vm, (c128){z.re / d, z.im / d});
   return out->tag == V_NIL;
+}
+
+static int bind_expect(Vm *vm, Value *args, int n, Value *out) {
+  if (value_is(args[0], OBJ_LIST) || value_is(args[0], OBJ_TUPLE)) return expect_list(vm, args, out);
+  return state_expect(vm, args, out);
 }
 
 /* |(H - E) s|^2 / |s|^2, which does not cancel. */
@@ -455,6 +460,8 @@ const Native natives_state[] = {
     {"expect", "H, psi",
      "<psi|H|psi> / <psi|psi>: a float, complex when H is not Hermitian. H may act on fewer "
      "qubits.\n"
+     "A list of operators gives the vector of their means; sums of strings of one letter (Z[0] * Z[3])\n"
+     "are taken together, in one pass.\n"
      "Errors: H has variables that psi does not have.",
      bind_expect, NF_CONST},
     {"__load_State", "saved", "A stored state.", bind_load, NF_HIDDEN},

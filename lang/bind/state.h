@@ -22,5 +22,8 @@ int arg_hermitian(Vm *vm, Value *v, const char *what, Operator **out);
 int state_applied(Vm *vm, const Operator *h, const State *s, Applied **out);
 /* H |s> */
 int state_times(Vm *vm, Value h, Value s, Value *out);
+/* expect(H, psi) of one operator; of a list of them (lang/bind/measure.c). */
+int state_expect(Vm *vm, Value *args, Value *out);
+int expect_list(Vm *vm, Value *args, Value *out);
 int state_variance(Vm *vm, Value *args, Value *out);                /* variance(H, psi) */
 #endif

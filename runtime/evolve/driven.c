@@ -62,6 +62,7 @@ static double distance(Stepper *e) {
 }
 
 static RtStatus each(Stepper *e, double t, double h) {
+  if (e->d->progress) e->d->progress(e->d->progress_user, t + h);
   if (!e->d->each) return RT_OK;
   if (!e->krylov) split_store(e->planes[NOW], e->s->amp);
   RT_TRY(e->d->each(e->d->each_user, t, h, e->s));
@@ -165,7 +166,8 @@ static RtStatus stretch(Stepper *e, double t, double end, double per_time, doubl
 }
 
 static RtStatus controlled(Stepper *e, double t0, double t1, DriveReport *r) {
-  double norm = sqrt(state_norm2(e->s)), t = t0, h = (t1 - t0) / 32;
+  double norm = sqrt(state_norm2(e->s)), t = t0, h = e->d->step;
+  if (!(h > 0)) h = (t1 - t0) / 32;
   double tol = fmax(e->d->tol, 1e-13) * norm, per_time = tol / (t1 - t0);
   e->rounding = 32 * DBL_EPSILON * norm;
   e->share = fmax(e->d->tol, 1e-13) / 20 / (t1 - t0);
@@ -175,6 +177,7 @@ static RtStatus controlled(Stepper *e, double t0, double t1, DriveReport *r) {
     if (end > t) RT_TRY(stretch(e, t, end, per_time, &h, r));
     t = fmax(t, end);
   }
+  r->step = h;
   return RT_OK;
 }
 

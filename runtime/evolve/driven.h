@@ -40,12 +40,16 @@ typedef struct Driven {
    * NULL: nothing.                                                              */
   RtStatus (*each)(void *user, double t, double h, State *s);
   void *each_user;
+  void (*progress)(void *user, double t);  /* after every step; NULL: nothing       */
+  void *progress_user;
+  double step;               /* controlled: a length to begin with; 0: none is known */
 } Driven;
 
 typedef struct {
   DriveMethod method;
   int64_t steps, rejected;   /* accepted steps; comparisons that failed          */
   double error;              /* sum of the estimates                             */
+  double step;               /* the last length that the control chose           */
 } DriveReport;
 
 /* s := psi(t1) from psi(t0) = s, t1 >= t0.  report may be NULL.  Errors: a method that does

@@ -1,6 +1,6 @@
 /* phases.c: exponentials of diagonal operators on state vectors.
  *
- * The terms are sorted out by where their bits lie.  Those within a run of 256 amplitudes
+ * The terms are sorted out by where their bits lie.  Those within a run of 512 amplitudes
  * become one table of phases; those above give one phase for each run; those on both
  * sides, grouped by their part in the run, one factor with two values.  With many
  * such patterns a run's energies are summed up instead, by a Walsh transform.    */
@@ -92,8 +92,10 @@ void phases_free(Phases *p) {
 /* ---- one run ------------------------------------------------------------------------- */
 
 static c128 phase_of(double re, double im, double e) {
-  double s = re == 0 ? 1 : exp(re * e), a = im * e;
-  return im == 0 ? (c128){s, 0} : (c128){s * cos(a), s * sin(a)};
+  double s = re == 0 ? 1 : exp(re * e), cosine, sine;
+  if (im == 0) return (c128){s, 0};
+  sincos(im * e, &sine, &cosine);
+  return (c128){s * cosine, s * sine};
 }
 
 /* Factors of n amplitudes as the kernel wants them: (re, re), (-im, im). */
@@ -112,17 +114,31 @@ static double signed_sum(const PauliTerm *t, int64_t from, int64_t end, uint64_t
   return s;
 }
 
-/* The factors of a pattern with weight e, all multiplied by `by`. */
-static void make_factor(PhaseFactor *f, uint64_t low, double re, double im, double e, c128 by) {
-  c128 w[2] = {phase_of(re, im, e), phase_of(re, im, -e)};
+/* The factors of a pattern with weight e, and those of the run before: it is often the same
+ * one or its negative.                                                             */
+typedef struct { double e; c128 plus, minus; } Known;
+
+static void make_factor(PhaseFactor *f, uint64_t low, double re, double im, double e, c128 by,
+                        Known *k) {
+  if (e == -k->e) {
+    c128 t = k->plus;
+    k->plus = k->minus;
+    k->minus = t;
+  } else if (e != k->e) {
+    k->plus = phase_of(re, im, e);
+    k->minus = phase_of(re, im, -e);
+  }
+  k->e = e;
+  c128 w[2] = {k->plus, k->minus};
   for (int s = 0; s < 2; s++)
     w[s] = (c128){w[s].re * by.re - w[s].im * by.im, w[s].re * by.im + w[s].im * by.re};
   f->z = low << 1;
   for (int s = 0; s < 2; s++)
-    for (unsigned l = 0; l < 8; l++) {
-      c128 v = w[s ^ __builtin_parity((l >> 1) & (unsigned)low & 3)];
-      f->re[s][l] = v.re;
-      f->im[s][l] = l & 1 ? v.im : -v.im;
+    for (unsigned l = 0; l < 8; l += 2) {
+      c128 v = w[s ^ __builtin_parity(l >> 1 & (unsigned)low)];
+      f->re[s][l] = f->re[s][l + 1] = v.re;
+      f->im[s][l] = -v.im;
+      f->im[s][l + 1] = v.im;
     }
 }
 
@@ -133,7 +149,7 @@ typedef struct {
   double re, im, *x;
 } PhaseJob;
 
-static void run_by_factors(const PhaseJob *j, uint64_t at, double *x) {
+static void run_by_factors(const PhaseJob *j, uint64_t at, Known *known, double *x) {
   const Phases *p = j->p;
   PhaseFactor f[PATTERNS_MAX + 1];
   int64_t n = (int64_t)2 << p->run_bits;
@@ -143,9 +159,9 @@ static void run_by_factors(const PhaseJob *j, uint64_t at, double *x) {
   for (; k < p->n_pattern; k++) {
     const Pattern *q = &p->pattern[k];
     double e = signed_sum(p->mixed, q->first, q->end, at & ~(uint64_t)(RUN - 1));
-    make_factor(&f[k], q->low, j->re, j->im, e, k ? (c128){1, 0} : all);
+    make_factor(&f[k], q->low, j->re, j->im, e, k ? (c128){1, 0} : all, &known[k]);
   }
-  if (!k && p->n_high) make_factor(&f[k++], 0, j->re, j->im, 0, all);
+  if (!k && p->n_high) make_factor(&f[k++], 0, j->re, j->im, 0, all, &known[0]);
   j->table->phase(x, n, j->low->x, j->low->y, k, f);
 }
 
@@ -166,11 +182,14 @@ static void run_by_energies(const PhaseJob *j, uint64_t at, double *x) {
 static int phase_runs(void *job, int64_t first, int64_t end, int lane) {
   const PhaseJob *j = job;
   const Phases *p = j->p;
+  Known known[PATTERNS_MAX + 1];
   (void)lane;
   for (int64_t r = first; r < end; r++) {
+    for (int k = 0; k <= PATTERNS_MAX && (r == first || r % CHUNK == 0); k++)
+      known[k].e = NAN; /* at places that no number of threads moves */
     uint64_t at = (uint64_t)r << p->run_bits;
     if (p->n_pattern > PATTERNS_MAX) run_by_energies(j, at, j->x + 2 * at);
-    else run_by_factors(j, at, j->x + 2 * at);
+    else run_by_factors(j, at, known, j->x + 2 * at);
   }
   return 0;
 }

@@ -6,7 +6,7 @@
  * doubles and a string takes double d ^ mask to d with a sign, so one kernel rotates by any
  * string; single-qubit gates go eight vectors at a time, three qubits for one load and
  * store, block by block in the second-level cache; phases are products over the terms of
- * a diagonal operator, found for a run of 256 amplitudes at once.
+ * a diagonal operator, found for a run of 512 amplitudes at once.
  *
  * Results have the same bits for any number of threads and any instruction set.  Errors
  * are those of memory and interrupts only.

@@ -148,9 +148,47 @@ static void turn(const Turn *f, double *x, uint64_t base, int64_t first, int64_t
     }                                                                                      \
   }
 
-#define LOAD(k) v8 r##k = ((const v8 *)(x + i))[k] * g0->scale;
+/* Three rotations about X (m = 1 + i o ...) need no exchange of re and im between them when the
+ * vectors with an odd number of the three bits hold theirs exchanged: i o b becomes a sign. */
+#define ODD_SWAP r1 = SWAP(r1); r2 = SWAP(r2); r4 = SWAP(r4); r7 = SWAP(r7);
+#define DO_EVEN(a, b) { v8 s = r##a; r##a += o01 * r##b; r##b += n10 * s; }
+#define DO_ODD(a, b) { v8 s = r##a; r##a += n01 * r##b; r##b += o10 * s; }
+#define TURNED_BY(g, PAIRS)                                                                \
+  {                                                                                        \
+    v8 o01 = LANES((g)->to[0].other_im), o10 = LANES((g)->to[1].other_im);                 \
+    v8 n01 = -o01, n10 = -o10;                                                             \
+    PAIRS                                                                                  \
+  }
+#define TURNED_PLACES(g)                                                                   \
+  ODD_SWAP                                                                                 \
+  TURNED_BY(&(g)[0], DO_EVEN(0, 1) DO_ODD(2, 3) DO_ODD(4, 5) DO_EVEN(6, 7))                \
+  TURNED_BY(&(g)[1], DO_EVEN(0, 2) DO_ODD(1, 3) DO_ODD(4, 6) DO_EVEN(5, 7))                \
+  TURNED_BY(&(g)[2], DO_EVEN(0, 4) DO_ODD(1, 5) DO_ODD(2, 6) DO_EVEN(3, 7))                \
+  ODD_SWAP
+
+INLINE bool all_turned(const LaneGate *g) {
+  return g[0].form == GATE_UNIT_TURNED && g[1].form == GATE_UNIT_TURNED &&
+         g[2].form == GATE_UNIT_TURNED;
+}
+
+#define LOAD(k) v8 r##k = ((const v8 *)(x + i))[k] * scale;
 #define SAVE(k) ((v8 *)(x + i))[k] = r##k;
 static void tiles(const TileGates *g0, double *x, int64_t n) {
+  double scale = g0->scale;
+  if (all_turned(g0->place) && g0->lane[0].form == GATE_UNIT_TURNED &&
+      g0->lane[1].form == GATE_UNIT_TURNED) {
+    v8 a = LANES(g0->lane[0].to[0].other_im), b = LANES(g0->lane[1].to[0].other_im);
+    for (int64_t i = 0; i < n; i += TILE) {
+      EACH(LOAD)
+      v8 other_im = a;
+      EACH_OF(LANE_UNIT_TURNED, 2)
+      other_im = b;
+      EACH_OF(LANE_UNIT_TURNED, 4)
+      TURNED_PLACES(g0->place)
+      EACH(SAVE)
+    }
+    return;
+  }
   for (int64_t i = 0; i < n; i += TILE) {
     EACH(LOAD)
     LANE(&g0->lane[0], 2)
@@ -162,9 +200,21 @@ static void tiles(const TileGates *g0, double *x, int64_t n) {
   }
 }
 
-#define TAKE(k) v8 r##k = *(const v8 *)(x + g0->from[k] + i);
-#define PUT(k) *(v8 *)(y + g0->to[k] + i) = r##k;
+#define TAKE(k) v8 r##k = *(const v8 *)(x##k + i);
+#define PUT(k) *(v8 *)(y##k + i) = r##k;
+#define FROM(k) const double *x##k = x + g0->from[k];
+#define TO(k) double *y##k = y + g0->to[k];
 static void streams(const StreamGates *g0, const double *x, double *y, int64_t n) {
+  EACH(FROM)
+  EACH(TO)
+  if (all_turned(g0->place)) {
+    for (int64_t i = 0; i < n; i += 8) {
+      EACH(TAKE)
+      TURNED_PLACES(g0->place)
+      EACH(PUT)
+    }
+    return;
+  }
   for (int64_t i = 0; i < n; i += 8) {
     EACH(TAKE)
     PLACE(&g0->place[0], BIT0)
@@ -178,6 +228,15 @@ static void streams(const StreamGates *g0, const double *x, double *y, int64_t n
 
 static void phase(double *x, int64_t n, const double *re, const double *im, int k,
                   const PhaseFactor *f) {
+  if (k == 1) {
+    for (int64_t i = 0; i < n; i += 8) {
+      int s = __builtin_parityll((uint64_t)i & f->z);
+      v8 a = *(const v8 *)(x + i);
+      a = LANES(re + i) * a + LANES(im + i) * SWAP(a);
+      *(v8 *)(x + i) = LANES(f->re[s]) * a + LANES(f->im[s]) * SWAP(a);
+    }
+    return;
+  }
   for (int64_t i = 0; i < n; i += 8) {
     v8 a = *(const v8 *)(x + i);
     a = LANES(re + i) * a + LANES(im + i) * SWAP(a);

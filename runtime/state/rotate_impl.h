@@ -6,7 +6,7 @@
 enum {
   TILE = 64, TILE_BITS = 6,      /* doubles that are worked on in registers       */
   BLOCK_BITS = 16,               /* doubles of a block in the cache: 512 KiB      */
-  PHASE_RUN_BITS = 8,            /* amplitudes whose phases are found together    */
+  PHASE_RUN_BITS = 9,            /* amplitudes whose phases are found together    */
   SERIAL_BITS = 17               /* shorter vectors are not worth waking threads  */
 };
 
