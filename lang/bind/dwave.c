@@ -116,8 +116,15 @@ static int bind_dwave(Vm *vm, Value *args, int n, Value *out) {
     failed = vm_error(vm, "dwave: breaks: expected one of %s", rules);
   Value fields = sampler_arg(s, "fields");
   if (!failed && fields.tag != V_NIL &&
-      (!value_is(fields, OBJ_STR) || strcmp(AS_STR(fields)->data, "ancilla")))
-    failed = vm_error(vm, "dwave: fields: expected \"ancilla\" or nothing");
+      (!value_is(fields, OBJ_STR) ||
+       (strcmp(AS_STR(fields)->data, "ancilla") && strcmp(AS_STR(fields)->data, "flux"))))
+    failed = vm_error(vm, "dwave: fields: expected \"flux\", \"ancilla\" or nothing");
+  Value of_h = sampler_arg(s, "flux_h");
+  double flux = DW_FLUX_OF_H;
+  if (!failed && of_h.tag != V_NIL) failed = arg_float(vm, of_h, "flux_h", &flux);
+  if (!failed && !(fabs(flux) > 0 && fabs(flux) < 1))
+    failed = vm_error(vm, "dwave: flux_h: expected the flux quanta of h = 1, such as 4.2e-4, found %g",
+                      flux);
   Machine none = {.hybrid = sampler_arg(s, "hybrid").tag == V_BOOL && sampler_arg(s, "hybrid").i};
   cJSON *params = NULL;
   if (!failed) failed = machine_params(vm, s, &none, &params); /* types are wrong here, not later */
@@ -465,7 +472,8 @@ static int bind_solvers(Vm *vm, Value *args, int n, Value *out) {
 #define WHERE "profile = nil, endpoint = nil, token = nil, config = nil"
 const Native natives_dwave[] = {
     {"dwave",
-     "solver = nil, reads = 100, time = nil, fast = false, fields = nil, schedule = nil, "
+     "solver = nil, reads = 100, time = nil, fast = false, fields = nil, flux_h = nil, "
+     "schedule = nil, "
      "reinitialize = nil, "
      "h_gain = nil, flux = nil, offsets = nil, auto_scale = nil, answer = nil, "
      "programming_wait = nil, readout_wait = nil, more = nil, hybrid = false, embedding = nil, "
@@ -477,11 +485,15 @@ const Native natives_dwave[] = {
      "its qubits;\n"
      "embedding, strength, breaks as for embedded().\n"
      "time: of one anneal, or of the whole run of a hybrid solver (hybrid = true).  schedule: "
-     "points (time, s);\n"
+     "points (time, s), or\n"
+     "a schedule with a path (its A and B are the chip's own);\n"
      "from = samples and a schedule that begins with s = 1 make a reverse anneal.  fast: the fast "
      "protocol;\n"
-     "it has no fields: fields = \"ancilla\" makes them couplings to one more spin, flux biases "
-     "stand for them else.\n"
+     "it has no fields: fields = \"ancilla\" makes them couplings to one more spin, fields = "
+     "\"flux\" flux biases of\n"
+     "-h flux_h flux quanta (nil: 4.2e-4, sqrt(B M / 2) at freezing, B = 1.391 GHz, M = 1.647 pH); "
+     "then, as with\n"
+     "flux, the model is in the chip's units and nothing scales it.\n"
      "h_gain: points (time, g); flux, offsets: one number a qubit; more: parameters under the "
      "service's names.\n"
      "budget = 2s: refused (exit code 6) when the machine would be busy longer, by the service's "

@@ -175,12 +175,47 @@ static int make_ancilla(Vm *vm, const Sampler *s, const Ising *p, const SampleCa
   return failed;
 }
 
+/* fields = "..." of the sampler. */
+static bool fields_by(const Sampler *s, const char *how) {
+  Value v = sampler_arg(s, "fields");
+  return value_is(v, OBJ_STR) && !strcmp(AS_STR(v)->data, how);
+}
+
+/* Fields become flux biases, added to those that were given; a positive flux pulls a spin up
+ * as a negative h does.  The service then scales nothing.                          */
+static int fields_to_flux(Vm *vm, const Sampler *s, Load *l) {
+  Value each = sampler_arg(s, "flux_h");
+  double of_h = DW_FLUX_OF_H;
+  if (each.tag != V_NIL && arg_float(vm, each, "flux_h", &of_h)) return 1;
+  const cJSON *given = js_get(l->params, "flux_biases");
+  int64_t n = l->m.solver.chip.num_qubits;
+  if (given && cJSON_GetArraySize(given) != n) return 0; /* the check of parameters says so */
+  cJSON *list = cJSON_CreateArray();
+  int64_t k = 0;
+  const cJSON *g = given ? given->child : NULL;
+  for (int64_t q = 0; q < n && list; q++) {
+    double flux = cJSON_IsNumber(g) ? g->valuedouble : 0;
+    while (k < l->qp.n && l->qp.qubit[k] < q) k++;
+    if (k < l->qp.n && l->qp.qubit[k] == q) {
+      flux -= l->qp.lin[k] * of_h;
+      l->qp.lin[k] = 0;
+    }
+    cJSON_AddItemToArray(list, cJSON_CreateNumber(flux));
+    if (g) g = g->next;
+  }
+  cJSON_DeleteItemFromObjectCaseSensitive(l->params, "flux_biases");
+  if (!list || !cJSON_AddItemToObject(l->params, "flux_biases", list) ||
+      (!js_get(l->params, "auto_scale") && !cJSON_AddFalseToObject(l->params, "auto_scale")))
+    return (int)rt_fail(vm_rt(vm), RT_MEMORY, "out of memory");
+  return 0;
+}
+
 static int make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, Load *l) {
   Rt *rt = vm_rt(vm);
   if (machine_params(vm, s, &l->m, &l->params)) return 1;
   if (l->m.hybrid) return make_hybrid(vm, p, l) || check_budget(vm, s, l);
   if (dw_solver_graph(rt, &l->m.solver, &l->graph)) return 1;
-  l->ancilla = sampler_arg(s, "fields").tag != V_NIL &&
+  l->ancilla = fields_by(s, "ancilla") &&
                cJSON_IsTrue(js_get(l->params, "fast_anneal")) && ancilla_needed(p);
   if (l->ancilla) {
     if (make_ancilla(vm, s, p, call, l)) return 1;
@@ -189,6 +224,7 @@ static int make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call
   } else if (qp_embedded(vm, s, p, call, l)) {
     return 1;
   }
+  if (fields_by(s, "flux") && fields_to_flux(vm, s, l)) return 1;
   if (add_initial(vm, p, call, l) || dw_params_check(rt, &l->m.solver, &l->qp, l->params)) return 1;
   RtError before = rt->error;
   if (dw_access_time(rt, js_get(l->m.solver.json, "properties"), l->params, l->qp.n,

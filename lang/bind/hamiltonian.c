@@ -1,6 +1,7 @@
 /* hamiltonian.c: Hamiltonians as values: making them, storing, hashing, printing,
  * and handing them to the solvers as problems.                               */
 #include "lang/bind/hamiltonian.h"
+#include "runtime/operator/conserved.h"
 
 #include <math.h>
 #include <string.h>
@@ -378,7 +379,7 @@ static int ham_explain(Vm *vm, Box *self, Buf *out) {
   if (h->name) buf_format(out, "hamiltonian %s\n", h->name);
   if (operator_class(&h->op) != OP_DIAGONAL) {
     operator_explain(&h->op, out);
-    return 0;
+    return conserved_explain(rt, &h->op, out) != RT_OK;
   }
   Problem p;
   Reduced r;

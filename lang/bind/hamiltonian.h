@@ -45,9 +45,18 @@ int arg_ham_own(Vm *vm, Value *v, const char *what, Ham **out);
 /* The error that `what` needs a diagonal Hamiltonian, with the first term that is not
  * (h->op merged, with products).                                               */
 int ham_not_diagonal(Vm *vm, Ham *h, const char *what);
+/* Merges; the same error unless h is diagonal. */
+int ham_diagonal(Vm *vm, Ham *h, const char *what);
 /* Objective and constraints of a diagonal Hamiltonian (copies, op merged); an error
  * that names the first non-diagonal term otherwise.                            */
 int ham_problem(Vm *vm, Ham *h, const char *what, Problem *out);
+
+/* Rows of values of all variables, 0/1 or +-1 as the kind says (assignment.c). */
+typedef struct { int64_t rows, n; bool one; int8_t *x; } Assignments;     /* x: [rows, n] */
+/* From a record {b: tensor, ...} of all arrays or a vector (n): one row, `one`; from a
+ * tensor (k, n), or samples: many.  No modes.                                  */
+int arg_assignments(Vm *vm, const VarTable *t, Value v, const char *what, Assignments *out);
+void assignments_free(Vm *vm, Assignments *a);
 
 /* ---- hooks of the types (hamiltonian_arith.c, hamiltonian_store.c) --------- */
 int ham_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out);

@@ -272,129 +272,33 @@ static int bind_qubo(Vm *vm, Value *args, int n, Value *out) {
   return form(vm, &args[0], true, out);
 }
 
-/* ---- energies -----------------------------------------------------------------------------------
- */
+/* ---- energies ------------------------------------------------------------------------------- */
 
-/* A value of one variable: 0/1, or +1/-1 for spins and Z. */
-static int variable_value(Vm *vm, const VarTable *t, int64_t v, double x, int8_t *out) {
-  bool binary = vars_kind(t, v) == VAR_BINARY;
-  if (binary ? x == 0 || x == 1 : x == 1 || x == -1) {
-    *out = (int8_t)x;
-    return 0;
-  }
-  Buf name = {0};
-  vars_name(t, v, &name);
-  vm_error(vm, "`energy`: %s is %g, but it is %s", name.data ? name.data : "a variable", x,
-           binary ? "0 or 1" : "1 or -1");
-  buf_free(&name);
-  return 1;
-}
-
-static int fill(Vm *vm, const VarTable *t, int64_t first, int64_t count, Tensor *from, int64_t at,
-                int8_t *x) {
-  for (int64_t i = 0; i < count; i++)
-    if (variable_value(vm, t, first + i, tensor_get_f64(from, at + i), &x[first + i])) return 1;
-  return 0;
-}
-
-/* {b: tensor, y: 1}: a tensor of each array's shape, or a number. */
-static int from_record(Vm *vm, const VarTable *t, Value v, int8_t *x) {
-  for (int i = 0; i < t->n_array; i++) {
-    const VarArray *a = &t->array[i];
-    Value *given = record_get(AS_RECORD(v), a->name);
-    char want[128], have[128];
-    if (!given) {
-      vm_error(vm, "`energy`: the assignment has no `%s`", a->name);
-      vm_help(vm, "it gives every declared array, as in {%s: ...}", a->name);
-      return 1;
-    }
-    Tensor *values;
-    if (arg_tensor(vm, *given, a->name, &values)) return 1;
-    bool fits = values->rank == a->rank;
-    for (int k = 0; fits && k < a->rank; k++) fits = values->shape[k] == a->shape[k];
-    int failed =
-        fits ? fill(vm, t, a->first, a->count, values, 0, x)
-             : vm_error(vm, "`energy`: `%s` has shape %s, found %s", a->name,
-                        shape_text(a->rank, a->shape, want), tensor_shape_text(values, have));
-    tensor_unref(vm_rt(vm), values);
-    if (failed) return 1;
-  }
-  return 0;
-}
-
-static int diagonal_only(Vm *vm, Ham *h) {
+int ham_diagonal(Vm *vm, Ham *h, const char *what) {
   Problem p; /* says what is not diagonal */
   if (operator_merge(vm_rt(vm), &h->op)) return 1;
   if (operator_class(&h->op) == OP_DIAGONAL) return 0;
-  if (ham_problem(vm, h, "`energy`", &p)) return 1;
+  if (ham_problem(vm, h, what, &p)) return 1;
   problem_free(vm_rt(vm), &p);
   return 0;
 }
 
 static double sense(const Ham *h, double e) { return h->maximize && e != 0 ? -e : e; }
 
-/* A vector of all variables, or a row for each assignment. */
-static int from_tensor(Vm *vm, Ham *h, Tensor *t, int8_t *x, Value *out) {
-  int64_t n = h->op.vars.n;
-  char have[128];
-  if (t->rank < 1 || t->rank > 2 || t->shape[t->rank - 1] != n)
-    return vm_error(vm, "`energy`: an assignment has %lld values, found shape %s", (long long)n,
-                    tensor_shape_text(t, have));
-  int64_t rows = t->rank == 2 ? t->shape[0] : 1;
-  Tensor *e = tensor_new(vm_rt(vm), DT_F64, t->rank - 1, t->shape);
-  for (int64_t r = 0; e && r < rows; r++) {
-    if (fill(vm, &h->op.vars, 0, n, t, r * n, x)) {
-      tensor_unref(vm_rt(vm), e);
-      return 1;
-    }
-    tensor_set_f64(e, r, sense(h, poly_value(&h->op.diagonal, x)));
-  }
+static int bind_energy(Vm *vm, Value *args, int n, Value *out) {
+  Ham *h;
+  Assignments a;
+  if (arg_ham_own(vm, &args[0], "`energy`", &h) || ham_diagonal(vm, h, "`energy`") ||
+      arg_assignments(vm, &h->op.vars, args[1], "`energy`", &a))
+    return 1;
+  Tensor *e = tensor_new(vm_rt(vm), DT_F64, a.one ? 0 : 1, &a.rows);
+  for (int64_t r = 0; e && r < a.rows; r++)
+    tensor_set_f64(e, r, sense(h, poly_value(&h->op.diagonal, a.x + r * a.n)));
+  assignments_free(vm, &a);
   return give(vm, e, out);
 }
 
-/* One energy a row of samples, which may be another Hamiltonian's. */
-static int from_samples(Vm *vm, Ham *h, Value samples, int8_t *x, Value *out) {
-  int64_t rows;
-  if (value_len(vm, samples, &rows)) return 1;
-  Tensor *t = tensor_new(vm_rt(vm), DT_F64, 1, &rows);
-  int failed = t == NULL;
-  for (int64_t k = 0; k < rows && !failed; k++) {
-    Value at = value_int(k), row = NIL_VALUE;
-    failed = index_get(vm, samples, &at, 1, &row) || from_record(vm, &h->op.vars, row, x);
-    value_unref(vm, row);
-    if (!failed) tensor_set_f64(t, k, sense(h, poly_value(&h->op.diagonal, x)));
-  }
-  if (failed) tensor_unref(vm_rt(vm), t);
-  else *out = value_obj(t);
-  return failed;
-}
-
-static int bind_energy(Vm *vm, Value *args, int n, Value *out) {
-  Rt *rt = vm_rt(vm);
-  Ham *h;
-  if (arg_ham_own(vm, &args[0], "`energy`", &h) || diagonal_only(vm, h)) return 1;
-  size_t bytes = (size_t)h->op.vars.n + 1;
-  int8_t *x = rt_alloc0(rt, bytes);
-  if (!x) return 1;
-  int failed = 1;
-  if (value_is(args[1], OBJ_RECORD)) {
-    failed = from_record(vm, &h->op.vars, args[1], x);
-    if (!failed) *out = value_float(sense(h, poly_value(&h->op.diagonal, x)));
-  } else if (is_samples(args[1])) {
-    failed = from_samples(vm, h, args[1], x, out);
-  } else {
-    Tensor *t;
-    if (!arg_tensor(vm, args[1], "the assignment of `energy`", &t)) {
-      failed = from_tensor(vm, h, t, x, out);
-      tensor_unref(rt, t);
-    }
-  }
-  rt_free(rt, x, bytes);
-  return failed;
-}
-
-/* ---- penalties
- * ------------------------------------------------------------------------------------ */
+/* ---- penalties ------------------------------------------------------------------------------ */
 
 /* "count" also means "count[0]", "count[1]" ... and "count (1)". */
 static bool names(const char *full, const char *base) {

@@ -158,7 +158,7 @@ const Native natives_sample[] = {
      "energy is what is minimised, penalties included; objective the declaration's (or file's) own "
      "sense without them.\n"
      "Without a sampler: anneal().  One random call; seed = s fixes it.  from = s starts from the "
-     "rows of samples.\n"
+     "rows of samples, or of a\ntensor (n) or (k, n) of all variables.\n"
      "Errors: a term that is not diagonal.",
      bind_sample, NF_CONST},
     {NULL, NULL, NULL, NULL, 0},

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lang/bind/sampling.h"
+#include "lang/bind/schedule.h"
 #include "lang/bind/tensor_args.h"
 #include "lang/vm/internal.h"
 
@@ -17,7 +18,7 @@ static const char *param(const char *what) { return strstr(what, ": ") + 2; }
 typedef enum { A_COUNT, A_NUMBER, A_BETA, A_SCHEDULE, A_TIME, A_SWITCH, A_CHOICE } ArgKind;
 
 /* Parameters that a row's signature may have, and where they go.  schedule: a vector
- * of inverse temperatures, one a sweep, or rows (s, A, B) of a path.            */
+ * of inverse temperatures, one a sweep, or what arg_schedule() takes.           */
 static const struct {
   const char *name;
   ArgKind kind;
@@ -41,12 +42,14 @@ static const struct {
 
 typedef struct {
   SamplerArgs a;
-  double *numbers; /* what betas and path point to                       */
+  double *numbers; /* what betas points to                               */
   size_t bytes;
+  Schedule schedule; /* what a.schedule points to                         */
 } RowArgs;
 
 static void row_args_free(Vm *vm, RowArgs *r) {
   if (r->numbers) rt_free(vm_rt(vm), r->numbers, r->bytes);
+  schedule_free(vm_rt(vm), &r->schedule);
 }
 
 int arg_seconds(Vm *vm, Value v, const char *what, double *out) {
@@ -61,17 +64,14 @@ int arg_seconds(Vm *vm, Value v, const char *what, double *out) {
   return 0;
 }
 
-static int number_list(Vm *vm, Value v, const char *what, int columns, RowArgs *r, int64_t *n) {
+static int number_list(Vm *vm, Value v, const char *what, RowArgs *r, int64_t *n) {
   Tensor *t;
   char shape[128];
   if (arg_tensor(vm, v, param(what), &t)) return 1;
-  bool fits = !dtype_complex(t->dtype) && t->size > 0 &&
-              (columns == 1 ? t->rank == 1 : t->rank == 2 && t->shape[1] == columns);
   int failed = 0;
-  if (!fits)
-    failed = vm_error(vm, "%s: expected numbers of shape %s, found %s of shape %s", what,
-                      columns == 1 ? "(sweeps)" : "(points, 3)", dtype_name[t->dtype],
-                      tensor_shape_text(t, shape));
+  if (dtype_complex(t->dtype) || t->size == 0 || t->rank != 1)
+    failed = vm_error(vm, "%s: expected numbers of shape (sweeps), found %s of shape %s", what,
+                      dtype_name[t->dtype], tensor_shape_text(t, shape));
   if (!failed && r->numbers) failed = vm_error(vm, "%s: two schedules are given", what);
   if (!failed) {
     *n = t->shape[0];
@@ -79,10 +79,9 @@ static int number_list(Vm *vm, Value v, const char *what, int columns, RowArgs *
     r->numbers = rt_alloc(vm_rt(vm), r->bytes);
     failed = r->numbers == NULL;
   }
-  /* column by column */
   for (int64_t i = 0; !failed && i < t->size; i++) {
     double x = tensor_get_f64(t, i);
-    r->numbers[i % columns * *n + i / columns] = x;
+    r->numbers[i] = x;
     if (!isfinite(x) || x < 0)
       failed = vm_error(vm, "%s: numbers must be finite and not negative, found %g", what, x);
   }
@@ -91,22 +90,8 @@ static int number_list(Vm *vm, Value v, const char *what, int columns, RowArgs *
 }
 
 static int set_betas(Vm *vm, Value v, const char *what, RowArgs *r) {
-  if (number_list(vm, v, what, 1, r, &r->a.n_beta)) return 1;
+  if (number_list(vm, v, what, r, &r->a.n_beta)) return 1;
   r->a.betas = r->numbers;
-  return 0;
-}
-
-static int set_path(Vm *vm, Value v, const char *what, RowArgs *r) {
-  int64_t n;
-  if (number_list(vm, v, what, 3, r, &n)) return 1;
-  r->a.n_path = n;
-  r->a.path_s = r->numbers;
-  r->a.path_A = r->numbers + n;
-  r->a.path_B = r->numbers + 2 * n;
-  for (int64_t k = 0; k < n; k++)
-    if (r->numbers[k] > 1 || (k && r->numbers[k] <= r->numbers[k - 1]))
-      return vm_error(vm, "%s: the first column is s, ascending within 0..1, found %g", what,
-                      r->numbers[k]);
   return 0;
 }
 
@@ -149,8 +134,9 @@ static int set_row_arg(Vm *vm, size_t k, Value v, const char *what, RowArgs *r) 
     return finite_number(vm, v, what, row_params[k].at != offsetof(SamplerArgs, target), at);
   case A_BETA: return set_beta(vm, v, what, r);
   case A_SCHEDULE:
-    return value_is(v, OBJ_TENSOR) && AS_TENSOR(v)->rank == 2 ? set_path(vm, v, what, r)
-                                                              : set_betas(vm, v, what, r);
+    if (!is_schedule(v)) return set_betas(vm, v, what, r);
+    r->a.schedule = &r->schedule;
+    return arg_schedule(vm, v, what, &r->schedule);
   case A_TIME: return arg_seconds(vm, v, what, at);
   case A_SWITCH:
   case A_CHOICE:

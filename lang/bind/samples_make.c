@@ -180,8 +180,7 @@ int samples_value(Vm *vm, const Ham *h, const Problem *p, const Reduced *r, Samp
   return failed;
 }
 
-/* ---- starting from samples ----------------------------------------------------------------------
- */
+/* ---- starting from samples, or from values ------------------------------------------------- */
 
 bool is_samples(Value v) { return box_data(v, &samples_type) != NULL; }
 
@@ -212,11 +211,38 @@ static void settle(const Ising *p, int64_t n_user, int8_t *s) {
   }
 }
 
+/* Spins of one row of the user's variables; auxiliary ones are settled. */
+static void start_row(const Problem *p, const Reduced *r, const int8_t *x, int8_t *row) {
+  for (int64_t i = 0; i < r->ising.n; i++)
+    row[i] = i >= r->n_user                         ? 1
+             : vars_kind(&p->vars, i) == VAR_BINARY ? (int8_t)(2 * x[i] - 1)
+                                                    : x[i];
+  settle(&r->ising, r->n_user, row);
+}
+
+/* From a record or a tensor of values. */
+static int value_starts(Vm *vm, Value v, const Problem *p, const Reduced *r, int64_t *rows,
+                        int8_t **spin) {
+  Assignments a;
+  if (arg_assignments(vm, &p->vars, v, "sample: `from`", &a)) return 1;
+  int failed = a.rows == 0 && vm_error(vm, "sample: `from` has no rows");
+  if (!failed) *spin = rt_alloc(vm_rt(vm), (size_t)(a.rows * r->ising.n));
+  failed = failed || !*spin;
+  if (!failed) *rows = a.rows;
+  for (int64_t k = 0; !failed && k < a.rows; k++)
+    start_row(p, r, a.x + k * a.n, *spin + k * r->ising.n);
+  assignments_free(vm, &a);
+  return failed;
+}
+
 int samples_starts(Vm *vm, Value v, const Problem *p, const Reduced *r, int64_t *rows,
                    int8_t **spin) {
   const SampleSet *s = box_data(v, &samples_type);
+  if (value_is(v, OBJ_TENSOR) || value_is(v, OBJ_RECORD))
+    return value_starts(vm, v, p, r, rows, spin);
   if (!s) {
-    vm_error(vm, "sample: `from` takes samples, found %s %s", VALUE_A(v));
+    vm_error(vm, "sample: `from` takes samples or values of all variables, found %s %s",
+             VALUE_A(v));
     vm_help(vm, "let s = sample(H, anneal()); sample(H, gibbs(beta = 1.0), from = s)");
     return 1;
   }
@@ -230,11 +256,7 @@ int samples_starts(Vm *vm, Value v, const Problem *p, const Reduced *r, int64_t 
   for (int64_t k = 0; k < s->rows; k++) {
     int8_t *row = *spin + at * n;
     if (s->count[k] <= 0) continue;
-    for (int64_t i = 0; i < n; i++)
-      row[i] = i >= r->n_user                         ? 1
-               : vars_kind(&s->vars, i) == VAR_BINARY ? (int8_t)(2 * s->x[k * s->n + i] - 1)
-                                                      : s->x[k * s->n + i];
-    settle(&r->ising, r->n_user, row);
+    start_row(p, r, s->x + k * s->n, row);
     for (int32_t q = 1; q < s->count[k]; q++) memcpy(row + q * n, row, (size_t)n);
     at += s->count[k];
   }

@@ -93,9 +93,9 @@ extern const BoxType samples_type;           /* "Samples", data: SampleSet      
  * to which how it went is added.                                                  */
 int samples_value(Vm *vm, const Ham *h, const Problem *p, const Reduced *r, Samples *s,
                   double scale, Value info, Value *out);
-/* Reduced-model spins of rows of a Samples value, for `from =`: rows repeated by
- * their counts; spins of auxiliary variables are chosen by descent.  From rt_alloc,
- * size rows * r->ising.n. */
+/* Reduced-model spins of rows of a Samples value, repeated by their counts, or of
+ * assignments (a tensor, a record), for `from =`; spins of auxiliary variables are chosen
+ * by descent.  From rt_alloc, size rows * r->ising.n. */
 int samples_starts(Vm *vm, Value v, const Problem *p, const Reduced *r, int64_t *rows, int8_t **spin);
 bool is_samples(Value v);
 /* The mean of an array of the samples, or of a function of their rows, by counts. */

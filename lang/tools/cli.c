@@ -37,7 +37,7 @@ const CliVerb cli_verbs[] = {
     {"sapi", "", "serve D-Wave's interface on this machine",
      "Simulated annealing on a chip's graph, and a hybrid solver, for clients with the token.\n"
      "Prints what they need as shell assignments; runs until it is interrupted.",
-     COMMON | BIT(PORT) | BIT(TOKEN) | BIT(TOPOLOGY) | BIT(NOISE) | BIT(SEED) | BIT(THREADS) | BIT(QUIET),
+     COMMON | BIT(PORT) | BIT(TOKEN) | BIT(TOPOLOGY) | BIT(NOISE) | BIT(BIAS) | BIT(READOUT) | BIT(SEED) | BIT(THREADS) | BIT(QUIET),
      verb_sapi, NULL},
     {"runs", "list|show|compare|export ...", "look at stored runs", "See `qa runs --help`.", ~0u, NULL,
      runs_main},

@@ -22,6 +22,8 @@
   X(TOKEN, "token", 0, "TEXT", "what clients have to send (default QA_SAPI_TOKEN, else made at random)") \
   X(TOPOLOGY, "topology", 0, "GRAPH", "the chip: pegasus:4 (default), zephyr:4, chimera:16, ...")    \
   X(NOISE, "noise", 0, "S", "standard deviation of Gaussian noise on h and J, in the chip's units") \
+  X(BIAS, "bias", 0, "S", "standard deviation of the fixed error of each qubit's h")                \
+  X(READOUT, "readout", 0, "P", "probability that a qubit is read as the other value")              \
   X(JSON, "json", 0, NULL, "results and errors as one JSON object a line")                    \
   X(QUIET, "quiet", 'q', NULL, "no progress, no tables")                                      \
   X(COLOR, "color", 0, "WHEN", "auto, always or never (NO_COLOR is honoured)")                \

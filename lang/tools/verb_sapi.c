@@ -39,10 +39,12 @@ static void announce(const Cli *c, const Sapi *s, bool with_token) {
 }
 
 int verb_sapi(Cli *c) {
-  double port = 0, noise = 0, seed = 0, threads = 1;
+  double port = 0, noise = 0, bias = 0, readout = 0, seed = 0, threads = 1;
   if (c->n_operands)
     return cli_usage(c, NULL, "qa sapi takes options only, not `%.60s`", c->operands[0]);
   if (!number(c, OPT_PORT, 0, 65535, true, &port) || !number(c, OPT_NOISE, 0, 10, false, &noise) ||
+      !number(c, OPT_BIAS, 0, 10, false, &bias) ||
+      !number(c, OPT_READOUT, 0, 0.5, false, &readout) ||
       !number(c, OPT_SEED, -9007199254740992.0, 9007199254740992.0, true, &seed) ||
       !number(c, OPT_THREADS, 1, 1024, true, &threads))
     return EXIT_USAGE;
@@ -53,6 +55,8 @@ int verb_sapi(Cli *c) {
                    .token = token,
                    .topology = c->option[OPT_TOPOLOGY],
                    .noise = noise,
+                   .bias = bias,
+                   .readout = readout,
                    .seed = (int64_t)seed,
                    .threads = (int)threads};
   Rt *rt = rt_open();

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "runtime/base/parallel.h"
+#include "runtime/binary/schedule.h"
 
 #define STRETCH_UPDATES 3e7      /* of a block, between two looks at the clock  */
 #define QUENCH_SWEEPS 10000      /* more than any model with exact fields takes */
@@ -30,7 +31,8 @@ typedef struct {
 static double beta_at(const ChainPlan *q, int64_t sweep) {
   if (q->betas) return q->betas[sweep * q->n_beta / q->sweeps];
   if (q->sweeps < 2 || q->hot == q->cold) return q->cold;
-  return q->hot * pow(q->cold / q->hot, (double)sweep / (double)(q->sweeps - 1));
+  double u = (double)sweep / (double)(q->sweeps - 1);
+  return q->hot * pow(q->cold / q->hot, q->schedule ? schedule_s(q->schedule, u) : u);
 }
 
 static void start(const Chains *c, Lanes *l, int64_t block) {
@@ -224,6 +226,8 @@ RtStatus sample_anneal(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *ou
                  .quench = !faithful, .hot = a->beta_hot, .cold = a->beta_cold};
   *out = (Samples){0};
   RT_TRY(chains_args(rt, p, a, "anneal", &q));
+  q.schedule = a->schedule;
+  if (q.schedule) RT_TRY(schedule_check(rt, q.schedule));
   if (!q.betas) {
     double hot, cold;
     if (isnan(q.hot) || isnan(q.cold)) {

@@ -12,6 +12,7 @@ typedef struct {
   double hot, cold;       /* geometric from the first to the last sweep        */
   const double *betas;    /* [n_beta] instead, spread evenly over the sweeps; or NULL */
   int64_t n_beta;
+  const struct Schedule *schedule;  /* hot (cold / hot)^s along its s(t); NULL: s = t */
   bool quench;            /* every read ends in a local minimum                */
 } ChainPlan;
 

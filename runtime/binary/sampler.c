@@ -37,7 +37,8 @@ const SamplerKind sampler_table[] = {
    "(the error is of second order in it; 64 cost as much as fewer).\n"
    "beta, gamma: in units of the energies of H; nil: 6 over and 1.5 times the root mean square of\n"
    "the local fields.  Without a schedule A falls from gamma to 0 while B rises from 0 to 1.\n"
-   "schedule: rows (s, A, B), s in 0..1.  One that ends with A > 0 ends in a measurement of a\n"
+   "schedule: schedule(A, B), a name (\"standard\"), or rows (s, A, B), s in 0..1; one in GHz is\n"
+   "divided by what it weighs H with at s = 1.  One that ends with A > 0 ends in a measurement of a\n"
    "random slice; otherwise the best slice is taken, followed by a descent.\n"
    "Source: Rieger, Kawashima, Eur. Phys. J. B 9, 233 (1999); Santoro et al., Science 295, 2427 (2002).",
    sample_sqa},
@@ -45,7 +46,8 @@ const SamplerKind sampler_table[] = {
    "Simulated annealing: Metropolis sweeps while the temperature falls.\n"
    "reads: independent runs, a row each; sweeps: visits of every variable per read.\n"
    "beta: (first, last) inverse temperatures of a geometric schedule; nil: from a short pilot, about\n"
-   "half of the flips accepted at the first, one in a thousand at the last.  schedule: all of them.\n"
+   "half of the flips accepted at the first, one in a thousand at the last.  schedule: all of them,\n"
+   "or schedule(..): its points (t, s) mean the inverse temperature first (last / first)^s.\n"
    "Every read ends in a local minimum; with boltzmann = true it ends as the last sweep left it.\n"
    "Source: Kirkpatrick, Gelatt, Vecchi, Science 220, 671 (1983).",
    sample_anneal},

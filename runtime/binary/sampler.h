@@ -56,8 +56,8 @@ typedef struct SamplerArgs {
   int64_t initial_rows;
   int64_t slices;         /* sqa                                               */
   double gamma;           /* sqa: transverse field at the start; NAN: default  */
-  const double *path_s, *path_A, *path_B;  /* sqa: schedule points; NULL: linear */
-  int64_t n_path;
+  const struct Schedule *schedule;  /* sqa: A, B and s(t), NULL: linear; anneal: of s(t), the
+                             inverse temperature is hot (cold / hot)^s       */
   int64_t replicas;       /* temper: rungs; 0: default                         */
   int64_t tenure;         /* tabu; 0: default                                  */
   int cluster;            /* temper: isoenergetic moves: -1 decide, 0 off, 1 on */

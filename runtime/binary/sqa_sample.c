@@ -11,6 +11,7 @@
 
 #include "runtime/base/parallel.h"
 #include "runtime/binary/chains.h"
+#include "runtime/binary/schedule.h"
 #include "runtime/binary/sqa.h"
 #include "runtime/binary/temper.h"
 
@@ -22,29 +23,22 @@ typedef struct {
   const Ising *p;
   const SamplerArgs *a;
   double start, beta, gamma;
+  double unit;            /* a schedule in GHz ends with B = 1: beta stays in H's units */
   int64_t reads, sweeps, block;
   int slices;
 } Plan;
 
-/* A and B at s. */
-static void at(const Plan *q, double s, double *A, double *B) {
-  const SamplerArgs *a = q->a;
-  if (!a->n_path) {
-    *A = q->gamma * (1 - s);
-    *B = s;
+/* A and B after the fraction u of the sweeps, in units of the problem's energies. */
+static void at(const Plan *q, double u, double *A, double *B) {
+  const Schedule *a = q->a->schedule;
+  if (!a) {
+    *A = q->gamma * (1 - u);
+    *B = u;
     return;
   }
-  int64_t k = 0;
-  while (k < a->n_path && a->path_s[k] < s) k++;
-  if (k == 0 || k == a->n_path) {
-    k = k ? a->n_path - 1 : 0;
-    *A = a->path_A[k];
-    *B = a->path_B[k];
-    return;
-  }
-  double x = (s - a->path_s[k - 1]) / (a->path_s[k] - a->path_s[k - 1]);
-  *A = a->path_A[k - 1] + x * (a->path_A[k] - a->path_A[k - 1]);
-  *B = a->path_B[k - 1] + x * (a->path_B[k] - a->path_B[k - 1]);
+  schedule_weights(a, schedule_s(a, u), A, B);
+  *A /= q->unit;
+  *B /= q->unit;
 }
 
 typedef struct {
@@ -132,20 +126,16 @@ static RtStatus run_all(Rt *rt, const Plan *q, Worldlines *run, int64_t runs, do
 
 /* ---- parameters ------------------------------------------------------------------------ */
 
-static RtStatus check_path(Rt *rt, const SamplerArgs *a, double *most) {
-  *most = 0;
-  for (int64_t k = 0; k < a->n_path; k++) {
-    double s = a->path_s[k], A = a->path_A[k], B = a->path_B[k];
-    if (!(s >= 0 && s <= 1) || (k && !(s > a->path_s[k - 1]))) {
-      rt_fail(rt, RT_ERROR, "point %lld of the schedule is at s = %g: s must ascend within 0..1",
-              (long long)k, s);
-      return RT_ERROR;
-    }
-    if (!(A >= 0) || !(B >= 0) || !isfinite(A) || !isfinite(B))
-      return rt_fail(rt, RT_ERROR, "at s = %g the schedule has A = %g and B = %g: both must be finite and not negative",
-                     s, A, B);
-    *most = fmax(*most, A);
-  }
+static RtStatus check_schedule(Rt *rt, Plan *q, double *most) {
+  const Schedule *a = q->a->schedule;
+  double A;
+  q->unit = 1;
+  *most = q->gamma;
+  if (!a) return RT_OK;
+  RT_TRY(schedule_check(rt, a));
+  if (a->ghz) schedule_weights(a, 1, &A, &q->unit);
+  if (!(q->unit > 0)) return rt_fail(rt, RT_ERROR, "the schedule ends with B = 0");
+  *most = curve_most(&a->A) * (a->ghz ? 0.5 : 1) / q->unit;
   return RT_OK;
 }
 
@@ -158,8 +148,7 @@ static RtStatus check(Rt *rt, Plan *q) {
   if (!(q->beta >= 0) || !(q->gamma >= 0) || !isfinite(q->beta) || !isfinite(q->gamma))
     return rt_fail(rt, RT_ERROR, "beta is %g and gamma %g: both must be finite and not negative", q->beta,
                    q->gamma);
-  RT_TRY(check_path(rt, a, &most));
-  if (!a->n_path) most = q->gamma;
+  RT_TRY(check_schedule(rt, q, &most));
   double need = ceil(q->beta * most / STEP / LANES) * LANES;
   q->slices = a->slices ? (int)fmin((double)a->slices, 1e6) : (int)fmax(LANES, fmin(need, SQA_SLICES));
   if (q->slices >= 2 && q->slices <= SQA_SLICES) return RT_OK;

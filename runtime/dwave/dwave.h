@@ -121,6 +121,9 @@ RtStatus dw_solver_get(DwClient *c, const char *setting, bool hybrid, DwSolver *
 /* Checks an object of parameters against the solver: known names, types, ranges,
  * schedules, lengths, combinations; `m` may be NULL.  initial_state may be an object
  * {"qubit": value} and is replaced by the full list.                             */
+/* Flux (in flux quanta) that weighs as much as h = 1: sqrt(B M / 2) at the moment of freezing,
+ * B = 1.391 GHz, mutual inductance M = 1.647 pH, typical of today's chips.           */
+#define DW_FLUX_OF_H 4.2e-4
 RtStatus dw_params_check(Rt *rt, const DwSolver *s, const QpModel *m, cJSON *params);
 /* Microseconds of the chip that `params` take for n qubits. */
 RtStatus dw_access_time(Rt *rt, const cJSON *properties, const cJSON *params, int64_t n,

@@ -297,7 +297,7 @@ static RtStatus biases(const Check *k, bool fast) {
     if (fast && k->m->lin[i] != 0) {
       rt_fail(k->rt, RT_ERROR, "fast anneals take no fields h, and qubit %d has %g",
               (int)k->m->qubit[i], k->m->lin[i]);
-      rt_help(k->rt, "one more spin can stand for them (fields = \"ancilla\"), or flux biases");
+      rt_help(k->rt, "fields = \"flux\" turns them into flux biases, \"ancilla\" into couplings to one more spin");
       return RT_ERROR;
     }
     if (fixed && !k->m->qubo) RT_TRY(in_range(k, "a field h", k->m->lin[i], "h_range", ""));

@@ -2,10 +2,11 @@
  * scripts, tests and D-Wave's own client run without the service itself.
  *
  * It offers two solvers: a chip with the qubits and couplers of a chosen topology, whose
- * anneals are simulated annealing, and a hybrid solver of uploaded models.  What a chip
- * does to a problem is followed where it can be: h and J are scaled into the chip's
- * ranges, may be disturbed by Gaussian noise there, a schedule s(t) is a schedule of
- * inverse temperatures, and the times of the answer are those of the timing model.
+ * anneals are simulated annealing down to the temperature at which a chip freezes, and a
+ * hybrid solver of uploaded models.  What a chip does to a problem is followed where it can
+ * be: h and J are scaled into the chip's ranges, may be disturbed by Gaussian errors there,
+ * reads may have errors, a schedule s(t) decides temperatures and the moment of freezing
+ * (server_anneal.c), and the times of the answer are those of the timing model.
  *
  * It listens on loopback only, and every request needs the token.  Sizes, the queue, the
  * jobs kept and the time of a job are bounded.  One thread works on the jobs, in their
@@ -20,7 +21,9 @@ typedef struct {
   int port;             /* 0: any that is free                              */
   const char *token;    /* 8 to 128 printable characters; NULL: made at random */
   const char *topology; /* "pegasus:4", "chimera:16,16,4", "zephyr:4,4"       */
-  double noise;         /* standard deviation, in units of the chip's ranges */
+  double noise;         /* of h and J anew for each job: standard deviation, in the chip's units */
+  double bias;          /* of h of each qubit, the same for all jobs            */
+  double readout;       /* probability that a spin is read as the other value   */
   int64_t seed;
   int threads;   /* for each job; 0: 1                                */
   double sweeps; /* of the whole chip in one microsecond; 0: 50       */

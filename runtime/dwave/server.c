@@ -201,6 +201,11 @@ static RtStatus check_options(Rt *rt, Sapi *s) {
   if (!(o->noise >= 0 && o->noise <= 10))
     return rt_fail(rt, RT_ERROR, "noise %g: expected 0 to 10, in units of the chip's ranges",
                    o->noise);
+  if (!(o->bias >= 0 && o->bias <= 10))
+    return rt_fail(rt, RT_ERROR, "bias %g: expected 0 to 10, in units of the chip's ranges",
+                   o->bias);
+  if (!(o->readout >= 0 && o->readout <= 0.5))
+    return rt_fail(rt, RT_ERROR, "readout %g: expected a probability of 0 to 0.5", o->readout);
   if (!o->sweeps) o->sweeps = 50;
   if (!o->limit) o->limit = 120;
   if (!o->queue) o->queue = 100;

@@ -100,6 +100,13 @@ void sapi_upload(SapiCall *c, const char *path);       /* takes the lock itself 
 bool sapi_uploaded(Sapi *s, const char *id, Buf *out); /* a copy; under the lock */
 void sapi_upload_free(SapiUpload *u);
 
+/* server_anneal.c */
+double sapi_beta(double s); /* the inverse temperature at s, in the chip's units */
+/* The times (us) between which qubits try to turn in an anneal s_at(schedule, t), 0 <= t <= T;
+ * false: never. */
+bool sapi_awake(double (*s_at)(const void *, double), const void *schedule, double T,
+                double *first, double *last);
+
 /* server_run.c */
 void *sapi_work(void *sapi); /* the worker's thread */
 /* The problem may run: RT_ERROR or RT_BACKEND with what is wrong. */

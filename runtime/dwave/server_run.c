@@ -1,18 +1,26 @@
 /* server_run.c: the thread that works on the jobs: problems become Ising models in the
  * chip's units, simulated annealing follows the schedule, rows go back as answers.
  *
- * At s the inverse temperature is hot (cold / hot)^s, with both ends from a pilot on the
- * problem.  Energies are those of the problem as it was sent, without noise and scale. */
+ * Temperatures and the time of freezing are those of server_anneal.c.  Energies are those of
+ * the problem as it was sent, without noise and scale.                              */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/binary/schedule.h"
 #include "runtime/dwave/server.h"
 #include "runtime/embed/embed.h"
 
-#define FLUX_OF_H 0.002   /* flux quanta that weigh as much as h = 1        */
-enum { GAIN_STEPS = 32 }; /* an h gain schedule is followed in so many steps */
+enum {
+  GAIN_STEPS = 32, /* an h gain schedule is followed in so many steps   */
+  LEAST_SWEEPS = 50 /* of short anneals, if 20 times the usual give them */
+};
+
+typedef struct {
+  int64_t n;
+  double *t, *y;
+} Points;
 
 typedef struct {
   const Sapi *s;
@@ -24,7 +32,9 @@ typedef struct {
   double T;      /* of the anneal, us                              */
   int64_t reads, sweeps;
   double *beta;    /* [sweeps]                                       */
+  double first, last; /* times of the first sweep and the last, us     */
   int8_t *initial; /* [n], NULL: a forward anneal                    */
+  Points path, gain; /* s and the factor of h over time; none: t / T, 1 */
   RngCall rng;
   Samples all;
 } Run;
@@ -154,10 +164,13 @@ static RtStatus chip_units(Rt *rt, Run *r, RngCall noise) {
   const cJSON *flux = js_get(r->params, "flux_biases");
   double *bias = arena_alloc(&r->a, (size_t)r->s->chip.chip.num_qubits * 8);
   if (!bias) return rt_fail(rt, RT_MEMORY, "out of memory");
+  RngCall fixed = {rng_derive(rng_seeded(r->s->o.seed).key, "bias", 0), 0};
   int64_t q = 0;
   for (const cJSON *v = flux ? flux->child : NULL; v; v = v->next) bias[q++] = v->valuedouble;
   for (int64_t i = 0; i < r->m.n; i++) {
-    r->h[i] = r->h[i] / f - bias[r->m.qubit[i]] / FLUX_OF_H;
+    r->h[i] = r->h[i] / f - bias[r->m.qubit[i]] / DW_FLUX_OF_H;
+    if (r->s->o.bias > 0)
+      r->h[i] += r->s->o.bias * rng_normal(fixed, (uint64_t)r->m.qubit[i]);
     if (sigma > 0) r->h[i] += sigma * rng_normal(noise, (uint64_t)i);
   }
   for (int64_t k = 0; k < r->m.m; k++) {
@@ -169,37 +182,48 @@ static RtStatus chip_units(Rt *rt, Run *r, RngCall noise) {
 
 /* ---- the anneal ---------------------------------------------------------------------- */
 
-/* A schedule's value at time t. */
-static double at_time(const cJSON *schedule, double t) {
-  const cJSON *p = schedule->child;
-  while (p->next && pair_at(p->next, 0) < t) p = p->next;
-  if (!p->next) return pair_at(p, 1);
-  double a = pair_at(p, 0), b = pair_at(p->next, 0), x = pair_at(p, 1);
-  return x + (pair_at(p->next, 1) - x) * (t - a) / (b - a);
+/* Points [time, value] of a parameter; none when it is not there. */
+static RtStatus take_points(Rt *rt, Run *r, const char *key, Points *out) {
+  const cJSON *list = js_get(r->params, key), *p = list ? list->child : NULL;
+  *out = (Points){.n = list ? cJSON_GetArraySize(list) : 0};
+  out->t = arena_alloc(&r->a, (size_t)out->n * 8 + 8);
+  out->y = arena_alloc(&r->a, (size_t)out->n * 8 + 8);
+  if (!out->t || !out->y) return rt_fail(rt, RT_MEMORY, "out of memory");
+  for (int64_t k = 0; p; p = p->next, k++) {
+    out->t[k] = pair_at(p, 0);
+    out->y[k] = pair_at(p, 1);
+  }
+  return RT_OK;
 }
 
+static double s_at(const void *run, double t) {
+  const Run *r = run;
+  return r->path.n ? points_at(r->path.n, r->path.t, r->path.y, t) : t / r->T;
+}
+
+static double sweep_time(const Run *r, int64_t k) {
+  return r->first + (r->last - r->first) * (double)(k + 1) / (double)r->sweeps;
+}
+
+/* The times of the sweeps and their temperatures; no sweeps where nothing can turn. */
 static RtStatus plan(Rt *rt, Run *r) {
-  const cJSON *schedule = js_get(r->params, "anneal_schedule"), *last = schedule;
   double reads = 1;
+  RT_TRY(take_points(rt, r, "anneal_schedule", &r->path));
+  RT_TRY(take_points(rt, r, "h_gain_schedule", &r->gain));
   r->T = 20;
   js_number(r->params, "annealing_time", &r->T);
-  for (last = schedule ? schedule->child : NULL; last; last = last->next) r->T = pair_at(last, 0);
+  if (r->path.n) r->T = r->path.t[r->path.n - 1];
   js_number(r->params, "num_reads", &reads);
   r->reads = (int64_t)reads;
-  r->sweeps = (int64_t)fmax(1, round(r->T * r->s->o.sweeps));
-  r->beta = arena_alloc(&r->a, (size_t)r->sweeps * 8);
-  if (!r->beta) return rt_fail(rt, RT_MEMORY, "out of memory");
-  Ising p;
-  double hot, cold;
-  RT_TRY(ising_make(rt, &p, r->m.n, r->h, r->m.m, r->uv, r->J, 0));
-  RtStatus st = sampler_betas(rt, &p, r->rng, &hot, &cold);
-  ising_free(rt, &p);
-  if (st) return st;
-  for (int64_t k = 0; k < r->sweeps; k++) {
-    double u = r->sweeps > 1 ? (double)k / (double)(r->sweeps - 1) : 1;
-    double s = schedule ? at_time(schedule, u * r->T) : u;
-    r->beta[k] = hot * pow(cold / hot, s);
+  if (sapi_awake(s_at, r, r->T, &r->first, &r->last)) {
+    double usual = r->T * r->s->o.sweeps;
+    r->sweeps = (int64_t)fmax(1, round(fmax(usual, fmin(20 * usual, LEAST_SWEEPS))));
+  } else if (!is_reverse(r->params)) {
+    r->sweeps = 1; /* as hot as it begins */
   }
+  r->beta = arena_alloc(&r->a, (size_t)r->sweeps * 8 + 8);
+  if (!r->beta) return rt_fail(rt, RT_MEMORY, "out of memory");
+  for (int64_t k = 0; k < r->sweeps; k++) r->beta[k] = sapi_beta(s_at(r, sweep_time(r, k)));
   if (!is_reverse(r->params)) return RT_OK;
   r->initial = arena_alloc(&r->a, (size_t)r->m.n);
   if (!r->initial) return rt_fail(rt, RT_MEMORY, "out of memory");
@@ -211,14 +235,14 @@ static RtStatus plan(Rt *rt, Run *r) {
 
 /* `rows` anneals that start from r->initial (or at random) into spin [rows, n]. */
 static RtStatus anneal(Rt *rt, Run *r, int64_t rows, uint64_t call, int8_t *spin) {
-  const cJSON *gain = js_get(r->params, "h_gain_schedule");
-  int64_t steps = gain ? GAIN_STEPS < r->sweeps ? GAIN_STEPS : r->sweeps : 1;
+  const Points *gain = &r->gain;
+  int64_t steps = gain->n ? GAIN_STEPS < r->sweeps ? GAIN_STEPS : r->sweeps : 1;
   double *h = arena_alloc(&r->a, (size_t)r->m.n * 8);
   if (!h) return rt_fail(rt, RT_MEMORY, "out of memory");
   for (int64_t k = 0; k < steps; k++) {
     int64_t from = r->sweeps * k / steps, to = r->sweeps * (k + 1) / steps;
-    double t = r->T * (double)(from + to) / 2 / (double)r->sweeps;
-    double g = gain ? at_time(gain, k + 1 < steps ? t : r->T) : 1;
+    double t = sweep_time(r, k + 1 < steps ? (from + to) / 2 : to - 1);
+    double g = gain->n ? points_at(gain->n, gain->t, gain->y, t) : 1;
     SamplerArgs a;
     Samples out;
     Ising p;
@@ -228,7 +252,7 @@ static RtStatus anneal(Rt *rt, Run *r, int64_t rows, uint64_t call, int8_t *spin
     a.reads = rows;
     a.betas = r->beta + from;
     a.n_beta = to - from;
-    a.boltzmann = k + 1 < steps;
+    a.boltzmann = 1;
     a.initial = k ? spin : r->initial;
     a.initial_rows = k ? rows : r->initial ? 1 : 0;
     for (int64_t i = 0; i < r->m.n; i++) h[i] = g * r->h[i];
@@ -242,8 +266,21 @@ static RtStatus anneal(Rt *rt, Run *r, int64_t rows, uint64_t call, int8_t *spin
   return RT_OK;
 }
 
+/* Spins that the readout takes for the other value. */
+static void misread(Run *r) {
+  RngCall rng = {rng_derive(r->rng.key, "readout", 0), 0};
+  for (int64_t i = 0; r->s->o.readout > 0 && i < r->reads * r->m.n; i++)
+    if (rng_uniform(rng, (uint64_t)i) < r->s->o.readout) r->all.spin[i] = (int8_t)-r->all.spin[i];
+}
+
+/* A forward anneal has time for a try at least; a reverse one may end as it begins. */
 static RtStatus anneal_all(Rt *rt, Run *r) {
   RT_TRY(samples_make(rt, &r->all, r->reads, r->m.n));
+  if (!r->sweeps && r->initial) {
+    for (int64_t k = 0; k < r->reads; k++)
+      memcpy(r->all.spin + k * r->m.n, r->initial, (size_t)r->m.n);
+    return RT_OK;
+  }
   if (!r->initial || flag(r->params, "reinitialize_state", true))
     return anneal(rt, r, r->reads, 0, r->all.spin);
   for (int64_t k = 0; k < r->reads; k++) {
@@ -324,6 +361,7 @@ static RtStatus run_chip(Rt *rt, const Sapi *s, const SapiJob *j, Buf *out) {
   if (!st) st = chip_units(rt, &r, (RngCall){rng_derive(key, "noise", j->number), 0});
   if (!st) st = plan(rt, &r);
   if (!st) st = anneal_all(rt, &r);
+  if (!st) misread(&r);
   if (!st) st = write_answer(rt, &r, out);
   samples_free(rt, &r.all);
   qp_free(rt, &r.m);

@@ -3,11 +3,7 @@
  * Everything here knows an operator only by what it does to a vector
  * (runtime/operator/apply.h).  Hermitian operators only: the caller checks.
  *
- * Lowest states: Lanczos in two passes (Cullum and Willoughby, Lanczos Algorithms,
- * 1985): the first keeps three vectors and the tridiagonal matrix, the second makes the
- * same vectors again and adds up the Ritz vector; restarted from that vector until the
- * residual |H x - E x| is small.  States that were found are projected out, so that
- * degenerate levels come out with their multiplicity.
+ * Lowest states: linear.h; within the values of conserved quantities: sector.h.
  *
  * Time: exp(-i H t) and exp(-H t) by Krylov spaces of at most 32 vectors (Saad, SIAM J.
  * Numer. Anal. 29, 209, 1992); steps are chosen so that the sum of the estimated errors
@@ -15,22 +11,26 @@
  */
 #ifndef QA_EVOLVE_H
 #define QA_EVOLVE_H
+#include "runtime/evolve/sector.h"
 #include "runtime/operator/apply.h"
 #include "runtime/state/state.h"
 
+/* What is asked of a spectrum: zero is the lowest levels of all states. */
 typedef struct {
-  double energy;
-  double residual;      /* |H x - E x|, as computed from x                     */
-} Level;
+  bool largest;               /* the highest levels, from above                   */
+  bool residuals;             /* Level.residual also where H is diagonalised densely */
+  int n_rule;                 /* of the sector; 0: all states                     */
+  const SectorRule *rule;
+} LevelsAsk;
 
-/* The lowest level orthogonal to the `found` unit vectors; x (applied_size() doubles) is
- * the unit vector.  tol: of the residual, relative to the operator's size.
- * Error: no convergence.                                                         */
-RtStatus lanczos_lowest(Rt *rt, const Applied *a, int found, double *const *v, double tol,
-                        double *x, Level *out);
-
-/* The k lowest levels of a Hermitian operator; states may be NULL, else k States to be
- * filled.  Dense up to 256 states, or when k is a large part of them.             */
+/* k levels of a Hermitian operator, each as often as it occurs; states may be NULL, else k
+ * States to be filled.  Diagonal operators are read off; dense up to 256 states, or when k
+ * is a large part of them; Lanczos's methods beyond.  The ground state of an operator
+ * whose flips all have negative amplitudes (which has one without signs, by Perron and
+ * Frobenius) is looked for where its products of X are +1.                          */
+RtStatus levels_find(Rt *rt, Operator *a, const LevelsAsk *ask, int64_t k, Level *level,
+                     State *states);
+/* The k lowest of all states. */
 RtStatus spectrum(Rt *rt, Operator *a, int64_t k, Level *level, State *states);
 
 /* s := exp(-i H t) s; or exp(-H t) s, brought back to the length of s.  t >= 0; a is for
@@ -47,6 +47,55 @@ RtStatus krylov_make(Rt *rt, int64_t states, Krylov **out);
 void krylov_free(Krylov *k);                        /* NULL is fine */
 RtStatus krylov_exp(Krylov *k, KrylovApply apply, const void *h, double t, double tol,
                     bool imaginary, double *x);
+/* To n ascending times at once, each out of the space that passes it: out[i] is the vector at
+ * t[i].  x, the start, is used up; out[n - 1] may be x.  `leave` (NULL: never) is asked after
+ * the first space when it does not reach the end, with the step it allows: yes ends the
+ * work with *left true and x as it was.                                             */
+typedef bool (*KrylovLeave)(const void *asked, const Krylov *k, double step);
+RtStatus krylov_times(Krylov *k, KrylovApply apply, const void *h, int64_t n, const double *t,
+                      double tol, bool imaginary, KrylovLeave leave, const void *asked, double *x,
+                      double *const *out, bool *left);
+/* Of the last evolution: applications of h, the sum of the steps' estimated errors; of the
+ * last space: its size, the extreme Ritz values.                                    */
+int64_t krylov_products(const Krylov *k);
+double krylov_error(const Krylov *k);
+int krylov_size(const Krylov *k);
+void krylov_range(const Krylov *k, double *low, double *high);
+
+/* exp(-i H t) x, or exp(-H t) x brought back to the length of x, at n ascending times, by
+ * Chebyshev polynomials (Tal-Ezer and Kosloff, J. Chem. Phys. 81, 3967, 1984): as many
+ * terms as the tail of the Bessel functions asks for, four vectors, no inner products.
+ * H's range comes from Lanczos steps on a fixed vector, widened by their residuals and
+ * 1 %; that it holds is seen from the vector's length, else it is widened again.    */
+RtStatus chebyshev_times(Rt *rt, const Applied *a, int64_t n, const double *t, double tol,
+                         bool imaginary, const double *x, double *const *out, int64_t *products,
+                         double *error);
+/* The least number of terms whose neglected ones, 2 sum J_k(z), stay below tol; z is time times
+ * half of H's range.  Imaginary: of exp(-z) I_k(z).                                  */
+int64_t chebyshev_terms(double z, double tol, bool imaginary);
+enum { CHEBYSHEV_PROBES = 24 };          /* Lanczos steps for the range */
+
+/* ---- one call for every method ----------------------------------------------------- */
+
+typedef enum { EVOLVE_ANY, EVOLVE_KRYLOV, EVOLVE_CHEBYSHEV, EVOLVE_TROTTER } EvolveMethod;
+typedef struct {
+  EvolveMethod method;  /* EVOLVE_ANY: Krylov; Chebyshev when the first Krylov space does not
+                           reach the end and Chebyshev needs fewer products with H, or when
+                           33 vectors do not fit the memory                       */
+  bool imaginary, estimate;   /* estimate: of the error, also where that costs more */
+  double tol;           /* relative to the length of the vector                   */
+  int order;            /* Trotter: 1, 2, 4, 6                                    */
+  int64_t steps;        /* Trotter: for each interval between times; 0: from tol  */
+} EvolveHow;
+typedef struct {
+  EvolveMethod method;
+  int64_t products;     /* applications of H, or repetitions of the product formula */
+  double error;         /* estimate, relative; NAN: Trotter with given steps, not asked for */
+} EvolveReport;
+/* out[i] (n States, made by this) is the state at time t[i] >= 0, ascending.  h acts on the
+ * variables of `from`, which are c128.  Imaginary time keeps the length.            */
+RtStatus evolve_times(Rt *rt, Operator *h, const EvolveHow *how, int64_t n, const double *t,
+                      const State *from, State *out, EvolveReport *report);
 
 /* Eigenvalues (ascending order is not promised) and vectors of the symmetric tridiagonal
  * matrix with diagonal d[n] and d[i], d[i+1] coupled by e[i]: d becomes the values, e is

@@ -16,6 +16,8 @@ struct Krylov {
   int64_t n;
   bool imaginary;
   int m, most;
+  int64_t products;             /* of the last evolution                          */
+  double error;                 /* its estimate, relative                         */
   double *v[DIM + 1];
   double alpha[DIM], beta[DIM], value[DIM], z[DIM * DIM];
 };
@@ -68,6 +70,7 @@ static RtStatus build(Krylov *k, double t, double tol) {
   for (int j = 0; j < k->most; j++) {
     double *w = k->v[j + 1];
     RT_TRY(k->apply(k->rt, k->h, k->v[j], w));
+    k->products++;
     k->alpha[j] = j ? vectors()->subtract_dot(k->n, k->beta[j - 1], k->v[j - 1], k->v[j], w)
                     : vec_dot(k->n, k->v[j], w);
     k->beta[j] = sqrt(vectors()->subtract_norm2(k->n, k->alpha[j], k->v[j], w));
@@ -99,22 +102,47 @@ static void combine(const Krylov *k, double h, double norm, double *x) {
   }
 }
 
-static RtStatus march(Krylov *k, double t, double tol, double *x) {
-  double done = 0, start = vec_norm(k->n, x);
-  if (!(start > 0) || !isfinite(start))
-    return rt_fail(k->rt, RT_ERROR, "the state has length %g and cannot be evolved", start);
+/* The vectors of the times that the step from `from` to `to` passes; *next: the first of them. */
+static void give_times(const Krylov *k, double from, double to, double norm, int64_t n,
+                       const double *t, double *const *out, int64_t *next) {
+  for (; *next < n && t[*next] <= to; ++*next) {
+    double *y = out[*next];
+    combine(k, t[*next] - from, k->imaginary ? 1 : norm, y);
+    if (k->imaginary) vectors()->scale(k->n, norm / vec_norm(k->n, y), y);
+  }
+}
+
+static RtStatus march(Krylov *k, int64_t n, const double *t, double tol, KrylovLeave leave,
+                      const void *asked, double *x, double *const *out, bool *left_it) {
+  double done = 0, end = n ? t[n - 1] : 0, norm = vec_norm(k->n, x);
+  int64_t next = 0;
+  k->products = 0;
+  k->error = 0;
+  if (!(norm > 0) || !isfinite(norm))
+    return rt_fail(k->rt, RT_ERROR, "the state has length %g and cannot be evolved", norm);
   if (tol < 1e-14) tol = 1e-14;
-  while (done < t) {
-    double norm = vec_norm(k->n, x), left = t - done;
+  for (; next < n && t[next] <= 0; next++)
+    if (out[next] != x) memcpy(out[next], x, (size_t)k->n * sizeof(double));
+  while (done < end) {
+    double left = end - done;
     memcpy(k->v[0], x, (size_t)k->n * sizeof(double));
-    vectors()->scale(k->n, 1 / norm, k->v[0]);
-    RT_TRY(build(k, left, tol * left / t));
-    double h = choose(k, left, tol / t);
+    vectors()->scale(k->n, 1 / vec_norm(k->n, x), k->v[0]);
+    RT_TRY(build(k, left, tol * left / end));
+    double h = choose(k, left, tol / end);
     if (done + h <= done)
       return rt_fail(k->rt, RT_ERROR, "the step size has become too small at time %g", done);
-    combine(k, h, k->imaginary ? 1 : norm, x);
-    done = h == left ? t : done + h;
-    if (k->imaginary) vectors()->scale(k->n, start / vec_norm(k->n, x), x);
+    if (leave && done == 0 && h < left && leave(asked, k, h)) {
+      *left_it = true;
+      return RT_OK;
+    }
+    k->error += error_of(k, h);
+    double to = h == left ? end : done + h;
+    give_times(k, done, to, norm, n, t, out, &next);
+    if (to < end) {
+      combine(k, h, k->imaginary ? 1 : norm, x);
+      if (k->imaginary) vectors()->scale(k->n, norm / vec_norm(k->n, x), x);
+    }
+    done = to;
   }
   return RT_OK;
 }
@@ -148,7 +176,30 @@ RtStatus krylov_exp(Krylov *k, KrylovApply apply, const void *h, double t, doubl
   k->apply = apply;
   k->h = h;
   k->imaginary = imaginary;
-  return t > 0 ? march(k, t, tol, x) : RT_OK;
+  return t > 0 ? march(k, 1, &t, tol, NULL, NULL, x, &x, NULL) : RT_OK;
+}
+
+RtStatus krylov_times(Krylov *k, KrylovApply apply, const void *h, int64_t n, const double *t,
+                      double tol, bool imaginary, KrylovLeave leave, const void *asked, double *x,
+                      double *const *out, bool *left) {
+  k->apply = apply;
+  k->h = h;
+  k->imaginary = imaginary;
+  *left = false;
+  return march(k, n, t, tol, leave, asked, x, out, left);
+}
+
+int64_t krylov_products(const Krylov *k) { return k->products; }
+double krylov_error(const Krylov *k) { return k->error; }
+int krylov_size(const Krylov *k) { return k->m; }
+
+void krylov_range(const Krylov *k, double *low, double *high) {
+  *low = INFINITY;
+  *high = -INFINITY;
+  for (int i = 0; i < k->m; i++) {
+    *low = fmin(*low, k->value[i]);
+    *high = fmax(*high, k->value[i]);
+  }
 }
 
 static RtStatus apply_plain(Rt *rt, const void *h, const double *x, double *y) {

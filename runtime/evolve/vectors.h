@@ -10,6 +10,12 @@
     double (*subtract_dot)(int64_t n, double c, const REAL *p, const REAL *q, REAL *w);     \
     /* w -= c p; returns w.w */                                                            \
     double (*subtract_norm2)(int64_t n, double c, const REAL *p, REAL *w);                  \
+    /* w = a w - c p; returns w.q */                                                       \
+    double (*scaled_dot)(int64_t n, double a, double c, const REAL *p, const REAL *q,       \
+                         REAL *w);                                                         \
+    /* w = a w - c p - d q, sum += s q: a step of Lanczos whose numbers are known */       \
+    void (*advance)(int64_t n, double a, double c, const REAL *p, double d, const REAL *q,  \
+                    double s, REAL *w, REAL *sum);                                         \
     void (*scale)(int64_t n, double c, REAL *x);                                           \
     void (*add)(int64_t n, double c, const REAL *x, REAL *y); /* y += c x */               \
     /* y += (re + i im) x over n numbers */                                                \
@@ -25,6 +31,8 @@ const VectorTable32 *vectors32(void);
 
 double vec_dot(int64_t n, const double *x, const double *y);   /* real part when complex */
 double vec_norm(int64_t n, const double *x);
-/* w -= v <v|w>; wide: complex */
-void vec_project(int64_t n, bool wide, const double *v, double *w);
+/* c[j] = <v[j]|w>, real unless wide; w -= sum c[j] v[j].  In pieces that stay in cache, so
+ * that every v is read once.                                                      */
+void vec_overlaps(int64_t n, bool wide, int64_t m, double *const *v, const double *w, c128 *c);
+void vec_subtract(int64_t n, bool wide, int64_t m, double *const *v, const c128 *c, double *w);
 #endif

@@ -32,6 +32,22 @@ static double OF(subtract_norm2)(int64_t n, double c, const REAL *restrict p, RE
   BLOCKS(w[i] -= (REAL)c * p[i], (double)w[i] * (double)w[i])
 }
 
+static double OF(scaled_dot)(int64_t n, double a, double c, const REAL *restrict p,
+                             const REAL *restrict q, REAL *restrict w) {
+  BLOCKS(w[i] = (REAL)a * w[i] - (REAL)c * p[i], (double)w[i] * (double)q[i])
+}
+
+/* The same steps in the same order as scaled_dot and subtract_norm2. */
+static void OF(advance)(int64_t n, double a, double c, const REAL *restrict p, double d,
+                        const REAL *restrict q, double s, REAL *restrict w,
+                        REAL *restrict sum) {
+  SIMD for (int64_t i = 0; i < n; i++) {
+    REAL t = (REAL)a * w[i] - (REAL)c * p[i];
+    w[i] = t - (REAL)d * q[i];
+    sum[i] += (REAL)s * q[i];
+  }
+}
+
 static void OF(scale)(int64_t n, double c, REAL *x) {
   SIMD for (int64_t i = 0; i < n; i++) x[i] *= (REAL)c;
 }
@@ -70,8 +86,9 @@ static double OF(cross)(int64_t n, const REAL *x, const REAL *y) {
   return total;
 }
 
-const VECTORS_TYPE VECTORS_NAME = {OF(subtract_dot), OF(subtract_norm2), OF(scale), OF(add),
-                                   OF(add_complex), OF(cross)};
+const VECTORS_TYPE VECTORS_NAME = {
+    OF(subtract_dot), OF(subtract_norm2), OF(scaled_dot), OF(advance),
+    OF(scale),        OF(add),            OF(add_complex), OF(cross)};
 #undef BLOCKS
 #undef REAL
 #undef OF

@@ -1,6 +1,6 @@
 /* quantum.c: operators on state vectors: time, and the share of the machine's bandwidth.
  *
- *   quantum bandwidth | mean | apply | dynamics | threads | ground | empty
+ *   quantum bandwidth | mean | apply | dynamics | rotations | threads | ground | empty
  *
  * Each word is a table (ground and empty print one line; the script takes their peak memory
  * apart).  CPU time of the best repetition on one thread; `threads` compares wall times.  A row's
@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "runtime/evolve/evolve.h"
+#include "runtime/evolve/trotter.h"
 #include "runtime/operator/apply.h"
 #include "runtime/tensor/tensor.h"
 
@@ -218,7 +219,49 @@ static void evolve_once(Job *j) {
   vars_free(j->rt, &v);
 }
 
-/* Rows of Trotter steps and Pauli rotations belong here: a Job each, row() with floor_of().change. */
+/* ---- Trotter steps, rotations in place ------------------------------------------------------- */
+
+typedef struct { Trotter *trotter; PauliStep step; int n; } Turned;
+static Turned turned;
+
+static void run_trotter(Job *j) {
+  must(j->rt, trotter_run(turned.trotter, 1, 0.01, 1, false, (c128 *)(void *)j->x));
+}
+static void run_rotation(Job *j) {
+  must(j->rt, rotate_strings(j->rt, turned.n, (c128 *)(void *)j->x, 1, &turned.step));
+}
+static void run_gates(Job *j) {
+  QubitGate g[64];
+  for (int q = 0; q < turned.n; q++)
+    g[q] = (QubitGate){q, {{cos(.1), 0}, {0, -sin(.1)}, {0, -sin(.1)}, {cos(.1), 0}}};
+  must(j->rt, rotate_layer(j->rt, turned.n, (c128 *)(void *)j->x, turned.n, g));
+}
+
+static void rotations(Rt *rt) {
+  head();
+  for (int k = 0, n[] = {10, 16, 20, 24}; k < 4; k++) {
+    Operator a;
+    Job j = job(rt, (int64_t)2 << n[k]);
+    Floor f = floor_of(rt, j.n, 0.2);
+    int q = n[k];
+    chain(rt, &a, q);
+    must(rt, trotter_make(rt, &a, &turned.trotter));
+    turned.n = q;
+    row("Trotter step", q, "complex", cpu_best(run_trotter, &j, 1), f.change);
+    row("layer of RX", q, "complex", cpu_best(run_gates, &j, 1), f.change);
+    static const char *kind[] = {"XYZ low", "XYZ mid", "XYZ high", "ZZZ"};
+    for (int s = 0; s < 4; s++) { /* three qubits: X and Y, Z on a third */
+      uint64_t x = s == 0 ? 3 : s == 1 ? 3ull << q / 2 : 3ull << (q - 2);
+      turned.step = (PauliStep){x, x / 3 * 2 | 4, cos(.1), -sin(.1), true};
+      if (s == 3) turned.step = (PauliStep){0, 1 | 1ull << q / 2 | 1ull << (q - 1), cos(.1), -sin(.1), true};
+      row("Pauli rotation", q, kind[s], cpu_best(run_rotation, &j, 0.3), f.change);
+    }
+    trotter_free(turned.trotter);
+    operator_free(rt, &a);
+    job_free(&j);
+  }
+}
+
 static void dynamics(Rt *rt) {
   Level e;
   double least = INFINITY;
@@ -272,6 +315,7 @@ int main(int argc, char **argv) {
   else if (!strcmp(what, "mean")) means(rt);
   else if (!strcmp(what, "apply")) applies(rt);
   else if (!strcmp(what, "dynamics")) dynamics(rt);
+  else if (!strcmp(what, "rotations")) rotations(rt);
   else if (!strcmp(what, "threads")) threads(rt);
   else if (!strcmp(what, "ground")) {
     Level e;
@@ -280,7 +324,7 @@ int main(int argc, char **argv) {
   } else if (!strcmp(what, "empty")) {
     printf("%ld\n", peak_kb());
   } else {
-    fprintf(stderr, "quantum bandwidth|mean|apply|dynamics|threads|ground|empty\n");
+    fprintf(stderr, "quantum bandwidth|mean|apply|dynamics|rotations|threads|ground|empty\n");
   }
   rt_close(rt);
   return 0;

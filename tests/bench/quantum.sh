@@ -3,10 +3,10 @@
 # milliseconds, best of many; the share of the machine's bandwidth, measured in the same run.
 #
 #   QA_QUANTUM_PEERS   a python that has scipy, qulacs or qutip (or python3)
-#   ONLY               some of: bandwidth mean apply dynamics threads memory peers
+#   ONLY               some of: bandwidth mean apply dynamics rotations threads memory peers
 set -eu
 cd "$(dirname "$0")/../.."
-py=${QA_QUANTUM_PEERS:-python3} only=${ONLY:-bandwidth mean apply dynamics threads memory peers}
+py=${QA_QUANTUM_PEERS:-python3} only=${ONLY:-bandwidth mean apply dynamics rotations threads memory peers}
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

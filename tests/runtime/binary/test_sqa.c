@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "runtime/binary/schedule.h"
 #include "runtime/binary/sqa.h"
 #include "tests/runtime/fixture.h"
 
@@ -201,10 +202,8 @@ static void test_schedule(void **state) {
   a.reads = 4000;
   a.sweeps = 30;
   a.beta = 1.5;
-  a.path_s = s;
-  a.path_A = A;
-  a.path_B = B;
-  a.n_path = 2;
+  Schedule path = {.A = {2, s, A}, .B = {2, s, B}};
+  a.schedule = &path;
   Samples out;
   ok(sample_sqa(rt, &p, &a, &out));
   for (int64_t r = 0; r < out.rows; r++) {

@@ -47,6 +47,16 @@ static void test_loops(void **state) {
       q[i] = cos(3 * i);
       w[l][i] = 1.0 / (i + 1);
     }
+    static double t[2][N], more[N];
+    memcpy(t[0], w[l], sizeof t[0]);
+    memcpy(t[1], w[l], sizeof t[1]);
+    double a = all[l]->scaled_dot(N, 1.1, 0.3, p, q, t[0]);
+    assert_true(fabs(a - vec_dot(N, q, t[0])) < 1e-12);
+    all[l]->subtract_norm2(N, 0.2, q, t[0]);
+    memcpy(more, p, sizeof more);
+    all[l]->advance(N, 1.1, 0.3, p, 0.2, q, 0.5, t[1], more);
+    assert_memory_equal(t[0], t[1], sizeof t[0]);
+    assert_true(fabs(more[7] - (sin(7) + 0.5 * q[7])) < 1e-15);
     sum[l] = all[l]->subtract_dot(N, 0.3, p, q, w[l]);
     if (!l)
       for (int i = 0; i < N; i++) want += w[0][i] * q[i];
@@ -162,7 +172,7 @@ static void test_limits(void **state) {
   Operator a;
   Level e;
   State s;
-  ising(&a, 14, 0);
+  ising(&a, 16, 0);
   rt->limit = rt->bytes + 1000000;
   assert_int_equal(spectrum(rt, &a, 1, &e, &s), RT_ERROR);
   assert_non_null(strstr(rt->error.message, "the limit leaves"));
