@@ -34,6 +34,8 @@ typedef struct {
   T *vt, *kc, *dp, *dout, **store;
   double *mean_row, *curve, *bend;
   double **row_acc, **col_acc, **diagonal;
+  unsigned units;              /* of columns of the tile whose dk and dv hold numbers */
+  bool *rows_started;          /* groups of rows of the head whose dq does        */
   double *values;
 } TileWork;
 
