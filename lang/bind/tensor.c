@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lang/bind/circuit.h"
+#include "lang/bind/mps.h"
 #include "lang/bind/state.h"
 #include "lang/bind/tensor_args.h"
 #include "runtime/grad/grad.h"
@@ -422,7 +423,7 @@ static int spread(Vm *vm, Value *args, bool root, Value *out) {
 }
 
 static int bind_variance(Vm *vm, Value *args, int n, Value *out) {
-  if (box_data(args[1], &state_type)) return state_variance(vm, args, out);
+  if (box_data(args[1], &state_type) || mps_is(args[1])) return state_variance(vm, args, out);
   return spread(vm, args, false, out);
 }
 static int bind_std(Vm *vm, Value *args, int n, Value *out) { return spread(vm, args, true, out); }
