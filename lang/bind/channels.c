@@ -68,6 +68,7 @@ static int add_member(Vm *vm, Channels *c, const char *what, int64_t v) {
 
 int channels_check(Vm *vm, const Channels *c, const char *what, int64_t variables) {
   int64_t from = 0;
+  if (!c->n) return vm_error(vm, "%s: there is no channel", what);
   for (int64_t k = 0; k < c->n; from = c->end[k++]) {
     if (c->end[k] == from)
       return vm_error(vm, "%s: channel %lld flips nothing", what, (long long)k);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lang/bind/dwave.h"
+#include "lang/bind/schedule.h"
 #include "lang/bind/tensor_args.h"
 
 void machine_notes(Vm *vm, DwClient *c) {
@@ -117,6 +118,22 @@ static int add_number(Vm *vm, cJSON *o, const char *key, double x) {
   return cJSON_AddNumberToObject(o, key, x) ? 0 : no_memory(vm);
 }
 
+/* The path of a schedule; the chip has its own A and B. */
+static int add_path(Vm *vm, cJSON *list, const Schedule *a) {
+  if (!a->n_path || !a->seconds) {
+    vm_error(vm, a->n_path ? "dwave: the times of the schedule's path have no unit"
+                           : "dwave: the schedule has no path");
+    vm_help(vm, "schedule(\"fast\", path = [(0us, 0), (10us, 0.5), (20us, 1)]); or dwave(time = 20us)");
+    return 1;
+  }
+  for (int64_t k = 0; k < a->n_path; k++) {
+    double x[2] = {microseconds(a->t[k]), a->s[k]};
+    cJSON *point = cJSON_CreateDoubleArray(x, 2);
+    if (!point || !cJSON_AddItemToArray(list, point)) return no_memory(vm);
+  }
+  return 0;
+}
+
 /* Pairs (time, value): a tensor (points, 2) in microseconds, or a list of pairs whose
  * times may have units. */
 static int add_points(Vm *vm, cJSON *o, const char *key, Value v, const char *what) {
@@ -124,6 +141,7 @@ static int add_points(Vm *vm, cJSON *o, const char *key, Value v, const char *wh
   Tensor *t = value_is(v, OBJ_TENSOR) ? AS_TENSOR(v) : NULL;
   List *l = value_is(v, OBJ_LIST) || value_is(v, OBJ_TUPLE) ? AS_LIST(v) : NULL;
   if (!list) return no_memory(vm);
+  if (schedule_in(v)) return add_path(vm, list, schedule_in(v));
   if (t ? t->rank != 2 || t->shape[1] != 2 : !l)
     return vm_error(vm, "dwave: %s: expected points (time, value), found %s %s", what, VALUE_A(v));
   int64_t n = t ? t->shape[0] : l->n;

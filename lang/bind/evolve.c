@@ -33,7 +33,7 @@ static int bind_evolve(Vm *vm, Value *args, int n, Value *out) {
 const Native natives_evolve[] = {
     {"evolve",
      "H, *more, psi = nil, time = nil, tol = nil, method = nil, steps = nil, order = nil, unit = nil, "
-     "info = false",
+     "info = false, step = nil, bond = nil, cut = nil",
      "evolve(H, psi, time): exp(-i H time) psi for a Hermitian H and time >= 0 (h-bar = 1). Ascending\n"
      "times give a list of states.\n"
      "method: \"krylov\", \"chebyshev\", or \"trotter\" of order 1, 2, 4 or 6 with `steps` repetitions\n"
@@ -47,6 +47,8 @@ const Native natives_evolve[] = {
      "each step.  Steps of order 4, \"split\" where all terms are diagonal or one X, else \"magnus\"\n"
      "(CFM4:2; Blanes, Moan 2006); \"midpoint\" is of order 2. tol: 1e-10, or `steps` equal ones;\n"
      "info = true: (psi, {method, steps, rejected, error}).\n"
+     "Of a matrix-product state: gates of order 1, 2 or 4 (4) in steps of `step` (0.05), each cut to\n"
+     "`bond` Schmidt values and the discarded weight `cut` (those of psi); H of terms on two sites.\n"
      "Errors: H not Hermitian, negative or descending times, tol out of reach.",
      bind_evolve, NF_CONST},
     {0}};

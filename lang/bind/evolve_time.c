@@ -1,5 +1,6 @@
 /* evolve_time.c: real and imaginary time of a constant Hamiltonian in the language. */
 #include "lang/bind/evolve.h"
+#include "lang/bind/mps.h"
 #include "lang/bind/state.h"
 #include "lang/bind/tensor_args.h"
 #include "runtime/evolve/evolve.h"
@@ -24,6 +25,12 @@ static int arg_tol(Vm *vm, Value v, double otherwise, double *out) {
 static int arg_how(Vm *vm, const char *what, const Value *args, EvolveHow *how) {
   const char *name;
   int64_t order = 2;
+  for (int k = EVOLVE_STEP; k < EVOLVE_ARGS; k++) {
+    if (args[k].tag == V_NIL) continue;
+    vm_error(vm, "%s: `step`, `bond` and `cut` belong to matrix-product states", what);
+    vm_help(vm, "mps(psi) makes one of a state vector");
+    return 1;
+  }
   bool formula = args[5].tag != V_NIL || args[6].tag != V_NIL;
   if (args[4].tag != V_NIL) {
     if (arg_str(vm, args[4], "`method`", &name)) return 1;
@@ -195,10 +202,16 @@ int evolve_plain(Vm *vm, Value *args, bool imaginary, Value *out) {
   State *from;
   Times t = {0};
   double unit;
-  int failed = arg_hermitian(vm, &args[0], what, &h) || arg_state(vm, args[1], what, &from) ||
-               arg_how(vm, what, args, &how) || arg_unit(vm, args[7], &unit) ||
-               arg_times(vm, args[2], time, imaginary, unit, &t);
+  bool chain = mps_is(args[1]);
+  int failed = arg_hermitian(vm, &args[0], what, &h) ||
+               (!chain && (arg_state(vm, args[1], what, &from) || arg_how(vm, what, args, &how))) ||
+               arg_unit(vm, args[7], &unit) || arg_times(vm, args[2], time, imaginary, unit, &t);
   Value states = NIL_VALUE;
+  if (chain) {
+    failed = failed || evolve_chain(vm, h, args, imaginary, t.t, t.n, t.one, out);
+    times_free(vm, &t);
+    return failed;
+  }
   failed = failed || run(vm, h, &how, &t, from, &states, &report);
   times_free(vm, &t);
   if (failed) return 1;
@@ -209,7 +222,8 @@ int evolve_plain(Vm *vm, Value *args, bool imaginary, Value *out) {
 
 static int bind_evolve_imag(Vm *vm, Value *args, int n, Value *out) {
   Value plain[EVOLVE_ARGS] = {args[0], args[1], args[2], args[3], args[4],
-                              args[5], args[6], NIL_VALUE, args[7]};
+                              args[5], args[6], NIL_VALUE, args[7],
+                              args[8], args[9], args[10]};
   int failed = evolve_plain(vm, plain, true, out);
   args[0] = plain[0];
   return failed;
@@ -217,8 +231,9 @@ static int bind_evolve_imag(Vm *vm, Value *args, int n, Value *out) {
 
 const Native natives_evolve_time[] = {
     {"evolve_imag",
-     "H, psi, tau, tol = nil, method = nil, steps = nil, order = nil, info = false",
+     "H, psi, tau, tol = nil, method = nil, steps = nil, order = nil, info = false, "
+     "step = nil, bond = nil, cut = nil",
      "exp(-H tau) psi, normalised: psi cooled by imaginary time tau >= 0; ascending times give a list\n"
-     "of states. method, steps, order, tol, info: as of evolve.",
+     "of states. method, steps, order, tol, info; step, bond, cut: as of evolve.",
      bind_evolve_imag, NF_CONST},
     {0}};

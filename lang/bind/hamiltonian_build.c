@@ -1,4 +1,5 @@
 /* hamiltonian_build.c: what `hamiltonian` declarations call while their body runs. */
+#include "lang/bind/circuit.h"
 #include "lang/bind/hamiltonian.h"
 #include "lang/bind/number.h"
 #include "lang/vm/internal.h"
@@ -285,6 +286,14 @@ static int bind_param_extent(Vm *vm, Value *args, int n, Value *out) {
   if (arg_str(vm, args[0], "name", &name) || arg_int(vm, args[2], "rank", &rank) ||
       arg_int(vm, args[3], "axis", &axis))
     return 1;
+  const SlotValue *s = box_data(args[1], &slot_type);
+  if (s && s->rank == rank) {
+    *out = value_int(s->shape[axis]);
+    return 0;
+  }
+  if (s)
+    return vm_error(vm, "parameter `%s` is declared with %lld axes, found %d", name,
+                    (long long)rank, s->rank);
   if (!value_is(args[1], OBJ_TENSOR))
     return vm_error(vm, "parameter `%s` must be a tensor of rank %lld, found %s %s", name,
                     (long long)rank, VALUE_A(args[1]));

@@ -56,6 +56,8 @@ static int unary(Vm *vm, const Unary *u, Value *args, Value *out) {
     if (u->on_complex) return out_complex(vm, u->on_complex(CMPLX(z.re, z.im)), out);
     return vm_error(vm, "`%s` does not work on complex numbers", u->name);
   }
+  if (value_is(args[0], OBJ_BOX) && AS_BOX(args[0])->type->function)
+    return AS_BOX(args[0])->type->function(vm, u->name, u->op, AS_BOX(args[0]), out);
   return wrong_type(vm, u->name, args[0]);
 }
 

@@ -1,4 +1,5 @@
 /* spectra.c: energies, their states and conserved quantities in the language. */
+#include "lang/bind/evolve.h"
 #include "lang/bind/spectra.h"
 #include "lang/bind/state.h"
 #include "lang/bind/tensor_args.h"
@@ -122,6 +123,8 @@ static int bind_ground(Vm *vm, Value *args, int n, Value *out) {
   Level e;
   State s;
   Asked asked = {.which = NIL_VALUE, .sector = args[1]};
+  for (int k = 2; k < 6; k++)
+    if (args[k].tag != V_NIL) return ground_chain(vm, args, out);
   if (levels(vm, &args[0], "`ground`", &asked, 1, &e, &s)) return 1;
   return give_values(vm, 2, (Value[]){value_float(e.energy), state_value(vm, &s)}, out);
 }
@@ -282,10 +285,12 @@ static int bind_sectors(Vm *vm, Value *args, int n, Value *out) {
 }
 
 const Native natives_spectra[] = {
-    {"ground", "H, sector = nil",
+    {"ground", "H, sector = nil, bond = nil, cut = nil, tol = nil, sweeps = nil",
      "(E, psi): the lowest energy of a Hermitian H and its state; of a `maximize` declaration the\n"
      "highest value. Dense up to 256 basis states, else by Lanczos's method to a residual\n"
-     "|H psi - E psi| of 1e-11 of H's size. sector: see help(spectrum).",
+     "|H psi - E psi| of 1e-11 of H's size. sector: see help(spectrum).\n"
+     "bond = 64: psi is a matrix-product state of at most that width, see help(mps), found by DMRG:\n"
+     "sweeps (at most 60) that cut the weight `cut` (1e-13) until the energy settles to tol (1e-11).",
      bind_ground, NF_CONST},
     {"spectrum", "H, k = 1, states = false, which = nil, sector = nil, residuals = false",
      "The k lowest energies of a Hermitian H, f64 (k,) ascending, degenerate ones as often as they\n"

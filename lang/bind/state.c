@@ -1,4 +1,5 @@
 /* state.c: state vectors in the language: making them, arithmetic, what is measured. */
+#include "lang/bind/mps.h"
 #include "lang/bind/state.h"
 #include "lang/bind/number.h"
 #include "lang/bind/tensor_args.h"
@@ -276,8 +277,7 @@ const BoxType state_type = {
 
 /* ---- making ---------------------------------------------------------------------------- */
 
-/* A number of qubits, or a Hamiltonian whose variables are meant. */
-static int arg_space(Vm *vm, Value *v, const char *what, VarTable *out) {
+int arg_space(Vm *vm, Value *v, const char *what, VarTable *out) {
   int64_t n;
   if (v->tag == V_INT || !(ham_is(*v) || value_callable(*v)))
     return arg_int(vm, *v, what, &n) || state_register(vm_rt(vm), n, out);
@@ -330,6 +330,7 @@ static int bind_state(Vm *vm, Value *args, int argc, Value *out) {
   VarTable vars;
   State s;
   Tensor *t;
+  if (mps_is(args[0])) return mps_call_state(vm, args, out);
   if (arg_tensor(vm, args[0], "the amplitudes of `state`", &t)) return 1;
   int n = t->size > 1 ? 63 - __builtin_clzll((uint64_t)t->size) : 0;
   char shape[128];
@@ -366,6 +367,7 @@ static int bind_probabilities(Vm *vm, Value *args, int n, Value *out) {
 
 static int bind_overlap(Vm *vm, Value *args, int n, Value *out) {
   State *a, *b;
+  if (mps_is(args[0]) || mps_is(args[1])) return mps_call_overlap(vm, args, out);
   if (arg_state_any(vm, args[0], "`overlap`", &a) || arg_state_any(vm, args[1], "`overlap`", &b) ||
       same_space(vm, "`overlap`", a, b))
     return 1;
@@ -399,6 +401,7 @@ int state_expect(Vm *vm, Value *args, Value *out) {
   State *s, y;
   double d, e;
   bool hermitian;
+  if (mps_is(args[1])) return mps_call_expect(vm, args, out);
   if (arg_operator(vm, &args[0], "`expect`", &h) || arg_state(vm, args[1], "`expect`", &s) ||
       operator_hermitian(rt, h, &hermitian) || length2(vm, s, &d))
     return 1;
@@ -427,6 +430,7 @@ int state_variance(Vm *vm, Value *args, Value *out) {
   Operator *h;
   State *s, y;
   double d;
+  if (mps_is(args[1])) return mps_call_variance(vm, args, out);
   if (arg_hermitian(vm, &args[0], "`variance`", &h) || arg_state(vm, args[1], "`variance`", &s) ||
       length2(vm, s, &d) || image(vm, h, s, &y))
     return 1;

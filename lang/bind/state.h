@@ -14,6 +14,8 @@ int arg_state(Vm *vm, Value v, const char *what, State **out);
 int arg_state_any(Vm *vm, Value v, const char *what, State **out);
 /* `dtype` of functions that make states: c128 when nil, or c64. */
 int arg_state_dtype(Vm *vm, Value v, const char *what, bool *single);
+/* A number of qubits, or a Hamiltonian whose variables are meant. */
+int arg_space(Vm *vm, Value *v, const char *what, VarTable *out);
 /* The operator of a Hamiltonian argument, merged: no constraints, not `maximize`. */
 int arg_operator(Vm *vm, Value *v, const char *what, Operator **out);
 /* The same, and an error unless it is Hermitian. */

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "lang/bind/circuit.h"
+#include "lang/bind/mps.h"
 #include "lang/bind/state.h"
 #include "lang/bind/tensor_args.h"
 #include "runtime/grad/grad.h"
@@ -132,7 +134,19 @@ static int bind_linspace(Vm *vm, Value *args, int n, Value *out) {
 
 /* ---- asking ------------------------------------------------------------------- */
 
+/* Of an array without values yet: an argument of a circuit. */
+static int slot_shape(Vm *vm, const SlotValue *s, Value *out) {
+  List *l = list_new(vm, true, (uint32_t)s->rank);
+  int failed = !l;
+  for (int k = 0; !failed && k < s->rank; k++) failed = list_push(vm, l, value_int(s->shape[k]));
+  if (!failed) *out = value_obj(l);
+  else if (l) value_unref(vm, value_obj(l));
+  return failed;
+}
+
 static int bind_shape(Vm *vm, Value *args, int n, Value *out) {
+  const SlotValue *s = box_data(args[0], &slot_type);
+  if (s) return slot_shape(vm, s, out);
   Tensor *t;
   if (arg_tensor(vm, args[0], "x", &t)) return 1;
   List *l = list_new(vm, true, t->rank);
@@ -409,7 +423,7 @@ static int spread(Vm *vm, Value *args, bool root, Value *out) {
 }
 
 static int bind_variance(Vm *vm, Value *args, int n, Value *out) {
-  if (box_data(args[1], &state_type)) return state_variance(vm, args, out);
+  if (box_data(args[1], &state_type) || mps_is(args[1])) return state_variance(vm, args, out);
   return spread(vm, args, false, out);
 }
 static int bind_std(Vm *vm, Value *args, int n, Value *out) { return spread(vm, args, true, out); }

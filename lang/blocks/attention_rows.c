@@ -70,7 +70,7 @@ static bool file_name(const Rows *r, const char *name) {
   for (uint32_t i = 0; m && i < m->n; i++) {
     const Node *s = m->items[i];
     bool names = s->kind == N_FN || s->kind == N_ATTENTION || s->kind == N_MODEL ||
-                 s->kind == N_HAMILTONIAN;
+                 s->kind == N_HAMILTONIAN || s->kind == N_CIRCUIT;
     if (names && !strcmp(s->name, name)) return true;
     if ((s->kind == N_LET || s->kind == N_VAR) && s->a->kind == N_NAME &&
         !strcmp(s->a->name, name)) return true;

@@ -27,6 +27,7 @@ typedef struct Lower {
 Node *lower_attention(Lower *lo, Node *decl);
 Node *lower_model(Lower *lo, Node *decl);
 Node *lower_hamiltonian(Lower *lo, Node *decl);
+Node *lower_circuit(Lower *lo, Node *decl);
 Node *lower_experiment(Lower *lo, Node *decl);
 /* let C[i, j] = e, and reducers sum/prod/min/max/mean(e for ...).  NULL without a
  * diagnostic: this one stays a loop.                                          */

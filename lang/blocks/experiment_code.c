@@ -100,7 +100,7 @@ static bool pattern_binds(const Node *p, const char *name) {
 static bool declares(const Node *s, const char *name) {
   switch (s->kind) {
   case N_LET: case N_VAR: return pattern_binds(s->a, name);
-  case N_ARRAYDEF: case N_FN: case N_ATTENTION: case N_MODEL: case N_HAMILTONIAN:
+  case N_ARRAYDEF: case N_FN: case N_ATTENTION: case N_MODEL: case N_HAMILTONIAN: case N_CIRCUIT:
   case N_IMPORT: case N_INPUT:
     return s->name && strcmp(s->name, name) == 0;
   default: return false;
@@ -113,6 +113,7 @@ static const char *kind_word(const Node *s) {
   case N_ATTENTION: return "attention";
   case N_MODEL: return "model";
   case N_HAMILTONIAN: return "hamiltonian";
+  case N_CIRCUIT: return "circuit";
   case N_IMPORT: return "import";
   case N_INPUT: return "input";
   case N_VAR: return "var";

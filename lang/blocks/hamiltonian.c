@@ -3,7 +3,7 @@
  *
  * A `for` whose body has terms only becomes one sum, so that it is evaluated by
  * columns like any other (lang/bind/hamiltonian_columns.c).                     */
-#include "lang/blocks/blocks.h"
+#include "lang/blocks/nodes.h"
 #include "runtime/binary/problem.h"
 
 #include <stdio.h>
@@ -18,41 +18,6 @@ typedef struct {
 } Ham;
 
 static Node *lower_block(Ham *h, const Node *block);
-
-static Node *text_node(Source *s, const char *text, const Node *at) {
-  Node *n = node_new(s, N_STR, at);
-  if (n) {
-    n->name = text;
-    n->i = (int64_t)strlen(text);
-  }
-  return n;
-}
-
-static Node *int_node(Source *s, int64_t i, const Node *at) {
-  Node *n = node_new(s, N_INT, at);
-  if (n) n->i = i;
-  return n;
-}
-
-static Node *bool_node(Source *s, bool b, const Node *at) {
-  Node *n = node_new(s, N_BOOL, at);
-  if (n) n->i = b;
-  return n;
-}
-
-static Node *let_node(Source *s, const char *name, Node *value, const Node *at) {
-  Node *n = node_new(s, N_LET, at);
-  if (!n) return NULL;
-  n->a = node_name(s, name, at);
-  n->b = value;
-  return n;
-}
-
-static Node *tuple_of(Source *s, Node *const *items, uint32_t n, const Node *at) {
-  Node *t = node_new(s, N_TUPLE, at);
-  for (uint32_t i = 0; t && i < n; i++) node_push(s, t, node_copy(s, items[i]));
-  return t;
-}
 
 /* ---- statements ----------------------------------------------------------------- */
 
@@ -218,40 +183,6 @@ static Node *lower_block(Ham *h, const Node *block) {
   return out;
 }
 
-/* ---- shapes of parameters ------------------------------------------------------------ */
-
-static bool bound(const Node *decl, uint32_t param, uint32_t axis, const char *name) {
-  for (uint32_t i = 0; i < decl->n; i++)
-    if (!strcmp(decl->items[i]->name, name)) return true;
-  for (uint32_t i = 0; i <= param; i++)
-    for (uint32_t k = 0; k < decl->items[i]->n && (i < param || k < axis); k++) {
-      const Node *e = decl->items[i]->items[k];
-      if (e->kind == N_NAME && !strcmp(e->name, name)) return true;
-    }
-  return false;
-}
-
-/* J[heads, n, 3]: new names are bound, everything else is compared. */
-static void lower_shape(Ham *h, const Node *decl, uint32_t param, Node *out) {
-  Source *s = h->s;
-  const Node *p = decl->items[param];
-  for (uint32_t k = 0; k < p->n; k++) {
-    const Node *e = p->items[k];
-    Node *ask[] = {text_node(s, p->name, e), node_name(s, p->name, e), int_node(s, p->n, e),
-                   int_node(s, k, e)};
-    Node *extent = node_call(s, "__ham_extent", e, 4, ask);
-    if (e->kind == N_NAME && !bound(decl, param, k, e->name)) {
-      node_push(s, out, let_node(s, e->name, extent, e));
-      continue;
-    }
-    const char *text = arena_text(&s->arena, s->text + e->span.start, e->span.end - e->span.start);
-    if (!text) return;
-    Node *args[] = {text_node(s, p->name, e), int_node(s, k, e), text_node(s, text, e),
-                    node_copy(s, e), extent};
-    node_push(s, out, node_call(s, "__ham_agree", e, 5, args));
-  }
-}
-
 Node *lower_hamiltonian(Lower *lo, Node *decl) {
   Source *s = lo->source;
   Ham h = {lo, s, 0};
@@ -268,7 +199,7 @@ Node *lower_hamiltonian(Lower *lo, Node *decl) {
     plain->name = p->name;
     plain->a = p->a ? node_copy(s, p->a) : NULL;
     node_push(s, make, plain);
-    lower_shape(&h, decl, i, block);
+    lower_extents(s, decl, i, block);
   }
   for (uint32_t i = 0; i < decl->b->n; i++) lower_statement(&h, decl->b->items[i], block);
   node_push(s, block, node_call(s, "__ham_end", decl, 1, end));

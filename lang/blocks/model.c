@@ -13,7 +13,7 @@
  * values the constructor saw.  Everything else they name (constructor
  * arguments, `let`s of the body) is captured as in any closure.
  */
-#include "lang/blocks/blocks.h"
+#include "lang/blocks/nodes.h"
 
 #include <string.h>
 
@@ -153,29 +153,12 @@ static void rewrite(Rewrite *rw, Node *n) {
 
 /* ---- building the constructor ---------------------------------------------- */
 
-static Node *text_node(Source *s, const char *text, const Node *at) {
-  Node *n = node_new(s, N_STR, at);
-  if (n) {
-    n->name = text;
-    n->i = (int64_t)strlen(text);
-  }
-  return n;
-}
-
 static Node *pair_node(Source *s, const char *name, Node *value, const Node *at) {
   Node *n = node_new(s, N_PAIR, at);
   if (n) {
     n->name = name;
     n->a = value;
   }
-  return n;
-}
-
-static Node *let_node(Source *s, const char *name, Node *value, const Node *at) {
-  Node *n = node_new(s, N_LET, at);
-  if (!n) return NULL;
-  n->a = node_name(s, name, at);
-  n->b = value;
   return n;
 }
 

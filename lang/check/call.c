@@ -71,7 +71,8 @@ static bool header_of(Checker *c, const Node *callee, Header *h) {
   }
   const Node *def = b->def;
   if (b->kind == B_FN && def && def->kind == N_FN) return declared(def, h);
-  if (b->kind == B_DECL && def && (def->kind == N_MODEL || def->kind == N_ATTENTION || def->kind == N_HAMILTONIAN))
+  if (b->kind == B_DECL && def && (def->kind == N_MODEL || def->kind == N_ATTENTION ||
+                                   def->kind == N_HAMILTONIAN || def->kind == N_CIRCUIT))
     return declared(def, h);
   if (b->kind == B_LET && b->known.kind == K_FN && b->known.node && b->known.node->kind == N_LAMBDA)
     return declared(b->known.node, h);

@@ -109,5 +109,10 @@ void check_attention(Checker *c, Node *decl);
 void check_model(Checker *c, Node *decl);
 void check_hamiltonian(Checker *c, Node *decl);
 const char *hamiltonian_word(const char *name);   /* the nearest word of such blocks, or NULL */
+void check_circuit(Checker *c, Node *decl);
+/* Is this a gate or noise channel?  *arguments: how many arguments it takes.  */
+bool circuit_gate_name(const char *name, int *arguments);
+/* Binds the names in J[heads, n] of a declaration's parameters. */
+void check_extents(Checker *c, Node *decl);
 void check_experiment(Checker *c, Node *decl);
 #endif

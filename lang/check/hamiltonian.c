@@ -180,35 +180,13 @@ static void statements(Body *b, Node *block) {
   scope_close(c, mark);
 }
 
-static bool is_parameter(const Node *decl, const char *name) {
-  for (uint32_t i = 0; i < decl->n; i++)
-    if (!strcmp(decl->items[i]->name, name)) return true;
-  return false;
-}
-
-/* J[heads, n]: plain names that are no parameters are bound by the first use. */
-static void shapes(Checker *c, Node *decl) {
-  for (uint32_t i = 0; i < decl->n; i++) {
-    const Node *p = decl->items[i];
-    for (uint32_t k = 0; k < p->n; k++) {
-      Node *e = p->items[k];
-      if (e->kind != N_NAME || is_parameter(decl, e->name)) {
-        walk(c, e);
-        continue;
-      }
-      const Bind *b = find(c, e->name);
-      if (!b || b - c->binds < c->scope) bind_name(c, B_LET, e->name, e->span, e);
-    }
-  }
-}
-
 void check_hamiltonian(Checker *c, Node *decl) {
   Body b = {.c = c};
   int mark = scope_open(c);
   c->fn++;
   c->in_hamiltonian = true;
   walk_params(c, decl);
-  shapes(c, decl);
+  check_extents(c, decl);
   statements(&b, decl->b);
   if (b.term && b.maximize) {
     Diag *d = check_error(c, b.maximize->span2,

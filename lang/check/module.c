@@ -138,6 +138,7 @@ static void declaration(Checker *c, Node *n) {
   if (n->kind == N_ATTENTION) check_attention(c, n);
   else if (n->kind == N_MODEL) check_model(c, n);
   else if (n->kind == N_HAMILTONIAN) check_hamiltonian(c, n);
+  else if (n->kind == N_CIRCUIT) check_circuit(c, n);
   else check_experiment(c, n);
 }
 
@@ -167,7 +168,9 @@ void walk_statement(Checker *c, Node *n, bool last) {
                 "move it out of the block");
     return;
   case N_INPUT: walk(c, n->a); return;
-  case N_ATTENTION: case N_MODEL: case N_HAMILTONIAN: case N_EXPERIMENT: declaration(c, n); return;
+  case N_ATTENTION: case N_MODEL: case N_HAMILTONIAN: case N_CIRCUIT: case N_EXPERIMENT:
+    declaration(c, n);
+    return;
   case N_CURVE: walk(c, n->a); return;      /* a point may come from a loop */
   case N_COLUMN: experiment_only(c, n, "record"); return;
   case N_ARTIFACT: experiment_only(c, n, "artifact"); return;
@@ -220,7 +223,9 @@ static void bind_top(Checker *c, Node *s) {
   case N_FN: bind_name(c, B_FN, s->name, s->span2, s); break;
   case N_IMPORT: bind_name(c, B_MODULE, s->name, s->span2, s); break;
   case N_INPUT: bind_name(c, B_INPUT, s->name, s->span2, s); break;
-  case N_ATTENTION: case N_MODEL: case N_HAMILTONIAN: case N_EXPERIMENT: bind_name(c, B_DECL, s->name, s->span2, s); break;
+  case N_ATTENTION: case N_MODEL: case N_HAMILTONIAN: case N_CIRCUIT: case N_EXPERIMENT:
+    bind_name(c, B_DECL, s->name, s->span2, s);
+    break;
   case N_ERROR: if (s->name) bind_name(c, B_BROKEN, s->name, s->span, s); break;
   }
   for (int i = first; i < c->n; i++)
@@ -232,7 +237,7 @@ static void collect_errors(Node *n, void *user) {
   if (n->kind == N_ERROR && c->nerrors < 64) c->errors[c->nerrors++] = n;
   if (n->kind == N_BLOCK || n->kind == N_FN || n->kind == N_FOR || n->kind == N_WHILE ||
       n->kind == N_IF || n->kind == N_EXPERIMENT || n->kind == N_MODEL || n->kind == N_HAMILTONIAN ||
-      n->kind == N_ATTENTION ||
+      n->kind == N_ATTENTION || n->kind == N_CIRCUIT || n->kind == N_SECTION ||
       n->kind == N_REPORT || n->kind == N_TRY || n->kind == N_WITH || n->kind == N_LET ||
       n->kind == N_CALL || n->kind == N_LAMBDA || n->kind == N_ARG)
     node_children(n, collect_errors, user);
@@ -240,7 +245,7 @@ static void collect_errors(Node *n, void *user) {
 
 static bool later(const Node *s) {
   return s->kind == N_FN || s->kind == N_ATTENTION || s->kind == N_MODEL || s->kind == N_HAMILTONIAN ||
-         s->kind == N_EXPERIMENT;
+         s->kind == N_CIRCUIT || s->kind == N_EXPERIMENT;
 }
 
 bool check_module(Source *s, Node *module, const CheckEnv *env, Diags *diags) {

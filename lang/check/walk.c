@@ -211,8 +211,8 @@ void walk_params(Checker *c, Node *fn) {
   const Node *optional = NULL;
   for (uint32_t i = 0; i < fn->n; i++) {
     Node *p = fn->items[i];
-    if (p->n && fn->kind != N_HAMILTONIAN) {
-      Diag *d = check_error(c, p->span, "only the parameters of a `hamiltonian` declare shapes");
+    if (p->n && fn->kind != N_HAMILTONIAN && fn->kind != N_CIRCUIT) {
+      Diag *d = check_error(c, p->span, "only the parameters of a `hamiltonian` or `circuit` declare shapes");
       diag_help(d, "write `%s`", p->name);
     }
     if (p->a) { walk(c, p->a); optional = p; }

@@ -55,7 +55,7 @@ typedef enum {
   N_ARRAYDEF, /* let name[items = N_NAMEs] = b; op 1 when `var`            */
   N_ASSIGN,   /* a = place (or N_TUPLE of places), b = value, op OP_NONE or the operator of op= */
   N_FN,       /* name, items = N_PARAM, b = body, doc                      */
-  N_PARAM,    /* name, a = default or NULL, items = declared shape (hamiltonians) */
+  N_PARAM,    /* name, a = default or NULL, items = declared shape (hamiltonians, circuits) */
   N_RETURN,
   N_BREAK,
   N_CONTINUE, /* a or NULL                                */
@@ -68,6 +68,7 @@ typedef enum {
   N_ATTENTION,
   N_MODEL,
   N_HAMILTONIAN,
+  N_CIRCUIT,
   N_EXPERIMENT,
   /* -- statements of declarations -- */
   N_LEAF,     /* param name[items = shape] = a in (b, c); b, c or NULL      */
@@ -83,6 +84,9 @@ typedef enum {
   N_BUDGET,   /* items = N_PAIR                                            */
   N_VARIABLES,  /* binary, spin (op: VarKind), mode: items = N_PARAM name, items = extents, a = cutoff */
   N_QUBITS,     /* a                                                       */
+  N_REGISTER,   /* qubits, ancilla (op 1) of circuits: items = N_PARAM name, items = extents */
+  N_GATE,       /* a = name, call or transpose of such, items = the qubits it acts on */
+  N_SECTION,    /* op 0 inverse, 1 control, 2 when: a = expression, b = block */
   N_OBJECTIVE,  /* a; op 1: maximize                                       */
   N_CONSTRAINT, /* name or NULL, a = comparison, items = clauses, b = guard, c = penalty or NULL */
   N_ERROR, /* a place where parsing failed; already reported; name: what it would have declared, or

@@ -324,6 +324,23 @@ Node *mk_variables(Parse *p, Tok word, Node *list) {
   return list;
 }
 
+Node *mk_register(Parse *p, Tok word, Node *list) {
+  list->kind = N_REGISTER;
+  list->op = p->source->text[word.start] == 'a';         /* ancilla */
+  list->span.start = word.start;
+  list->span2 = (Span){word.start, word.end};
+  return list;
+}
+
+Node *mk_section(Parse *p, Tok word, int op, Node *expr, Node *block) {
+  Node *n = mk(p, N_SECTION, word.start, block->span.end);
+  n->op = (uint8_t)op;
+  n->span2 = (Span){word.start, word.end};
+  n->a = own(p, n, expr);
+  n->b = own(p, n, block);
+  return n;
+}
+
 Node *mk_constraint(Parse *p, Tok word, const Tok *name, Node *relation, Node *each, Node *penalty) {
   Node *n = each ? each : mk_tok(p, N_CONSTRAINT, word);
   n->kind = N_CONSTRAINT;

@@ -152,6 +152,9 @@ stmt(A) ::= EXPERIMENT(T) NAME(N) params_opt(P) block(B). {
 stmt(A) ::= HAMILTONIAN(T) NAME(N) params_opt(P) block(B). {
   A = mk_declaration(p, N_HAMILTONIAN, T, N, P, B);
 }
+stmt(A) ::= CIRCUIT(T) NAME(N) params_opt(P) block(B). {
+  A = mk_declaration(p, N_CIRCUIT, T, N, P, B);
+}
 stmt(A) ::= VARIABLES(T) variables(L). { A = mk_variables(p, T, L); }
 variables(A) ::= variable(B). { A = mk_list(p, N_VARIABLES, B); }
 variables(A) ::= variables(B) COMMA variable(C). { A = push(p, B, C); }
@@ -169,6 +172,22 @@ each(A) ::= . { A = NULL; }
 each(A) ::= FOR clauses(L) guard(G). { A = L; A->b = own(p, A, G); }
 penalty(A) ::= . { A = NULL; }
 penalty(A) ::= PENALTY oper(B). { A = B; }
+stmt(A) ::= REGISTER(T) variables(L). { A = mk_register(p, T, L); }
+// A gate stands directly in front of what it acts on, as in OpenQASM; GATE is put there by
+// the layout step.
+stmt(A) ::= GATE postfix(G) operands(L). {
+  A = L; A->kind = N_GATE; A->a = own(p, A, G); A->span.start = NS(G);
+}
+operands(A) ::= operand(B). { A = mk_list(p, N_GATE, B); }
+operands(A) ::= operands(B) COMMA operand(C). { A = push(p, B, C); }
+operand(A) ::= NAME(T). { A = name_node(p, T); }
+operand(A) ::= operand(B) LBRACKET(O) index(I) comma RBRACKET(C). {
+  A = wrap(I, N_INDEX, O, C); A->span.start = NS(B); A->a = own(p, A, B);
+  A->span2 = (Span){SP(O, C)};
+}
+stmt(A) ::= WHEN(T) oper(C) block(B). { A = mk_section(p, T, 2, C, B); }
+stmt(A) ::= CONTROL(T) oper(C) block(B). { A = mk_section(p, T, 1, C, B); }
+stmt(A) ::= INVERSE(T) block(B). { A = mk_section(p, T, 0, NULL, B); }
 params_opt(A) ::= . { A = mk_list(p, N_TUPLE, NULL); }
 params_opt(A) ::= LPAREN params(B) RPAREN. { A = B; }
 stmt(A) ::= PARAM(T) NAME(N) shape(S) ASSIGN expr(B). { A = mk_leaf(p, T, N, S, B); }
@@ -337,7 +356,7 @@ pair(A) ::= NAME(T) COLON expr(B). { A = mk_named(p, N_PAIR, T, T, B); }
 pair(A) ::= STR(T) COLON expr(B). { A = mk_named(p, N_PAIR, T, T, B); }
 
 // Tokens that no rule uses: the driver takes them out of the stream.
-%token CIRCUIT BINARY_WORD SEMICOLON.
+%token BINARY_WORD SEMICOLON.
 
 %code {
 /* Replays the moves that `token` would cause on a copy of the state stack,

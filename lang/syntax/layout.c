@@ -16,7 +16,8 @@
 
 typedef enum {
   BLOCK_FILE, BLOCK_PLAIN, BLOCK_ATTENTION, BLOCK_MODEL, BLOCK_EXPERIMENT, BLOCK_REPORT,
-  BLOCK_TERMS /* hamiltonian, circuit: lines may begin with a sign */
+  BLOCK_TERMS, /* hamiltonian: lines may begin with a sign */
+  BLOCK_CIRCUIT
 } BlockKind;
 
 typedef struct {
@@ -207,6 +208,11 @@ static const struct { const char *word; uint8_t block; int kind; char next;
     {"minimize", BLOCK_TERMS, T_MINIMIZE, 'M'},
     {"maximize", BLOCK_TERMS, T_MAXIMIZE, 'M'},
     {"subject", BLOCK_TERMS, T_SUBJECT, 'T'},
+    {"qubits", BLOCK_CIRCUIT, T_REGISTER, 'N'},
+    {"ancilla", BLOCK_CIRCUIT, T_REGISTER, 'N'},
+    {"when", BLOCK_CIRCUIT, T_WHEN, 'P'},
+    {"control", BLOCK_CIRCUIT, T_CONTROL, 'P'},
+    {"inverse", BLOCK_CIRCUIT, T_INVERSE, 'B'},
 };
 
 static bool follows(char rule, const Tok *t) {
@@ -239,7 +245,8 @@ static void block_word(Layout *l, Tok *t) {
   if (t->kind == T_ATTENTION) o->pending = BLOCK_ATTENTION;
   else if (t->kind == T_MODEL) o->pending = BLOCK_MODEL;
   else if (t->kind == T_EXPERIMENT) o->pending = BLOCK_EXPERIMENT;
-  else if (t->kind == T_HAMILTONIAN || t->kind == T_CIRCUIT) o->pending = BLOCK_TERMS;
+  else if (t->kind == T_HAMILTONIAN) o->pending = BLOCK_TERMS;
+  else if (t->kind == T_CIRCUIT) o->pending = BLOCK_CIRCUIT;
   if (t->kind != T_NAME) return;
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
     if (words[i].block != o->block || strcmp(words[i].word, t->text) != 0) continue;
@@ -250,6 +257,20 @@ static void block_word(Layout *l, Tok *t) {
     o->tail = t->kind == T_SUBJECT || t->kind == T_VARIABLES ? t->kind : 0;
     return;
   }
+}
+
+/* A name, its arguments in brackets, primes, and then the name of a qubit: `rx(t)' w[0]`. */
+static bool gate_ahead(Layout *l) {
+  uint32_t i = l->i;
+  int depth = 0;
+  const Tok *t = raw(l, i);
+  while (t && t->kind != T_NL && (depth || t->kind == T_LPAREN || t->kind == T_QUOTE)) {
+    if (t->kind == T_LPAREN || t->kind == T_LBRACKET || t->kind == T_LBRACE) depth++;
+    if (t->kind == T_RPAREN || t->kind == T_RBRACKET || t->kind == T_RBRACE) depth--;
+    t = raw(l, ++i);
+    while (depth && t && t->kind == T_NL) t = raw(l, ++i);
+  }
+  return t && t->kind == T_NAME;
 }
 
 /* `penalty` behind a constraint, `cutoff` behind a mode. */
@@ -410,7 +431,7 @@ static bool is_record(Layout *l) {
   if (tok_ends_operand(k)) return false;
   switch (k) {
   case T_ARROW: case T_ELSE: case T_TRY: return record_words(l);
-  case T_CATCH: case T_REPORT: case T_BUDGET: return false;
+  case T_CATCH: case T_REPORT: case T_BUDGET: case T_INVERSE: return false;
   case T_NL: case T_LBRACE: return true;                   /* at a statement's start */
   }
   if (record_words(l) || empty_braces(l)) return true;
@@ -429,7 +450,9 @@ static BlockKind block_kind(Layout *l) {
   for (int d = l->depth; d >= 0; d--) {
     if (d && l->stack[d].open != T_LBRACE) continue;
     BlockKind b = (BlockKind)l->stack[d].block;
-    return b == BLOCK_EXPERIMENT || b == BLOCK_REPORT || b == BLOCK_TERMS ? b : BLOCK_PLAIN;
+    bool inherits = b == BLOCK_EXPERIMENT || b == BLOCK_REPORT || b == BLOCK_TERMS ||
+                    b == BLOCK_CIRCUIT;
+    return inherits ? b : BLOCK_PLAIN;
   }
   return BLOCK_PLAIN;
 }
@@ -440,6 +463,8 @@ static void token(Layout *l, Tok *t) {
   if (statement_line(l, t)) close_forgotten(l, t);
   if (at_start(l)) block_word(l, t);
   else tail_word(l, t);
+  if (t->kind == T_NAME && at_start(l) && top(l)->block == BLOCK_CIRCUIT && gate_ahead(l))
+    synth(l, T_GATE, t->start, 0);
   switch (t->kind) {
   case T_LBRACE:
     if (is_record(l)) open_bracket(l, *t, T_LREC, BLOCK_PLAIN);

@@ -94,6 +94,8 @@ Node *wrap(Node *n, NodeKind k, Tok open, Tok close);
 Node *mk_declaration(Parse *p, NodeKind k, Tok word, Tok name, Node *params, Node *body);
 Node *mk_shaped(Parse *p, Tok name, Node *shape, Tok end, Node *value);
 Node *mk_variables(Parse *p, Tok word, Node *list);
+Node *mk_register(Parse *p, Tok word, Node *list);
+Node *mk_section(Parse *p, Tok word, int op, Node *expr, Node *block);
 Node *mk_constraint(Parse *p, Tok word, const Tok *name, Node *relation, Node *each, Node *penalty);
 Node *mk_let(Parse *p, Tok word, Node *pattern, Node *value);
 Node *mk_arraydef(Parse *p, Tok word, Tok name, Node *index, Node *value);

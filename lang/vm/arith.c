@@ -443,7 +443,15 @@ static int value_contains(Vm *vm, Value x, Value set, bool *found) {
   return operand_error(vm, OP_IN, x, set);
 }
 
+/* The error of a value that has none yet; false: it is an ordinary one. */
+static bool undecided(Vm *vm, Value v) {
+  if (!value_is(v, OBJ_BOX) || !AS_BOX(v)->type->undecided) return false;
+  vm_error(vm, "%s", AS_BOX(v)->type->undecided);
+  return true;
+}
+
 int value_compare(Vm *vm, AstOp op, Value a, Value b, Value *out) {
+  if (undecided(vm, a) || undecided(vm, b)) return 1;
   if (op == OP_IN || op == OP_NOT_IN) {
     bool found;
     if (value_contains(vm, a, b, &found)) return 1;
@@ -567,6 +575,7 @@ int value_truth(Vm *vm, Value v, bool *out) {
     vm_help(vm, "use any(x) or all(x)");
     return 1;
   }
+  if (undecided(vm, v)) return 1;
   vm_error(vm, "a condition needs a bool, found %s", value_type_name(v));
   if (v.tag == V_INT || v.tag == V_FLOAT) vm_help(vm, "write x != 0");
   if (v.tag == V_NIL) vm_help(vm, "write x != nil");

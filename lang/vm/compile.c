@@ -402,7 +402,9 @@ static void declare_statement(Compiler *c, const Node *s) {
   case N_FN: declare_global(c, s->name, G_FN, s); break;
   case N_IMPORT: declare_global(c, s->name, G_IMPORT, s); break;
   case N_INPUT: declare_global(c, s->name, G_LET, s); break;
-  case N_ATTENTION: case N_MODEL: case N_HAMILTONIAN: declare_global(c, s->name, G_DECL, s); break;
+  case N_ATTENTION: case N_MODEL: case N_HAMILTONIAN: case N_CIRCUIT:
+    declare_global(c, s->name, G_DECL, s);
+    break;
   case N_EXPERIMENT: declare_global(c, s->name, G_EXPERIMENT, s); break;
   default: break;
   }

@@ -29,7 +29,8 @@ static void collect_names(Vm *vm, Record *names, const Node *pattern) {
   if (pattern->name &&
       (pattern->kind == N_NAME || pattern->kind == N_FN || pattern->kind == N_INPUT ||
        pattern->kind == N_ATTENTION || pattern->kind == N_MODEL ||
-       pattern->kind == N_HAMILTONIAN || pattern->kind == N_ARRAYDEF))
+       pattern->kind == N_HAMILTONIAN || pattern->kind == N_CIRCUIT ||
+       pattern->kind == N_ARRAYDEF))
     record_set(vm, names, pattern->name, value_bool(true));
   if (pattern->kind == N_LET || pattern->kind == N_VAR) collect_names(vm, names, pattern->a);
   if (pattern->kind == N_PAIR) collect_names(vm, names, pattern->a);

@@ -351,7 +351,8 @@ static void declaration(Fn *f, Node *n, bool top) {
   int slot = module_find(c->module, n->name);
   Node *(*lower)(Lower *, Node *) = n->kind == N_ATTENTION ? lower_attention
                                     : n->kind == N_MODEL ? lower_model
-                                    : n->kind == N_HAMILTONIAN ? lower_hamiltonian : lower_experiment;
+                                    : n->kind == N_HAMILTONIAN ? lower_hamiltonian
+                                    : n->kind == N_CIRCUIT ? lower_circuit : lower_experiment;
   Node *value = lower(&c->lower, n);
   if (!value || slot < 0) return;
   Node *body = node_new(c->source, N_BLOCK, n);
@@ -408,7 +409,9 @@ static void stmt_at(Fn *f, Node *n, bool top) {
       patch_here(f, end);
     }
     break;
-  case N_ATTENTION: case N_MODEL: case N_HAMILTONIAN: case N_EXPERIMENT: declaration(f, n, top); break;
+  case N_ATTENTION: case N_MODEL: case N_HAMILTONIAN: case N_CIRCUIT: case N_EXPERIMENT:
+    declaration(f, n, top);
+    break;
   case N_ERROR: break;
   default: {
     uint32_t r = alloc_regs(f, 1);

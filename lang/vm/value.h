@@ -66,6 +66,9 @@ typedef struct BoxType {
   /* a op b where one of them is such a box, -a (as a * -1), a', sum(a); may be NULL.
    * reuse: bit 0 / 1: a / b is not needed any more.                            */
   int (*binary)(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out);
+  int (*function)(Vm *vm, const char *name, UnOp op, Box *self, Value *out);   /* sin(b) ... */
+  /* Not NULL: it has no value yet, so that comparing or testing it is this error. */
+  const char *undecided;
   int (*transpose)(Vm *vm, Box *self, Value *out);
   int (*sum)(Vm *vm, Box *self, Value *out);
   /* The same as records, lists and numbers, for JSON; may be NULL.           */

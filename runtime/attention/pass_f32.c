@@ -15,6 +15,7 @@
 #define EXPAND_F32
 #define GEMM_TILE gemm_tile_f32
 #define GEMM_DOTS gemm_dots_f32
+#define GEMM_PAIRS gemm_pairs_f32
 #define GEMM_TRANSPOSE gemm_transpose_f32
 #define ROW_MAX(n, x) kernels()->max_f32(n, x)
 #define ROW_SUM(n, x) kernels()->sum_f32(n, x)

@@ -14,6 +14,7 @@
 #define GEMM blas()->dgemm
 #define GEMM_TILE gemm_tile_f64
 #define GEMM_DOTS gemm_dots_f64
+#define GEMM_PAIRS gemm_pairs_f64
 #define GEMM_TRANSPOSE gemm_transpose_f64
 #define ROW_MAX(n, x) kernels()->max_f64(n, x)
 #define ROW_SUM(n, x) kernels()->sum_f64(n, x)

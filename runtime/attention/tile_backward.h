@@ -132,8 +132,8 @@ static void open_rows(TileWork *w, bool own, double **dslot) {
   const TilePlan *p = w->plan;
   if (p->phi != TILE_PHI_CONST) {
     const AttnView *out = &job->result;
-    row_dots(job->nq, job->e, grad_row(w, 0), job->grad.row, row_of(out, w->b, w->h, 0), out->row,
-             w->number);
+    GEMM_PAIRS((int)job->nq, (int)job->e, grad_row(w, 0), job->grad.row,
+               row_of(out, w->b, w->h, 0), out->row, w->number);
   }
   for (int64_t r = 0; r < job->nq; r++) {
     RowPhi phi = row_divisor(w, r);
@@ -294,7 +294,7 @@ static void open_tile(TileWork *w, int64_t j0) {
   w->panel = w->kt;
   pack_keys(w, j0, w->kt);
   if (w->k_norm) panel_norms(w->width, job->d, w->kt, w->k_norm + j0);
-  GEMM_TRANSPOSE((int)w->width, (int)job->e, row_of(&job->v, w->b, key_head(job, w->h), j0),
+  GEMM_TRANSPOSE((int)w->width, (int)job->e, row_of(&job->v, w->b, w->key_h, j0),
                  job->v.row, w->vt, w->width);
   if (w->kc) move_rows(w->width, job->d, key_row(w, j0), job->k.row, w->mean, w->kc);
 }

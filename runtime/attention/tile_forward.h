@@ -43,25 +43,22 @@ static void open_weights(TileWork *w, const Part *hull) {
   top->row_max[0] = w->peak + hull->r;
 }
 
-static void start_sum(const Part *p, int want, double *sum) {
-  if (want >= 0) memset(sum + p->r, 0, (size_t)p->m * sizeof *sum);
-}
-
-static void run_weight(TileWork *w, const Part *hull, const Part *p) {
+static void start_sums(TileWork *w, const Part *p) {
   const TilePlan *plan = w->plan;
-  start_sum(p, 0, w->tile_sum);
-  start_sum(p, plan->sumsq_want, w->tile_sumsq);
-  start_sum(p, plan->l1_sum_want, w->tile_l1);
-  start_sum(p, plan->count_want, w->tile_count);
-  run_part(&w->weight, hull, p);
+  const int want[] = {0, plan->sumsq_want, plan->l1_sum_want, plan->count_want};
+  double *const sum[] = {w->tile_sum, w->tile_sumsq, w->tile_l1, w->tile_count};
+  for (int k = 0; k < 4; k++)
+    if (want[k] >= 0) memset(sum[k] + p->r, 0, (size_t)p->m * sizeof *sum[k]);
 }
 
-/* Is every row's sum, or that of this part, in the middle of the number range? */
-static bool shift_holds(const TileWork *w, const Part *p) {
-  bool holds = true;
-  for (int64_t r = p->r; r < p->r + p->m; r++)
-    holds &= (w->sum[r] > 0) | (w->tile_sum[r] >= SUM_LOW) && w->tile_sum[r] <= SUM_HIGH;
-  return holds;
+/* How many of m rows leave the middle of the number range: by their sum so far, or by
+ * that of the tile.                                                             */
+CLONES static int64_t beyond_middle(int64_t m, const double *sum, const double *tile) {
+  int64_t n = 0;
+  _Pragma("omp simd reduction(+ : n)")
+  for (int64_t r = 0; r < m; r++)
+    n += ((sum[r] > 0) | (tile[r] >= SUM_LOW)) & (tile[r] <= SUM_HIGH) ? 0 : 1;
+  return n;
 }
 
 /* Rows of n numbers, ld apart, times f; zeros where f is 0, whatever they held. */
@@ -98,23 +95,30 @@ static void move_shift(TileWork *w, const Part *hull, const Part *p) {
   fuse_open(&w->weight);
 }
 
-static void add_sum(const Part *p, int want, const double *from, double *to) {
-  for (int64_t r = p->r; r < p->r + p->m && want >= 0; r++) to[r] += from[r];
+CLONES static void add_to(int64_t m, const double *from, double *to) {
+  _Pragma("omp simd")
+  for (int64_t r = 0; r < m; r++) to[r] += from[r];
 }
 
-/* Products, then weights in their place, sums added to the rows'. */
+/* The tile's sums to those of the rows. */
+static void add_sums(TileWork *w, const Part *hull) {
+  const TilePlan *plan = w->plan;
+  int64_t r = hull->r, m = hull->m;
+  add_to(m, w->tile_sum + r, w->sum + r);
+  if (plan->sumsq_want >= 0) add_to(m, w->tile_sumsq + r, w->sumsq + r);
+  if (plan->l1_sum_want >= 0) add_to(m, w->tile_l1 + r, w->l1 + r);
+  if (plan->count_want >= 0) add_to(m, w->tile_count + r, w->count + r);
+}
+
+/* Products, then weights in their place with the tile's sums. */
 static void part_weights(TileWork *w, const Part *hull, const Part *p) {
   part_products(w, p);
-  run_weight(w, hull, p);
-  if (w->top.plan && !shift_holds(w, p)) {
-    part_products(w, p);
-    move_shift(w, hull, p);
-    run_weight(w, hull, p);
-  }
-  add_sum(p, 0, w->tile_sum, w->sum);
-  add_sum(p, w->plan->sumsq_want, w->tile_sumsq, w->sumsq);
-  add_sum(p, w->plan->l1_sum_want, w->tile_l1, w->l1);
-  add_sum(p, w->plan->count_want, w->tile_count, w->count);
+  run_part(&w->weight, hull, p);
+  if (!w->top.plan || beyond_middle(p->m, w->sum + p->r, w->tile_sum + p->r) == 0) return;
+  part_products(w, p);
+  move_shift(w, hull, p);
+  start_sums(w, p);
+  run_part(&w->weight, hull, p);
 }
 
 /* ---- outputs --------------------------------------------------------------------- */
@@ -135,7 +139,7 @@ static void part_values(TileWork *w, const Part *p) {
   const T *x = weight_tile(w) + p->r * job->cols + p->c;
   bool add = start_groups(w, p);
   GEMM_TILE((int)p->m, (int)job->e, (int)p->n, x, job->cols, 1,
-            row_of(&job->v, w->b, key_head(job, w->h), p->j0 + p->c), job->v.row,
+            row_of(&job->v, w->b, w->key_h, p->j0 + p->c), job->v.row,
             result_row(w, p->r), job->out.row, add);
 }
 
@@ -241,6 +245,7 @@ static void block_forward(TileWork *w, int64_t block) {
       w->panel = w->kt ? w->kt + j0 * job->d : NULL;
       Part hull = hull_of(w, &cell[k], j0);
       open_weights(w, &hull);
+      start_sums(w, &hull);
       while (next_part(w, &cell[k], j0, &g, &p)) {
         part_weights(w, &hull, &p);
         if (job->dropout) {
@@ -249,6 +254,7 @@ static void block_forward(TileWork *w, int64_t block) {
         }
         part_values(w, &p);
       }
+      add_sums(w, &hull);
     }
   }
   close_block(w);

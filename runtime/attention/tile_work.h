@@ -110,7 +110,7 @@ static void start_lane(TileWork *w) {
 /* ---- a head ---------------------------------------------------------------------- */
 
 static const T *key_row(const TileWork *w, int64_t j) {
-  return row_of(&w->job->k, w->b, key_head(w->job, w->h), j);
+  return row_of(&w->job->k, w->b, w->key_h, j);
 }
 
 /* Distances do not change when all vectors move: the mean key becomes the origin,
@@ -156,7 +156,7 @@ static void pack_head(TileWork *w) {
 
 /* Squared lengths of n vectors. */
 static void lengths(TileWork *w, int64_t n, const T *x, int64_t ld, T *to) {
-  row_dots(n, w->job->d, x, ld, x, ld, w->number);
+  GEMM_PAIRS((int)n, (int)w->job->d, x, ld, x, ld, w->number);
   for (int64_t j = 0; j < n; j++) to[j] = (T)w->number[j];
 }
 
@@ -181,7 +181,7 @@ static void vector_leaf(TileWork *w, const AttnLeaf *leaf, int64_t n, double *to
   bool keys = leaf->stage == PS_COL;
   const T *x = keys ? key_row(w, 0) : row_of(&job->q, w->b, w->h, 0);
   int64_t ld = keys ? job->k.row : job->q.row;
-  row_dots(n, job->d, x, ld, x, ld, to);
+  GEMM_PAIRS((int)n, (int)job->d, x, ld, x, ld, to);
   for (int64_t r = 0; r < n && leaf->product == ATTN_NORM; r++) to[r] = sqrt(to[r]);
 }
 

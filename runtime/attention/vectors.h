@@ -69,17 +69,6 @@ static double product(const AttnLeaf *l, Side x, Side y, int64_t d) {
   return l->product == ATTN_NORM ? sqrt(s) : s;
 }
 
-/* out[r] = a_r . b_r for m rows of d numbers. */
-CLONES static void row_dots(int64_t m, int64_t d, const T *restrict a, int64_t lda,
-                            const T *restrict b, int64_t ldb, double *restrict out) {
-  for (int64_t r = 0; r < m; r++) {
-    T s = 0;
-#pragma omp simd reduction(+ : s)
-    for (int64_t c = 0; c < d; c++) s += a[r * lda + c] * b[r * ldb + c];
-    out[r] = s;
-  }
-}
-
 static double leaf_value(const AttnJob *job, const AttnLeaf *l, int64_t b, int64_t h, int64_t r) {
   return product(l, side_of(job, l->left, l->left_slot, b, h, r),
                  side_of(job, l->right, l->right_slot, b, h, r), job->d);

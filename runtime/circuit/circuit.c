@@ -42,9 +42,8 @@ void circuit_free(Rt *rt, Circuit *c) {
   circuit_init(c);
 }
 
-/* Room for `more` items behind the n that are there; NULL: out of memory. */
-static void *room(Rt *rt, void *at, int64_t n, int64_t more, int64_t *cap, size_t size) {
-  if (n + more <= *cap) return at;
+/* A capacity of at least n + more; `at` moves.  NULL: out of memory. */
+static void *grown(Rt *rt, void *at, int64_t n, int64_t more, int64_t *cap, size_t size) {
   int64_t want = *cap ? *cap : 8;
   while (want < n + more) want *= 2;
   void *out = rt_realloc(rt, at, size * (size_t)*cap, size * (size_t)want);
@@ -52,14 +51,15 @@ static void *room(Rt *rt, void *at, int64_t n, int64_t more, int64_t *cap, size_
   return out;
 }
 
+/* Room for `more` items behind the n that are there. */
 #define GROW(rt, at, n, more, cap)                                    \
-  do {                                                                \
+  if ((n) + (more) > (cap)) {                                         \
     int64_t cap_ = (cap);                                             \
-    void *to_ = room(rt, at, n, more, &cap_, sizeof *(at));           \
+    void *to_ = grown(rt, at, n, more, &cap_, sizeof *(at));          \
     if (!to_) return (rt)->error.status;                              \
     (at) = to_;                                                       \
     (cap) = (__typeof__(cap))cap_;                                    \
-  } while (0)
+  }
 
 /* ---- registers and slots ---------------------------------------------------------- */
 
@@ -211,15 +211,17 @@ bool circuit_unitary(const Circuit *c, const Gate **first_not) {
 /* ---- circuits within circuits ------------------------------------------------------- */
 
 /* b's numbers as nodes of a: *map is to be freed with `bytes`. */
-static RtStatus import_scalars(Rt *rt, Circuit *a, const Circuit *b, const int32_t *slot_map,
+static RtStatus import_scalars(Rt *rt, Circuit *a, const Circuit *b, const CircuitPlace *at,
                                int32_t **map, size_t *bytes) {
   *bytes = sizeof **map * (size_t)(b->scalar.n + 1);
   *map = rt_alloc(rt, *bytes);
   if (!*map) return rt->error.status;
   for (int32_t i = 0; i < b->scalar.n; i++) {
     ScalarNode n = b->scalar.node[i];
-    if (n.op == SCALAR_SLOT) {
-      n.a = slot_map[n.a];
+    if (n.op == SCALAR_SLOT && at->slot[n.a] < 0) {
+      n = (ScalarNode){.op = SCALAR_CONST, .value = at->value[n.a][n.at]};
+    } else if (n.op == SCALAR_SLOT) {
+      n.a = at->slot[n.a];
     } else if (n.op != SCALAR_CONST) {
       n.a = (*map)[n.a];
       if (n.op <= SCALAR_POW) n.b = (*map)[n.b];
@@ -230,53 +232,78 @@ static RtStatus import_scalars(Rt *rt, Circuit *a, const Circuit *b, const int32
   return RT_OK;
 }
 
+/* A view of numbers that are constants in a. */
+static RtStatus constant_load(Rt *rt, Circuit *a, const double *x, LoadView *v) {
+  Tensor *t = tensor_new(rt, DT_C128, 1, &v->count);
+  if (!t) return rt->error.status;
+  c128 *z = (c128 *)t->data;
+  for (int64_t i = 0; i < v->count; i++)
+    z[i] = v->complex ? (c128){x[v->at + 2 * i], x[v->at + 2 * i + 1]} : (c128){x[v->at + i], 0};
+  int32_t data;
+  RtStatus st = circuit_matrix(rt, a, t, &data);
+  tensor_unref(rt, t);
+  *v = (LoadView){-1, data, v->count, true};
+  return st;
+}
+
 /* What gate g of b refers to, as an entry of a. */
 static RtStatus import_data(Rt *rt, Circuit *a, const Circuit *b, const Gate *g,
-                            const int32_t *slot_map, int32_t *data) {
+                            const CircuitPlace *at, int32_t *data) {
   *data = g->data;
   if (g->kind == GATE_UNITARY) return circuit_matrix(rt, a, b->matrix[g->data], data);
   if (g->kind == GATE_PAULI) return circuit_letters(rt, a, b->letters[g->data], data);
   if (g->kind != GATE_LOAD) return RT_OK;
   LoadView v = b->load[g->data];
-  v.slot = slot_map[v.slot];
+  int32_t constant;
+  if (v.slot < 0) {
+    RT_TRY(circuit_matrix(rt, a, b->matrix[v.at], &constant));
+    v.at = constant;
+  } else if (at->slot && at->slot[v.slot] < 0) {
+    RT_TRY(constant_load(rt, a, at->value[v.slot], &v));
+  } else if (at->slot) {
+    v.slot = at->slot[v.slot];
+  }
   return circuit_load(rt, a, v, data);
 }
 
 typedef struct {
   const Circuit *b;
-  const int32_t *map, *slot_map, *node, *control;
-  int controls;
-  uint64_t on;
-  bool inverse;
+  const CircuitPlace *at;
+  const int32_t *node;       /* NULL: the same numbers in both                     */
   int64_t first_bit;
 } Import;
 
 static RtStatus import_gate(Rt *rt, Circuit *a, const Import *m, const Gate *from) {
+  enum { MOST = 64 };
   const Circuit *b = m->b;
+  const CircuitPlace *at = m->at;
   Gate g = *from;
-  int32_t q[64 + 64], angle[3];
-  int targets = g.targets, controls = g.controls + m->controls;
-  if ((m->inverse || m->controls) && !is_unitary(g.kind))
+  int32_t q[2 * MOST], angle[3];
+  int targets = g.targets, controls = g.controls + at->controls;
+  if ((at->inverse || at->controls) && !is_unitary(g.kind))
     return rt_fail(rt, RT_ERROR, "`%s` has no %s", gate_table[g.kind].name,
-                   m->inverse ? "inverse" : "controlled form");
-  if (targets > 64 || controls > 64)
+                   at->inverse ? "inverse" : "controlled form");
+  if (targets > MOST || controls > MOST)
     return rt_fail(rt, RT_ERROR, "`%s` on %d qubits with %d controls", gate_table[g.kind].name,
                    targets, controls);
-  for (int i = 0; i < g.targets + g.controls; i++) q[i] = m->map[b->qubit[from->qubit + i]];
-  for (int i = 0; i < m->controls; i++) q[g.targets + g.controls + i] = m->control[i];
-  if (g.kind != GATE_BARRIER && m->controls) {
-    g.on |= from->controls < 64 ? m->on << from->controls : 0;
+  for (int i = 0; i < g.targets + g.controls; i++) q[i] = at->qubit[b->qubit[from->qubit + i]];
+  for (int i = 0; i < at->controls; i++) q[g.targets + g.controls + i] = at->control[i];
+  if (g.kind != GATE_BARRIER && at->controls) {
+    g.on |= from->controls < 64 ? at->on << from->controls : 0;
     g.controls = (uint16_t)controls;
   }
-  if (m->inverse && !gate_table[g.kind].self_inverse) g.inverse = !g.inverse;
-  RT_TRY(import_data(rt, a, b, from, m->slot_map, &g.data));
+  if (at->inverse && !gate_table[g.kind].self_inverse) g.inverse = !g.inverse;
+  RT_TRY(import_data(rt, a, b, from, at, &g.data));
   if (g.kind == GATE_MEASURE) g.data += (int32_t)m->first_bit;
   if (g.when >= 0) {
     BitCondition w = b->when[g.when];
     w.first += m->first_bit;
     RT_TRY(circuit_when(rt, a, w, &g.when));
   }
-  for (int i = 0; i < gate_table[g.kind].angles; i++) angle[i] = m->node[b->angle[from->angle + i]];
+  for (int i = 0; i < gate_table[g.kind].angles; i++) {
+    int32_t node = b->angle[from->angle + i];
+    angle[i] = m->node ? m->node[node] : node;
+  }
   return circuit_add(rt, a, g, q, q + targets, angle);
 }
 
@@ -290,41 +317,46 @@ static RtStatus import_bits(Rt *rt, Circuit *a, const Circuit *b, int64_t *first
   return RT_OK;
 }
 
-RtStatus circuit_append(Rt *rt, Circuit *a, const Circuit *b, const int32_t *map,
-                        const int32_t *slot_map, int controls, const int32_t *control,
-                        uint64_t on, bool inverse) {
-  Import m = {.b = b, .map = map, .slot_map = slot_map, .control = control, .controls = controls,
-              .on = on, .inverse = inverse};
+RtStatus circuit_append(Rt *rt, Circuit *a, const Circuit *b, const CircuitPlace *at) {
+  Import m = {.b = b, .at = at};
   int32_t *node = NULL;
   size_t bytes = 0;
   RtStatus st = import_bits(rt, a, b, &m.first_bit);
-  if (!st) st = import_scalars(rt, a, b, slot_map, &node, &bytes);
+  if (!st && at->slot) st = import_scalars(rt, a, b, at, &node, &bytes);
   m.node = node;
   for (int64_t i = 0; !st && i < b->n; i++)
-    st = import_gate(rt, a, &m, &b->gate[inverse ? b->n - 1 - i : i]);
+    st = import_gate(rt, a, &m, &b->gate[at->inverse ? b->n - 1 - i : i]);
   rt_free(rt, node, bytes);
   return st;
 }
 
-RtStatus circuit_copy(Rt *rt, Circuit *out, const Circuit *c) {
+RtStatus circuit_like(Rt *rt, const Circuit *c, Circuit *out) {
   circuit_init(out);
   RtStatus st = RT_OK;
-  size_t bytes = sizeof(int32_t) * (size_t)(c->reg.qubits + c->slot.n + 1);
-  int32_t *map = rt_alloc(rt, bytes), *slot = map ? map + c->reg.qubits : NULL;
-  if (!map) return rt->error.status;
-  for (int i = 0; i < c->reg.qubits; i++) map[i] = i;
+  int32_t slot;
+  int64_t first;
   for (int i = 0; !st && i < c->slot.n; i++) {
     const CircuitSlot *s = &c->slot.at[i];
-    st = circuit_slot(rt, out, s->name, s->complex, s->rank, s->shape, &slot[i]);
+    st = circuit_slot(rt, out, s->name, s->complex, s->rank, s->shape, &slot);
   }
   for (int i = 0; !st && i < c->reg.n; i++) {
-    int64_t first;
-    st = circuit_register(rt, out, c->reg.at[i].name, c->reg.at[i].count, c->reg.at[i].ancilla,
-                          &first);
+    const QubitArray *a = &c->reg.at[i];
+    st = circuit_register(rt, out, a->name, a->count, a->ancilla, &first);
   }
   if (!st && c->name && !(out->name = text_copy(rt, c->name))) st = rt->error.status;
-  if (!st) st = circuit_append(rt, out, c, map, slot, 0, NULL, 0, false);
-  rt_free(rt, map, bytes);
+  if (st) circuit_free(rt, out);
+  return st;
+}
+
+RtStatus circuit_copy(Rt *rt, Circuit *out, const Circuit *c) {
+  RT_TRY(circuit_like(rt, c, out));
+  size_t bytes = sizeof(int32_t) * (size_t)(c->reg.qubits + 1);
+  int32_t *map = rt_alloc(rt, bytes);
+  RtStatus st = map ? scalar_copy(rt, &out->scalar, &c->scalar) : rt->error.status;
+  for (int64_t i = 0; map && i < c->reg.qubits; i++) map[i] = (int32_t)i;
+  CircuitPlace at = {.qubit = map};
+  if (!st) st = circuit_append(rt, out, c, &at);
+  if (map) rt_free(rt, map, bytes);
   if (st) circuit_free(rt, out);
   return st;
 }

@@ -65,13 +65,12 @@ typedef struct {
                             PAULI: of Circuit.letters; MEASURE: classical bit;
                             PROJECT: 0 or 1; CHANNEL: row of channel_table; else -1  */
   int32_t when;          /* condition on classical bits, index of Circuit.when; -1   */
-  int32_t source;        /* statement it came from, for messages; -1                 */
 } Gate;
 
 typedef struct { char *name; int64_t first, count; bool ancilla; } QubitArray;
 typedef struct { char *name; int64_t first, count; } BitArray;
-typedef struct { int32_t slot; int64_t at, count; bool complex; } LoadView; /* at: in doubles;
-                                                                  count: amplitudes */
+/* `count` amplitudes from number `at` of a slot; slot -1: Circuit.matrix[at], c128 [count]. */
+typedef struct { int32_t slot; int64_t at, count; bool complex; } LoadView;
 typedef struct { int64_t first, count; uint64_t value; } BitCondition;       /* bits == value */
 /* shape: of one batch item. */
 typedef struct {
@@ -92,12 +91,14 @@ typedef struct Circuit {
   int32_t *angle; int64_t n_angle, cap_angle;        /* nodes of scalar              */
   LoadView *load; int n_load, cap_load;
   BitCondition *when; int n_when, cap_when;
-  Tensor **matrix; int n_matrix, cap_matrix;         /* c128 [D, D], references      */
+  Tensor **matrix; int n_matrix, cap_matrix;         /* c128 [D, D] or [D], references */
   char **letters; int n_letters, cap_letters;        /* "XZY", letter k on target k   */
 } Circuit;
 
 void circuit_init(Circuit *c);
 void circuit_free(Rt *rt, Circuit *c);
+/* The same registers, slots and name, no gates. */
+RtStatus circuit_like(Rt *rt, const Circuit *c, Circuit *out);
 RtStatus circuit_copy(Rt *rt, Circuit *out, const Circuit *c);
 RtStatus circuit_register(Rt *rt, Circuit *c, const char *name, int64_t n, bool ancilla,
                           int64_t *first);
@@ -116,12 +117,21 @@ void circuit_qubit_name(const Circuit *c, int64_t q, Buf *out);
  * used twice, or a wrong number of targets or angles.                              */
 RtStatus circuit_add(Rt *rt, Circuit *c, Gate g, const int32_t *target, const int32_t *control,
                      const int32_t *angle);
-/* Appends b's gates, its qubit k on qubit map[k] of a, its slot s as slot slot_map[s] of a
- * (scalar nodes are copied), its bits as new ones, with `controls` more controls; `inverse`:
- * backwards and inverted (an error that names a measurement, reset or channel).    */
-RtStatus circuit_append(Rt *rt, Circuit *a, const Circuit *b, const int32_t *map,
-                        const int32_t *slot_map, int controls, const int32_t *control,
-                        uint64_t on, bool inverse);
+/* How a circuit is put into another: its qubit k is qubit[k] there. */
+typedef struct {
+  const int32_t *qubit;
+  /* Its slot s is slot[s] there, or, where that is -1, the numbers value[s].  slot NULL:
+   * its angles are numbers of the other's program already.                        */
+  const int32_t *slot;
+  const double *const *value;
+  int controls;              /* more controls, qubits of the other                  */
+  const int32_t *control;
+  uint64_t on;
+  bool inverse;              /* backwards, each gate inverted                       */
+} CircuitPlace;
+/* Appends b to a; its classical bits become new ones.  An error names a measurement, reset or
+ * channel that would have to be inverted or controlled.                             */
+RtStatus circuit_append(Rt *rt, Circuit *a, const Circuit *b, const CircuitPlace *at);
 /* No measurement, reset, projection, channel?  first_not (may be NULL): the first of those. */
 bool circuit_unitary(const Circuit *c, const Gate **first_not);
 #endif

@@ -29,8 +29,18 @@ void gemm_dots_f64(int m, int n, int k, const double *a, int64_t lda, const doub
   gemm_kernels()->dots_f64(m, n, k, a, lda, b, ldb, c, ldc);
 }
 
+void gemm_pairs_f32(int m, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                    double *out) {
+  gemm_kernels()->pairs_f32(m, k, a, lda, b, ldb, out);
+}
+
 void gemm_transpose_f32(int m, int n, const float *from, int64_t ld, float *to, int64_t to_ld) {
   gemm_kernels()->transpose_f32(m, n, from, ld, to, to_ld);
+}
+
+void gemm_pairs_f64(int m, int k, const double *a, int64_t lda, const double *b, int64_t ldb,
+                    double *out) {
+  gemm_kernels()->pairs_f64(m, k, a, lda, b, ldb, out);
 }
 
 void gemm_transpose_f64(int m, int n, const double *from, int64_t ld, double *to, int64_t to_ld) {

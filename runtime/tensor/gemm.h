@@ -25,6 +25,12 @@ void gemm_dots_f32(int m, int n, int k, const float *a, int64_t lda, const float
 void gemm_dots_f64(int m, int n, int k, const double *a, int64_t lda, const double *b, int64_t ldb,
                    double *c, int64_t ldc);
 
+/* out[i] = row i of A . row i of B, for m rows of k numbers. */
+void gemm_pairs_f32(int m, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                    double *out);
+void gemm_pairs_f64(int m, int k, const double *a, int64_t lda, const double *b, int64_t ldb,
+                    double *out);
+
 /* to (n, m) = from (m, n) transposed; rows contiguous, ld apart. */
 void gemm_transpose_f32(int m, int n, const float *from, int64_t ld, float *to, int64_t to_ld);
 void gemm_transpose_f64(int m, int n, const double *from, int64_t ld, double *to, int64_t to_ld);

@@ -245,7 +245,33 @@ static void N(dots)(int m, int n, int k, const T *a, int64_t lda, const T *b, in
       c[i * ldc + j] = N(dots_of)(1, k, a + i * lda, b + j * ldb, ldb)[0];
 }
 
+static void N(pairs)(int m, int k, const T *a, int64_t lda, const T *b, int64_t ldb, double *out) {
+  const N(Part) part = N(part)(k % L);
+  for (int i = 0; i < m; i += L) {
+    int rows = m - i < L ? m - i : L;
+    VT s[L] = {{0}};
+    for (int r = 0; r < rows; r++, a += lda, b += ldb) {
+      VT x = {0};
+      int l = 0;
+      for (; l + L <= k; l += L) x = N(fma)(N(load)(a + l), N(load)(b + l), x);
+      if (l < k) x = N(fma)(N(load_part)(a + l, part), N(load_part)(b + l, part), x);
+      s[r] = x;
+    }
+    VT sums = N(fold)(s);
+    for (int r = 0; r < rows; r++) out[i + r] = (double)sums[r];
+  }
+}
+
 /* ---- transposed copies ------------------------------------------------------------------ */
+
+#ifndef GEMM_TURN
+INLINE void N(turn)(const T *x, int64_t ld, T *y, int64_t to_ld) {
+  VT s[L];
+  UNROLL for (int r = 0; r < L; r++) s[r] = N(load)(x + r * ld);
+  N(swap)(s);
+  UNROLL for (int r = 0; r < L; r++) N(store)(y + r * to_ld, s[r]);
+}
+#endif
 
 static void N(transpose)(int m, int n, const T *from, int64_t ld, T *to, int64_t to_ld) {
   for (int i = 0; i < m; i += L)
@@ -255,9 +281,7 @@ static void N(transpose)(int m, int n, const T *from, int64_t ld, T *to, int64_t
       int rows = m - i, columns = n - j;
       VT s[L];
       if (rows >= L && columns >= L) {
-        UNROLL for (int r = 0; r < L; r++) s[r] = N(load)(x + r * ld);
-        N(swap)(s);
-        UNROLL for (int r = 0; r < L; r++) N(store)(y + r * to_ld, s[r]);
+        N(turn)(x, ld, y, to_ld);
         continue;
       }
       N(Part) across = N(part)(columns), down = N(part)(rows);

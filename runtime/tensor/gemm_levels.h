@@ -22,6 +22,10 @@ typedef struct {
                    float *c, int64_t ldc);
   void (*dots_f64)(int m, int n, int k, const double *a, int64_t lda, const double *b,
                    int64_t ldb, double *c, int64_t ldc);
+  void (*pairs_f32)(int m, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                    double *out);
+  void (*pairs_f64)(int m, int k, const double *a, int64_t lda, const double *b, int64_t ldb,
+                    double *out);
   void (*transpose_f32)(int m, int n, const float *from, int64_t ld, float *to, int64_t to_ld);
   void (*transpose_f64)(int m, int n, const double *from, int64_t ld, double *to, int64_t to_ld);
   /* multiply-adds in registers alone; returns the floating-point operations done */

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <lapacke.h>
@@ -18,7 +19,7 @@
 #define EACH_FUNCTION(F)                                                                           \
   EACH_PRECISION(F, getrf)                                                                         \
   EACH_PRECISION(F, getrs) EACH_PRECISION(F, getri) EACH_PRECISION(F, potrf)                       \
-      EACH_PRECISION(F, geev) EACH_PRECISION(F, gesdd) EACH_PRECISION(F, geqrf)                    \
+      EACH_PRECISION(F, geev) EACH_PRECISION(F, gesdd_work) EACH_PRECISION(F, geqrf)                    \
           EACH_PRECISION(F, gelsd) EACH_PRECISION(F, trtrs) F(ssyevd) F(dsyevd) F(cheevd)          \
               F(zheevd) F(sorgqr) F(dorgqr) F(cungqr) F(zungqr) F(zgees)
 
@@ -104,9 +105,66 @@ int lapack_eig_complex(DType dt, int n, void *a, void *w, void *v) {
   return lapack.zgeev(ROW, 'N', 'V', n, a, n, w, NULL, n, v, n);
 }
 
-int lapack_svd(DType dt, int m, int n, void *a, void *s, void *u, void *vt) {
+/* Everything a decomposition touches lies in one block: OpenBLAS's zgemv (seen in 0.3.21) reads up to
+ * four entries past the end of its matrix, which at the end of the heap is a fault.  The
+ * row-major m by n matrix is taken as the column-major n by m one, whose left vectors are the
+ * rows of vt: nothing has to be transposed.                                          */
+typedef struct { char *block, *a, *u, *vt, *work, *rwork; lapack_int *iwork; int lwork; } SvdRoom;
+
+static int svd_call(DType dt, int m, int n, void *s, const SvdRoom *r) {
   int k = m < n ? m : n;
-  BY_DTYPE(gesdd, ROW, 'S', m, n, a, n, s, u, k, vt, n)
+  void *a = r->a, *u = r->u, *vt = r->vt, *w = r->work, *rw = r->rwork;
+  switch (dt) {
+  case DT_F32:
+    return lapack.sgesdd_work(LAPACK_COL_MAJOR, 'S', n, m, a, n, s, vt, n, u, k, w, r->lwork, r->iwork);
+  case DT_F64:
+    return lapack.dgesdd_work(LAPACK_COL_MAJOR, 'S', n, m, a, n, s, vt, n, u, k, w, r->lwork, r->iwork);
+  case DT_C64:
+    return lapack.cgesdd_work(LAPACK_COL_MAJOR, 'S', n, m, a, n, s, vt, n, u, k, w, r->lwork, rw,
+                              r->iwork);
+  default:
+    return lapack.zgesdd_work(LAPACK_COL_MAJOR, 'S', n, m, a, n, s, vt, n, u, k, w, r->lwork, rw,
+                              r->iwork);
+  }
+}
+
+static double first_of(DType dt, const void *p) {
+  return dt == DT_F32 || dt == DT_C64 ? (double)*(const float *)p : *(const double *)p;
+}
+
+int lapack_svd(DType dt, int m, int n, void *a, void *s, void *u, void *vt) {
+  bool wide = dt == DT_C64 || dt == DT_C128;
+  size_t real = dt == DT_F32 || dt == DT_C64 ? 4 : 8, each = wide ? 2 * real : real;
+  size_t k = (size_t)(m < n ? m : n), l = (size_t)(m < n ? n : m);
+  double wanted[2] = {0, 0};
+  SvdRoom r = {.a = a, .u = u, .vt = vt, .work = (char *)wanted, .rwork = (char *)wanted, .lwork = -1};
+  lapack_int none = 0;
+  r.iwork = &none;
+  int info = svd_call(dt, m, n, s, &r);
+  if (info) return info;
+  r.lwork = (int)first_of(dt, wanted) + 1;
+  size_t size_a = (size_t)m * (size_t)n * each, size_u = (size_t)m * k * each;
+  size_t size_vt = k * (size_t)n * each, size_w = (size_t)r.lwork * each;
+  size_t rows = 5 * k * k + 5 * k, wider = 2 * l * k + 2 * k * k + k;
+  size_t size_rw = wide ? (rows > wider ? rows : wider) * real : 0;
+  r.iwork = malloc(8 * k * sizeof *r.iwork);
+  r.block = malloc(size_a + size_u + size_vt + size_w + size_rw + 256);
+  if (r.block && r.iwork) {
+    r.a = r.block;
+    r.u = r.a + size_a;
+    r.vt = r.u + size_u;
+    r.work = r.vt + size_vt;
+    r.rwork = r.work + size_w;
+    memcpy(r.a, a, size_a);
+    info = svd_call(dt, m, n, s, &r);
+    memcpy(u, r.u, size_u);
+    memcpy(vt, r.vt, size_vt);
+  } else {
+    info = LAPACK_WORK_MEMORY_ERROR;
+  }
+  free(r.block);
+  free(r.iwork);
+  return info;
 }
 
 int lapack_qr(DType dt, int m, int n, void *a, void *tau) { BY_DTYPE(geqrf, ROW, m, n, a, n, tau) }

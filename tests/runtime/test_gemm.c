@@ -184,6 +184,44 @@ static void test_dots(void **s) {
           for (int f64 = 0; f64 < 2; f64++) one_dots(g[v], m, ns[j], ks[l], f64, (m + ns[j]) % 3);
 }
 
+/* Sums of a row do not depend on the rows around it. */
+static void one_pairs(const GemmKernels *g, int m, int k, bool f64, int64_t pad) {
+  uint64_t state = (uint64_t)(m * 1009 + k);
+  int64_t lda = k + pad, ldb = k + 2 * pad;
+  Field a = field(f64, m, k, lda, &state), b = field(f64, m, k, ldb, &state);
+  double out[40], alone, eps = (f64 ? 0x1p-53 : 0x1p-24) * (k + 4);
+  out[m] = -7;
+  if (f64) g->pairs_f64(m, k, a.at, lda, b.at, ldb, out);
+  else g->pairs_f32(m, k, a.at, lda, b.at, ldb, out);
+  assert_true(out[m] == -7);
+  for (int i = 0; i < m; i++) {
+    double want = 0, size = 0;
+    for (int l = 0; l < k; l++) {
+      double x = get(a.at, f64, i * lda + l) * get(b.at, f64, i * ldb + l);
+      want += x;
+      size += fabs(x);
+    }
+    if (!(fabs(out[i] - want) <= eps * size))
+      fail_msg("%s pairs %d %d f64 %d: %.9g, not %.9g", g->level, m, k, f64, out[i], want);
+    if (f64) g->pairs_f64(1, k, (double *)a.at + i * lda, lda, (double *)b.at + i * ldb, ldb, &alone);
+    else g->pairs_f32(1, k, (float *)a.at + i * lda, lda, (float *)b.at + i * ldb, ldb, &alone);
+    assert_true(alone == out[i]);
+  }
+  drop(a);
+  drop(b);
+}
+
+static void test_pairs(void **s) {
+  (void)s;
+  static const int ms[] = {0, 1, 2, 7, 8, 15, 16, 17, 33}, ks[] = {0, 1, 5, 8, 16, 31, 64, 67};
+  const GemmKernels *g[MOST];
+  int count = levels(g);
+  for (int v = 0; v < count; v++)
+    for (size_t j = 0; j < sizeof ms / sizeof *ms; j++)
+      for (size_t l = 0; l < sizeof ks / sizeof *ks; l++)
+        for (int f64 = 0; f64 < 2; f64++) one_pairs(g[v], ms[j], ks[l], f64, (int64_t)l % 3);
+}
+
 static void test_transpose(void **s) {
   (void)s;
   static const int sizes[] = {0, 1, 2, 4, 7, 8, 15, 16, 17, 33};
@@ -228,7 +266,8 @@ static void test_peak(void **s) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_tiles), cmocka_unit_test(test_tile_bits), cmocka_unit_test(test_dots),
-    cmocka_unit_test(test_transpose), cmocka_unit_test(test_dispatch), cmocka_unit_test(test_peak),
+    cmocka_unit_test(test_pairs), cmocka_unit_test(test_transpose),
+    cmocka_unit_test(test_dispatch), cmocka_unit_test(test_peak),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

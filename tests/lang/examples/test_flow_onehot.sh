@@ -7,7 +7,7 @@ ok() { if [ "$1" -eq 0 ]; then echo "ok $2"; else echo "not ok $2"; shift 2; tai
 run() { name=$1; shift; "$QA" run "$ROOT/examples/flow/$name.qa" size=tiny "$@" --threads 1 >out 2>err; }
 export QA_JOBS=$PWD/jobs HOME=$PWD XDG_CONFIG_DIRS=$PWD
 unset XDG_CONFIG_HOME DWAVE_CONFIG_FILE DWAVE_PROFILE DWAVE_API_ENDPOINT DWAVE_API_TOKEN DWAVE_API_SOLVER DWAVE_API_REGION QA_SAPI_TOKEN
-for e in boltzmann gauges heads temperature; do
+for e in boltzmann anneals gauges heads temperature; do
   run $e; ok $? $e err
   grep -q '^wrote runs/' out; ok $? "$e reports" out
 done

@@ -11,6 +11,7 @@ ok "machine" 'true true
 true true
 true
 true
+true
 288 true
 4 true
 true true

@@ -106,7 +106,7 @@ static void test_matrices(void **state) {
 static void add(Circuit *c, GateKind kind, int targets, int controls, const int32_t *q,
                 const int32_t *angle) {
   Gate g = {.kind = (uint8_t)kind, .targets = (uint16_t)targets, .controls = (uint16_t)controls,
-            .on = ~0ull, .data = -1, .when = -1, .source = -1};
+            .on = ~0ull, .data = -1, .when = -1};
   assert_int_equal(circuit_add(rt, c, g, q, q + targets, angle), RT_OK);
 }
 
@@ -125,7 +125,7 @@ static void sample(Circuit *c) {
     add(c, kind, targets, kind % 2, q, angle);
   }
   assert_int_equal(circuit_letters(rt, c, "YZX", &data), RT_OK);
-  Gate g = {.kind = GATE_PAULI, .targets = 3, .data = data, .when = -1, .source = -1};
+  Gate g = {.kind = GATE_PAULI, .targets = 3, .data = data, .when = -1};
   assert_int_equal(circuit_add(rt, c, g, (int32_t[]){2, 0, 1}, NULL, angle), RT_OK);
 }
 
@@ -138,9 +138,10 @@ static void test_append(void **state) {
   circuit_init(&both);
   int64_t first, shape[1] = {4};
   int32_t slot, map[3] = {1, 3, 0}, control[1] = {2};
+  CircuitPlace at = {.qubit = map, .slot = &slot, .controls = 1, .control = control};
   assert_int_equal(circuit_register(rt, &both, "w", 4, false, &first), RT_OK);
   assert_int_equal(circuit_slot(rt, &both, "t", false, 1, shape, &slot), RT_OK);
-  assert_int_equal(circuit_append(rt, &both, &copy, map, &slot, 1, control, 0, false), RT_OK);
+  assert_int_equal(circuit_append(rt, &both, &copy, &at), RT_OK);
   double x[4] = {9, 0.3, -1.1, 0.8};
   const double *values[1] = {x};
   double complex psi[16], want[16], small[8];
@@ -154,7 +155,8 @@ static void test_append(void **state) {
     assert_true(cabs(psi[at] - small[i]) < 1e-13);      /* control is 0: acts */
     assert_true(psi[at | 4] == want[at | 4]);           /* control is 1: does not */
   }
-  assert_int_equal(circuit_append(rt, &both, &copy, map, &slot, 1, control, 0, true), RT_OK);
+  at.inverse = true;
+  assert_int_equal(circuit_append(rt, &both, &copy, &at), RT_OK);
   memcpy(psi, want, sizeof psi);
   dense_run(&both, values, psi);
   for (int i = 0; i < 16; i++) assert_true(cabs(psi[i] - want[i]) < 1e-13);
@@ -168,7 +170,7 @@ static void test_wrong(void **state) {
   Circuit c;
   sample(&c);
   int64_t first;
-  Gate g = {.kind = GATE_X, .targets = 1, .controls = 1, .data = -1, .when = -1, .source = -1};
+  Gate g = {.kind = GATE_X, .targets = 1, .controls = 1, .data = -1, .when = -1};
   assert_int_equal(circuit_add(rt, &c, g, (int32_t[]){1}, (int32_t[]){1}, NULL), RT_ERROR);
   assert_string_equal(rt->error.message, "`x`: w[1] is used twice");
   assert_int_equal(circuit_add(rt, &c, g, (int32_t[]){1}, (int32_t[]){3}, NULL), RT_ERROR);
@@ -179,7 +181,7 @@ static void test_wrong(void **state) {
   assert_int_equal(circuit_register(rt, &c, "w", 1, false, &first), RT_ERROR);
   assert_int_equal(circuit_register(rt, &c, "v", 0, false, &first), RT_ERROR);
   assert_true(circuit_unitary(&c, NULL));
-  g = (Gate){.kind = GATE_RESET, .targets = 1, .data = -1, .when = -1, .source = -1};
+  g = (Gate){.kind = GATE_RESET, .targets = 1, .data = -1, .when = -1};
   assert_int_equal(circuit_add(rt, &c, g, (int32_t[]){1}, NULL, NULL), RT_OK);
   const Gate *at;
   assert_false(circuit_unitary(&c, &at));
@@ -189,7 +191,8 @@ static void test_wrong(void **state) {
   int32_t map[3] = {0, 1, 2}, slot;
   assert_int_equal(circuit_register(rt, &d, "w", 3, false, &first), RT_OK);
   assert_int_equal(circuit_slot(rt, &d, "t", false, 0, NULL, &slot), RT_OK);
-  assert_int_equal(circuit_append(rt, &d, &c, map, &slot, 0, NULL, 0, true), RT_ERROR);
+  assert_int_equal(circuit_append(rt, &d, &c,
+                                  &(CircuitPlace){.qubit = map, .slot = &slot, .inverse = true}), RT_ERROR);
   assert_string_equal(rt->error.message, "`reset` has no inverse");
   circuit_free(rt, &c);
   circuit_free(rt, &d);

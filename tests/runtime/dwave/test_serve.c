@@ -194,6 +194,38 @@ static void test_repeats(void **state) {
   for (int k = 0; k < 3; k++) qp_answer_free(*state, &a[k]);
 }
 
+/* The fixed errors of the fields are the same in every job, the noise is not: where they are
+ * large all reads are what they say.  Spins that are read at random are half wrong.  */
+static void test_errors(void **state) {
+  const char *params = "{\"num_reads\":30,\"auto_scale\":false}";
+  for (int k = 0; k < 2; k++) {
+    Set t = begin(state, (SapiOptions){.seed = 1, .bias = k ? 0 : 10, .noise = k ? 10 : 0});
+    int8_t seen[6][4];
+    bool same = true;
+    for (int job = 0; job < 6; job++) {
+      QpAnswer a;
+      assert_int_equal(solve(&t, false, params, &a, NULL), RT_OK);
+      memcpy(seen[job], a.value, 4);
+      same = same && !memcmp(seen[job], seen[0], 4);
+      qp_answer_free(t.rt, &a);
+    }
+    assert_int_equal(same, k == 0);
+    end(&t);
+  }
+  Set t = begin(state, (SapiOptions){.seed = 1, .readout = 0.5});
+  QpAnswer a;
+  assert_int_equal(
+      solve(&t, false, "{\"num_reads\":1000,\"answer_mode\":\"raw\"}", &a, NULL), RT_OK);
+  for (int i = 0; i < 4; i++) {
+    int up = 0;
+    for (int64_t r = 0; r < a.rows; r++) up += a.value[4 * r + i] > 0;
+    assert_true(abs(up - 500) < 80);
+  }
+  check_rows(&a, 1000, true);
+  qp_answer_free(t.rt, &a);
+  end(&t);
+}
+
 #define STATE32 "[1,-1,3,3,-1,1,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3,3]"
 /* A reverse anneal that hardly leaves s = 1 stays where it begins, in the least state; flux
  * biases push as fields do; a negative gain of h turns the fields round.      */
@@ -392,6 +424,8 @@ static void test_options(void **state) {
                                     {.topology = ""},
                                     {.noise = -1},
                                     {.noise = NAN},
+                                    {.bias = -1},
+                                    {.readout = 0.6},
                                     {.port = 70000},
                                     {.token = "short"},
                                     {.token = "with a space"},
@@ -415,6 +449,6 @@ int main(void) {
       cmocka_unit_test(test_schedules), cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_http),      cmocka_unit_test(test_queue),
       cmocka_unit_test(test_limit),     cmocka_unit_test(test_hybrid),
-      cmocka_unit_test(test_options)};
+      cmocka_unit_test(test_options),   cmocka_unit_test(test_errors)};
   return cmocka_run_group_tests(tests, open_all, close_all);
 }
