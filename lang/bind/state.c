@@ -95,7 +95,8 @@ int state_applied(Vm *vm, const Operator *h, const State *s, Applied **out) {
   Operator wide;
   Rt *rt = vm_rt(vm);
   if (state_operator(rt, h, s, &wide)) return 1;
-  RtStatus st = applied_make(rt, &wide, true, out);
+  RtStatus st = state_single(s) ? applied_make32(rt, &wide, true, out)
+                                : applied_make(rt, &wide, true, out);
   operator_free(rt, &wide);
   return st != RT_OK;
 }
@@ -127,21 +128,28 @@ static int added(Vm *vm, const State *a, const State *b, double sign, Value *out
   return made(vm, RT_OK, &r, out);
 }
 
-int state_times(Vm *vm, Value h, Value s, Value *out) {
+/* H |s> as a plain state, in the precision of s. */
+static int image(Vm *vm, const Operator *h, const State *s, State *out) {
   Rt *rt = vm_rt(vm);
-  State *from, r;
-  Operator *op;
   Applied *a;
-  if (arg_operator(vm, &h, "`*`", &op) || arg_state(vm, s, "`*`", &from) ||
-      state_applied(vm, op, from, &a))
-    return 1;
-  RtStatus st = state_new(rt, &from->vars, &r);
+  if (state_applied(vm, h, s, &a)) return 1;
+  RtStatus st = state_new_in(rt, &s->vars, state_single(s), out);
   if (!st) {
-    st = applied_to(rt, a, (const double *)(const void *)from->amp, (double *)(void *)r.amp);
-    if (st) state_free(rt, &r);
+    st = state_single(s) ? applied_to32(rt, a, state_floats(s), state_floats(out))
+                         : applied_to(rt, a, state_doubles(s), state_doubles(out));
+    if (st) state_free(rt, out);
   }
   applied_free(rt, a);
-  return made(vm, st, &r, out);
+  return st != RT_OK;
+}
+
+int state_times(Vm *vm, Value h, Value s, Value *out) {
+  State *from, r;
+  Operator *op;
+  if (arg_operator(vm, &h, "`*`", &op) || arg_state_any(vm, s, "`*`", &from) ||
+      image(vm, op, from, &r))
+    return 1;
+  return made(vm, RT_OK, &r, out);
 }
 
 static int state_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
@@ -381,20 +389,6 @@ static int length2(Vm *vm, const State *s, double *out) {
   return *out > 0 ? 0 : vm_error(vm, "the state is zero");
 }
 
-/* H |s> as a plain state. */
-static int image(Vm *vm, const Operator *h, const State *s, State *out) {
-  Rt *rt = vm_rt(vm);
-  Applied *a;
-  if (state_applied(vm, h, s, &a)) return 1;
-  RtStatus st = state_new(rt, &s->vars, out);
-  if (!st) {
-    st = applied_to(rt, a, (const double *)(const void *)s->amp, (double *)(void *)out->amp);
-    if (st) state_free(rt, out);
-  }
-  applied_free(rt, a);
-  return st != RT_OK;
-}
-
 int state_expect(Vm *vm, Value *args, Value *out) {
   Rt *rt = vm_rt(vm);
   Operator *h;
@@ -402,13 +396,14 @@ int state_expect(Vm *vm, Value *args, Value *out) {
   double d, e;
   bool hermitian;
   if (mps_is(args[1])) return mps_call_expect(vm, args, out);
-  if (arg_operator(vm, &args[0], "`expect`", &h) || arg_state(vm, args[1], "`expect`", &s) ||
+  if (arg_operator(vm, &args[0], "`expect`", &h) || arg_state_any(vm, args[1], "`expect`", &s) ||
       operator_hermitian(rt, h, &hermitian) || length2(vm, s, &d))
     return 1;
   if (hermitian) {
     Applied *a;
     if (state_applied(vm, h, s, &a)) return 1;
-    RtStatus st = applied_mean(rt, a, (const double *)(const void *)s->amp, &e);
+    RtStatus st = state_single(s) ? applied_mean32(rt, a, state_floats(s), &e)
+                                  : applied_mean(rt, a, state_doubles(s), &e);
     applied_free(rt, a);
     *out = value_float(e / d);
     return st != RT_OK;
@@ -431,7 +426,7 @@ int state_variance(Vm *vm, Value *args, Value *out) {
   State *s, y;
   double d;
   if (mps_is(args[1])) return mps_call_variance(vm, args, out);
-  if (arg_hermitian(vm, &args[0], "`variance`", &h) || arg_state(vm, args[1], "`variance`", &s) ||
+  if (arg_hermitian(vm, &args[0], "`variance`", &h) || arg_state_any(vm, args[1], "`variance`", &s) ||
       length2(vm, s, &d) || image(vm, h, s, &y))
     return 1;
   double e = state_overlap(s, &y).re / d;

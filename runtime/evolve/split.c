@@ -18,6 +18,7 @@ struct SplitPlanes {
   double *re, *im;
   double *sum;               /* of the levels; NULL: one level or none          */
   double scale;              /* not yet multiplied in                           */
+  double most[SPLIT_PARTS];  /* of |D_j|                                         */
 };
 
 /* Symmetric composition of order 4 in six stages; Blanes and Moan 2002, table 2. */
@@ -43,6 +44,9 @@ RtStatus split_make(Rt *rt, const Split *m, SplitPlanes **out) {
   size_t bytes = (size_t)p->room * sizeof(double);
   p->re = rt_alloc0(rt, bytes);
   p->im = rt_alloc0(rt, bytes);
+  for (int j = 0; j < m->n; j++)
+    for (int64_t i = 0; m->level[j] && i < p->states; i++)
+      p->most[j] = fmax(p->most[j], fabs(m->level[j][i]));
   bool more = levels_of(m) > 1;
   if (more) p->sum = rt_alloc0(rt, bytes);
   if (p->re && p->im && (p->sum || !more)) {
@@ -95,6 +99,7 @@ typedef struct {
   SplitPlanes *p;
   const SplitTable *t;
   const double *level;       /* NULL: only the scale                            */
+  bool far;                  /* phases beyond SPLIT_NEAR                         */
   double phi, scale;
   const double *tangent;     /* NULL: no rotations                              */
   int q;                     /* high pass: qubits q and q + 1                   */
@@ -115,7 +120,8 @@ static int low_blocks(void *job, int64_t first, int64_t end, int lane) {
   (void)lane;
   for (int64_t b = first; b < end; b++) {
     double *re = p->re + b * n, *im = p->im + b * n;
-    if (s->level) s->t->phase(n, s->phi, s->scale, s->level + b * n, re, im);
+    if (s->level)
+      (s->far ? s->t->phase_far : s->t->phase)(n, s->phi, s->scale, s->level + b * n, re, im);
     else if (s->scale != 1) scale_only(s->scale, n, re, im);
     if (s->tangent) s->t->low(p->low, s->tangent, re, im);
   }
@@ -206,7 +212,10 @@ static void stage(SplitPlanes *p, const double *phase, const double *turn) {
   const Split *m = p->m;
   double tangent[SPLIT_QUBITS + 1];
   Stage s = {.p = p, .t = split_table(), .scale = p->scale};
+  double most = 0;
   p->scale = 1;
+  for (int j = 0; j < m->n; j++) most += fabs(phase[j]) * p->most[j];
+  s.far = !(most < SPLIT_NEAR);
   if (p->sum) {
     memset(p->sum, 0, (size_t)p->states * sizeof(double));
     for (int j = 0; j < m->n; j++)

@@ -24,12 +24,6 @@ static void phase_far(int64_t n, double phi, double scale, const double *e, doub
 
 static void phase(int64_t n, double phi, double scale, const double *restrict e,
                   double *restrict re, double *restrict im) {
-  double most = 0;
-  SIMD for (int64_t i = 0; i < n; i++) most = fabs(e[i]) > most ? fabs(e[i]) : most;
-  if (!(most * fabs(phi) < TRIG_MAX_F64)) {
-    phase_far(n, phi, scale, e, re, im);
-    return;
-  }
   SIMD for (int64_t i = 0; i < n; i++) {
     double tail, x = re[i], y = im[i];
     uint64_t q;
@@ -115,4 +109,4 @@ static void low(int k, const double *t, double *re, double *im) {
   two(n / 2, t[q], r, m);
 }
 
-const SplitTable SPLIT_NAME = {phase, low, four, two};
+const SplitTable SPLIT_NAME = {phase, phase_far, low, four, two};
