@@ -40,7 +40,8 @@ static bool commutes_with(const Trotter *t, const int32_t *color, int64_t from, 
 static RtStatus group_strings(Trotter *t, int64_t first) {
   enum { SEARCH_MAX = 4096 };  /* terms: the search is quadratic; more stand alone */
   int64_t n = t->n_term - first;
-  size_t bytes = (size_t)(t->n_term + 1) * sizeof(int32_t), copy = (size_t)(n + 1) * sizeof(PauliTerm);
+  size_t bytes = (size_t)(t->n_term + 1) * sizeof(int32_t);
+  size_t copy = (size_t)(n + 1) * sizeof(PauliTerm);
   int32_t *color = rt_alloc(t->rt, bytes), colors = 0;
   PauliTerm *old = rt_alloc(t->rt, copy);
   for (int64_t i = first; color && old && i < t->n_term; i++) {
@@ -125,7 +126,8 @@ static RtStatus run_layer(Trotter *t, double d, bool imaginary, c128 *amp) {
   for (int q = 0; q < t->n; q++) {
     double x = t->field[q].x, y = t->field[q].y, r = hypot(x, y);
     if (r == 0) continue;
-    double c = imaginary ? cosh(d * r) : cos(d * r), s = (imaginary ? -sinh(d * r) : -sin(d * r)) / r;
+    double c = imaginary ? cosh(d * r) : cos(d * r);
+    double s = (imaginary ? -sinh(d * r) : -sin(d * r)) / r;
     g[k].qubit = q;
     g[k].m[0] = g[k].m[3] = (c128){c, 0};
     g[k].m[1] = imaginary ? (c128){s * x, -s * y} : (c128){s * y, s * x};
@@ -134,13 +136,29 @@ static RtStatus run_layer(Trotter *t, double d, bool imaginary, c128 *amp) {
   return rotate_layer(t->rt, t->n, amp, k, g);
 }
 
+/* exp(-i d c P) or exp(-d c P), as factors of 1 and P */
+static void factors(double d, bool imaginary, double *a, double *b) {
+  *a = imaginary ? cosh(d) : cos(d);
+  *b = imaginary ? -sinh(d) : -sin(d);
+}
+
+/* Neighbours p, q with the same x are one step: q = s p Z^w, so p and q together are
+ * p (c_p + s c_q) where w is even, and p (c_p - s c_q) where it is odd.          */
 static RtStatus run_strings(Trotter *t, const Group *g, double d, bool imaginary, c128 *amp) {
-  int64_t n = g->end - g->first;
-  for (int64_t i = 0; i < n; i++) {
-    const PauliTerm *p = &t->term[g->first + i];
-    t->step[i] = (PauliStep){.x = p->x, .z = p->z, .turned = !imaginary,
-                             .a = imaginary ? cosh(d * p->c) : cos(d * p->c),
-                             .b = imaginary ? -sinh(d * p->c) : -sin(d * p->c)};
+  int64_t n = 0;
+  for (int64_t i = g->first; i < g->end; i++) {
+    const PauliTerm *p = &t->term[i], *q = p + 1;
+    PauliStep *s = &t->step[n++];
+    *s = (PauliStep){.x = p->x, .z = p->z, .turned = !imaginary};
+    double c = 0;
+    if (i + 1 < g->end && q->x == p->x) {
+      int more = __builtin_popcountll(q->x & q->z) - __builtin_popcountll(p->x & p->z);
+      c = more & 2 ? -q->c : q->c;
+      s->w = p->z ^ q->z;
+      i++;
+    }
+    factors(d * (p->c + c), imaginary, &s->a, &s->b);
+    factors(d * (p->c - c), imaginary, &s->a2, &s->b2);
   }
   return rotate_strings(t->rt, t->n, amp, n, t->step);
 }
