@@ -312,7 +312,7 @@ static int bind_mps(Vm *vm, Value *args, int n, Value *out) {
     if (!st && args[2].tag == V_NIL && mps_widest(&m) > cut.bond) cut.bond = mps_widest(&m);
     return made(vm, st, &m, cut, out);
   }
-  if (arg_space(vm, &args[0], "`mps`", &vars)) return 1;
+  if (arg_space(vm, &args[0], "the first argument of `mps`", &vars)) return 1;
   int failed = product(vm, &vars, args[1], cut, out);
   vars_free(rt, &vars);
   return failed;
