@@ -390,12 +390,13 @@ static int bind_channels(Vm *vm, Value *args, int n, Value *out) {
 
 const Native natives_channels[] = {
     {"channels", "driver, n = nil, pattern = nil",
-     "The channels by which a driver leaks out of a basis state: {sets, strength}. Channel c flips\n"
-     "the variables sets[c], i64 (c, k) with -1 behind shorter sets, with amplitude strength[c].\n"
-     "driver: a Hamiltonian, whose products of X, Y and Z count as far as they flip, -sum(X[i]) +\n"
-     "0.1 * X[0] * X[1]; or sets, [[0, 1], [1, 2]], ((0,), (1, 2)), an i64 tensor; or such a record.\n"
-     "Where several terms flip the same set, as in X[0] * X[1] + Y[0] * Y[1], they interfere: then\n"
-     "strength is that out of `pattern` (n), or (rows, c) of several (rows, n). n bounds the numbers.\n"
+     "The channels by which a driver leaks out of a basis state: {sets, strength}. Channel c\n"
+     "flips the variables sets[c], i64 (c, k) with -1 behind shorter sets, with amplitude\n"
+     "strength[c]. driver: a Hamiltonian, whose products of X, Y and Z count as far as they flip,\n"
+     "-sum(X[i]) + 0.1 * X[0] * X[1]; or sets, [[0, 1], [1, 2]], ((0,), (1, 2)), an i64 tensor;\n"
+     "or such a record. Where several terms flip the same set, as in X[0] * X[1] + Y[0] * Y[1],\n"
+     "they interfere: then strength is that out of `pattern` (n), or (rows, c) of several\n"
+     "(rows, n). n bounds the numbers.\n"
      "Errors: other operators; an empty set, a variable twice.",
      bind_channels, NF_CONST},
     {0}};

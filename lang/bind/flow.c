@@ -62,8 +62,8 @@ const Native natives_flow[] = {
      "E(F x) - E(x) of every channel F at the pattern x: f64 (c), or (k, c) for k patterns.\n"
      "H: its diagonal part is E, of any degree, as it is minimised and without penalties.\n"
      "pattern: as for energy(H, x): a tensor (n) or (k, n), a record of the arrays, samples.\n"
-     "channels: what flips together, a driver of X or sets of variables (see `channels`); nil: the\n"
-     "products of X and Y in H, or where it has none, each variable alone.\n"
+     "channels: what flips together, a driver or sets of variables (see `channels`); nil: what\n"
+     "products of X and Y in H flip, or where it has none, each variable alone.\n"
      "x is a strict local minimum when all gaps are positive. import memory has what follows.",
      bind_gaps, 0},
     {"__diagonal", "H", "Is H a function of bits, without X and Y?", bind_diagonal, NF_HIDDEN},

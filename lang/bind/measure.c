@@ -24,7 +24,8 @@ static int add_strings(Vm *vm, Strings *l, const PauliTerm *t, int64_t n, int64_
     int64_t cap = 2 * (l->n + n);
     PauliTerm *p = rt_realloc(rt, l->t, (size_t)l->cap * sizeof *p, (size_t)cap * sizeof *p);
     if (p) l->t = p;
-    int64_t *q = p ? rt_realloc(rt, l->of, (size_t)l->cap * sizeof *q, (size_t)cap * sizeof *q) : NULL;
+    int64_t *q = NULL;
+    if (p) q = rt_realloc(rt, l->of, (size_t)l->cap * sizeof *q, (size_t)cap * sizeof *q);
     if (q) l->of = q;
     if (p && !q) rt_free(rt, p, (size_t)cap * sizeof *p), l->t = NULL;
     if (!q) return 1;
@@ -128,7 +129,8 @@ static int bind_correlations(Vm *vm, Value *args, int argc, Value *out) {
     return 1;
   if (strlen(letter) != 1 || !strchr("XYZ", *letter))
     return vm_error(vm, "correlations: of \"X\", \"Y\" or \"Z\", found \"%s\"", letter);
-  if (!state_binary(s)) return vm_error(vm, "correlations: the state has modes; use correlator(A, B, psi)");
+  if (!state_binary(s))
+    return vm_error(vm, "correlations: the state has modes; use correlator(A, B, psi)");
   int64_t n = s->vars.n, shape[2] = {n, n}, k = 0, most = n * (n + 1) / 2;
   double norm = state_norm2(s);
   if (!(norm > 0)) return vm_error(vm, "the state is zero");
@@ -164,7 +166,8 @@ static int bind_correlator(Vm *vm, Value *args, int argc, Value *out) {
   Rt *rt = vm_rt(vm);
   Operator *a, *b;
   bool connected;
-  if (arg_operator(vm, &args[0], "`correlator`", &a) || arg_operator(vm, &args[1], "`correlator`", &b) ||
+  if (arg_operator(vm, &args[0], "`correlator`", &a) ||
+      arg_operator(vm, &args[1], "`correlator`", &b) ||
       arg_bool(vm, args[3], "`connected`", &connected))
     return 1;
   Ham *ab = ham_new(vm);
@@ -175,7 +178,8 @@ static int bind_correlator(Vm *vm, Value *args, int argc, Value *out) {
     ham_free(vm, ab);
     return 1;
   }
-  Value each[3] = {ham_value(vm, ab), args[0], args[1]}, mean[3] = {NIL_VALUE, NIL_VALUE, NIL_VALUE};
+  Value each[3] = {ham_value(vm, ab), args[0], args[1]};
+  Value mean[3] = {NIL_VALUE, NIL_VALUE, NIL_VALUE};
   int failed = each[0].tag == V_NIL;
   c128 z[3] = {{0, 0}, {0, 0}, {0, 0}};
   bool real = true;
@@ -193,9 +197,9 @@ static int bind_correlator(Vm *vm, Value *args, int argc, Value *out) {
   return out->tag == V_NIL;
 }
 
-/* ---- parts of a system -------------------------------------------------------------------------- */
+/* ---- parts of a system --------------------------------------------------------------------- */
 
-static int arg_sites(Vm *vm, Value v, const State *s, const char *what, int *k, int64_t *site) {
+static int arg_sites(Vm *vm, Value v, const char *what, int *k, int64_t *site) {
   Tensor *t;
   char shape[128];
   if (arg_tensor(vm, v, what, &t)) return 1;
@@ -218,7 +222,7 @@ static int bind_reduced(Vm *vm, Value *args, int n, Value *out) {
   int k;
   int64_t site[SITES_MAX];
   if (arg_state_any(vm, args[0], "`reduced`", &s) ||
-      arg_sites(vm, args[1], s, "`sites` of `reduced`", &k, site))
+      arg_sites(vm, args[1], "`sites` of `reduced`", &k, site))
     return 1;
   return give(vm, state_reduced(vm_rt(vm), s, k, site), out);
 }
@@ -230,7 +234,7 @@ static int bind_entropy(Vm *vm, Value *args, int n, Value *out) {
   double order, value;
   if (mps_is(args[0])) return mps_call_entropy(vm, args, out);
   if (arg_state_any(vm, args[0], "`entropy`", &s) ||
-      arg_sites(vm, args[1], s, "`sites` of `entropy`", &k, site) ||
+      arg_sites(vm, args[1], "`sites` of `entropy`", &k, site) ||
       arg_float(vm, args[2], "`renyi`", &order))
     return 1;
   if (!(order >= 0)) return vm_error(vm, "entropy: `renyi` is an order >= 0, found %g", order);

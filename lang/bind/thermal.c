@@ -1,4 +1,5 @@
 /* thermal.c: thermal states in the language. */
+#include "lang/bind/evolve.h"
 #include "runtime/evolve/thermal.h"
 #include "lang/bind/spectra.h"
 #include "lang/bind/state.h"
@@ -190,6 +191,8 @@ static int run(Vm *vm, const Call *c, Operator *h, Value *out) {
 static int bind_thermal(Vm *vm, Value *args, int n, Value *out) {
   Rt *rt = vm_rt(vm);
   Operator *h;
+  if (args[7].tag != V_NIL || args[8].tag != V_NIL || args[9].tag != V_NIL)
+    return thermal_chain(vm, args, out);
   Call *c = rt_alloc0(rt, sizeof *c);
   if (!c) return 1;
   int failed = get_all(vm, args, &h, c) || run(vm, c, h, out);
@@ -201,7 +204,8 @@ static int bind_thermal(Vm *vm, Value *args, int n, Value *out) {
 
 const Native natives_thermal[] = {
     {"thermal",
-     "H, beta, observables = nil, samples = 24, seed = nil, sector = nil, method = nil",
+     "H, beta, observables = nil, samples = 24, seed = nil, sector = nil, method = nil, bond = nil, "
+     "cut = nil, step = nil",
      "The Gibbs state exp(-beta H) / Z of a Hermitian H: a record of beta, lnZ, energy,\n"
      "heat_capacity, entropy (nats), free_energy, observables (means of the operators given, a\n"
      "list or one), error (a record of the same names: standard errors), method and samples.\n"
@@ -209,6 +213,9 @@ const Native natives_thermal[] = {
      "the spectrum (not with modes).\n"
      "\"exact\": up to 1024 states (4096 when asked for), or H diagonal; errors are 0.\n"
      "\"typicality\": means over `samples` random vectors (canonical typicality, Krylov spaces),\n"
-     "with jackknife errors. sector: canonical, see help(spectrum). One random call.",
+     "with jackknife errors. sector: canonical, see help(spectrum). One random call.\n"
+     "bond = 64: of a chain, see help(mps), with terms on at most two sites, by cooling a purification\n"
+     "in steps of `step` (0.05), each gate cut to `bond` and the weight `cut` (1e-18). Then `state` is the\n"
+     "matrix-product state: expect(A, t.state), variance, correlations, t.state.draw(count), evolve.",
      bind_thermal, NF_CONST},
     {0}};

@@ -42,7 +42,8 @@ static int64_t terms_of(const double *b, int64_t top, double tol, double *tail) 
 
 /* Goes down the recurrence without keeping it: first for the sum, then for the tail. */
 int64_t chebyshev_terms(double z, double tol, bool imaginary) {
-  if (z > PIECE_MAX) return (int64_t)(z / PIECE_MAX * (double)chebyshev_terms(PIECE_MAX, tol, imaginary));
+  if (z > PIECE_MAX)
+    return (int64_t)(z / PIECE_MAX * (double)chebyshev_terms(PIECE_MAX, tol, imaginary));
   double sum = 0, tail = 0;
   int scale = 0, scales = 0; /* of 1e250 */
   for (int pass = 0; pass < 2; pass++) {
@@ -159,7 +160,8 @@ static c128 factor(const Chebyshev *c, const double *b, int64_t k, double t) {
 }
 
 /* sum := the exponential of a piece of time t on v[0]; hv: H v[0] is in v[3] already. */
-static RtStatus expand(Chebyshev *c, const double *b, int64_t terms, double t, bool hv, double *sum) {
+static RtStatus expand(Chebyshev *c, const double *b, int64_t terms, double t, bool hv,
+                       double *sum) {
   double middle = 0.5 * (c->high + c->low), half = 0.5 * (c->high - c->low);
   double *prev = c->v[1], *cur = c->v[2];
   memset(sum, 0, (size_t)c->n * sizeof(double));
@@ -224,7 +226,7 @@ static RtStatus piece(Chebyshev *c, double length, double tol, double *t, double
     c->low -= wider;
     c->high += wider;
   }
-  return rt_fail(c->rt, RT_ERROR, "the Chebyshev expansion did not converge: no range of H was found");
+  return rt_fail(c->rt, RT_ERROR, "the Chebyshev expansion found no range of H");
 }
 
 static RtStatus run(Chebyshev *c, int64_t n, const double *t, double tol, const double *x,

@@ -100,7 +100,7 @@ typedef struct {
   SplitPlanes *p;
   const SplitTable *t;
   const double *level; /* NULL: only the scale                            */
-  bool far;            /* phases beyond SPLIT_NEAR                         */
+  double most;         /* bound of the phases                              */
   double phi, scale;
   const double *tangent; /* NULL: no rotations                              */
   int q;                 /* high pass: qubits q and q + 1                   */
@@ -121,9 +121,12 @@ static int low_blocks(void *job, int64_t first, int64_t end, int lane) {
   (void)lane;
   for (int64_t b = first; b < end; b++) {
     double *re = p->re + b * n, *im = p->im + b * n;
-    if (s->level)
-      (s->far ? s->t->phase_far : s->t->phase)(n, s->phi, s->scale, s->level + b * n, re, im);
-    else if (s->scale != 1) scale_only(s->scale, n, re, im);
+    if (s->level) {
+      double most = s->most;
+      (most < SPLIT_SMALL  ? s->t->phase_small
+       : most < SPLIT_NEAR ? s->t->phase
+                           : s->t->phase_far)(n, s->phi, s->scale, s->level + b * n, re, im);
+    } else if (s->scale != 1) scale_only(s->scale, n, re, im);
     if (s->tangent) s->t->low(p->low, s->tangent, re, im);
   }
   return 0;
@@ -212,10 +215,8 @@ static void stage(SplitPlanes *p, const double *phase, const double *turn) {
   const Split *m = p->m;
   double tangent[SPLIT_QUBITS];
   Stage s = {.p = p, .t = split_table(), .scale = p->scale};
-  double most = 0;
   p->scale = 1;
-  for (int j = 0; j < m->n; j++) most += fabs(phase[j]) * p->most[j];
-  s.far = !(most < SPLIT_NEAR);
+  for (int j = 0; j < m->n; j++) s.most += fabs(phase[j]) * p->most[j];
   if (p->sum) {
     memset(p->sum, 0, (size_t)p->states * sizeof(double));
     for (int j = 0; j < m->n; j++)

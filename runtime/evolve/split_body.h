@@ -22,6 +22,17 @@ static void phase_far(int64_t n, double phi, double scale, const double *e, doub
   }
 }
 
+/* |phi e| < pi/4: nothing to reduce. */
+static void phase_small(int64_t n, double phi, double scale, const double *restrict e,
+                        double *restrict re, double *restrict im) {
+  SIMD for (int64_t i = 0; i < n; i++) {
+    double a = phi * e[i], x = re[i], y = im[i];
+    double s = scale * sin_core_f64(a, 0), c = scale * cos_core_f64(a, 0);
+    re[i] = c * x + s * y;
+    im[i] = c * y - s * x;
+  }
+}
+
 static void phase(int64_t n, double phi, double scale, const double *restrict e,
                   double *restrict re, double *restrict im) {
   SIMD for (int64_t i = 0; i < n; i++) {
@@ -109,4 +120,4 @@ static void low(int k, const double *t, double *re, double *im) {
   two(n / 2, t[q], r, m);
 }
 
-const SplitTable SPLIT_NAME = {phase, phase_far, low, four, two};
+const SplitTable SPLIT_NAME = {phase_small, phase, phase_far, low, four, two};

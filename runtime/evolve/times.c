@@ -32,7 +32,8 @@ static bool chebyshev_pays(const void *asked, const Krylov *k, double h) {
   krylov_range(k, &low, &high);
   for (int64_t i = 0; i < w->n; done = w->t[i++])
     if (w->t[i] > done)
-      terms += chebyshev_terms(0.53 * (high - low) * (w->t[i] - done), w->how->tol, w->how->imaginary);
+      terms += chebyshev_terms(0.53 * (high - low) * (w->t[i] - done), w->how->tol,
+                               w->how->imaginary);
   return (double)terms < krylov;
 }
 
@@ -192,7 +193,8 @@ static RtStatus trotter_to_tol(Work *w, Trotter *t, State *other) {
   if (end == 0) return RT_OK;
   rt_fail(w->rt, RT_ERROR, "a product formula of order %d would need about %.2g steps for tol = %g",
           w->how->order, 2 * steps, w->how->tol);
-  rt_help(w->rt, "order = 4 or 6 needs fewer steps; method = \"krylov\" and \"chebyshev\" reach 1e-12");
+  rt_help(w->rt,
+          "order = 4 or 6 needs fewer steps; method = \"krylov\" and \"chebyshev\" reach 1e-12");
   return RT_ERROR;
 }
 

@@ -40,7 +40,8 @@ static bool commutes_with(const Trotter *t, const int32_t *color, int64_t from, 
 static RtStatus group_strings(Trotter *t, int64_t first) {
   enum { SEARCH_MAX = 4096 };  /* terms: the search is quadratic; more stand alone */
   int64_t n = t->n_term - first;
-  size_t bytes = (size_t)(t->n_term + 1) * sizeof(int32_t), copy = (size_t)(n + 1) * sizeof(PauliTerm);
+  size_t bytes = (size_t)(t->n_term + 1) * sizeof(int32_t);
+  size_t copy = (size_t)(n + 1) * sizeof(PauliTerm);
   int32_t *color = rt_alloc(t->rt, bytes), colors = 0;
   PauliTerm *old = rt_alloc(t->rt, copy);
   for (int64_t i = first; color && old && i < t->n_term; i++) {
@@ -125,7 +126,8 @@ static RtStatus run_layer(Trotter *t, double d, bool imaginary, c128 *amp) {
   for (int q = 0; q < t->n; q++) {
     double x = t->field[q].x, y = t->field[q].y, r = hypot(x, y);
     if (r == 0) continue;
-    double c = imaginary ? cosh(d * r) : cos(d * r), s = (imaginary ? -sinh(d * r) : -sin(d * r)) / r;
+    double c = imaginary ? cosh(d * r) : cos(d * r);
+    double s = (imaginary ? -sinh(d * r) : -sin(d * r)) / r;
     g[k].qubit = q;
     g[k].m[0] = g[k].m[3] = (c128){c, 0};
     g[k].m[1] = imaginary ? (c128){s * x, -s * y} : (c128){s * y, s * x};

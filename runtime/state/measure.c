@@ -86,7 +86,8 @@ static RtStatus rotated(Rt *rt, const State *s, bool y, State *out) {
   double c = sqrt(0.5);
   int n = (int)s->vars.n;
   for (int q = 0; q < n; q++)
-    g[q] = (QubitGate){q, {{c, 0}, y ? (c128){0, -c} : (c128){c, 0}, {c, 0}, y ? (c128){0, c} : (c128){-c, 0}}};
+    g[q] = (QubitGate){q, {{c, 0}, y ? (c128){0, -c} : (c128){c, 0},
+                           {c, 0}, y ? (c128){0, c} : (c128){-c, 0}}};
   RT_TRY(state_convert(rt, s, false, out));
   RtStatus st = rotate_layer(rt, n, out->amp, n, g);
   if (st) state_free(rt, out);
@@ -272,7 +273,8 @@ static double entropy_of(const Tensor *p, double order) {
   return order == 1 ? fmax(s, 0) : fmax(log(s) / (1 - order), 0);
 }
 
-RtStatus state_entropy(Rt *rt, const State *s, int k, const int64_t *site, double order, double *out) {
+RtStatus state_entropy(Rt *rt, const State *s, int k, const int64_t *site, double order,
+                       double *out) {
   Split x;
   *out = 0;
   RtStatus st = split(rt, s, k, site, &x);

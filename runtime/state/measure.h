@@ -20,5 +20,6 @@ RtStatus state_pauli_means(Rt *rt, const State *s, int64_t k, const PauliTerm *t
 Tensor *state_reduced(Rt *rt, const State *s, int k, const int64_t *site);
 /* Renyi entropy of the sites' density matrix, in nats: -sum p log p for order 1, else
  * log(sum p^order) / (1 - order); order 0 is the log of the rank, infinity -log max p. */
-RtStatus state_entropy(Rt *rt, const State *s, int k, const int64_t *site, double order, double *out);
+RtStatus state_entropy(Rt *rt, const State *s, int k, const int64_t *site, double order,
+                       double *out);
 #endif

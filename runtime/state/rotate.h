@@ -38,7 +38,7 @@ RtStatus rotate_layer(Rt *rt, int n, c128 *amp, int k, const QubitGate *gate);
 /* A diagonal operator E(i) = sum of c (-1)^popcount(i & z), prepared for
  * amp[i] *= exp((re + i im) E(i)).                                             */
 typedef struct Phases Phases;
-RtStatus phases_make(Rt *rt, int n, int64_t k, const PauliTerm *term, Phases **out);  /* x ignored */
+RtStatus phases_make(Rt *rt, int n, int64_t k, const PauliTerm *term, Phases **out); /* x ignored */
 void phases_free(Phases *p);                            /* NULL is fine */
 RtStatus phases_apply(Phases *p, double re, double im, c128 *amp);
 #endif

@@ -16,7 +16,9 @@ typedef struct { uint64_t mask, z; double a, c; uint64_t w; double a2, c2; } Tur
 
 /* How a gate's entries are used: with m00 = m11 = 1, or not; off-diagonal entries real or
  * imaginary beside a real diagonal; or any.                                     */
-typedef enum { GATE_NONE, GATE_UNIT_REAL, GATE_UNIT_TURNED, GATE_REAL, GATE_TURNED, GATE_FULL } GateForm;
+typedef enum {
+  GATE_NONE, GATE_UNIT_REAL, GATE_UNIT_TURNED, GATE_REAL, GATE_TURNED, GATE_FULL
+} GateForm;
 /* The four products of a new value: y0 = own_re x0 + own_im i x0 + other_re x1 + ..., and
  * y1 in the same way; by lanes, so that signs and the qubits in a register fit in. */
 typedef struct {

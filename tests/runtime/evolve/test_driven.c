@@ -283,6 +283,10 @@ static void test_tables(void **state) {
     }
     assert_true(far_off < 1e-14);
     all[l]->phase_far(N, 1e9, 0.9, e, re[l], im[l]);
+    double x = re[l][5], y = im[l][5];
+    all[l]->phase_small(N, 0.15, 1.1, e, re[l], im[l]);
+    double complex turned = 1.1 * cexp(-I * 0.15 * e[5]) * (x + I * y);
+    assert_true(cabs(turned - re[l][5] - I * im[l][5]) < 1e-14);
     for (int k = 3; k <= 10; k++) all[l]->low(k, t, re[l], im[l]);
     double *r[4], *m[4];
     for (int k = 0; k < 4; k++) {
