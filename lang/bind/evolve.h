@@ -13,6 +13,7 @@ int evolve_chain(Vm *vm, const Operator *h, const Value *args, bool imaginary, c
                  int64_t n, bool one, Value *out);
 /* ground(H, sector, bond, cut, tol, sweeps) as a matrix-product state: (E, s). */
 int ground_chain(Vm *vm, Value *args, Value *out);
-/* thermal(H, beta, observables, samples, seed, sector, method, bond, cut, step) of a chain: a record. */
+/* thermal(H, beta, observables, samples, seed, sector, method, bond, cut, step) of a chain:
+ * a record.                                                                       */
 int thermal_chain(Vm *vm, Value *args, Value *out);
 #endif
