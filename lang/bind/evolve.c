@@ -39,7 +39,7 @@ const Native natives_evolve[] = {
      "method: \"krylov\", \"chebyshev\", or \"trotter\" of order 1, 2, 4 or 6 with `steps` repetitions\n"
      "from one time to the next (nil: as many as tol asks for). nil: Krylov, or Chebyshev where that\n"
      "needs fewer products with H; Trotter when steps or order is given.\n"
-     "tol: of the estimated error of the state, 1e-12; 1e-6 for Trotter.\n"
+     "tol: of the estimated error of the state, 1e-12; 1e-6 for Trotter and for states of c64.\n"
      "unit = 1GHz: H is an energy over h in that unit, time has a unit: exp(-2 pi i H time).\n"
      "info = true: (psi, {method, products, error}); products: with H, or Trotter repetitions.\n"
      "evolve(H0, H1, psi, schedule, time = T): A(s) H0 + B(s) H1, s = t / T or the schedule's path (in\n"

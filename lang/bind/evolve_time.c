@@ -22,7 +22,7 @@ static int arg_tol(Vm *vm, Value v, double otherwise, double *out) {
   return vm_error(vm, "`tol` must be a positive number, found %g", *out);
 }
 
-static int arg_how(Vm *vm, const char *what, const Value *args, EvolveHow *how) {
+static int arg_how(Vm *vm, const char *what, const Value *args, bool single, EvolveHow *how) {
   const char *name;
   int64_t order = 2;
   for (int k = EVOLVE_STEP; k < EVOLVE_ARGS; k++) {
@@ -57,7 +57,7 @@ static int arg_how(Vm *vm, const char *what, const Value *args, EvolveHow *how) 
     return 1;
   }
   return arg_bool(vm, args[8], "`info`", &how->estimate) ||
-         arg_tol(vm, args[3], how->method == EVOLVE_TROTTER ? 1e-6 : 1e-12, &how->tol);
+         arg_tol(vm, args[3], how->method == EVOLVE_TROTTER || single ? 1e-6 : 1e-12, &how->tol);
 }
 
 /* 2 pi times the unit in hertz; 0: none. */
@@ -178,7 +178,8 @@ static int run(Vm *vm, Operator *h, const EvolveHow *how, const Times *t, const 
                Value *out, EvolveReport *report) {
   Rt *rt = vm_rt(vm);
   Operator wide;
-  RT_TRY(states_fit(rt, "the evolution", from->size, (double)t->n, sizeof(c128)));
+  RT_TRY(states_fit(rt, "the evolution", from->size, (double)t->n,
+                    state_single(from) ? sizeof(c64) : sizeof(c128)));
   if (t->n > UINT32_MAX) return vm_error(vm, "too many times");
   State *s = rt_alloc0(rt, (size_t)t->n * sizeof *s);
   if (!s || state_operator(rt, h, from, &wide)) {
@@ -204,7 +205,8 @@ int evolve_plain(Vm *vm, Value *args, bool imaginary, Value *out) {
   double unit;
   bool chain = mps_is(args[1]);
   int failed = arg_hermitian(vm, &args[0], what, &h) ||
-               (!chain && (arg_state(vm, args[1], what, &from) || arg_how(vm, what, args, &how))) ||
+               (!chain && (arg_state_any(vm, args[1], what, &from) ||
+                           arg_how(vm, what, args, state_single(from), &how))) ||
                arg_unit(vm, args[7], &unit) || arg_times(vm, args[2], time, imaginary, unit, &t);
   Value states = NIL_VALUE;
   if (chain) {

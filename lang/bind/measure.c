@@ -1,4 +1,5 @@
 /* measure.c: what is read off states: correlations, reduced density matrices, entropies. */
+#include "lang/bind/mps.h"
 #include "lang/bind/number.h"
 #include "lang/bind/state.h"
 #include "lang/bind/tensor_args.h"
@@ -121,6 +122,7 @@ static int bind_correlations(Vm *vm, Value *args, int argc, Value *out) {
   State *s;
   const char *letter;
   bool connected;
+  if (mps_is(args[0])) return mps_call_correlations(vm, args, out);
   if (arg_state_any(vm, args[0], "`correlations`", &s) || arg_str(vm, args[1], "`of`", &letter) ||
       arg_bool(vm, args[2], "`connected`", &connected))
     return 1;
@@ -226,6 +228,7 @@ static int bind_entropy(Vm *vm, Value *args, int n, Value *out) {
   int k;
   int64_t site[SITES_MAX];
   double order, value;
+  if (mps_is(args[0])) return mps_call_entropy(vm, args, out);
   if (arg_state_any(vm, args[0], "`entropy`", &s) ||
       arg_sites(vm, args[1], s, "`sites` of `entropy`", &k, site) ||
       arg_float(vm, args[2], "`renyi`", &order))

@@ -195,6 +195,7 @@ const BoxType mps_type = {
     .clone = mps_clone,
     .equal = mps_equal,
     .hash = mps_hash,
+    .save = mps_save,
     .len = mps_len,
     .binary = mps_binary,
 };

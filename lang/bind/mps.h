@@ -20,4 +20,7 @@ int mps_call_state(Vm *vm, Value *args, Value *out);        /* state(s)         
 int mps_call_overlap(Vm *vm, Value *args, Value *out);      /* overlap(a, b)    */
 int mps_call_expect(Vm *vm, Value *args, Value *out);       /* expect(H, s)     */
 int mps_call_variance(Vm *vm, Value *args, Value *out);     /* variance(H, s)   */
+int mps_call_entropy(Vm *vm, Value *args, Value *out);      /* entropy(s, sites, renyi) */
+int mps_call_correlations(Vm *vm, Value *args, Value *out); /* correlations(s, of, connected) */
+int mps_save(Vm *vm, Box *self, Value *out);                /* hook (mps_store.c) */
 #endif

@@ -1,4 +1,5 @@
 /* state.c: state vectors in the language: making them, arithmetic, what is measured. */
+#include "lang/bind/circuit_run.h"
 #include "lang/bind/mps.h"
 #include "lang/bind/state.h"
 #include "lang/bind/number.h"
@@ -95,7 +96,8 @@ int state_applied(Vm *vm, const Operator *h, const State *s, Applied **out) {
   Operator wide;
   Rt *rt = vm_rt(vm);
   if (state_operator(rt, h, s, &wide)) return 1;
-  RtStatus st = applied_make(rt, &wide, true, out);
+  RtStatus st = state_single(s) ? applied_make32(rt, &wide, true, out)
+                                : applied_make(rt, &wide, true, out);
   operator_free(rt, &wide);
   return st != RT_OK;
 }
@@ -127,21 +129,28 @@ static int added(Vm *vm, const State *a, const State *b, double sign, Value *out
   return made(vm, RT_OK, &r, out);
 }
 
-int state_times(Vm *vm, Value h, Value s, Value *out) {
+/* H |s> as a plain state, in the precision of s. */
+static int image(Vm *vm, const Operator *h, const State *s, State *out) {
   Rt *rt = vm_rt(vm);
-  State *from, r;
-  Operator *op;
   Applied *a;
-  if (arg_operator(vm, &h, "`*`", &op) || arg_state(vm, s, "`*`", &from) ||
-      state_applied(vm, op, from, &a))
-    return 1;
-  RtStatus st = state_new(rt, &from->vars, &r);
+  if (state_applied(vm, h, s, &a)) return 1;
+  RtStatus st = state_new_in(rt, &s->vars, state_single(s), out);
   if (!st) {
-    st = applied_to(rt, a, (const double *)(const void *)from->amp, (double *)(void *)r.amp);
-    if (st) state_free(rt, &r);
+    st = state_single(s) ? applied_to32(rt, a, state_floats(s), state_floats(out))
+                         : applied_to(rt, a, state_doubles(s), state_doubles(out));
+    if (st) state_free(rt, out);
   }
   applied_free(rt, a);
-  return made(vm, st, &r, out);
+  return st != RT_OK;
+}
+
+int state_times(Vm *vm, Value h, Value s, Value *out) {
+  State *from, r;
+  Operator *op;
+  if (arg_operator(vm, &h, "`*`", &op) || arg_state_any(vm, s, "`*`", &from) ||
+      image(vm, op, from, &r))
+    return 1;
+  return made(vm, RT_OK, &r, out);
 }
 
 static int state_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
@@ -331,6 +340,10 @@ static int bind_state(Vm *vm, Value *args, int argc, Value *out) {
   State s;
   Tensor *t;
   if (mps_is(args[0])) return mps_call_state(vm, args, out);
+  CircuitValue *c;
+  if (is_circuit(args[0]))
+    return arg_whole_circuit(vm, &args[0], "`state`", &c) ||
+           made(vm, circuit_state(vm, c, &s) ? rt->error.status : RT_OK, &s, out);
   if (arg_tensor(vm, args[0], "the amplitudes of `state`", &t)) return 1;
   int n = t->size > 1 ? 63 - __builtin_clzll((uint64_t)t->size) : 0;
   char shape[128];
@@ -351,11 +364,28 @@ static int bind_state(Vm *vm, Value *args, int argc, Value *out) {
 
 static int bind_amplitudes(Vm *vm, Value *args, int n, Value *out) {
   State *s;
+  CircuitValue *c;
+  if (is_circuit(args[0]))
+    return arg_whole_circuit(vm, &args[0], "`amplitudes`", &c) ||
+           give(vm, circuit_amplitudes(vm, c), out);
   return arg_state_any(vm, args[0], "`amplitudes`", &s) || give(vm, amplitude_tensor(vm, s), out);
+}
+
+/* |amplitude|^2 of a circuit's states, differentiable. */
+static int circuit_probabilities(Vm *vm, Value *args, Value *out) {
+  Rt *rt = vm_rt(vm);
+  CircuitValue *c;
+  if (arg_whole_circuit(vm, &args[0], "`probabilities`", &c)) return 1;
+  Tensor *a = circuit_amplitudes(vm, c), *size = a ? op_unary(rt, UN_ABS, a, 0) : NULL;
+  if (a) tensor_unref(rt, a);
+  Tensor *p = size ? op_binary(rt, BIN_MUL, size, size, 0, 0) : NULL;
+  if (size) tensor_unref(rt, size);
+  return give(vm, p, out);
 }
 
 static int bind_probabilities(Vm *vm, Value *args, int n, Value *out) {
   State *s;
+  if (is_circuit(args[0])) return circuit_probabilities(vm, args, out);
   if (arg_state_any(vm, args[0], "`probabilities`", &s)) return 1;
   Tensor *t = tensor_new(vm_rt(vm), s->amp ? DT_F64 : DT_F32, 1, &s->size);
   for (int64_t i = 0; t && i < s->size; i++) {
@@ -381,20 +411,6 @@ static int length2(Vm *vm, const State *s, double *out) {
   return *out > 0 ? 0 : vm_error(vm, "the state is zero");
 }
 
-/* H |s> as a plain state. */
-static int image(Vm *vm, const Operator *h, const State *s, State *out) {
-  Rt *rt = vm_rt(vm);
-  Applied *a;
-  if (state_applied(vm, h, s, &a)) return 1;
-  RtStatus st = state_new(rt, &s->vars, out);
-  if (!st) {
-    st = applied_to(rt, a, (const double *)(const void *)s->amp, (double *)(void *)out->amp);
-    if (st) state_free(rt, out);
-  }
-  applied_free(rt, a);
-  return st != RT_OK;
-}
-
 int state_expect(Vm *vm, Value *args, Value *out) {
   Rt *rt = vm_rt(vm);
   Operator *h;
@@ -402,13 +418,14 @@ int state_expect(Vm *vm, Value *args, Value *out) {
   double d, e;
   bool hermitian;
   if (mps_is(args[1])) return mps_call_expect(vm, args, out);
-  if (arg_operator(vm, &args[0], "`expect`", &h) || arg_state(vm, args[1], "`expect`", &s) ||
+  if (arg_operator(vm, &args[0], "`expect`", &h) || arg_state_any(vm, args[1], "`expect`", &s) ||
       operator_hermitian(rt, h, &hermitian) || length2(vm, s, &d))
     return 1;
   if (hermitian) {
     Applied *a;
     if (state_applied(vm, h, s, &a)) return 1;
-    RtStatus st = applied_mean(rt, a, (const double *)(const void *)s->amp, &e);
+    RtStatus st = state_single(s) ? applied_mean32(rt, a, state_floats(s), &e)
+                                  : applied_mean(rt, a, state_doubles(s), &e);
     applied_free(rt, a);
     *out = value_float(e / d);
     return st != RT_OK;
@@ -421,6 +438,7 @@ int state_expect(Vm *vm, Value *args, Value *out) {
 }
 
 static int bind_expect(Vm *vm, Value *args, int n, Value *out) {
+  if (is_circuit(args[1])) return circuit_expectation(vm, args, out);
   if (value_is(args[0], OBJ_LIST) || value_is(args[0], OBJ_TUPLE)) return expect_list(vm, args, out);
   return state_expect(vm, args, out);
 }
@@ -431,7 +449,7 @@ int state_variance(Vm *vm, Value *args, Value *out) {
   State *s, y;
   double d;
   if (mps_is(args[1])) return mps_call_variance(vm, args, out);
-  if (arg_hermitian(vm, &args[0], "`variance`", &h) || arg_state(vm, args[1], "`variance`", &s) ||
+  if (arg_hermitian(vm, &args[0], "`variance`", &h) || arg_state_any(vm, args[1], "`variance`", &s) ||
       length2(vm, s, &d) || image(vm, h, s, &y))
     return 1;
   double e = state_overlap(s, &y).re / d;
@@ -457,9 +475,9 @@ const Native natives_state[] = {
      "f32 or c64.",
      bind_state, NF_CONST},
     {"amplitudes", "psi", "The amplitudes of a state, c128 or c64 (D,); psi[i] is one of them.",
-     bind_amplitudes, NF_CONST},
+     bind_amplitudes, NF_DIFF},
     {"probabilities", "psi", "|amplitude|^2 of every basis state, f64 or f32 (D,).", bind_probabilities,
-     NF_CONST},
+     NF_DIFF},
     {"overlap", "a, b", "<a|b> of two states, complex.", bind_overlap, NF_CONST},
     {"expect", "H, psi",
      "<psi|H|psi> / <psi|psi>: a float, complex when H is not Hermitian. H may act on fewer "
@@ -467,6 +485,6 @@ const Native natives_state[] = {
      "A list of operators gives the vector of their means; sums of strings of one letter (Z[0] * Z[3])\n"
      "are taken together, in one pass.\n"
      "Errors: H has variables that psi does not have.",
-     bind_expect, NF_CONST},
+     bind_expect, NF_DIFF},
     {"__load_State", "saved", "A stored state.", bind_load, NF_HIDDEN},
     {0}};

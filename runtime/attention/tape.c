@@ -189,10 +189,14 @@ done:
 
 /* ---- backward --------------------------------------------------------------------------- */
 
-/* A gradient that has the operand's shape, or NULL when it is not wanted. */
-static Tensor *gradient(Rt *rt, const TapeNode *node, int k, const Tensor *like, RtStatus *status) {
+/* A gradient that has the operand's shape, or NULL when it is not wanted.  Tiles set all
+ * of it; row strips add to zeros.                                             */
+static Tensor *gradient(Rt *rt, const TapeNode *node, int k, const Tensor *like, const AttnJob *job,
+                        RtStatus *status) {
   if (*status || !tape_wants(node, k)) return NULL;
-  Tensor *g = tensor_zeros(rt, like->dtype, like->rank, like->shape);
+  bool set = job->tile && job->B * job->Hq * job->nq > 0 && job->nk > 0;
+  Tensor *g = set ? tensor_new(rt, like->dtype, like->rank, like->shape)
+                  : tensor_zeros(rt, like->dtype, like->rank, like->shape);
   if (!g) *status = rt->error.status;
   return g;
 }
@@ -255,9 +259,9 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
   if (!status) status = attn_job_init(rt, &job, n->mode, s, &a, true);
   if (!status) status = slots_alloc(rt, node, first, &job, &a);
   if (!status) {
-    dq = gradient(rt, node, 0, a.q, &status);
-    dk = gradient(rt, node, 1, a.k, &status);
-    dv = has_v ? gradient(rt, node, 2, a.v, &status) : NULL;
+    dq = gradient(rt, node, 0, a.q, &job, &status);
+    dk = gradient(rt, node, 1, a.k, &job, &status);
+    dv = has_v ? gradient(rt, node, 2, a.v, &job, &status) : NULL;
   }
   if (!status) {
     job.rng = n->rng;

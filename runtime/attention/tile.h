@@ -79,6 +79,7 @@ typedef struct TilePlan {
   bool used[ATTN_MAX_LEAF];    /* leaves that weight, mask or divisor look at   */
   int dot, dist2, l1;          /* products of q with k among those, or -1       */
   bool per_head;               /* is anything computed once different in every head? */
+  bool by_vector;              /* is anything one a row or one a column?             */
   bool centred;                /* distances alone: the mean key is taken off    */
   TilePhi phi;
   double phi_value;            /* TILE_PHI_CONST                                */

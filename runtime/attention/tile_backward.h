@@ -62,12 +62,14 @@ static void carve_backward(TileWork *w, AttnJob *job, Carve *c) {
   w->curve = carve(c, nq * sizeof(double));
   w->bend = carve(c, nq * sizeof(double));
   w->values = carve(c, (size_t)p->prog.n * sizeof(double));
+  w->rows_started = carve(c, nq / TILE_UNIT + 1);
   carve_stores(w, job, c);
 }
 
 /* ---- rows of a head -------------------------------------------------------------- */
 
-typedef struct { T *dq, *dk, *dv; double **dslot; } TileSinks;   /* of one head */
+/* Of one head.  fresh: dk and dv hold nothing yet; dq never does. */
+typedef struct { T *dq, *dk, *dv; double **dslot; bool fresh; } TileSinks;
 
 typedef struct { double scale, inverse, sum_slope, l2_slope, l2, l1_slope; } RowPhi;
 
@@ -191,6 +193,59 @@ static const T *key_side(const TileWork *w, int64_t j0, int64_t c, int64_t *ld) 
   return key_row(w, j0 + c);
 }
 
+/* ---- what gradients hold ----------------------------------------------------------- */
+
+/* The first product to reach a gradient's rows sets them.  Where others come before, or
+ * none does, they begin as zeros.                                               */
+static bool products_first(const TilePlan *p) { return p->pair_want >= 0 && p->l1_want < 0; }
+
+static void zero_rows(T *x, int64_t from, int64_t to, int64_t width) {
+  if (x) memset(x + from * width, 0, (size_t)((to - from) * width) * sizeof(T));
+}
+
+/* Does dq hold numbers in all rows of a part?  It does when the part has been added. */
+static bool start_rows(TileWork *w, const Part *p, T *dq) {
+  int64_t first = (w->r0 + p->r) / TILE_UNIT, end = (w->r0 + p->r + p->m - 1) / TILE_UNIT + 1;
+  int64_t have = 0;
+  for (int64_t g = first; g < end; g++) have += w->rows_started[g];
+  for (int64_t g = first; g < end && have && have < end - first; g++)
+    if (!w->rows_started[g])
+      zero_rows(dq, g * TILE_UNIT, attn_min((g + 1) * TILE_UNIT, w->job->nq), w->job->d);
+  memset(w->rows_started + first, true, (size_t)(end - first));
+  return have != 0;
+}
+
+static void zero_keys(const TileWork *w, const TileSinks *to, int64_t j0, int unit) {
+  int64_t from = (int64_t)unit * TILE_UNIT, end = attn_min(from + TILE_UNIT, w->width);
+  zero_rows(to->dk, j0 + from, j0 + end, w->job->d);
+  zero_rows(to->dv, j0 + from, j0 + end, w->job->e);
+}
+
+/* The same for the columns of a part in dk and dv. */
+static bool start_keys_of(TileWork *w, const Part *p, const TileSinks *to) {
+  int first = (int)(p->c / TILE_UNIT), end = (int)((p->c + p->n - 1) / TILE_UNIT) + 1;
+  unsigned mine = (1u << end) - (1u << first), have = w->units & mine;
+  for (int u = first; u < end && have && have != mine; u++)
+    if (!(have >> u & 1)) zero_keys(w, to, p->j0, u);
+  w->units |= mine;
+  return have != 0;
+}
+
+/* Rows that no product has reached. */
+static void finish_keys(TileWork *w, const TileSinks *to, int64_t j0) {
+  int units = (int)((w->width - 1) / TILE_UNIT) + 1;
+  for (int u = 0; u < units; u++)
+    if (!(w->units >> u & 1)) zero_keys(w, to, j0, u);
+  w->units = ~0u;
+}
+
+static void finish_rows(TileWork *w, T *dq) {
+  int64_t nq = w->job->nq;
+  for (int64_t g = 0; g * TILE_UNIT < nq; g++)
+    if (!w->rows_started[g])
+      zero_rows(dq, g * TILE_UNIT, attn_min((g + 1) * TILE_UNIT, nq), w->job->d);
+}
+
 /* Weights and adjoints of a part, and what its rows own. */
 static void part_adjoints(TileWork *w, const Part *hull, const Part *p, const TileSinks *to) {
   const AttnJob *job = w->job;
@@ -210,7 +265,7 @@ static void part_adjoints(TileWork *w, const Part *hull, const Part *p, const Ti
   T *dq = to->dq ? to->dq + (w->r0 + p->r) * job->d : NULL;
   if (dq && plan->pair_want >= 0)
     GEMM_TILE((int)p->m, (int)job->d, (int)p->n, w->store[plan->pair_want] + off, ld, 1, k, ldk, dq,
-              job->d, true);
+              job->d, start_rows(w, p, to->dq));
   if (plan->l1_want >= 0) {
     const T *q = query_rows(w, p->r, &ldq);
     l1_back(p->m, p->n, job->d, q, ldq, k, ldk, w->store[plan->l1_want] + off, ld, dq,
@@ -225,13 +280,14 @@ static void column_products(TileWork *w, const Part *p, const TileSinks *to) {
   const TilePlan *plan = w->plan;
   int64_t ld = job->cols, off = p->r * ld + p->c, j = p->j0 + p->c, ldq, ldo;
   const T *dout = dout_rows(w, p->r, &ldo);
+  bool add = start_keys_of(w, p, to);
   if (to->dv)
     GEMM_TILE((int)p->n, (int)job->e, (int)p->m, w->store[plan->weight_want] + off, 1, ld, dout,
-              ldo, to->dv + j * job->e, job->e, true);
+              ldo, to->dv + j * job->e, job->e, add);
   const T *q = query_rows(w, p->r, &ldq);
   if (to->dk && plan->pair_want >= 0)
     GEMM_TILE((int)p->n, (int)job->d, (int)p->m, w->store[plan->pair_want] + off, 1, ld, q, ldq,
-              to->dk + j * job->d, job->d, true);
+              to->dk + j * job->d, job->d, add);
 }
 
 /* Groups [from, to) of rows that see column unit u, and whether all of them do. */
@@ -288,9 +344,11 @@ static void tile_adjoints(TileWork *w, const TileCell *cell, int64_t j0, const T
 
 /* ---- a head ---------------------------------------------------------------------- */
 
-static void open_tile(TileWork *w, int64_t j0) {
+static void open_tile(TileWork *w, int64_t j0, const TileSinks *to) {
   const AttnJob *job = w->job;
   w->width = attn_min(job->cols, job->nk - j0);
+  w->units = to->fresh ? 0 : ~0u;
+  if (!products_first(w->plan)) finish_keys(w, to, j0);
   w->panel = w->kt;
   pack_keys(w, j0, w->kt);
   if (w->k_norm) panel_norms(w->width, job->d, w->kt, w->k_norm + j0);
@@ -383,10 +441,12 @@ static void head_backward(TileWork *w, int64_t first, int64_t last, const TileSi
   int64_t blocks = (job->nq + job->rows - 1) / job->rows;
   int64_t j1 = attn_min(last * job->cols, job->nk);
   clear_sums(w);
+  memset(w->rows_started, 0, (size_t)job->nq / TILE_UNIT + 1);
+  if (!products_first(w->plan)) finish_rows(w, to->dq);
   for (int64_t t = first; t < last; t++) {
     if (atomic_load_explicit(job->interrupted, memory_order_relaxed)) return;
     int64_t j0 = t * job->cols;
-    open_tile(w, j0);
+    open_tile(w, j0, to);
     for (int64_t k = 0; k < blocks; k++) {
       const TileCell *cell;
       TileCell all;
@@ -396,7 +456,9 @@ static void head_backward(TileWork *w, int64_t first, int64_t last, const TileSi
       open_block(w, k);
       tile_adjoints(w, cell, j0, to);
     }
+    finish_keys(w, to, j0);
   }
+  if (products_first(w->plan)) finish_rows(w, to->dq);
   flush_squares(w, first * job->cols, j1, to);
   flush_leaves(w, first * job->cols, j1, to);
   for (int k = 0; k < w->plan->n_load; k++)
@@ -435,11 +497,12 @@ static void item_backward(TileWork *w, const TileShares *p, int64_t k, double **
   AttnJob *job = w->job;
   int64_t bh = k / p->chunks, c = k % p->chunks, b = bh / job->Hk, hk = bh % job->Hk;
   int64_t group = job->Hq / job->Hk, nqd = job->nq * job->d;
-  TileSinks to = {NULL, NULL, NULL, dslot};
+  TileSinks to = {.dslot = dslot};
   if (job->dk) to.dk = (T *)job->dk + bh * job->nk * job->d;
   if (job->dv && job->e) to.dv = (T *)job->dv + bh * job->nk * job->e;
   for (int64_t g = 0; g < group; g++) {
     int64_t h = hk * group + g;
+    to.fresh = g == 0;
     if (job->dq)
       to.dq = p->chunks > 1 ? p->dqs + k * p->dq + g * nqd : (T *)job->dq + (b * job->Hq + h) * nqd;
     open_head(w, b, h, true);
@@ -478,7 +541,10 @@ static void add_shares(AttnJob *job, const TileShares *p) {
   }
   for (int64_t k = 0; k < p->items && p->chunks > 1 && p->dq; k++) {
     T *to = (T *)job->dq + k / p->chunks * p->dq;
-    for (int64_t i = 0; i < p->dq; i++) to[i] += p->dqs[k * p->dq + i];
+    const T *from = p->dqs + k * p->dq;
+    if (k % p->chunks == 0) memcpy(to, from, (size_t)p->dq * sizeof(T));
+    else
+      for (int64_t i = 0; i < p->dq; i++) to[i] += from[i];
   }
 }
 
@@ -491,7 +557,7 @@ RtStatus FN(tile_backward)(Rt *rt, AttnJob *job) {
   size_t lists = (size_t)job->threads * (size_t)(job->spec->prog.n_slot + 1) * sizeof(double *);
   TileWork *lane = tile_lanes(rt, job, carve_backward, &size);
   TileBackward t = {job, lane, rt_alloc(rt, lists), &p};
-  p.dqs = dqs ? rt_alloc0(rt, dqs) : NULL;
+  p.dqs = dqs ? rt_alloc(rt, dqs) : NULL;
   p.slot = rt_alloc0(rt, slots);
   bool ready = lane && t.lists && (p.dqs || !dqs) && p.slot;
   if (ready) {

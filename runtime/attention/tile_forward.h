@@ -22,6 +22,16 @@ static void bind_sum(TileWork *w, const Part *hull, int want, double *sum) {
   if (want >= 0) w->weight.row_sum[want] = sum + hull->r;
 }
 
+/* Are the rows and columns those of the last tile?  Then short sequences, whose heads are
+ * all alike, need not take their positions again.                               */
+static bool same_tile(TileWork *w, const Part *hull) {
+  Part now = {w->r0 + hull->r, hull->m, 0, hull->j0 + hull->c, hull->n, false}, *last = &w->open;
+  bool same = now.r == last->r && now.m == last->m && now.c == last->c && now.n == last->n;
+  bool plain = !w->shifted && !w->plan->by_vector && !w->plan->per_head;
+  *last = plain ? now : (Part){0};
+  return same && plain;
+}
+
 /* Inputs and results of both programs for the parts of a tile. */
 static void open_weights(TileWork *w, const Part *hull) {
   const TilePlan *plan = w->plan;
@@ -36,7 +46,7 @@ static void open_weights(TileWork *w, const Part *hull) {
   bind_sum(w, hull, plan->sumsq_want, w->tile_sumsq);
   bind_sum(w, hull, plan->l1_sum_want, w->tile_l1);
   bind_sum(w, hull, plan->count_want, w->tile_count);
-  fuse_open(run);
+  if (!same_tile(w, hull)) fuse_open(run);
   if (!top->plan) return;
   top->m = run->m;
   top->n = run->n;
@@ -92,6 +102,8 @@ static void move_shift(TileWork *w, const Part *hull, const Part *p) {
     w->sumsq[r] *= f * f;
     if (!fresh && group_started(w, r)) scale_rows(1, w->job->e, &f, result_row(w, r), 0);
   }
+  w->shifted = true;
+  w->open = (Part){0};
   fuse_open(&w->weight);
 }
 
@@ -233,6 +245,7 @@ static void block_forward(TileWork *w, int64_t block) {
   int64_t n = cells_of(w, block, &cell, &all);
   open_block(w, block);
   w->started = 0;
+  w->shifted = false;
   double *zero[] = {w->shift, w->sum, w->sumsq, w->l1, w->count};
   for (int k = 0; k < 5; k++) memset(zero[k], 0, (size_t)w->m * sizeof(double));
   for (int64_t k = n; k-- > 0;) {

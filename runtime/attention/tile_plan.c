@@ -143,6 +143,8 @@ TilePlan *tile_plan(Rt *rt, const AttnSpec *s, const AttnCode *code, DType real)
   find_products(t, s);
   find_divisor(t, s);
   t->per_head = looks_at_head(s);
+  for (int k = 0; k < s->n_leaf; k++)
+    t->by_vector |= t->used[k] && (s->leaf[k].stage == PS_ROW || s->leaf[k].stage == PS_COL);
   if (forward_plans(rt, t, s, code, real)) {
     tile_plan_free(rt, t);
     return NULL;

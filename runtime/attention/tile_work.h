@@ -1,6 +1,10 @@
 /* tile_work.h: what a lane of a tiled pass owns, the start of a head, and the
  * products of a block of queries with a tile of keys; included after vectors.h. */
 
+/* A part of a tile: rows from r on (of the block), columns from c on (of the
+ * tile at j0).                                                               */
+typedef struct { int64_t r, m, j0, c, n; bool masked; } Part;
+
 typedef struct {
   AttnJob *job;
   const TilePlan *plan;
@@ -30,10 +34,14 @@ typedef struct {
   double *shift, *sum, *sumsq, *l1, *count, *peak;
   double *tile_sum, *tile_sumsq, *tile_l1, *tile_count;
   unsigned started;            /* groups of rows whose output holds numbers       */
+  bool shifted;                /* is any shift of the block not 0?                */
+  Part open;                   /* of the head: what `weight` was opened with, all shifts 0 */
   /* backward: see tile_backward.h */
   T *vt, *kc, *dp, *dout, **store;
   double *mean_row, *curve, *bend;
   double **row_acc, **col_acc, **diagonal;
+  unsigned units;              /* of columns of the tile whose dk and dv hold numbers */
+  bool *rows_started;          /* groups of rows of the head whose dq does        */
   double *values;
 } TileWork;
 
@@ -286,10 +294,6 @@ static void open_block(TileWork *w, int64_t k) {
 }
 
 /* ---- products -------------------------------------------------------------------- */
-
-/* A part of a tile: rows from r on (of the block), columns from c on (of the
- * tile at j0).                                                               */
-typedef struct { int64_t r, m, j0, c, n; bool masked; } Part;
 
 static T distance2(const TileWork *w, const T *q, int64_t j0, int64_t c) {
   T s = 0;

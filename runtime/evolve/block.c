@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RESTARTS = 600, LOOK_EVERY = 6, BAND_MAX = 6, LARGE = 1 << 16 };
+enum { RESTARTS = 600, RESTARTS_SMALL = 60, SMALL = 4096, LOOK_EVERY = 6, BAND_MAX = 6, LARGE = 1 << 16 };
 
 /* v[0 .. done) span the space whose images lie in the span of v[0 .. m): the others, the
  * band, have not been multiplied yet.                                             */
@@ -201,10 +201,10 @@ static double open_residual(const Block *b) {
  * so close that one vector does not tell them apart, residuals stop falling: then the
  * band gets one vector more.                                                        */
 static RtStatus search(Block *b, bool sure, int steps, bool *good) {
-  int from = b->done, stale = 0;
+  int from = b->done, stale = 0, most = b->n <= SMALL ? RESTARTS_SMALL : RESTARTS;
   double last = INFINITY;
   *good = false;
-  for (int r = 0; r < RESTARTS && !*good; r++) {
+  for (int r = 0; r < most && !*good; r++) {
     while (b->done < b->m && b->m < b->most && !*good) {
       RT_TRY(grow(b));
       bool end = b->done == b->m || b->m == b->most;
@@ -230,21 +230,17 @@ static RtStatus search(Block *b, bool sure, int steps, bool *good) {
   return RT_OK;
 }
 
-static RtStatus not_found(Block *b) {
+/* Did the search end where it can be used all the same? */
+static bool close_enough(const Block *b) {
   double worst = 0;
   for (int i = 0; i < b->k && i < b->done; i++) worst = fmax(worst, residual(b, i));
-  if (b->done >= b->k && worst <= 1e-9 * b->size) return RT_OK;
-  rt_fail(b->rt, RT_ERROR, "the %d lowest levels did not converge: |H x - E x| is %.2g", b->k,
-          worst);
-  rt_help(b->rt, "ask for more levels, so that those which lie close together are among them");
-  return RT_ERROR;
+  return b->done >= b->k && worst <= 1e-9 * b->size;
 }
 
 /* The complement of what was found is searched until nothing changes. */
-static RtStatus all(Block *b, double *before) {
-  bool good;
-  RT_TRY(search(b, false, 0, &good));
-  if (!good) RT_TRY(not_found(b));
+static RtStatus all(Block *b, double *before, bool *good) {
+  RT_TRY(search(b, false, 0, good));
+  if (!*good && !(*good = close_enough(b))) return RT_OK;
   for (int round = 0; round < b->k + 1; round++) {
     for (int i = 0; i < b->k; i++) before[i] = theta(b, i);
     RT_TRY(shrink(b, b->k));
@@ -252,8 +248,8 @@ static RtStatus all(Block *b, double *before) {
     int fresh = b->n > LARGE ? 1 : 3;
     for (int i = 0; i < fresh && b->m < b->most; i++) draw(b);
     if (b->m == b->done) return diagonalise(b);
-    RT_TRY(search(b, true, 6 * fresh, &good));
-    if (!good) RT_TRY(not_found(b));
+    RT_TRY(search(b, true, 6 * fresh, good));
+    if (!*good && !(*good = close_enough(b))) return RT_OK;
     bool same = true;
     for (int i = 0; i < b->k; i++)
       same &= fabs(theta(b, i) - before[i]) <= 100 * b->tol * b->size;
@@ -297,7 +293,7 @@ static int room_for(Rt *rt, const Linear *l, int64_t k) {
 }
 
 RtStatus lanczos_block(Rt *rt, const Linear *l, int64_t k, double tol, const double *start,
-                       double *const *x, Level *out) {
+                       double *const *x, Level *out, bool *good) {
   int most = room_for(rt, l, k);
   size_t bytes = (size_t)l->size * sizeof(double), table = (size_t)most * (size_t)most;
   double *before = rt_alloc(rt, (size_t)k * sizeof *before);
@@ -314,8 +310,8 @@ RtStatus lanczos_block(Rt *rt, const Linear *l, int64_t k, double tol, const dou
     b->m = 1;
   }
   if (!st && !b->m) draw(b);
-  if (!st) st = all(b, before);
-  if (!st) st = give(b, x, out);
+  if (!st) st = all(b, before, good);
+  if (!st && *good) st = give(b, x, out);
   tensor_unref(rt, b->value);
   tensor_unref(rt, b->vector);
   for (int i = 0; b->v && i <= most; i++)

@@ -55,6 +55,11 @@ typedef bool (*KrylovLeave)(const void *asked, const Krylov *k, double step);
 RtStatus krylov_times(Krylov *k, KrylovApply apply, const void *h, int64_t n, const double *t,
                       double tol, bool imaginary, KrylovLeave leave, const void *asked, double *x,
                       double *const *out, bool *left);
+/* The same in single precision, of an operator that applied_make32() compiled; tol at least
+ * 1e-7.                                                                             */
+RtStatus krylov_make32(Rt *rt, int64_t states, Krylov **out);
+RtStatus krylov_times32(Krylov *k, const Applied *a, int64_t n, const double *t, double tol,
+                        bool imaginary, float *x, float *const *out);
 /* Of the last evolution: applications of h, the sum of the steps' estimated errors; of the
  * last space: its size, the extreme Ritz values.                                    */
 int64_t krylov_products(const Krylov *k);
@@ -77,6 +82,7 @@ enum { CHEBYSHEV_PROBES = 24 };          /* Lanczos steps for the range */
 
 /* ---- one call for every method ----------------------------------------------------- */
 
+#define EVOLVE_TOL_SINGLE 1e-6
 typedef enum { EVOLVE_ANY, EVOLVE_KRYLOV, EVOLVE_CHEBYSHEV, EVOLVE_TROTTER } EvolveMethod;
 typedef struct {
   EvolveMethod method;  /* EVOLVE_ANY: Krylov; Chebyshev when the first Krylov space does not
@@ -93,7 +99,8 @@ typedef struct {
   double error;         /* estimate, relative; NAN: Trotter with given steps, not asked for */
 } EvolveReport;
 /* out[i] (n States, made by this) is the state at time t[i] >= 0, ascending.  h acts on the
- * variables of `from`, which are c128.  Imaginary time keeps the length.            */
+ * variables of `from`.  Imaginary time keeps the length.  States of c64 go by Krylov spaces
+ * only, with a tol of at least EVOLVE_TOL_SINGLE: an error otherwise.               */
 RtStatus evolve_times(Rt *rt, Operator *h, const EvolveHow *how, int64_t n, const double *t,
                       const State *from, State *out, EvolveReport *report);
 

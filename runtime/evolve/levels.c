@@ -93,32 +93,32 @@ static RtStatus dense(Rt *rt, Space *s, bool residuals, int64_t k, Level *level,
 /* ---- Lanczos ------------------------------------------------------------------------------- */
 
 /* The lowest alone; where it is a mixture of close levels, a block takes them apart. */
-static RtStatus one_level(Rt *rt, const Space *s, const Linear *l, double *x, Level *level) {
-  bool good;
-  RT_TRY(lanczos_lowest(rt, l, s->positive ? 0 : 0.1, TOLERANCE, x, level, &good));
-  if (good) return RT_OK;
+static RtStatus one_level(Rt *rt, const Space *s, const Linear *l, double *x, Level *level,
+                          bool *good) {
+  RT_TRY(lanczos_lowest(rt, l, s->positive ? 0 : 0.1, TOLERANCE, x, level, good));
+  if (*good || s->size <= DENSE_MAX) return RT_OK;
   RT_TRY(states_fit(rt, "taking close levels apart", s->size, (double)lanczos_block_least(1),
                     l->wide ? 16 : 8));
   double *start = rt_alloc(rt, (size_t)l->size * sizeof *start);
   if (!start) return rt->error.status;
   memcpy(start, x, (size_t)l->size * sizeof *start);
-  RtStatus st = lanczos_block(rt, l, 1, TOLERANCE, start, &x, level);
+  RtStatus st = lanczos_block(rt, l, 1, TOLERANCE, start, &x, level, good);
   rt_free(rt, start, (size_t)l->size * sizeof *start);
   return st;
 }
 
 static RtStatus iterate(Rt *rt, const Space *s, const Linear *l, int64_t k, Level *level,
-                        State *states) {
+                        State *states, bool *good) {
   size_t bytes = (size_t)l->size * sizeof(double);
-  double need = k == 1 ? 6 : (double)lanczos_block_least(k) + (double)k;
+  double need = k == 1 ? 5 : (double)lanczos_block_least(k) + (double)k;
   double **x = rt_alloc0(rt, (size_t)k * sizeof *x);
   if (!x) return rt->error.status;
   RtStatus st = states_fit(rt, "Lanczos's method", s->size, need, l->wide ? 16 : 8);
   for (int64_t j = 0; j < k && !st; j++)
     if (!(x[j] = rt_alloc(rt, bytes))) st = rt->error.status;
-  if (!st && k == 1) st = one_level(rt, s, l, x[0], level);
-  else if (!st) st = lanczos_block(rt, l, k, TOLERANCE, NULL, x, level);
-  for (int64_t j = 0; j < k && !st && states; j++)
+  if (!st && k == 1) st = one_level(rt, s, l, x[0], level, good);
+  else if (!st) st = lanczos_block(rt, l, k, TOLERANCE, NULL, x, level, good);
+  for (int64_t j = 0; j < k && !st && *good && states; j++)
     st = space_state(rt, s, l->wide, x[j], &states[j]);
   for (int64_t j = 0; j < k; j++)
     if (x[j]) rt_free(rt, x[j], bytes);
@@ -142,8 +142,15 @@ static RtStatus solve(Rt *rt, Space *s, const LevelsAsk *ask, int64_t k, Level *
     return RT_ERROR;
   }
   Linear l;
+  bool good = false;
   RT_TRY(space_linear(rt, s, &l));
-  return iterate(rt, s, &l, k, level, states);
+  RT_TRY(iterate(rt, s, &l, k, level, states, &good));
+  if (good) return RT_OK;
+  if (s->size <= DENSE_MAX) return dense(rt, s, ask->residuals, k, level, states);
+  rt_fail(rt, RT_ERROR, "the %lld lowest levels did not converge", (long long)k);
+  rt_help(rt, "ask for more levels, so that those which lie close together are among them; modes "
+              "with a smaller cutoff have a narrower spectrum");
+  return RT_ERROR;
 }
 
 /* ---- asking ------------------------------------------------------------------------------- */

@@ -39,9 +39,10 @@ RtStatus lanczos_lowest(Rt *rt, const Linear *l, double noise, double tol, doubl
                         Level *out, bool *good);
 
 /* The k lowest levels, k below a third of the dimension; x[k] become unit vectors.
- * `start`, a vector or NULL, is the first of the block.  Errors: no convergence, memory. */
+ * `start`, a vector or NULL, is the first one.  *good: false when they did not converge, and
+ * x and out hold nothing.  Errors: memory.                                          */
 RtStatus lanczos_block(Rt *rt, const Linear *l, int64_t k, double tol, const double *start,
-                       double *const *x, Level *out);
+                       double *const *x, Level *out, bool *good);
 /* Vectors that lanczos_block() needs at least for k levels. */
 int64_t lanczos_block_least(int64_t k);
 

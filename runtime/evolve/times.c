@@ -57,6 +57,43 @@ static RtStatus by_krylov(Work *w, const Applied *a, bool any, double *const *ou
   return st;
 }
 
+/* All of it in single precision. */
+static RtStatus krylov_single(Work *w, Krylov *k, const Applied *a, float **at) {
+  for (int64_t i = 0; i < w->n; i++) at[i] = state_floats(&w->out[i]);
+  float *x = at[w->n - 1];
+  memcpy(x, w->from->amp32, (size_t)w->from->size * sizeof(c64));
+  RtStatus st = krylov_times32(k, a, w->n, w->t, w->how->tol, w->how->imaginary, x, at);
+  *w->report = (EvolveReport){EVOLVE_KRYLOV, krylov_products(k), krylov_error(k)};
+  return st;
+}
+
+static RtStatus by_krylov_single(Work *w) {
+  Rt *rt = w->rt;
+  Applied *a;
+  Krylov *k = NULL;
+  RT_TRY(applied_make32(rt, w->h, true, &a));
+  float **at = rt_alloc(rt, (size_t)w->n * sizeof *at);
+  RtStatus st = at ? krylov_make32(rt, w->from->size, &k) : rt->error.status;
+  if (!st) st = krylov_single(w, k, a, at);
+  krylov_free(k);
+  if (at) rt_free(rt, at, (size_t)w->n * sizeof *at);
+  applied_free(rt, a);
+  return st;
+}
+
+/* What has no version in single precision. */
+static RtStatus single_only(Rt *rt, const EvolveHow *how) {
+  if (how->method == EVOLVE_ANY || how->method == EVOLVE_KRYLOV) {
+    if (how->tol >= EVOLVE_TOL_SINGLE) return RT_OK;
+    rt_fail(rt, RT_ERROR, "amplitudes of c64 hold 7 digits: tol is at least %g, found %g",
+            EVOLVE_TOL_SINGLE, how->tol);
+  } else {
+    rt_fail(rt, RT_ERROR, "states of c64 evolve by method = \"krylov\" only");
+  }
+  rt_help(rt, "c128(psi) converts it to double precision");
+  return RT_ERROR;
+}
+
 static RtStatus by_products(Work *w, double *const *out) {
   Rt *rt = w->rt;
   Applied *a;
@@ -183,16 +220,20 @@ RtStatus evolve_times(Rt *rt, Operator *h, const EvolveHow *how, int64_t n, cons
   Work w = {rt, h, how, n, t, from, out, report ? report : &own};
   *w.report = (EvolveReport){.method = how->method};
   double more = how->method == EVOLVE_TROTTER ? 1 : CHEBYSHEV_VECTORS;
-  RT_TRY(states_fit(rt, "the evolution", from->size, (double)n + more, sizeof(c128)));
+  bool single = state_single(from);
+  if (single) RT_TRY(single_only(rt, how));
+  RT_TRY(states_fit(rt, "the evolution", from->size, (double)n + more,
+                    single ? sizeof(c64) : sizeof(c128)));
   double **at = rt_alloc(rt, (size_t)n * sizeof *at);
   if (!at) return rt->error.status;
   RtStatus st = RT_OK;
   int64_t made = 0;
   for (; made < n && !st; made++) {
-    st = state_new(rt, &from->vars, &out[made]);
+    st = state_new_in(rt, &from->vars, single, &out[made]);
     at[made] = state_doubles(&out[made]);
   }
-  if (!st) st = how->method == EVOLVE_TROTTER ? by_trotter(&w) : by_products(&w, at);
+  if (!st && single) st = by_krylov_single(&w);
+  else if (!st) st = how->method == EVOLVE_TROTTER ? by_trotter(&w) : by_products(&w, at);
   for (int64_t i = 0; i < made && st; i++) state_free(rt, &out[i]);
   rt_free(rt, at, (size_t)n * sizeof *at);
   return st;

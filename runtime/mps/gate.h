@@ -3,8 +3,6 @@
 #define QA_MPS_GATE_H
 #include "runtime/mps/mps.h"
 
-/* Variables and empty sites; an error below 2 variables. */
-RtStatus mps_shell(Rt *rt, const VarTable *vars, int copies, bool wide, Mps *out);
 /* How many of k singular values s (descending) stay; *discarded: the others' weight in the
  * sum of squares.                                                               */
 int64_t mps_kept(int64_t k, const double *s, MpsCut cut, double *discarded);

@@ -34,7 +34,7 @@ RtStatus mps_sites(Rt *rt, const VarTable *vars) {
                  MPS_SITES, (long long)vars->n);
 }
 
-RtStatus mps_shell(Rt *rt, const VarTable *vars, int copies, bool wide, Mps *out) {
+RtStatus mps_blocks(Rt *rt, const VarTable *vars, int copies, bool wide, Mps *out) {
   mps_init(out);
   RT_TRY(mps_sites(rt, vars));
   RT_TRY(dense_open(rt));
@@ -48,18 +48,18 @@ RtStatus mps_shell(Rt *rt, const VarTable *vars, int copies, bool wide, Mps *out
   return rt->error.status;
 }
 
-static RtStatus site_new(Rt *rt, const Mps *m, int64_t left, int64_t d, int64_t right, MpsSite *s) {
+RtStatus mps_block(Rt *rt, Mps *m, int64_t i, int64_t left, int64_t d, int64_t right) {
   double *a = dense_new0(rt, m->wide, left * d * right);
   if (!a) return rt->error.status;
-  *s = (MpsSite){left, d, right, a};
+  m->site[i] = (MpsSite){left, d, right, a};
   return RT_OK;
 }
 
 RtStatus mps_copy(Rt *rt, const Mps *m, Mps *out) {
-  RtStatus st = mps_shell(rt, &m->vars, m->copies, m->wide, out);
+  RtStatus st = mps_blocks(rt, &m->vars, m->copies, m->wide, out);
   for (int64_t i = 0; i < m->n && !st; i++) {
     const MpsSite *s = &m->site[i];
-    st = site_new(rt, m, s->left, s->d, s->right, &out->site[i]);
+    st = mps_block(rt, out, i, s->left, s->d, s->right);
     if (!st) memcpy(out->site[i].a, s->a, (size_t)entries(s) * (m->wide ? 16 : 8));
   }
   if (st) {
@@ -87,10 +87,10 @@ RtStatus mps_product(Rt *rt, const VarTable *vars, const c128 *amp, Mps *out) {
   bool wide = false;
   for (int64_t i = 0; i < vars->n; i++) total += mps_levels(vars, i);
   for (int64_t i = 0; i < total; i++) wide |= amp[i].im != 0;
-  RtStatus st = mps_shell(rt, vars, 1, wide, out);
+  RtStatus st = mps_blocks(rt, vars, 1, wide, out);
   for (int64_t i = 0, at = 0; !st && i < out->n; i++) {
     int64_t d = mps_levels(vars, i);
-    st = site_new(rt, out, 1, d, 1, &out->site[i]);
+    st = mps_block(rt, out, i, 1, d, 1);
     for (int64_t k = 0; k < d && !st; k++) {
       c128 z = amp[at + k];
       if (wide) memcpy(out->site[i].a + 2 * k, &z, sizeof z);
@@ -104,10 +104,10 @@ RtStatus mps_product(Rt *rt, const VarTable *vars, const c128 *amp, Mps *out) {
 }
 
 RtStatus mps_mixed(Rt *rt, const VarTable *vars, Mps *out) {
-  RtStatus st = mps_shell(rt, vars, 2, false, out);
+  RtStatus st = mps_blocks(rt, vars, 2, false, out);
   for (int64_t i = 0; !st && i < out->n; i++) {
     int64_t d = mps_levels(vars, i);
-    st = site_new(rt, out, 1, d * d, 1, &out->site[i]);
+    st = mps_block(rt, out, i, 1, d * d, 1);
     for (int64_t k = 0; k < d && !st; k++) out->site[i].a[k * d + k] = 1 / sqrt((double)d);
   }
   if (st) mps_free(rt, out);
@@ -115,7 +115,7 @@ RtStatus mps_mixed(Rt *rt, const VarTable *vars, Mps *out) {
 }
 
 RtStatus mps_random(Rt *rt, const VarTable *vars, int64_t bond, RngCall c, Mps *out) {
-  RtStatus st = mps_shell(rt, vars, 1, false, out);
+  RtStatus st = mps_blocks(rt, vars, 1, false, out);
   uint64_t element = 0;
   for (int64_t i = 0, left = 1; !st && i < out->n; i++) {
     int64_t d = mps_levels(vars, i), right = 1;
@@ -123,7 +123,7 @@ RtStatus mps_random(Rt *rt, const VarTable *vars, int64_t bond, RngCall c, Mps *
     int64_t behind = 1;
     for (int64_t j = i + 1; j < out->n && behind < right; j++) behind *= mps_levels(vars, j);
     if (behind < right) right = behind;
-    st = site_new(rt, out, left, d, right, &out->site[i]);
+    st = mps_block(rt, out, i, left, d, right);
     for (int64_t k = 0; k < left * d * right && !st; k++)
       out->site[i].a[k] = rng_normal(c, element++);
     left = right;
@@ -140,11 +140,11 @@ RtStatus mps_widen(Rt *rt, Mps *m) {
   for (int64_t i = 0; i < m->n; i++) /* all blocks first: the state stays whole on errors */
     if (entries(&m->site[i]) >= (int64_t)1 << 39) return rt_fail(rt, RT_ERROR, "a block is too large");
   Mps w;
-  RT_TRY(mps_shell(rt, &m->vars, m->copies, true, &w));
+  RT_TRY(mps_blocks(rt, &m->vars, m->copies, true, &w));
   RtStatus st = RT_OK;
   for (int64_t i = 0; i < m->n && !st; i++) {
     const MpsSite *s = &m->site[i];
-    st = site_new(rt, &w, s->left, s->d, s->right, &w.site[i]);
+    st = mps_block(rt, &w, i, s->left, s->d, s->right);
     for (int64_t k = 0; !st && k < entries(s); k++) w.site[i].a[2 * k] = s->a[k];
   }
   if (st) {
@@ -268,13 +268,13 @@ RtStatus mps_sum(Rt *rt, const Mps *a, double c, const Mps *b, MpsCut cut, Mps *
   RtStatus st = mps_copy(rt, a, &own[0]);
   if (!st) st = mps_copy(rt, b, &own[1]);
   for (int k = 0; k < 2 && !st && wide; k++) st = mps_widen(rt, &own[k]);
-  if (!st) st = mps_shell(rt, &a->vars, a->copies, wide, out);
+  if (!st) st = mps_blocks(rt, &a->vars, a->copies, wide, out);
   for (int64_t i = 0; i < a->n && !st; i++) {
     const MpsSite *x = &own[0].site[i], *y = &own[1].site[i];
     bool first = i == 0, last = i + 1 == a->n;
     int64_t left = first ? 0 : x->left, right = last ? 0 : x->right;
-    st = site_new(rt, out, first ? 1 : x->left + y->left, x->d, last ? 1 : x->right + y->right,
-                  &out->site[i]);
+    st = mps_block(rt, out, i, first ? 1 : x->left + y->left, x->d,
+                   last ? 1 : x->right + y->right);
     if (st) break;
     place(out, &out->site[i], 0, 0, 1, x);
     place(out, &out->site[i], left, right, first ? c : 1, y);

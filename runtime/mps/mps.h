@@ -43,6 +43,9 @@ RtStatus mps_sites(Rt *rt, const VarTable *vars);
 void mps_init(Mps *m);
 void mps_free(Rt *rt, Mps *m);
 RtStatus mps_copy(Rt *rt, const Mps *m, Mps *out);
+/* Variables, no blocks yet: mps_block() makes that of site i, of zeros. */
+RtStatus mps_blocks(Rt *rt, const VarTable *vars, int copies, bool wide, Mps *out);
+RtStatus mps_block(Rt *rt, Mps *m, int64_t i, int64_t left, int64_t d, int64_t right);
 /* The levels of variable v. */
 int64_t mps_levels(const VarTable *t, int64_t v);
 /* One vector for each site, side by side (levels of site 0, of site 1, ..); not normalised. */
@@ -82,10 +85,10 @@ RtStatus mps_schmidt(Rt *rt, const Mps *m, int64_t i, double **p, int64_t *k);
 RtStatus mps_entropies(Rt *rt, const Mps *m, double *out);
 /* `count` draws of all digits from |amplitude|^2, digits[count][n]. */
 RtStatus mps_sample(Rt *rt, const Mps *m, int64_t count, RngCall c, int64_t *digits);
-/* <a_i b_j> / <m|m> for all i, j (c128 [n][n]); a, b: one-site operators of `levels` levels,
- * the same for all sites.                                                        */
+/* <a_i b_j> / <m|m> for i <= j in out [n][n] (what lies below the diagonal is not touched), <a_i> in
+ * mean [n]; a, b: one-site operators of `levels` levels, the same for all sites.    */
 RtStatus mps_correlations(Rt *rt, const Mps *m, int64_t levels, const c128 *a, const c128 *b,
-                          c128 *out);
+                          c128 *out, c128 *mean);
 
 /* ---- evolution by gates (tebd.c) -------------------------------------------------- */
 typedef struct {

@@ -47,7 +47,7 @@ RtStatus mps_from_state(Rt *rt, const State *s, MpsCut cut, Mps *out) {
   bool wide = false;
   for (int64_t k = 0; k < s->size; k++) wide |= state_at(s, k).im != 0;
   RT_TRY(states_fit(rt, "the state's matrices", s->size, 4, 16));
-  RT_TRY(mps_shell(rt, &s->vars, 1, wide, out));
+  RT_TRY(mps_blocks(rt, &s->vars, 1, wide, out));
   Remainder x = {1, s->size, dense_new(rt, wide, s->size)};
   RtStatus st = x.c ? RT_OK : rt->error.status;
   for (int64_t k = 0; k < s->size && !st; k++) {

@@ -1,5 +1,4 @@
-/* apply.c: compiling an operator for application: terms as sign flips, the diagonal,
- * and the passes in which the vector is visited.                               */
+/* apply.c: compiling an operator for application: sizes, terms as sign flips, the diagonal. */
 #include "runtime/operator/apply_impl.h"
 
 #include <stdlib.h>
@@ -133,8 +132,6 @@ static void merge_flips(Applied *a) {
   a->n_flip = 0;
   for (int64_t i = 0; i < n; i++) {
     Flip f = a->flip[i];
-    f.top = f.mask >= TILE ? 1ull << (63 - __builtin_clzll(f.mask)) : 0;
-    f.odd = __builtin_parityll(f.mask & f.z) ? ~0ull : 0;
     if (f.c != 0) a->flip[a->n_flip++] = f;
   }
 }
@@ -152,12 +149,23 @@ static void walsh(double *t, int64_t n) {
       }
 }
 
+/* The n numbers t become floats when the vectors are; *out takes them over. */
+static RtStatus numbers(Rt *rt, const Applied *a, double *t, int64_t n, void **out) {
+  *out = t;
+  if (!a->single) return RT_OK;
+  float *f = rt_alloc(rt, (size_t)n * sizeof *f);
+  for (int64_t i = 0; f && i < n; i++) f[i] = (float)t[i];
+  rt_free(rt, t, (size_t)n * sizeof *t);
+  *out = f;
+  return f ? RT_OK : rt->error.status;
+}
+
 static RtStatus tabulate(Rt *rt, Applied *a, int64_t n) {
-  a->diag.table = rt_alloc0(rt, (size_t)a->states * sizeof(double));
-  if (!a->diag.table) return rt->error.status;
-  for (int64_t i = 0; i < n; i++) a->diag.table[a->flip[i].z >> a->wide] = a->flip[i].c;
-  walsh(a->diag.table, a->states);
-  return RT_OK;
+  double *t = rt_alloc0(rt, (size_t)a->states * sizeof *t);
+  if (!t) return rt->error.status;
+  for (int64_t i = 0; i < n; i++) t[a->flip[i].z >> a->wide] = a->flip[i].c;
+  walsh(t, a->states);
+  return numbers(rt, a, t, a->states, &a->diag.table);
 }
 
 static uint64_t run_of(const Applied *a) {
@@ -176,14 +184,14 @@ static RtStatus sort_out(Rt *rt, Applied *a, int64_t n, int64_t *patterns) {
   Diagonal *g = &a->diag;
   uint64_t run = run_of(a), low = run - 1;
   size_t bytes = (size_t)(n + 1) * sizeof(Flip);
-  g->low = rt_alloc0(rt, run * sizeof(double));
+  double *t = g->low = rt_alloc0(rt, run * sizeof(double));
   g->high = rt_alloc(rt, bytes);
   g->mixed = rt_alloc(rt, bytes);
   g->pattern = rt_alloc(rt, (size_t)(n + 1) * sizeof *g->pattern);
   if (!g->low || !g->high || !g->mixed || !g->pattern) return rt->error.status;
   for (int64_t i = 0; i < n; i++) {
     Flip f = a->flip[i];
-    if (!(f.z & ~low)) g->low[f.z] += f.c;
+    if (!(f.z & ~low)) t[f.z] += f.c;
     else if (!(f.z & low)) g->high[g->n_high++] = f;
     else g->mixed[g->n_mixed++] = f;
   }
@@ -197,10 +205,11 @@ static RtStatus sort_out(Rt *rt, Applied *a, int64_t n, int64_t *patterns) {
   return RT_OK;
 }
 
-static void sorted_free(Rt *rt, Applied *a, int64_t n) {
+/* low_bytes: of a number of the table `low`. */
+static void sorted_free(Rt *rt, Applied *a, int64_t n, size_t low_bytes) {
   Diagonal *g = &a->diag;
   size_t bytes = (size_t)(n + 1) * sizeof(Flip);
-  if (g->low) rt_free(rt, g->low, run_of(a) * sizeof(double));
+  if (g->low) rt_free(rt, g->low, run_of(a) * low_bytes);
   if (g->high) rt_free(rt, g->high, bytes);
   if (g->mixed) rt_free(rt, g->mixed, bytes);
   if (g->pattern) rt_free(rt, g->pattern, (size_t)(n + 1) * sizeof *g->pattern);
@@ -216,78 +225,15 @@ static RtStatus make_diagonal(Rt *rt, Applied *a) {
   a->diag.n_terms = n;
   a->diag.any = n > 0;
   if (!n) return RT_OK;
-  if (((int64_t)1 << a->bits) < TILE) return tabulate(rt, a, n);
+  if (a->size < tile_size(a)) return tabulate(rt, a, n);
   RT_TRY(sort_out(rt, a, n, &patterns));
   if (patterns > PATTERNS_MAX || a->diag.n_high > HIGH_MAX) {
-    sorted_free(rt, a, n);
+    sorted_free(rt, a, n, sizeof(double));
     return tabulate(rt, a, n);
   }
-  walsh(a->diag.low, (int64_t)run_of(a));
-  return RT_OK;
-}
-
-/* ---- passes ------------------------------------------------------------------------ */
-
-static int by_pass(const void *x, const void *y) {
-  const Flip *a = x, *b = y;
-  if (a->pass != b->pass) return a->pass - b->pass;
-  if (!a->z != !b->z) return !b->z - !a->z;
-  if (!a->z && a->c != b->c) return a->c < b->c ? -1 : 1;
-  return by_place(x, y);
-}
-
-/* Gives terms that connect runs within `fast` their pass; returns how many are left. */
-static int64_t assign(Applied *a, int pass, int run_bits, uint64_t *fast, bool grow) {
-  int64_t left = 0;
-  bool any = false;
-  for (int64_t i = a->diag.n_terms; i < a->n_flip; i++) {
-    Flip *f = &a->flip[i];
-    uint64_t need = f->mask >> run_bits;
-    if (f->pass >= 0) continue;
-    bool fits = !(need & ~*fast);
-    if (grow && !fits)
-      fits = !any || __builtin_popcountll(*fast | need) <= CACHE_BITS - RUN_BITS_LATER;
-    if (fits) {
-      f->pass = pass;
-      any = true;
-      if (grow) *fast |= need;
-    } else {
-      left++;
-    }
-  }
-  return left;
-}
-
-static RtStatus make_passes(Rt *rt, Applied *a) {
-  enum { FEW = 2, PASSES_MAX = 64 };
-  Pass pass[PASSES_MAX];
-  int run = a->bits < RUN_BITS ? a->bits : RUN_BITS;
-  int cached = a->bits < CACHE_BITS ? a->bits : CACHE_BITS;
-  for (int64_t i = a->diag.n_terms; i < a->n_flip; i++) a->flip[i].pass = -1;
-  pass[0] = (Pass){.run_bits = run, .fast = ((uint64_t)1 << (cached - run)) - 1};
-  int64_t left = assign(a, 0, run, &pass[0].fast, false);
-  int n = 1;
-  for (; left > FEW && n < PASSES_MAX - 1; n++) {
-    pass[n] = (Pass){.run_bits = RUN_BITS_LATER};
-    left = assign(a, n, RUN_BITS_LATER, &pass[n].fast, true);
-  }
-  /* a visit of everything is not worth two terms: they read from further away */
-  for (int64_t i = a->diag.n_terms; i < a->n_flip; i++)
-    if (a->flip[i].pass < 0) a->flip[i].pass = 0;
-  int64_t at = a->diag.n_terms;
-  if (a->n_flip > at) qsort(a->flip + at, (size_t)(a->n_flip - at), sizeof(Flip), by_pass);
-  for (int p = 0; p < n; p++) {
-    pass[p].first = at;
-    while (at < a->n_flip && a->flip[at].pass == p && !a->flip[at].z) at++;
-    pass[p].n_plain = at - pass[p].first;
-    while (at < a->n_flip && a->flip[at].pass == p) at++;
-    pass[p].end = at;
-  }
-  a->pass = rt_alloc(rt, (size_t)n * sizeof *pass);
-  if (!a->pass) return rt->error.status;
-  memcpy(a->pass, pass, (size_t)n * sizeof *pass);
-  a->n_pass = n;
-  return RT_OK;
+  double *t = a->diag.low;
+  walsh(t, (int64_t)run_of(a));
+  return numbers(rt, a, t, (int64_t)run_of(a), &a->diag.low);
 }
 
 /* ---- making -------------------------------------------------------------------------- */
@@ -315,10 +261,10 @@ static RtStatus build(Rt *rt, Applied *a, Operator *op) {
   RT_TRY(collect(rt, a, op));
   merge_flips(a);
   RT_TRY(make_diagonal(rt, a));
-  return a->size < TILE ? RT_OK : make_passes(rt, a);
+  return a->size < tile_size(a) ? RT_OK : plan_make(rt, a);
 }
 
-RtStatus applied_make(Rt *rt, Operator *op, bool wide, Applied **out) {
+static RtStatus make(Rt *rt, Operator *op, bool wide, bool single, Applied **out) {
   int64_t n;
   bool real;
   RT_TRY(operator_real(rt, op, &real));
@@ -330,22 +276,31 @@ RtStatus applied_make(Rt *rt, Operator *op, bool wide, Applied **out) {
   a->states = n;
   a->size = n << wide;
   a->wide = wide;
+  a->single = single;
   RtStatus st = build(rt, a, op);
   if (st) applied_free(rt, a);
   else *out = a;
   return st;
 }
 
+RtStatus applied_make(Rt *rt, Operator *op, bool wide, Applied **out) {
+  return make(rt, op, wide, false, out);
+}
+RtStatus applied_make32(Rt *rt, Operator *op, bool wide, Applied **out) {
+  return make(rt, op, wide, true, out);
+}
+
 void applied_free(Rt *rt, Applied *a) {
   if (!a) return;
-  if (a->diag.table) rt_free(rt, a->diag.table, (size_t)a->states * sizeof(double));
-  sorted_free(rt, a, a->diag.n_terms);
+  if (a->diag.table) rt_free(rt, a->diag.table, (size_t)a->states * number_bytes(a));
+  plan_free(rt, a);
+  sorted_free(rt, a, a->diag.n_terms, number_bytes(a));
   if (a->flip) rt_free(rt, a->flip, (size_t)a->cap_flip * sizeof(Flip));
-  if (a->pass) rt_free(rt, a->pass, (size_t)a->n_pass * sizeof *a->pass);
   modes_free(rt, a->modes);
   rt_free(rt, a, sizeof *a);
 }
 
 int64_t applied_states(const Applied *a) { return a->states; }
 bool applied_wide(const Applied *a) { return a->wide; }
+bool applied_single(const Applied *a) { return a->single; }
 int64_t applied_size(const Applied *a) { return a->size; }

@@ -1,3 +1,3 @@
 /* apply_base.c: operator application for any machine. */
-#define APPLY_NAME apply_base
-#include "runtime/operator/apply_body.h"
+#define APPLY_LEVEL base
+#include "runtime/operator/apply_levels.h"

@@ -3,20 +3,21 @@
 #define QA_OPERATOR_APPLY_IMPL_H
 #include "runtime/operator/apply.h"
 
-/* y[d] += c (-1)^popcount(d & z) x[d ^ mask], over doubles. */
+/* y[d] += c (-1)^popcount(d & z) x[d ^ mask], over numbers. */
 typedef struct {
   uint64_t mask, z;
   double c;
-  uint64_t top, odd;   /* highest bit of the mask if beyond a tile; all bits: antisymmetric */
   int pass;
 } Flip;
 
 enum {
-  TILE = 64,         /* doubles that are worked on in registers               */
-  RUN_BITS = 9,      /* of the first pass: 4 KiB of one vector                */
-  RUN_BITS_LATER = 9,
-  CACHE_BITS = 16,   /* doubles whose runs are visited together: 512 KiB      */
-  PATTERNS_MAX = 6, HIGH_MAX = 64 /* more: the diagonal is stored             */
+  TILE_BYTES = 512,       /* worked on in registers: 64 doubles or 128 floats     */
+  RUN_BITS = 9,           /* numbers whose diagonal is made together              */
+  ALL_NEAR_BYTES = 1 << 24, /* vectors that are read from anywhere at little cost   */
+  NEAR_BYTES = 1 << 23,   /* of longer ones: what stays in a cache                */
+  BLOCK_BITS = 15,        /* numbers that a gathering pass collects               */
+  ITEM_BITS = 13,         /* numbers of one item of work of the first pass        */
+  PATTERNS_MAX = 6, HIGH_MAX = 64 /* more: the diagonal is stored                 */
 };
 
 /* Diagonal terms whose low part is the same pattern. */
@@ -24,52 +25,104 @@ typedef struct { uint64_t low; int64_t first, end; } Pattern;
 typedef struct {
   bool any;
   int64_t n_terms;             /* of the operator: its first flips                */
-  double *table;               /* [states]; NULL: made run by run              */
-  double *low;                 /* [run]: terms that live within a run          */
+  void *table;                 /* numbers [states]; NULL: made run by run         */
+  void *low;                   /* numbers [run]: terms that live within a run     */
   double constant;
   int64_t n_high, n_mixed, n_pattern;
   Flip *high, *mixed;          /* no bit within a run; bits on both sides      */
   Pattern *pattern;
 } Diagonal;
 
-/* Terms that are applied in one visit of all runs. */
+/* Where a flip reads: at ^ (its place within the block), in whole tiles.  top: the highest
+ * bit of its mask, as a bit of the vector, if beyond a tile; else 0.              */
+typedef struct { uint64_t at, top; } Reach;
+/* Flips without signs, with equal coefficients and equal bits within a tile. */
 typedef struct {
-  int run_bits;
-  uint64_t fast;               /* run-number bits that vary fastest            */
-  int64_t first, n_plain, end; /* terms: without signs, then with              */
+  double c;
+  unsigned low;                /* bits within a tile                              */
+  bool twice;                  /* what came so far with this c counts twice in means */
+  bool last;                   /* of those with this c                            */
+  int64_t first, end;          /* reaches                                         */
+} Group;
+typedef struct {
+  Reach reach;
+  uint64_t z;
+  double c;
+  unsigned low;
+  bool odd;                    /* antisymmetric                                   */
+} Signed;
+
+/* One visit of the whole vector.  The first, which also has the diagonal, reads x where it
+ * is.  A later one collects blocks: all numbers whose places differ in `local` bits only. */
+typedef struct {
+  bool gather;
+  uint64_t local;
+  int block_bits, run_bits;    /* a block is runs of 2^run_bits numbers           */
+  int64_t first_group, end_group, first_signed, end_signed;
 } Pass;
 
 typedef struct ModeTerm ModeTerm;
 struct Applied {
   int64_t states, size;
   int bits;                    /* size = 2^bits; 0: with bosons                */
-  bool wide;
+  bool wide, single;
   Diagonal diag;
   int64_t n_flip, cap_flip;
   Flip *flip;
   int n_pass;
   Pass *pass;
+  int64_t n_plain;             /* flips without signs: reaches                    */
+  Reach *reach;                /* [n_flip]                                        */
+  Group *group;                /* [n_flip]                                        */
+  Signed *sign;                /* [n_flip]                                        */
   struct ModePlan *modes;      /* apply_modes.c                                */
 };
 
-/* One run of one pass. */
+static inline size_t number_bytes(const Applied *a) {
+  return a->single ? sizeof(float) : sizeof(double);
+}
+static inline int64_t tile_size(const Applied *a) {
+  return TILE_BYTES / (int64_t)number_bytes(a);
+}
+
+/* What is done with a run of results. */
+typedef enum { RUN_STORE, RUN_STREAM, RUN_ADD, RUN_MEAN } RunEnd;
 typedef struct {
-  const double *x;
-  double *y;                   /* whole vectors; y NULL: only x.(a x)          */
-  bool add;
-  const Flip *plain, *sign, *end;
+  const Reach *reach;
+  const Group *group, *group_end;
+  const Signed *sign, *sign_end;
+  RunEnd end;                  /* stream: past the caches; mean: only x.(a x)      */
 } RunJob;
 
+/* The diagonal of a run: number j of tile k is e[j] + shift[k]. */
+typedef struct { const void *e; double shift[(1 << RUN_BITS) / 64]; } RunDiagonal;
+
+/* Numbers are doubles, or floats in the tables of single precision. */
 typedef struct {
-  /* e[j] = the diagonal at double d + j */
-  void (*diagonal)(const Diagonal *g, int wide, uint64_t d, int64_t n, double *e);
-  /* doubles [d, d + n), n a multiple of TILE; returns their part of x.(a x) */
-  double (*run)(const RunJob *j, uint64_t d, int64_t n, const double *e);
+  /* Of numbers [d, d + n), made in `room` where it is not stored. */
+  void (*diagonal)(const Diagonal *g, int wide, uint64_t d, int64_t n, void *room,
+                   RunDiagonal *out);
+  /* Numbers [d, d + n) of the vector, n a multiple of a tile: they are [t, t + n) of the
+   * block s of x.  y and g (NULL: none) are of these numbers.  Returns their part of x.(a x)
+   * for RUN_MEAN.                                                               */
+  double (*run)(const RunJob *j, const void *s, uint64_t t, uint64_t d, int64_t n, void *y,
+                const RunDiagonal *g);
+  void (*fence)(void);         /* after streamed stores                           */
 } ApplyTable;
 extern const ApplyTable apply_base, apply_v3, apply_v4;
+extern const ApplyTable apply32_base, apply32_v3, apply32_v4;
+
+/* apply_plan.c: fills pass, reach, group, sign from flip. */
+RtStatus plan_make(Rt *rt, Applied *a);
+/* The same with `near` numbers (a power of two) that are read from anywhere at little cost. */
+RtStatus plan_passes(Rt *rt, Applied *a, uint64_t near);
+void plan_free(Rt *rt, Applied *a);
+/* The bits of k at the places of `mask`; and back. */
+uint64_t bits_scatter(uint64_t k, uint64_t mask);
+uint64_t bits_collect(uint64_t d, uint64_t mask);
 
 /* apply_modes.c */
 RtStatus modes_make(Rt *rt, Operator *a, Applied *out);
 void modes_free(Rt *rt, struct ModePlan *m);
-RtStatus modes_to(Rt *rt, const Applied *a, const double *x, double *y);
+RtStatus modes_to(Rt *rt, const Applied *a, const void *x, void *y);
 #endif

@@ -126,29 +126,33 @@ void modes_free(Rt *rt, struct ModePlan *m) {
 }
 
 typedef struct {
-  const double *x;
-  double *y;
-  bool wide;
+  const void *x;
+  void *y;
+  bool wide, single;
 } Vectors;
 
-static void side_by_side(const Vectors *v, int64_t n, int64_t from, int64_t to, c128 w) {
-  if (!v->wide) {
-    for (int64_t j = 0; j < n; j++) v->y[to + j] += w.re * v->x[from + j];
-    return;
+#define SIDE_BY_SIDE(name, REAL)                                                           \
+  static void name(const Vectors *v, int64_t n, int64_t from, int64_t to, c128 w) {        \
+    const REAL *x = (const REAL *)v->x + (v->wide ? 2 * from : from);                      \
+    REAL *y = (REAL *)v->y + (v->wide ? 2 * to : to), re = (REAL)w.re, im = (REAL)w.im;    \
+    if (!v->wide) {                                                                        \
+      for (int64_t j = 0; j < n; j++) y[j] += re * x[j];                                   \
+      return;                                                                              \
+    }                                                                                      \
+    for (int64_t j = 0; j < 2 * n; j += 2) {                                               \
+      y[j] += re * x[j] - im * x[j + 1];                                                   \
+      y[j + 1] += re * x[j + 1] + im * x[j];                                               \
+    }                                                                                      \
   }
-  const double *x = v->x + 2 * from;
-  double *y = v->y + 2 * to;
-  for (int64_t j = 0; j < 2 * n; j += 2) {
-    y[j] += w.re * x[j] - w.im * x[j + 1];
-    y[j + 1] += w.re * x[j + 1] + w.im * x[j];
-  }
-}
+SIDE_BY_SIDE(side_by_side, double)
+SIDE_BY_SIDE(side_by_side32, float)
 
 /* Touched digits k.. of a term within a block of `block` entries. */
 static void walk(const Vectors *v, const struct ModeTerm *t, int k, int64_t block, int64_t from,
                  int64_t to, c128 w) {
   if (k == t->n) {
-    side_by_side(v, block, from, to, w);
+    if (v->single) side_by_side32(v, block, from, to, w);
+    else side_by_side(v, block, from, to, w);
     return;
   }
   const Touch *d = &t->touch[k];
@@ -160,9 +164,9 @@ static void walk(const Vectors *v, const struct ModeTerm *t, int k, int64_t bloc
              times(w, d->weight[l]));
 }
 
-RtStatus modes_to(Rt *rt, const Applied *a, const double *x, double *y) {
-  Vectors v = {x, y, a->wide};
-  memset(y, 0, (size_t)a->size * sizeof *y);
+RtStatus modes_to(Rt *rt, const Applied *a, const void *x, void *y) {
+  Vectors v = {x, y, a->wide, a->single};
+  memset(y, 0, (size_t)a->size * number_bytes(a));
   for (int64_t t = 0; t < a->modes->n; t++) {
     walk(&v, &a->modes->term[t], 0, a->states, 0, 0, a->modes->term[t].c);
     RT_TRY(rt_poll(rt));

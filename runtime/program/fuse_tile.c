@@ -61,10 +61,10 @@ static void set_pointer(const EmitShape *e, uint64_t *frame, int k, const void *
 static void set_sizes(FuseRun *run, uint64_t *frame, int rows, int n, bool masked) {
   const FusePlan *plan = run->plan;
   const EmitShape *e = &plan->code->shape;
-  int lanes = (e->wide ? 64 : 32) / (int)plan->size, tail = n % lanes;
+  int lanes = (e->wide ? 64 : 32) / (int)plan->size, tail = n & (lanes - 1);
   frame[FW_ROWS8] = 8 * (uint64_t)rows;
-  int several = lanes * plan->code->code[masked].unroll;
-  frame[FW_LONG] = (uint64_t)(n - n % several) * plan->size;
+  int several = lanes * plan->code->code[masked].unroll;    /* powers of two */
+  frame[FW_LONG] = (uint64_t)(n & -several) * plan->size;
   frame[FW_FULL] = (uint64_t)(n - tail) * plan->size;
   frame[FW_TAIL_BITS] = (UINT64_C(1) << tail) - 1;
   frame[FW_ROW_STEP] = (uint64_t)plan->n_row * plan->size;

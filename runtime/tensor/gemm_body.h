@@ -127,14 +127,16 @@ static void N(tile)(int m, int n, int k, const T *a, int64_t a_row, int64_t a_co
   int vectors = (n + L - 1) / L, panels = (vectors + VECTORS - 1) / VECTORS;
   N(Block) j = {.k = k, .a_row = a_row, .a_col = a_col, .ldb = ldb, .ldc = ldc, .add = add};
   for (int p = 0, first = 0; p < panels; p++) {
-    int v = (vectors - first) / (panels - p), left = n - first * L;
-    int rows = N(most_rows)[v], blocks = (m + rows - 1) / rows;
+    int v = vectors - first, left = n - first * L;
+    if (panels - p > 1) v /= panels - p;
+    int rows = N(most_rows)[v], blocks = m <= rows ? m > 0 : (m + rows - 1) / rows;
+    int each = blocks > 1 ? m / blocks : m, small = blocks - (m - each * blocks);
     bool partial = left < v * L;
     j.part = N(part)(left - (v - 1) * L);
     j.b = b + first * L;
     j.start = start ? start + first * L : NULL;
     for (int q = 0, i = 0; q < blocks; q++) {
-      int r = (m - i) / (blocks - q);
+      int r = q < small ? each : each + 1;
       j.a = a + i * a_row;
       j.c = c + i * ldc + first * L;
       N(blocks)[v][r][partial](&j);

@@ -25,11 +25,17 @@ export QA_JOBS=$PWD/jobs HOME=$PWD XDG_CONFIG_DIRS=$PWD
 unset XDG_CONFIG_HOME DWAVE_CONFIG_FILE DWAVE_PROFILE DWAVE_API_ENDPOINT DWAVE_API_TOKEN DWAVE_API_SOLVER DWAVE_API_REGION QA_SAPI_TOKEN
 run dwave; ok $? "dwave without a service" err
 says '^the best cut is ' "dwave says how to start one"
+run one_problem reads=100 time=4; ok $? "one_problem without a service" err
+[ "$(grep -c 'in the minimum   [a-z]*(' out)" = 5 ]; ok $? "one_problem: five ways" out
+says '^least gap 0\.[0-9]+ GHz at s = 0\.[0-9]+' "one_problem looks at the gap"
 "$QA" sapi --noise 0.02 >service 2>trouble &
 server=$!
 for _ in $(seq 200); do grep -q '^# solver' service && break; sleep 0.05; done
 . ./service
 run dwave; ok $? "dwave against qa sapi" err trouble
 [ "$(sed -nE 's/^cut ([0-9.]+) of ([0-9.]+),.*/\1 \2/p' out | awk '{print $1 == $2}')" = 1 ]; ok $? "dwave finds the largest cut" out
+run one_problem reads=100 time=4; ok $? "one_problem against qa sapi" err trouble
+[ "$(grep -c 'in the minimum   [a-z]*(' out)" = 6 ]; ok $? "one_problem: six ways" out
+[ "$(grep -oE ' -[0-9.]+ best' out | sort -u | wc -l)" = 1 ]; ok $? "one_problem: all find the minimum" out
 kill -TERM $server
 wait $server

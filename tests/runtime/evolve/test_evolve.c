@@ -166,6 +166,34 @@ static void test_threads(void **state) {
   operator_free(rt, &a);
 }
 
+/* Floats: the same bits on 1, 2 and 3 threads, near the doubles. */
+static void test_threads_single(void **state) {
+  (void)state;
+  State from, s[4];
+  Operator a;
+  VarTable v;
+  double t = 0.2, off = 0;
+  EvolveHow how = {.tol = 1e-6};
+  ising(&a, 17, 0.3);
+  assert_int_equal(state_register(rt, 17, &v), RT_OK);
+  assert_int_equal(state_basis_in(rt, &v, true, 5, &from), RT_OK);
+  for (int k = 0; k < 3; k++) {
+    rt->threads = 1 + k;
+    assert_int_equal(evolve_times(rt, &a, &how, 1, &t, &from, &s[k], NULL), RT_OK);
+    assert_memory_equal(s[k].amp32, s[0].amp32, (size_t)s[0].size * sizeof(c64));
+  }
+  state_free(rt, &from);
+  assert_int_equal(state_basis(rt, &v, 5, &from), RT_OK);
+  assert_int_equal(evolve_times(rt, &a, &how, 1, &t, &from, &s[3], NULL), RT_OK);
+  for (int64_t i = 0; i < s[0].size; i++)
+    off = fmax(off, fabs(state_at(&s[0], i).re - s[3].amp[i].re));
+  assert_true(off < 1e-6);
+  state_free(rt, &from);
+  for (int k = 0; k < 4; k++) state_free(rt, &s[k]);
+  vars_free(rt, &v);
+  operator_free(rt, &a);
+}
+
 /* A host's limit and an interrupt end the work and leave nothing behind. */
 static void test_limits(void **state) {
   (void)state;
@@ -189,6 +217,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_loops_single, setup, teardown),
       cmocka_unit_test_setup_teardown(test_levels, setup, teardown),
       cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_threads_single, setup, teardown),
       cmocka_unit_test_setup_teardown(test_limits, setup, teardown)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

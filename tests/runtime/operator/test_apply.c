@@ -41,6 +41,13 @@ static double *vector(int64_t n) {
   return x;
 }
 
+/* The same operator in single precision on the same numbers, rounded. */
+static float *singles(const double *x, int64_t n) {
+  float *f = rt_alloc(rt, (size_t)n * sizeof *f);
+  for (int64_t i = 0; i < n; i++) f[i] = (float)x[i];
+  return f;
+}
+
 /* y = m x by the dense matrix, complex throughout */
 static void dense(const Tensor *m, bool wide, const double *x, double *y) {
   int64_t n = m->shape[0];
@@ -61,6 +68,27 @@ static void dense(const Tensor *m, bool wide, const double *x, double *y) {
   }
 }
 
+/* Single precision: within some roundings of the size of the terms. */
+static void compare32(Operator *a, bool wide, const double *x, const double *want, double product) {
+  Applied *p = NULL;
+  assert_int_equal(applied_make32(rt, a, wide, &p), RT_OK);
+  assert_true(applied_single(p));
+  int64_t n = applied_size(p);
+  size_t bytes = (size_t)n * sizeof(float);
+  float *f = singles(x, n), *y = rt_alloc(rt, bytes);
+  double mean, most = 1;
+  for (int64_t i = 0; i < n; i++) most = fmax(most, fabs(want[i]));
+  assert_int_equal(applied_to32(rt, p, f, y), RT_OK);
+  assert_int_equal(applied_mean32(rt, p, f, &mean), RT_OK);
+  for (int64_t i = 0; i < n; i++)
+    if (fabs((double)y[i] - want[i]) > 2e-5 * most)
+      fail_msg("single entry %ld of %ld: %.9g, not %.9g", (long)i, (long)n, (double)y[i], want[i]);
+  assert_true(fabs(mean - product) <= 2e-5 * most * (double)n);
+  rt_free(rt, f, bytes);
+  rt_free(rt, y, bytes);
+  applied_free(rt, p);
+}
+
 static void compare(Operator *a, bool wide) {
   Applied *p = NULL;
   Tensor *m = operator_matrix(rt, a);
@@ -77,6 +105,7 @@ static void compare(Operator *a, bool wide) {
     product += x[i] * want[i];
   }
   assert_true(fabs(mean - product) <= 1e-10 * (1 + fabs(product)));
+  compare32(a, wide, x, want, product);
   rt_free(rt, x, bytes);
   rt_free(rt, y, bytes);
   rt_free(rt, want, bytes);
@@ -128,75 +157,140 @@ static void plain(const Applied *p, const double *x, double *y) {
               x[(uint64_t)d ^ p->flip[t].mask];
 }
 
+/* Bit for bit the same on 1, 2 and 3 threads; right against one term after the other. */
+static void check_passes(Operator *a, bool single) {
+  Applied *p;
+  assert_int_equal(single ? applied_make32(rt, a, true, &p) : applied_make(rt, a, true, &p), RT_OK);
+  /* passes as of a vector that is too long for the caches, so that the test stays small */
+  plan_free(rt, p);
+  assert_int_equal(plan_passes(rt, p, (uint64_t)1 << 14), RT_OK);
+  assert_true(p->n_pass > 1);
+  size_t bytes = (size_t)p->size * sizeof(double), own = (size_t)p->size * number_bytes(p);
+  double *x = vector(p->size), *want = rt_alloc(rt, bytes), mean[3], product = 0;
+  float *f = singles(x, p->size);
+  void *y[3];
+  plain(p, x, want);
+  for (int64_t i = 0; i < p->size; i++) product += x[i] * want[i];
+  for (int t = 0; t < 3; t++) {
+    rt->threads = 1 + t;
+    y[t] = rt_alloc(rt, own);
+    if (single) {
+      assert_int_equal(applied_to32(rt, p, f, y[t]), RT_OK);
+      assert_int_equal(applied_mean32(rt, p, f, &mean[t]), RT_OK);
+    } else {
+      assert_int_equal(applied_to(rt, p, x, y[t]), RT_OK);
+      assert_int_equal(applied_mean(rt, p, x, &mean[t]), RT_OK);
+    }
+    assert_memory_equal(y[t], y[0], own);
+    assert_true(mean[t] == mean[0]);
+  }
+  for (int64_t i = 0; i < p->size; i++) {
+    double e = single ? (double)((float *)y[0])[i] : ((double *)y[0])[i];
+    assert_true(fabs(e - want[i]) < (single ? 1e-4 : 1e-11));
+  }
+  assert_true(fabs(mean[0] - product) < (single ? 1e-2 : 1e-8));
+  for (int t = 0; t < 3; t++) rt_free(rt, y[t], own);
+  rt_free(rt, f, (size_t)p->size * sizeof(float));
+  rt_free(rt, x, bytes);
+  rt_free(rt, want, bytes);
+  applied_free(rt, p);
+}
+
 static void test_passes(void **state) {
   (void)state;
   Operator a;
-  Applied *p;
+  int threads = rt->threads;
   fill(&a, 17, 60, 5, false);
   for (int i = 0; i < 17; i++) {
     OpWord w = {OP_X, i};
     assert_int_equal(operator_add(rt, &a, (c128){0.5, 0}, 1, &w), RT_OK);
   }
-  assert_int_equal(applied_make(rt, &a, true, &p), RT_OK);
-  assert_true(p->n_pass > 1);
-  size_t bytes = (size_t)p->size * sizeof(double);
-  double *x = vector(p->size), *y = rt_alloc(rt, bytes), *want = rt_alloc(rt, bytes);
-  double one, two;
-  plain(p, x, want);
+  check_passes(&a, false);
+  check_passes(&a, true);
+  rt->threads = threads;
+  operator_free(rt, &a);
+}
+
+/* Results that are streamed past the caches. */
+static void test_stream(void **state) {
+  (void)state;
+  Operator a;
+  Applied *p;
+  int64_t first;
+  operator_init(&a);
+  assert_int_equal(operator_register(rt, &a, 21, &first), RT_OK);
+  OpWord w[3] = {{OP_X, 20}, {OP_X, 3}, {OP_Z, 0}};
+  assert_int_equal(operator_add(rt, &a, (c128){2, 0}, 2, w), RT_OK);
+  assert_int_equal(operator_add(rt, &a, (c128){3, 0}, 1, w + 2), RT_OK);
+  assert_int_equal(applied_make(rt, &a, false, &p), RT_OK);
+  int64_t n = applied_size(p);
+  double *x = rt_alloc(rt, (size_t)n * 8), *y = rt_alloc(rt, (size_t)n * 8);
+  for (int64_t i = 0; i < n; i++) x[i] = (double)(i % 1013);
   assert_int_equal(applied_to(rt, p, x, y), RT_OK);
-  for (int64_t i = 0; i < p->size; i++) assert_true(fabs(y[i] - want[i]) < 1e-11);
-  assert_int_equal(applied_mean(rt, p, x, &one), RT_OK);
-  rt->threads = 1;
-  assert_int_equal(applied_to(rt, p, x, want), RT_OK);
-  assert_int_equal(applied_mean(rt, p, x, &two), RT_OK);
-  assert_memory_equal(y, want, bytes); /* the same bits on any number of threads */
-  assert_true(one == two);
-  rt->threads = 2;
-  rt_free(rt, x, bytes);
-  rt_free(rt, y, bytes);
-  rt_free(rt, want, bytes);
+  for (int64_t i = 0; i < n; i++)
+    assert_true(y[i] == 2 * x[i ^ (1 << 20) ^ 8] + (i & 1 ? -3 : 3) * x[i]);
+  rt_free(rt, x, (size_t)n * 8);
+  rt_free(rt, y, (size_t)n * 8);
   applied_free(rt, p);
   operator_free(rt, &a);
 }
 
-/* All instruction sets give the same bits. */
+/* All instruction sets give the same bits: results, means, diagonals. */
+static void check_levels(Operator *op, bool single) {
+#ifdef QA_KERNEL_LEVELS
+  const ApplyTable *all[2][3] = {{&apply_base, &apply_v3, &apply_v4},
+                                 {&apply32_base, &apply32_v3, &apply32_v4}};
+  int levels = __builtin_cpu_supports("x86-64-v4") ? 3 : __builtin_cpu_supports("x86-64-v3") ? 2 : 1;
+  Applied *p;
+  enum { N = 1 << RUN_BITS };
+  assert_int_equal(single ? applied_make32(rt, op, true, &p) : applied_make(rt, op, true, &p), RT_OK);
+  int64_t size = p->size;
+  double *x = vector(size);
+  float *f = singles(x, size);
+  size_t each = number_bytes(p);
+  char *room = rt_alloc(rt, N * 8), *y[3];
+  const Pass *k = &p->pass[0];
+  RunJob j = {p->reach, p->group + k->first_group, p->group + k->end_group,
+              p->sign + k->first_signed, p->sign + k->end_signed, RUN_STORE};
+  double mean[3] = {0};
+  for (int l = 0; l < levels; l++) {
+    const ApplyTable *t = all[single][l];
+    const void *v = single ? (const void *)f : x;
+    y[l] = rt_alloc(rt, (size_t)size * each);
+    for (uint64_t d = 0; d < (uint64_t)size; d += N) {
+      RunDiagonal g;
+      t->diagonal(&p->diag, 1, d, N, room, &g);
+      j.end = d & N ? RUN_STREAM : RUN_STORE;
+      t->run(&j, v, d, d, N, y[l] + d * each, &g);
+      j.end = RUN_ADD;
+      t->run(&j, v, d, d, N, y[l] + d * each, NULL);
+      j.end = RUN_MEAN;
+      mean[l] += t->run(&j, v, d, d, N, NULL, &g);
+    }
+    t->fence();
+    assert_memory_equal(y[l], y[0], (size_t)size * each);
+    assert_true(mean[l] == mean[0]);
+  }
+  for (int l = 0; l < levels; l++) rt_free(rt, y[l], (size_t)size * each);
+  rt_free(rt, f, (size_t)size * sizeof(float));
+  rt_free(rt, x, (size_t)size * sizeof(double));
+  rt_free(rt, room, N * 8);
+  applied_free(rt, p);
+#else
+  (void)op;
+  (void)single;
+#endif
+}
+
 static void test_levels(void **state) {
   (void)state;
-#ifdef QA_KERNEL_LEVELS
-  const ApplyTable *all[] = {&apply_base, &apply_v3, &apply_v4};
-  int levels = __builtin_cpu_supports("x86-64-v4") ? 3 : __builtin_cpu_supports("x86-64-v3") ? 2 : 1;
-  Operator a;
-  Applied *p;
-  enum { N = 1 << 9 };
-  fill(&a, 10, 80, 4, false);
-  assert_int_equal(applied_make(rt, &a, true, &p), RT_OK);
-  double *x = vector(p->size), *first = rt_alloc(rt, N * 8), *other = rt_alloc(rt, N * 8);
-  double *y = rt_alloc(rt, (size_t)p->size * 8), *w = rt_alloc(rt, (size_t)p->size * 8);
-  const Flip *f = p->flip + p->pass[0].first;
-  RunJob j = {x, y, false, f, f + p->pass[0].n_plain, p->flip + p->pass[0].end};
-  RunJob dot = {x, NULL, false, j.plain, j.sign, j.end};
-  for (uint64_t d = 0; d < (uint64_t)p->size; d += N) {
-    all[0]->diagonal(&p->diag, 1, d, N, first);
-    all[0]->run(&j, d, N, first);
-    double s = all[0]->run(&dot, d, N, first);
-    for (int l = 1; l < levels; l++) {
-      RunJob k = j;
-      k.y = w;
-      all[l]->diagonal(&p->diag, 1, d, N, other);
-      assert_memory_equal(first, other, N * 8);
-      all[l]->run(&k, d, N, other);
-      assert_memory_equal(y + d, w + d, N * 8);
-      assert_true(all[l]->run(&dot, d, N, other) == s);
-    }
+  for (int many = 0; many < 2; many++) {
+    Operator a;
+    fill(&a, 10, many ? 80 : 14, 4, false);
+    check_levels(&a, false);
+    check_levels(&a, true);
+    operator_free(rt, &a);
   }
-  rt_free(rt, y, (size_t)p->size * 8);
-  rt_free(rt, w, (size_t)p->size * 8);
-  rt_free(rt, x, (size_t)p->size * 8);
-  rt_free(rt, first, N * 8);
-  rt_free(rt, other, N * 8);
-  applied_free(rt, p);
-  operator_free(rt, &a);
-#endif
 }
 
 /* Bosons, binaries, spins and qubits together. */
@@ -253,6 +347,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
       cmocka_unit_test_setup_teardown(test_diagonals, setup, teardown),
       cmocka_unit_test_setup_teardown(test_passes, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
       cmocka_unit_test_setup_teardown(test_levels, setup, teardown),
       cmocka_unit_test_setup_teardown(test_modes, setup, teardown),
       cmocka_unit_test_setup_teardown(test_refused, setup, teardown)};
