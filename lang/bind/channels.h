@@ -10,15 +10,21 @@ typedef struct Channels {
   int64_t *end;
   int32_t *v;
   double *strength;
+  bool mixed;               /* strengths depend on the pattern: several terms of the driver */
+                            /* flip one set                                                 */
+  double *of_row;           /* then those of the patterns given, [rows, n]; NULL: none was  */
+  int64_t rows, cap_row;
+  bool many;                /* patterns were (rows, n), not (n)                             */
 } Channels;
 
-/* Of a driver (its products of X; qubit i is number `first` + i), of a list, tuple or
- * i64 tensor of sets, of numbers, or of a record {sets, strength}.  `variables` bounds
- * the numbers; < 0: any.                                                        */
+/* Of a driver (qubit i is number `first` + i), of a list, tuple or i64 tensor of sets, of
+ * numbers, or of a record {sets, strength}.  `variables` bounds the numbers; < 0: any.
+ * pattern (may be NULL): +-1, (n) or (rows, n), for drivers whose strengths need it. */
 int arg_channels(Vm *vm, Value v, const char *what, int64_t variables, int64_t first,
-                 Channels *out);
-/* The products of X of h; an error when a term is another. */
-int channels_driver(Vm *vm, Ham *h, const char *what, int64_t first, Channels *out);
+                 Tensor *pattern, Channels *out);
+/* What the products of X, Y and Z of h flip, set by set; an error when a term is another. */
+int channels_driver(Vm *vm, Ham *h, const char *what, int64_t first, Tensor *pattern,
+                    Channels *out);
 int channels_check(Vm *vm, const Channels *c, const char *what, int64_t variables);
 void channels_free(Vm *vm, Channels *c);
 #endif

@@ -28,6 +28,7 @@ CircuitCode *circuit_code_ref(CircuitCode *code) {
 
 void circuit_code_unref(Vm *vm, CircuitCode *code) {
   if (!code || --code->refs) return;
+  circuit_plan_free(vm_rt(vm), code->plan);
   circuit_free(vm_rt(vm), &code->c);
   rt_free(vm_rt(vm), code, sizeof *code);
 }

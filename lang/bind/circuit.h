@@ -75,7 +75,7 @@ typedef struct {
   CircuitSpace *space;
   int32_t slot;               /* a view of that slot from element `at`; -1: nodes */
   int64_t at;
-  bool complex;               /* only views                                     */
+  bool is_complex;               /* only views                                     */
   int32_t *node;              /* [size]; NULL: a view                           */
   int rank;
   int64_t shape[TENSOR_MAX_RANK], size;

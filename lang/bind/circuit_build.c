@@ -130,7 +130,7 @@ static int load_argument(Vm *vm, CircuitBuilder *b, Value v, Call *call) {
   SlotValue *s = box_data(v, &slot_type);
   Rt *rt = vm_rt(vm);
   if (s && s->rank == 1 && !s->node)
-    return circuit_load(rt, &b->c, (LoadView){s->slot, s->at, s->size, s->complex}, &call->g.data);
+    return circuit_load(rt, &b->c, (LoadView){s->slot, s->at, s->size, s->is_complex}, &call->g.data);
   if (s) {
     vm_error(vm, "`load` needs a vector that is an argument or a row of one");
     vm_help(vm, "compute the amplitudes before the call and pass them");

@@ -255,10 +255,10 @@ typedef struct {
 
 static int replace(Replacing *p, Value v, const char *name, Value *out);
 
-static int new_slot(Replacing *p, const char *name, bool complex, int rank, const int64_t *shape,
+static int new_slot(Replacing *p, const char *name, bool is_complex, int rank, const int64_t *shape,
                     int32_t *slot) {
   p->next++;
-  return circuit_slot(vm_rt(p->vm), &p->space->slots, name, complex, rank, shape, slot) != RT_OK;
+  return circuit_slot(vm_rt(p->vm), &p->space->slots, name, is_complex, rank, shape, slot) != RT_OK;
 }
 
 static int replace_numbers(Replacing *p, const char *name, Value *out) {
@@ -302,7 +302,7 @@ static int replace_circuit(Replacing *p, const CircuitValue *c, Value *out) {
   int failed = !map;
   for (int k = 0; !failed && k < code->slot.n; k++) {
     const CircuitSlot *s = &code->slot.at[k];
-    failed = new_slot(p, s->name, s->complex, s->rank, s->shape, &map[k]);
+    failed = new_slot(p, s->name, s->is_complex, s->rank, s->shape, &map[k]);
   }
   if (failed) {
     if (map) rt_free(vm_rt(p->vm), map, bytes);

@@ -72,7 +72,7 @@ Value slot_whole(Vm *vm, CircuitSpace *space, int32_t slot) {
   SlotValue *s = slot_new(vm, space, c->rank, c->shape, false);
   if (!s) return NIL_VALUE;
   s->slot = slot;
-  s->complex = c->complex;
+  s->is_complex = c->is_complex;
   return slot_value(vm, s);
 }
 
@@ -84,7 +84,7 @@ static int only_loaded(Vm *vm) {
 
 int32_t slot_node(Vm *vm, SlotValue *s, int64_t k) {
   if (s->node) return s->node[k];
-  if (s->complex) {
+  if (s->is_complex) {
     only_loaded(vm);
     return -1;
   }
@@ -133,7 +133,7 @@ static int side_open(Vm *vm, Value v, AstOp op, Side *out) {
   if (out->slot) {
     out->rank = out->slot->rank;
     memcpy(out->shape, out->slot->shape, sizeof out->shape);
-    return out->slot->complex ? only_loaded(vm) : 0;
+    return out->slot->is_complex ? only_loaded(vm) : 0;
   }
   if (!num_is_scalar(v) && !num_has_tensor(v))
     return vm_error(vm, "`%s` does not work on a circuit argument and %s %s", ast_op_text(op),
@@ -232,7 +232,7 @@ static int slot_function(Vm *vm, const char *name, UnOp op, Box *self, Value *ou
     vm_help(vm, "compute it before the call and pass the result");
     return 1;
   }
-  if (s->complex) return only_loaded(vm);
+  if (s->is_complex) return only_loaded(vm);
   SlotValue *r = slot_new(vm, s->space, s->rank, s->shape, true);
   for (int64_t k = 0; r && k < r->size; k++) {
     int32_t x = slot_node(vm, s, k);
@@ -247,7 +247,7 @@ static int slot_function(Vm *vm, const char *name, UnOp op, Box *self, Value *ou
 
 static int slot_sum(Vm *vm, Box *self, Value *out) {
   SlotValue *s = self->data;
-  if (s->complex) return only_loaded(vm);
+  if (s->is_complex) return only_loaded(vm);
   SlotValue *r = slot_new(vm, s->space, 0, NULL, true);
   if (!r) return 1;
   ScalarProg *p = &s->space->scalar;
@@ -335,8 +335,8 @@ static int slot_item(Vm *vm, Box *self, const Value *ix, int n, Value *out) {
   if (!r) return 1;
   if (!r->node) {
     r->slot = s->slot;
-    r->complex = s->complex;
-    r->at = r->size ? s->at + cut_place(s, &cut, 0) * (s->complex ? 2 : 1) : 0;
+    r->is_complex = s->is_complex;
+    r->at = r->size ? s->at + cut_place(s, &cut, 0) * (s->is_complex ? 2 : 1) : 0;
   }
   for (int64_t k = 0; r->node && k < r->size; k++) {
     r->node[k] = slot_node(vm, s, cut_place(s, &cut, k));

@@ -39,12 +39,15 @@ static int arg_how(Vm *vm, const Value *args, How *how) {
     if (arg_str(vm, args[A_METHOD], "`method`", &name)) return 1;
     while (drive_names[k] && strcmp(drive_names[k], name)) k++;
     if (!drive_names[k])
-      return vm_error(vm, "`evolve` of a time-dependent H: method is \"magnus\", \"midpoint\" or "
-                      "\"split\", found \"%.40s\"", name);
+      return vm_error(vm,
+                      "`evolve` of a time-dependent H: method is \"magnus\", \"midpoint\" or "
+                      "\"split\", found \"%.40s\"",
+                      name);
     how->method = (DriveMethod)k;
   }
   if (args[A_ORDER].tag != V_NIL)
-    return vm_error(vm, "`evolve` of a time-dependent H has no `order`: method = \"midpoint\" is of "
+    return vm_error(vm,
+                    "`evolve` of a time-dependent H has no `order`: method = \"midpoint\" is of "
                     "order 2, the others of order 4");
   if (args[A_STEPS].tag != V_NIL && arg_int(vm, args[A_STEPS], "`steps`", &how->steps)) return 1;
   if (args[A_STEPS].tag != V_NIL && how->steps < 1)
@@ -58,7 +61,8 @@ static int arg_how(Vm *vm, const Value *args, How *how) {
 }
 
 /* Item i of what follows H, or the named argument. */
-static int one_of(Vm *vm, const Value *args, uint32_t i, Value named, const char *name, Value *out) {
+static int one_of(Vm *vm, const Value *args, uint32_t i, Value named, const char *name,
+                  Value *out) {
   const List *more = AS_LIST(args[A_MORE]);
   *out = named;
   if (i >= more->n) return 0;
@@ -158,8 +162,8 @@ static void pair_free(Vm *vm, Pair *p, int bits, int64_t states) {
   }
 }
 
-static int pair_make(Vm *vm, Value *h0, Value *h1, const State *s, const Along *a, DriveMethod method,
-                     Pair *p) {
+static int pair_make(Vm *vm, Value *h0, Value *h1, const State *s, const Along *a,
+                     DriveMethod method, Pair *p) {
   Rt *rt = vm_rt(vm);
   Value *h[2] = {h0, h1};
   *p = (Pair){0};
@@ -171,8 +175,12 @@ static int pair_make(Vm *vm, Value *h0, Value *h1, const State *s, const Along *
     if (method == DRIVE_MAGNUS || method == DRIVE_MIDPOINT) continue;
     if (split_operator(rt, &p->op[j], &p->fits[j], &p->level[j], &p->field[j])) return 1;
   }
-  p->split = (Split){.n = 2, .bits = (int)s->vars.n, .level = {p->level[0], p->level[1]},
-                     .field = {p->field[0], p->field[1]}, .coefs = along, .user = (void *)a};
+  p->split = (Split){.n = 2,
+                     .bits = (int)s->vars.n,
+                     .level = {p->level[0], p->level[1]},
+                     .field = {p->field[0], p->field[1]},
+                     .coefs = along,
+                     .user = (void *)a};
   if (p->fits[0] && p->fits[1]) return 0;
   for (int j = 0; j < 2; j++)
     if (applied_make(rt, &p->op[j], true, &p->part[j])) return 1;
@@ -188,11 +196,14 @@ static int scheduled(Vm *vm, Value *args, const How *how, Value *out) {
   State *from;
   Schedule a;
   double kink[KINKS];
-  int failed = more->n > 4 ? vm_error(vm, "`evolve` takes H0, H1, psi, schedule and time, found %u "
-                                      "values", more->n + 1)
+  int failed = more->n > 4 ? vm_error(vm,
+                                      "`evolve` takes H0, H1, psi, schedule and time, found %u "
+                                      "values",
+                                      more->n + 1)
                            : 0;
   if (!failed)
-    failed = one_of(vm, args, 1, args[A_PSI], "psi", &psi) || arg_state(vm, psi, "`evolve`", &from) ||
+    failed = one_of(vm, args, 1, args[A_PSI], "psi", &psi) ||
+             arg_state(vm, psi, "`evolve`", &from) ||
              one_of(vm, args, 3, args[A_TIME], "time", &time);
   plan = more->n > 2 ? more->items[2] : NIL_VALUE;
   if (!failed && plan.tag == V_NIL) {
@@ -208,7 +219,10 @@ static int scheduled(Vm *vm, Value *args, const How *how, Value *out) {
     int bits = (int)from->vars.n;
     failed = total_time(vm, time, &a, &go.time) ||
              pair_make(vm, &args[A_H], &h1, from, &go, how->method, &p);
-    Driven d = {.combine = driven_sum_combine, .apply = driven_sum_apply, .user = &p.sum, .kinks = kink,
+    Driven d = {.combine = driven_sum_combine,
+                .apply = driven_sum_apply,
+                .user = &p.sum,
+                .kinks = kink,
                 .split = p.fits[0] && p.fits[1] ? &p.split : NULL};
     if (!failed) d.n_kinks = schedule_kinks(&a, kink, KINKS);
     for (int64_t k = 0; k < d.n_kinks; k++) kink[k] *= go.time;
@@ -226,8 +240,8 @@ typedef struct {
   Vm *vm;
   Value fn;
   const State *from;
-  double unit;          /* of h-bar = 1 time in the function's; 0: plain time */
-  Applied *map;         /* what combine gave last                             */
+  double unit;  /* of h-bar = 1 time in the function's; 0: plain time */
+  Applied *map; /* what combine gave last                             */
 } Moving;
 
 /* H(t) over the state's variables. */
@@ -287,7 +301,8 @@ static int moving_time(Vm *vm, Value v, Value unit, Moving *m, double *out) {
   if (arg_time(vm, v, "`time`", out, &seconds)) return 1;
   bool hertz = unit.tag == V_QUANTITY && unit.dims[0] == -1 && unit.dims[1] == 0 && unit.f > 0;
   if (unit.tag != V_NIL && !hertz)
-    return vm_error(vm, "`unit` is the frequency that 1 of H stands for, found %s %s", VALUE_A(unit));
+    return vm_error(vm, "`unit` is the frequency that 1 of H stands for, found %s %s",
+                    VALUE_A(unit));
   if (seconds != hertz) {
     vm_error(vm, seconds ? "`time` has a unit, H holds plain numbers"
                          : "`time` needs a unit such as ns beside `unit`");

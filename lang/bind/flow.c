@@ -10,9 +10,9 @@ static int chosen(Vm *vm, Ham *h, Value given, Channels *out) {
   int64_t first = z ? z->first : 0;
   *out = (Channels){0};
   if (given.tag != V_NIL)
-    return arg_channels(vm, given, "`gaps`", h->op.vars.n, first, out);
+    return arg_channels(vm, given, "`gaps`", h->op.vars.n, first, NULL, out);
   if (!h->op.product.n) return 0;
-  int failed = channels_driver(vm, h, "`gaps`", first, out);
+  int failed = channels_driver(vm, h, "`gaps`", first, NULL, out);
   if (failed) channels_free(vm, out);
   return failed;
 }
@@ -50,13 +50,21 @@ static int bind_gaps(Vm *vm, Value *args, int n, Value *out) {
   return give(vm, t, out);
 }
 
+static int bind_diagonal(Vm *vm, Value *args, int n, Value *out) {
+  Ham *h;
+  if (arg_ham_own(vm, &args[0], "`leakage`", &h) || operator_merge(vm_rt(vm), &h->op)) return 1;
+  *out = value_bool(h->op.product.n == 0);
+  return 0;
+}
+
 const Native natives_flow[] = {
     {"gaps", "H, pattern, channels = nil",
      "E(F x) - E(x) of every channel F at the pattern x: f64 (c), or (k, c) for k patterns.\n"
      "H: its diagonal part is E, of any degree, as it is minimised and without penalties.\n"
      "pattern: as for energy(H, x): a tensor (n) or (k, n), a record of the arrays, samples.\n"
-     "channels: what flips together, a driver of X or sets of variables (see `channels`); nil: the\n"
-     "products of X in H, or where it has none, each variable alone.\n"
+     "channels: what flips together, a driver or sets of variables (see `channels`); nil: what\n"
+     "products of X and Y in H flip, or where it has none, each variable alone.\n"
      "x is a strict local minimum when all gaps are positive. import memory has what follows.",
      bind_gaps, 0},
+    {"__diagonal", "H", "Is H a function of bits, without X and Y?", bind_diagonal, NF_HIDDEN},
     {0}};

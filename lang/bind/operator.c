@@ -1,5 +1,6 @@
 /* operator.c: the library of Hamiltonians: operators of the register, ladder
  * operators, commutators, matrices, forms for solvers, energies.              */
+#include "lang/bind/circuit_run.h"
 #include "lang/bind/hamiltonian.h"
 #include "lang/bind/sampling.h"
 #include "lang/bind/number.h"
@@ -124,6 +125,9 @@ static int bind_hermitian(Vm *vm, Value *args, int n, Value *out) {
 
 static int bind_matrix(Vm *vm, Value *args, int n, Value *out) {
   Ham *h;
+  CircuitValue *c;
+  if (is_circuit(args[0]))
+    return arg_whole_circuit(vm, &args[0], "`matrix`", &c) || circuit_matrix_value(vm, c, out);
   if (arg_ham_own(vm, &args[0], "`matrix`", &h)) return 1;
   if (h->n_constraint) {
     vm_error(vm, "`matrix` of a Hamiltonian with constraints");

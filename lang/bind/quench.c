@@ -16,7 +16,7 @@ enum { A_H, A_SCHEDULE, A_TIME, A_READS, A_GAMMA, A_TOL, A_PSI, A_PATH };
 
 typedef struct {
   QuenchArgs a;
-  Schedule schedule;      /* what a.schedule points to */
+  Schedule schedule; /* what a.schedule points to */
 } QuenchCall;
 
 static void call_free(Vm *vm, QuenchCall *c) { schedule_free(vm_rt(vm), &c->schedule); }
@@ -29,7 +29,8 @@ static int positive(Vm *vm, Value v, const char *what, double *out) {
 
 static int call_make(Vm *vm, Value schedule, Value time, Value gamma, Value tol, QuenchCall *c) {
   *c = (QuenchCall){.a = {.gamma = NAN, .time = NAN}};
-  if (time.tag != V_NIL && arg_time(vm, time, "quench: `time`", &c->a.time, &c->a.seconds)) return 1;
+  if (time.tag != V_NIL && arg_time(vm, time, "quench: `time`", &c->a.time, &c->a.seconds))
+    return 1;
   if ((gamma.tag != V_NIL && positive(vm, gamma, "`gamma`", &c->a.gamma)) ||
       positive(vm, tol, "`tol`", &c->a.tol))
     return 1;
@@ -58,7 +59,8 @@ static int sampler_call(Vm *vm, const Sampler *s, QuenchCall *c) {
   return failed;
 }
 
-static int quench_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, Samples *out) {
+static int quench_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call,
+                      Samples *out) {
   QuenchCall c;
   if (sampler_call(vm, s, &c)) return 1;
   c.a.rng = call->rng;
@@ -105,7 +107,8 @@ static int make_levels(Vm *vm, const Problem *p, const Reduced *r, double *level
   return 0;
 }
 
-static int put_column(Vm *vm, Record *r, const char *key, const QuenchPoint *p, int64_t n, size_t at) {
+static int put_column(Vm *vm, Record *r, const char *key, const QuenchPoint *p, int64_t n,
+                      size_t at) {
   Tensor *t = tensor_new(vm_rt(vm), DT_F64, 1, &n);
   for (int64_t k = 0; t && k < n; k++)
     tensor_set_f64(t, k, *(const double *)(const void *)((const char *)&p[k] + at));
@@ -131,7 +134,8 @@ static int path_record(Vm *vm, const QuenchPoint *p, int64_t n, Value *out) {
 }
 
 /* The end, and the path when points > 0. Takes over s. */
-static int follow(Vm *vm, const Quench *q, const double *level, int64_t points, State *s, Value *out) {
+static int follow(Vm *vm, const Quench *q, const double *level, int64_t points, State *s,
+                  Value *out) {
   Rt *rt = vm_rt(vm);
   int bits = (int)s->vars.n;
   if (!points) {
@@ -176,8 +180,8 @@ static double scale_of(const Reduced *r, int bits, const double *level) {
   return r->ising.n == bits ? temper_scale(&r->ising) : quench_scale(bits, level);
 }
 
-static int anneal(Vm *vm, Value *args, const Problem *p, const Reduced *r, QuenchCall *c, int64_t points,
-                  Value *out) {
+static int anneal(Vm *vm, Value *args, const Problem *p, const Reduced *r, QuenchCall *c,
+                  int64_t points, Value *out) {
   Rt *rt = vm_rt(vm);
   int bits = (int)p->vars.n;
   size_t bytes = sizeof(double) << bits;
@@ -233,16 +237,20 @@ static int bind_quench(Vm *vm, Value *args, int n, Value *out) {
 
 const Native natives_quench[] = {
     {"quench",
-     "H = nil, schedule = nil, time = nil, reads = 1000, gamma = nil, tol = 1e-08, psi = nil, path = nil",
+     "H = nil, schedule = nil, time = nil, reads = 1000, gamma = nil, tol = 1e-08, psi = nil, path "
+     "= nil",
      "Annealing by Schroedinger's equation, closed system, up to 20 variables.\n"
      "As a sampler, sample(H, quench(time = 20)): from the ground state of -sum X, then `reads` "
      "draws of\n"
-     "|psi|^2.  As a function, quench(H, schedule, time): the final state, over H's variables; path "
+     "|psi|^2.  As a function, quench(H, schedule, time): the final state, over H's variables; "
+     "path "
      "= 101:\n"
-     "(psi, {t, s, energy, low, next, gap, overlap}) at 101 equal distances of time: <H(t)>, its two "
+     "(psi, {t, s, energy, low, next, gap, overlap}) at 101 equal distances of time: <H(t)>, its "
+     "two "
      "lowest\n"
      "levels and their distance, the probability of its ground state.\n"
-     "schedule: schedule(A, B, path = ..), a name, or rows (s, A, B); H(s) = -A sum X + B H.  nil: A "
+     "schedule: schedule(A, B, path = ..), a name, or rows (s, A, B); H(s) = -A sum X + B H.  nil: "
+     "A "
      "= gamma\n"
      "(1 - s), B = s, gamma 1.5 times the root mean square of the local fields, as for sqa.\n"
      "time: plain (h-bar = 1) for plain A and B, with a unit for A and B in GHz; it stretches the "
@@ -252,6 +260,7 @@ const Native natives_quench[] = {
      "reverse\n"
      "anneals begin with sample(.., from = samples).\n"
      "Source: Kadowaki, Nishimori, Phys. Rev. E 58, 5355 (1998); steps as in evolve.\n"
-     "Errors: more than 20 variables, a term that is not diagonal, a negative time, a wrong schedule.",
+     "Errors: more than 20 variables, a term that is not diagonal, a negative time, a wrong "
+     "schedule.",
      bind_quench, NF_CONST},
     {0}};

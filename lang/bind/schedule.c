@@ -15,7 +15,10 @@ static int number_in(Vm *vm, Value v, const char *what, UnitKind allowed, UnitKi
                      double *out) {
   UnitKind found = UNIT_NONE;
   if (v.tag == V_QUANTITY) {
-    found = v.dims[1] ? UNIT_OPEN : v.dims[0] == 1 ? UNIT_TIME : v.dims[0] == -1 ? UNIT_FREQUENCY : UNIT_OPEN;
+    found = v.dims[1]         ? UNIT_OPEN
+            : v.dims[0] == 1  ? UNIT_TIME
+            : v.dims[0] == -1 ? UNIT_FREQUENCY
+                              : UNIT_OPEN;
     *out = found == UNIT_FREQUENCY ? v.f / 1e9 : v.f;
   } else if (arg_float(vm, v, what, out)) {
     return 1;
@@ -90,9 +93,10 @@ static int curve_of(Vm *vm, Value v, const char *name, UnitKind *unit, Curve *c)
                 !dtype_complex(AS_TENSOR(v)->dtype) && AS_TENSOR(v)->size > 1;
   if (column) n = AS_TENSOR(v)->size;
   if (n < 1) {
-    vm_error(vm, "schedule: %s: expected a function of s or points (s, %s), found %s %s", name, name,
-             VALUE_A(v));
-    vm_help(vm, "s => 1 - s, [(0, 6GHz), (1, 0GHz)], or a tensor of values at equal distances of s");
+    vm_error(vm, "schedule: %s: expected a function of s or points (s, %s), found %s %s", name,
+             name, VALUE_A(v));
+    vm_help(vm,
+            "s => 1 - s, [(0, 6GHz), (1, 0GHz)], or a tensor of values at equal distances of s");
     return 1;
   }
   if (curve_make(rt, n, c)) return 1;
@@ -182,7 +186,8 @@ static int from_rows(Vm *vm, const Tensor *t, const char *what, Schedule *a) {
 const Schedule *schedule_in(Value v) { return box_data(v, &schedule_type); }
 
 bool is_schedule(Value v) {
-  return schedule_in(v) || value_is(v, OBJ_STR) || (value_is(v, OBJ_TENSOR) && AS_TENSOR(v)->rank == 2);
+  return schedule_in(v) || value_is(v, OBJ_STR) ||
+         (value_is(v, OBJ_TENSOR) && AS_TENSOR(v)->rank == 2);
 }
 
 int arg_schedule(Vm *vm, Value v, const char *what, Schedule *out) {
@@ -230,7 +235,9 @@ static Value in_unit(double x, int seconds, double scale) {
   }
   return v;
 }
-static Value strength(const Schedule *a, double x) { return in_unit(x, a->ghz ? -1 : 0, a->ghz ? 1e9 : 1); }
+static Value strength(const Schedule *a, double x) {
+  return in_unit(x, a->ghz ? -1 : 0, a->ghz ? 1e9 : 1);
+}
 static Value moment(const Schedule *a, double t) { return in_unit(t, a->seconds, 1); }
 
 static void print_ends(Vm *vm, const Schedule *a, const Curve *c, const char *name, Buf *out) {
@@ -258,7 +265,8 @@ static void schedule_print(Vm *vm, Box *self, Buf *out) {
   print_ends(vm, a, &a->B, ", B", out);
 }
 
-static int schedule_call(Vm *vm, Box *self, Value *args, int n, const char *const *names, Value *out) {
+static int schedule_call(Vm *vm, Box *self, Value *args, int n, const char *const *names,
+                         Value *out) {
   const Schedule *a = self->data;
   double s;
   if (n != 1 || (names && names[0])) {
@@ -340,8 +348,12 @@ static int schedule_explain(Vm *vm, Box *self, Buf *out) {
   buf_text(out, a->ghz ? "\nH(s)/h = -(A/2) sum X + (B/2) H, A and B in GHz\n"
                        : "\nH(s) = -A sum X + B H, h-bar = 1\n");
   PlotSeries series[2] = {{"A", POINTS, x, y[0], NULL, NULL}, {"B", POINTS, x, y[1], NULL, NULL}};
-  Plot p = {.kind = PLOT_LINES, .title = "", .xlabel = "s", .ylabel = a->ghz ? "GHz" : "",
-            .series = series, .n = 2};
+  Plot p = {.kind = PLOT_LINES,
+            .title = "",
+            .xlabel = "s",
+            .ylabel = a->ghz ? "GHz" : "",
+            .series = series,
+            .n = 2};
   plot_text(&p, out, 60, 14);
   return 0;
 }
@@ -399,7 +411,8 @@ static int schedule_save(Vm *vm, Box *self, Value *out) {
   Str *name = str_new(vm, a->name, strlen(a->name));
   Value path;
   int failed = !r || !name || record_set(vm, r, "name", value_obj(name)) ||
-               record_set(vm, r, "ghz", value_bool(a->ghz)) || put_tensor(vm, r, "A", curve_tensor(vm, &a->A)) ||
+               record_set(vm, r, "ghz", value_bool(a->ghz)) ||
+               put_tensor(vm, r, "A", curve_tensor(vm, &a->A)) ||
                put_tensor(vm, r, "B", curve_tensor(vm, &a->B)) || path_list(vm, a, &path) ||
                record_set(vm, r, "path", path);
   if (!failed) *out = value_obj(r);
@@ -429,8 +442,9 @@ static int bind_load(Vm *vm, Value *args, int n, Value *out) {
     return vm_error(vm, "a stored schedule is damaged");
   snprintf(a.name, sizeof a.name, "%s", AS_STR(*name)->data);
   a.ghz = ghz->b;
-  int failed = load_curve(vm, record_get(r, "A"), &a.A) || load_curve(vm, record_get(r, "B"), &a.B) ||
-               schedule_check(vm_rt(vm), &a) || (pairs(*path) > 0 && set_path(vm, *path, &a));
+  int failed = load_curve(vm, record_get(r, "A"), &a.A) ||
+               load_curve(vm, record_get(r, "B"), &a.B) || schedule_check(vm_rt(vm), &a) ||
+               (pairs(*path) > 0 && set_path(vm, *path, &a));
   if (!failed) return give_schedule(vm, &a, out);
   schedule_free(vm_rt(vm), &a);
   return 1;
@@ -451,17 +465,22 @@ const BoxType schedule_type = {
 
 const Native natives_schedule[] = {
     {"schedule", "A = \"linear\", B = nil, path = nil",
-     "How an anneal goes: H(s) = -A(s) sum X + B(s) H for s from 0 to 1 (h-bar = 1), or, with A and "
+     "How an anneal goes: H(s) = -A(s) sum X + B(s) H for s from 0 to 1 (h-bar = 1), or, with A "
+     "and "
      "B in\n"
      "GHz, H(s)/h = -(A(s)/2) sum X + (B(s)/2) H, as D-Wave states it.\n"
-     "A, B: functions of s (sampled at 4097 points, cubic between), points [(s, A), ...] or a tensor "
+     "A, B: functions of s (sampled at 4097 points, cubic between), points [(s, A), ...] or a "
+     "tensor "
      "of\n"
-     "values at equal distances (linear between).  Or one name: \"linear\" (1 - s, s), \"quadratic\",\n"
-     "\"standard\" and \"fast\": close to the tables D-Wave publishes for Advantage_system4.0 and 4.1.\n"
+     "values at equal distances (linear between).  Or one name: \"linear\" (1 - s, s), "
+     "\"quadratic\",\n"
+     "\"standard\" and \"fast\": close to the tables D-Wave publishes for Advantage_system4.0 and "
+     "4.1.\n"
      "path: points [(t, s), ...], t from 0: pauses, quenches; one that begins with s = 1 is a "
      "reverse\n"
      "anneal.  Without it s = t / time.  The same points go into dwave(schedule = ...).\n"
-     "a(s) is (A, B); a.time a.path a.table a.reverse; explain(a) draws it.  For quench, sqa, anneal, "
+     "a(s) is (A, B); a.time a.path a.table a.reverse; explain(a) draws it.  For quench, sqa, "
+     "anneal, "
      "dwave.\n"
      "Errors: times that do not ascend from 0, s outside 0..1, negative or infinite A or B.",
      bind_schedule, NF_CONST},

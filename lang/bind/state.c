@@ -1,4 +1,5 @@
 /* state.c: state vectors in the language: making them, arithmetic, what is measured. */
+#include "lang/bind/circuit_run.h"
 #include "lang/bind/mps.h"
 #include "lang/bind/state.h"
 #include "lang/bind/number.h"
@@ -339,6 +340,10 @@ static int bind_state(Vm *vm, Value *args, int argc, Value *out) {
   State s;
   Tensor *t;
   if (mps_is(args[0])) return mps_call_state(vm, args, out);
+  CircuitValue *c;
+  if (is_circuit(args[0]))
+    return arg_whole_circuit(vm, &args[0], "`state`", &c) ||
+           made(vm, circuit_state(vm, c, &s) ? rt->error.status : RT_OK, &s, out);
   if (arg_tensor(vm, args[0], "the amplitudes of `state`", &t)) return 1;
   int n = t->size > 1 ? 63 - __builtin_clzll((uint64_t)t->size) : 0;
   char shape[128];
@@ -359,11 +364,28 @@ static int bind_state(Vm *vm, Value *args, int argc, Value *out) {
 
 static int bind_amplitudes(Vm *vm, Value *args, int n, Value *out) {
   State *s;
+  CircuitValue *c;
+  if (is_circuit(args[0]))
+    return arg_whole_circuit(vm, &args[0], "`amplitudes`", &c) ||
+           give(vm, circuit_amplitudes(vm, c), out);
   return arg_state_any(vm, args[0], "`amplitudes`", &s) || give(vm, amplitude_tensor(vm, s), out);
+}
+
+/* |amplitude|^2 of a circuit's states, differentiable. */
+static int circuit_probabilities(Vm *vm, Value *args, Value *out) {
+  Rt *rt = vm_rt(vm);
+  CircuitValue *c;
+  if (arg_whole_circuit(vm, &args[0], "`probabilities`", &c)) return 1;
+  Tensor *a = circuit_amplitudes(vm, c), *size = a ? op_unary(rt, UN_ABS, a, 0) : NULL;
+  if (a) tensor_unref(rt, a);
+  Tensor *p = size ? op_binary(rt, BIN_MUL, size, size, 0, 0) : NULL;
+  if (size) tensor_unref(rt, size);
+  return give(vm, p, out);
 }
 
 static int bind_probabilities(Vm *vm, Value *args, int n, Value *out) {
   State *s;
+  if (is_circuit(args[0])) return circuit_probabilities(vm, args, out);
   if (arg_state_any(vm, args[0], "`probabilities`", &s)) return 1;
   Tensor *t = tensor_new(vm_rt(vm), s->amp ? DT_F64 : DT_F32, 1, &s->size);
   for (int64_t i = 0; t && i < s->size; i++) {
@@ -416,6 +438,7 @@ int state_expect(Vm *vm, Value *args, Value *out) {
 }
 
 static int bind_expect(Vm *vm, Value *args, int n, Value *out) {
+  if (is_circuit(args[1])) return circuit_expectation(vm, args, out);
   if (value_is(args[0], OBJ_LIST) || value_is(args[0], OBJ_TUPLE)) return expect_list(vm, args, out);
   return state_expect(vm, args, out);
 }
@@ -452,9 +475,9 @@ const Native natives_state[] = {
      "f32 or c64.",
      bind_state, NF_CONST},
     {"amplitudes", "psi", "The amplitudes of a state, c128 or c64 (D,); psi[i] is one of them.",
-     bind_amplitudes, NF_CONST},
+     bind_amplitudes, NF_DIFF},
     {"probabilities", "psi", "|amplitude|^2 of every basis state, f64 or f32 (D,).", bind_probabilities,
-     NF_CONST},
+     NF_DIFF},
     {"overlap", "a, b", "<a|b> of two states, complex.", bind_overlap, NF_CONST},
     {"expect", "H, psi",
      "<psi|H|psi> / <psi|psi>: a float, complex when H is not Hermitian. H may act on fewer "
@@ -462,6 +485,6 @@ const Native natives_state[] = {
      "A list of operators gives the vector of their means; sums of strings of one letter (Z[0] * Z[3])\n"
      "are taken together, in one pass.\n"
      "Errors: H has variables that psi does not have.",
-     bind_expect, NF_CONST},
+     bind_expect, NF_DIFF},
     {"__load_State", "saved", "A stored state.", bind_load, NF_HIDDEN},
     {0}};

@@ -90,14 +90,15 @@ const char *const schedule_names[] = {"linear", "quadratic", "standard", "fast",
  * while A > 0.1 GHz, within a tenth elsewhere.                                       */
 enum { CHIP_POINTS = 21 };
 static const double standard_A[CHIP_POINTS] = {
-    9.875,   6.405,   4.440,    3.186,    2.313,    1.672,    1.184,  0.800,  0.5091, 0.2923, 0.1471,
-    0.06270, 0.02253, 0.006610, 0.001569, 3.004e-4, 4.465e-5, 5.0e-6, 4.5e-7, 3.0e-8, 1.4e-9};
+    9.875,    6.405,    4.440,    3.186,  2.313,   1.672,   1.184,
+    0.800,    0.5091,   0.2923,   0.1471, 0.06270, 0.02253, 0.006610,
+    0.001569, 3.004e-4, 4.465e-5, 5.0e-6, 4.5e-7,  3.0e-8,  1.4e-9};
 static const double fast_A[CHIP_POINTS] = {
     9.839,   8.919,    7.930,    6.857,   5.685,   4.407,   3.042,  1.712,  0.7081, 0.2105, 0.04964,
     0.01020, 0.001947, 3.497e-4, 5.98e-5, 9.91e-6, 1.62e-6, 2.7e-7, 4.3e-8, 7.0e-9, 1.1e-9};
-static const double fast_B[CHIP_POINTS] = {
-    0.2592, 0.2859, 0.3213, 0.3710, 0.4457, 0.5685, 0.7916, 1.218, 1.924, 2.728, 3.458,
-    4.115,  4.720,  5.285,  5.817,  6.319,  6.795,  7.246,  7.676, 8.086, 8.477};
+static const double fast_B[CHIP_POINTS] = {0.2592, 0.2859, 0.3213, 0.3710, 0.4457, 0.5685, 0.7916,
+                                           1.218,  1.924,  2.728,  3.458,  4.115,  4.720,  5.285,
+                                           5.817,  6.319,  6.795,  7.246,  7.676,  8.086,  8.477};
 
 static double chip(const double *table, double s) {
   double y[CHIP_POINTS];
@@ -107,8 +108,14 @@ static double chip(const double *table, double s) {
 
 static void named_at(int which, double s, double *A, double *B) {
   switch (which) {
-  case 0: *A = 1 - s; *B = s; break;
-  case 1: *A = (1 - s) * (1 - s); *B = s * s; break;
+  case 0:
+    *A = 1 - s;
+    *B = s;
+    break;
+  case 1:
+    *A = (1 - s) * (1 - s);
+    *B = s * s;
+    break;
   case 2:
     *A = chip(standard_A, s);
     *B = (0.4733 + 2.2679 * s) * (0.4733 + 2.2679 * s);
@@ -179,8 +186,9 @@ RtStatus path_check(Rt *rt, int64_t n, const double *t, const double *s) {
   }
   for (int64_t k = 0; k < n; k++) {
     if (!isfinite(t[k]) || (k ? !(t[k] > t[k - 1]) : t[0] != 0)) {
-      rt_fail(rt, RT_ERROR, k ? "time does not ascend at point %lld of the path: %g after %g"
-                              : "point %lld of the path is at time %g",
+      rt_fail(rt, RT_ERROR,
+              k ? "time does not ascend at point %lld of the path: %g after %g"
+                : "point %lld of the path is at time %g",
               (long long)k, t[k], k ? t[k - 1] : 0);
       rt_help(rt, "times begin at 0 and ascend");
       return RT_ERROR;

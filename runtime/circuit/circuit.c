@@ -92,14 +92,14 @@ RtStatus circuit_bits(Rt *rt, Circuit *c, const char *name, int64_t n, int64_t *
   return RT_OK;
 }
 
-RtStatus circuit_slot(Rt *rt, Circuit *c, const char *name, bool complex, int rank,
+RtStatus circuit_slot(Rt *rt, Circuit *c, const char *name, bool is_complex, int rank,
                       const int64_t *shape, int32_t *slot) {
   GROW(rt, c->slot.at, c->slot.n, 1, c->slot.cap);
   char *own = text_copy(rt, name);
   if (!own) return rt->error.status;
   *slot = c->slot.n;
   CircuitSlot *s = &c->slot.at[c->slot.n++];
-  *s = (CircuitSlot){.name = own, .complex = complex, .rank = rank};
+  *s = (CircuitSlot){.name = own, .is_complex = is_complex, .rank = rank};
   if (rank) memcpy(s->shape, shape, sizeof *shape * (size_t)rank);
   return RT_OK;
 }
@@ -238,7 +238,7 @@ static RtStatus constant_load(Rt *rt, Circuit *a, const double *x, LoadView *v) 
   if (!t) return rt->error.status;
   c128 *z = (c128 *)t->data;
   for (int64_t i = 0; i < v->count; i++)
-    z[i] = v->complex ? (c128){x[v->at + 2 * i], x[v->at + 2 * i + 1]} : (c128){x[v->at + i], 0};
+    z[i] = v->is_complex ? (c128){x[v->at + 2 * i], x[v->at + 2 * i + 1]} : (c128){x[v->at + i], 0};
   int32_t data;
   RtStatus st = circuit_matrix(rt, a, t, &data);
   tensor_unref(rt, t);
@@ -337,7 +337,7 @@ RtStatus circuit_like(Rt *rt, const Circuit *c, Circuit *out) {
   int64_t first;
   for (int i = 0; !st && i < c->slot.n; i++) {
     const CircuitSlot *s = &c->slot.at[i];
-    st = circuit_slot(rt, out, s->name, s->complex, s->rank, s->shape, &slot);
+    st = circuit_slot(rt, out, s->name, s->is_complex, s->rank, s->shape, &slot);
   }
   for (int i = 0; !st && i < c->reg.n; i++) {
     const QubitArray *a = &c->reg.at[i];

@@ -70,12 +70,12 @@ typedef struct {
 typedef struct { char *name; int64_t first, count; bool ancilla; } QubitArray;
 typedef struct { char *name; int64_t first, count; } BitArray;
 /* `count` amplitudes from number `at` of a slot; slot -1: Circuit.matrix[at], c128 [count]. */
-typedef struct { int32_t slot; int64_t at, count; bool complex; } LoadView;
+typedef struct { int32_t slot; int64_t at, count; bool is_complex; } LoadView;
 typedef struct { int64_t first, count; uint64_t value; } BitCondition;       /* bits == value */
 /* shape: of one batch item. */
 typedef struct {
   char *name;
-  bool complex;
+  bool is_complex;
   int rank;
   int64_t shape[TENSOR_MAX_RANK];
 } CircuitSlot;
@@ -103,7 +103,7 @@ RtStatus circuit_copy(Rt *rt, Circuit *out, const Circuit *c);
 RtStatus circuit_register(Rt *rt, Circuit *c, const char *name, int64_t n, bool ancilla,
                           int64_t *first);
 RtStatus circuit_bits(Rt *rt, Circuit *c, const char *name, int64_t n, int64_t *first);
-RtStatus circuit_slot(Rt *rt, Circuit *c, const char *name, bool complex, int rank,
+RtStatus circuit_slot(Rt *rt, Circuit *c, const char *name, bool is_complex, int rank,
                       const int64_t *shape, int32_t *slot);
 /* What gates refer to by Gate.data and Gate.when. */
 RtStatus circuit_load(Rt *rt, Circuit *c, LoadView v, int32_t *data);

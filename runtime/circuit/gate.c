@@ -24,14 +24,7 @@ void gate_matrix(const Gate *g, bool inverse, const double *angle, c128 *m) {
 
 /* ---- the indices that a gate visits ------------------------------------------------ */
 
-/* Bits of the index that are held: targets (0) and controls (as they are on). */
-typedef struct {
-  int held[128], n_held;     /* ascending                                         */
-  uint64_t base;             /* the controls' bits                                */
-  int64_t count;             /* indices                                           */
-} Visit;
-
-static void visit_of(const Circuit *c, const Gate *g, int n, Visit *v) {
+void visit_of(const Circuit *c, const Gate *g, int n, Visit *v) {
   const int32_t *q = c->qubit + g->qubit;
   v->n_held = 0;
   v->base = 0;
@@ -42,16 +35,6 @@ static void visit_of(const Circuit *c, const Gate *g, int n, Visit *v) {
     if (k >= g->targets && (g->on >> (k - g->targets) & 1)) v->base |= 1ull << q[k];
   }
   v->count = 1ll << (n - v->n_held);
-}
-
-/* Index k of the visit: zeros put in at the held bits. */
-static inline uint64_t visit_at(const Visit *v, int64_t k) {
-  uint64_t i = (uint64_t)k;
-  for (int h = 0; h < v->n_held; h++) {
-    uint64_t low = (1ull << v->held[h]) - 1;
-    i = ((i & ~low) << 1) | (i & low);
-  }
-  return i | v->base;
 }
 
 /* ---- dense gates ------------------------------------------------------------------- */
@@ -117,21 +100,27 @@ static RtStatus apply_unitary(Rt *rt, const Circuit *c, const Gate *g, bool inve
 
 /* ---- Pauli strings, phases ------------------------------------------------------------ */
 
-static void apply_pauli(const Circuit *c, const Gate *g, double t, int n, c128 *amp) {
+void pauli_masks(const Circuit *c, const Gate *g, uint64_t *x, uint64_t *z, int *y) {
   const int32_t *q = c->qubit + g->qubit;
   const char *letter = c->letters[g->data];
+  *x = *z = 0;
+  *y = 0;
+  for (int k = 0; k < g->targets; k++) {
+    if (letter[k] != 'Z') *x |= 1ull << q[k];
+    if (letter[k] != 'X') *z |= 1ull << q[k];
+    *y += letter[k] == 'Y';
+  }
+}
+
+static void apply_pauli(const Circuit *c, const Gate *g, double t, int n, c128 *amp) {
   Gate controls = *g;
+  Visit v;
+  uint64_t x, z;
+  int y;
   controls.targets = 0;
   controls.qubit += g->targets;
-  Visit v;
   visit_of(c, &controls, n, &v);
-  uint64_t x = 0, z = 0;
-  int y = 0;
-  for (int k = 0; k < g->targets; k++) {
-    if (letter[k] != 'Z') x |= 1ull << q[k];
-    if (letter[k] != 'X') z |= 1ull << q[k];
-    y += letter[k] == 'Y';
-  }
+  pauli_masks(c, g, &x, &z, &y);
   double co = cos(t / 2), si = sin(t / 2);
   static const c128 power[4] = {{1, 0}, {0, 1}, {-1, 0}, {0, -1}};
   for (int64_t k = 0; k < v.count; k++) {
@@ -175,7 +164,7 @@ RtStatus load_vector(Rt *rt, const Circuit *c, const LoadView *v, const CircuitB
   } else {
     const double *s = b->slot[v->slot] + item * b->stride[v->slot] + v->at;
     for (int64_t i = 0; i < v->count; i++)
-      x[i] = v->complex ? (c128){s[2 * i], s[2 * i + 1]} : (c128){s[i], 0};
+      x[i] = v->is_complex ? (c128){s[2 * i], s[2 * i + 1]} : (c128){s[i], 0};
   }
   double norm2 = 0;
   for (int64_t i = 0; i < v->count; i++) norm2 += x[i].re * x[i].re + x[i].im * x[i].im;
@@ -191,39 +180,40 @@ RtStatus load_vector(Rt *rt, const Circuit *c, const LoadView *v, const CircuitB
   return RT_OK;
 }
 
-/* U_x = e^{ip} (1 - 2 v v') with U_x |0> = |x>: p is the phase of x_0 (0 when x_0 = 0) and
- * v ~ |0> - e^{-ip} |x>: Householder's reflection, its own inverse up to the phase.   */
+/* U_x = e^{ip} (1 - 2 v v' / v'v) with U_x |0> = |x>: p is the phase of x_0 (0 when x_0 = 0)
+ * and v = |0> - e^{-ip} |x>: Householder's reflection, its own inverse up to the phase. */
+Reflection reflection_of(int64_t d, const c128 *x) {
+  double size = hypot(x[0].re, x[0].im), rest = 0;
+  c128 phase = size > 0 ? (c128){x[0].re / size, x[0].im / size} : (c128){1, 0};
+  for (int64_t r = 1; r < d; r++) rest += x[r].re * x[r].re + x[r].im * x[r].im;
+  double v0 = rest / (1 + size); /* 1 - |x_0| without cancellation */
+  double norm2 = v0 * v0 + rest;
+  return (Reflection){phase, {phase.re, -phase.im}, v0, norm2 > 0 ? 2 / norm2 : 0};
+}
+
 static void apply_load(const Circuit *c, const Gate *g, bool inverse, const c128 *x, int n,
                        uint64_t *at, c128 *amp) {
   const int32_t *q = c->qubit + g->qubit;
   int64_t d = 1ll << g->targets;
-  double size = hypot(x[0].re, x[0].im);
-  c128 phase = size > 0 ? (c128){x[0].re / size, x[0].im / size} : (c128){1, 0};
-  c128 back = {phase.re, -phase.im};
-  /* v_0 = 1 - |x_0| without cancellation */
-  double rest = 0;
-  for (int64_t r = 1; r < d; r++) rest += x[r].re * x[r].re + x[r].im * x[r].im;
-  double v0 = rest / (1 + size), norm2 = v0 * v0 + rest;
+  Reflection h = reflection_of(d, x);
+  c128 turn = g->inverse == inverse ? h.phase : h.back;
+  Visit v;
+  visit_of(c, g, n, &v);
   for (int64_t r = 0; r < d; r++) {
     at[r] = 0;
     for (int t = 0; t < g->targets; t++) at[r] |= (uint64_t)(r >> t & 1) << q[t];
   }
-  c128 turn = g->inverse == inverse ? phase : back;
-  Visit v;
-  visit_of(c, g, n, &v);
   for (int64_t k = 0; k < v.count; k++) {
     uint64_t i = visit_at(&v, k);
-    /* s = v' a; v_r = -e^{-ip} x_r for r > 0 */
-    c128 s = {v0 * amp[i].re, v0 * amp[i].im};
+    c128 s = {h.v0 * amp[i].re, h.v0 * amp[i].im}; /* v' a */
     for (int64_t r = 1; r < d; r++) {
-      c128 w = mul(back, x[r]), a = amp[i | at[r]];
+      c128 w = mul(h.back, x[r]), a = amp[i | at[r]];
       s = plus(s, (c128){-(w.re * a.re + w.im * a.im), -(w.re * a.im - w.im * a.re)});
     }
-    double f = norm2 > 0 ? 2 / norm2 : 0;
-    s = (c128){f * s.re, f * s.im};
-    amp[i] = mul(turn, (c128){amp[i].re - v0 * s.re, amp[i].im - v0 * s.im});
+    s = (c128){h.f * s.re, h.f * s.im};
+    amp[i] = mul(turn, (c128){amp[i].re - h.v0 * s.re, amp[i].im - h.v0 * s.im});
     for (int64_t r = 1; r < d; r++) {
-      c128 w = mul(mul(back, x[r]), s);
+      c128 w = mul(mul(h.back, x[r]), s);
       amp[i | at[r]] = mul(turn, plus(amp[i | at[r]], w));
     }
   }

@@ -40,10 +40,11 @@ RtStatus circuit_expect(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, c
 RtStatus circuit_expect_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b,
                              const Applied *h, const double *weight,
                              double *const *slot_adjoint);
-/* The derivative of any function of the final amplitudes: `adjoint` [batch, 2^qubits] holds
- * dL/dRe + i dL/dIm of each amplitude and is used up.                                 */
-RtStatus circuit_run_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, c128 *adjoint,
-                          double *const *slot_adjoint);
+/* The derivative of any function L of the final amplitudes of a circuit without measurements or
+ * projections: amp holds them and adjoint dL/dRe + i dL/dIm of each, [batch, 2^qubits]; both
+ * are used up.  Adds to slot_adjoint[s], real and imaginary parts alike.             */
+RtStatus circuit_run_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, c128 *amp,
+                          c128 *adjoint, double *const *slot_adjoint);
 
 /* Shots of a circuit with measurements, resets, channels, conditions: bit[shot * bits + k].
  * Circuits that only measure at the end are sampled from one run.                     */

@@ -16,11 +16,11 @@ typedef struct {
   Rt *rt;
   const Driven *d;
   int order;
-  double share;                /* of tol, for the exponentials of a step: per time       */
-  double rounding;             /* differences of this size say nothing                   */
+  double share;    /* of tol, for the exponentials of a step: per time       */
+  double rounding; /* differences of this size say nothing                   */
   State *s;
-  SplitPlanes *planes[SLOTS];  /* split */
-  Krylov *krylov;              /* Magnus */
+  SplitPlanes *planes[SLOTS]; /* split */
+  Krylov *krylov;             /* Magnus */
   double *x[SLOTS];
   size_t bytes;
 } Stepper;
@@ -71,7 +71,10 @@ static RtStatus each(Stepper *e, double t, double h) {
 }
 
 static RtStatus stepper_make(Rt *rt, const Driven *d, State *s, Stepper *e) {
-  *e = (Stepper){.rt = rt, .d = d, .s = s, .order = d->method == DRIVE_MIDPOINT ? 2 : 4,
+  *e = (Stepper){.rt = rt,
+                 .d = d,
+                 .s = s,
+                 .order = d->method == DRIVE_MIDPOINT ? 2 : 4,
                  .bytes = (size_t)s->size * sizeof(c128)};
   int slots = d->steps ? 1 : SLOTS;
   if (d->method == DRIVE_SPLIT) {
@@ -139,7 +142,7 @@ static RtStatus compare(Stepper *e, double t, double per_time, double *h, bool *
 static RtStatus stretch(Stepper *e, double t, double end, double per_time, double *h,
                         DriveReport *r) {
   int since = CHECK_EVERY;
-  double error = 0;            /* of the last compared step */
+  double error = 0; /* of the last compared step */
   while (t < end) {
     double left = end - t;
     if (since >= CHECK_EVERY || *h >= left) {

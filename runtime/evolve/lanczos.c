@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { STEPS = 400, RESTARTS = 4, LOOK_EVERY = 4 };
+enum { STEPS = 400, RESTARTS = 4, LOOK_EVERY = 4, LARGE = 1 << 20 };
 
 typedef struct {
   Rt *rt;
@@ -161,13 +161,13 @@ RtStatus lanczos_lowest(Rt *rt, const Linear *map, double noise, double tol, dou
                         Level *out, bool *good) {
   size_t bytes = (size_t)map->size * sizeof(double);
   Lanczos *l = rt_alloc0(rt, sizeof *l);
-  double *room[5];
+  double *room[4];
   RtStatus st = l ? RT_OK : rt->error.status;
-  for (int i = 0; i < 5; i++)
+  for (int i = 0; i < 4; i++)
     if (!(room[i] = st ? NULL : rt_alloc(rt, bytes))) st = rt->error.status;
   if (!st) {
-    *l = (Lanczos){.rt = rt, .map = map, .n = map->size, .start = room[0], .sum = room[1],
-                   .p = room[2], .q = room[3], .w = room[4]};
+    *l = (Lanczos){.rt = rt, .map = map, .n = map->size, .start = x, .sum = room[0],
+                   .p = room[1], .q = room[2], .w = room[3]};
     /* equal amplitudes are near the ground state of many H; the noise, which repeats, sees
      * every symmetry */
     RngCall c = rng_seeded(1);
@@ -175,10 +175,11 @@ RtStatus lanczos_lowest(Rt *rt, const Linear *map, double noise, double tol, dou
       l->start[i] = noise > 0 ? 1 + noise * (rng_uniform(c, (uint64_t)i) - 0.5) : 1;
     vectors()->scale(l->n, 1 / vec_norm(l->n, l->start), l->start);
     st = rounds(l, tol, out, good);
-    if (!st) memcpy(x, l->start, bytes);
+    if (!st && l->start != x) memcpy(x, l->start, bytes);
   }
-  for (int i = 0; i < 5; i++)
+  for (int i = 0; i < 4; i++)
     if (room[i]) rt_free(rt, room[i], bytes);
   if (l) rt_free(rt, l, sizeof *l);
+  if (bytes >= LARGE) rt_trim(rt); /* the state comes next: vectors need not wait in pools */
   return st;
 }

@@ -110,7 +110,7 @@ static RtStatus one_level(Rt *rt, const Space *s, const Linear *l, double *x, Le
 static RtStatus iterate(Rt *rt, const Space *s, const Linear *l, int64_t k, Level *level,
                         State *states, bool *good) {
   size_t bytes = (size_t)l->size * sizeof(double);
-  double need = k == 1 ? 6 : (double)lanczos_block_least(k) + (double)k;
+  double need = k == 1 ? 5 : (double)lanczos_block_least(k) + (double)k;
   double **x = rt_alloc0(rt, (size_t)k * sizeof *x);
   if (!x) return rt->error.status;
   RtStatus st = states_fit(rt, "Lanczos's method", s->size, need, l->wide ? 16 : 8);

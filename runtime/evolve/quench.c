@@ -80,13 +80,16 @@ static RtStatus choose_time(Rt *rt, const QuenchArgs *a, double scale, Quench *q
     return RT_ERROR;
   }
   if (!(q->time >= 0) || isinf(q->time))
-    return rt_fail(rt, RT_ERROR, "quench: the time is %g: it must be finite and not negative", q->time);
+    return rt_fail(rt, RT_ERROR, "quench: the time is %g: it must be finite and not negative",
+                   q->time);
   if (seconds != c->ghz) {
-    rt_fail(rt, RT_ERROR, seconds ? "quench: the time has a unit, A and B are plain numbers"
-                                  : "quench: A and B are in GHz, the time is a plain number");
-    rt_help(rt, seconds ? "give the schedule in GHz (schedule(s => 6GHz * (1 - s), ..), \"standard\", "
-                          "\"fast\"), or a plain time"
-                        : "give the time a unit: time = 20ns");
+    rt_fail(rt, RT_ERROR,
+            seconds ? "quench: the time has a unit, A and B are plain numbers"
+                    : "quench: A and B are in GHz, the time is a plain number");
+    rt_help(rt, seconds
+                    ? "give the schedule in GHz (schedule(s => 6GHz * (1 - s), ..), \"standard\", "
+                      "\"fast\"), or a plain time"
+                    : "give the time a unit: time = 20ns");
     return RT_ERROR;
   }
   q->unit = seconds ? 2 * M_PI * 1e9 : 1;
@@ -95,8 +98,11 @@ static RtStatus choose_time(Rt *rt, const QuenchArgs *a, double scale, Quench *q
 }
 
 RtStatus quench_plan(Rt *rt, const QuenchArgs *a, double scale, Quench *out) {
-  *out = (Quench){.schedule = a->schedule, .tol = a->tol, .steps = a->steps,
-                  .progress = a->progress, .user = a->user};
+  *out = (Quench){.schedule = a->schedule,
+                  .tol = a->tol,
+                  .steps = a->steps,
+                  .progress = a->progress,
+                  .user = a->user};
   if (!(scale > 0)) scale = 1;
   double gamma = isnan(a->gamma) ? 1.5 * scale : a->gamma;
   if (!(gamma >= 0) || isinf(gamma))
@@ -134,11 +140,22 @@ RtStatus quench_evolve(Rt *rt, const Quench *q, int bits, const double *level, d
   double one[SPLIT_QUBITS], kink[KINKS];
   for (int i = 0; i < bits; i++) one[i] = 1;
   Quench along = *q;
-  Split m = {.n = 2, .bits = bits, .level = {NULL, level}, .field = {one, NULL}, .coefs = coefs,
+  Split m = {.n = 2,
+             .bits = bits,
+             .level = {NULL, level},
+             .field = {one, NULL},
+             .coefs = coefs,
              .user = &along};
-  Driven d = {.split = &m, .method = DRIVE_SPLIT, .tol = q->tol, .steps = q->steps, .kinks = kink,
-              .step = step ? *step : 0, .progress = q->progress ? progress : NULL,
-              .progress_user = &along};
+  Driven d = {.split = &m,
+              .method = DRIVE_SPLIT,
+              .tol = q->tol,
+              .steps = q->steps,
+              .kinks = kink,
+              .step = step ? *step : 0,
+              .progress = q->progress ? progress : NULL,
+              .progress_user = &along,
+              .each = q->each,
+              .each_user = q->each_user};
   d.n_kinks = schedule_kinks(q->schedule, kink, KINKS);
   for (int64_t k = 0; k < d.n_kinks; k++) kink[k] *= q->time;
   DriveReport own, *r = report ? report : &own;
@@ -147,7 +164,8 @@ RtStatus quench_evolve(Rt *rt, const Quench *q, int bits, const double *level, d
   return st;
 }
 
-/* ---- reads ------------------------------------------------------------------------------------ */
+/* ---- reads ------------------------------------------------------------------------------------
+ */
 
 /* Rows first, first + every .. of `out`, drawn from |psi|^2; sum: [states] scratch. */
 static void draw(const Ising *p, const State *s, RngCall rng, int64_t first, int64_t every,
@@ -180,7 +198,8 @@ static void put_start(const int8_t *spin, State *s) {
 
 /* Forward: one evolution.  Reverse: one for each of the starts in use. */
 static RtStatus all_reads(Rt *rt, const Ising *p, const Quench *q, const QuenchArgs *a,
-                          const double *level, double *sum, State *s, Samples *out, DriveReport *r) {
+                          const double *level, double *sum, State *s, Samples *out,
+                          DriveReport *r) {
   bool reverse = schedule_reverse(q->schedule);
   int64_t starts = reverse ? a->initial_rows : 1;
   if (starts > out->rows) starts = out->rows;
@@ -196,12 +215,14 @@ static RtStatus all_reads(Rt *rt, const Ising *p, const Quench *q, const QuenchA
 static RtStatus check_start(Rt *rt, const Quench *q, const QuenchArgs *a) {
   bool reverse = schedule_reverse(q->schedule);
   if (reverse && !(a->initial && a->initial_rows > 0)) {
-    rt_fail(rt, RT_ERROR, "quench: the schedule begins with s = 1 and there is no state to begin with");
+    rt_fail(rt, RT_ERROR,
+            "quench: the schedule begins with s = 1 and there is no state to begin with");
     rt_help(rt, "sample(H, quench(..), from = samples)");
     return RT_ERROR;
   }
   if (reverse || !a->initial) return RT_OK;
-  rt_fail(rt, RT_ERROR, "quench: an anneal from s = 0 begins in the driver's ground state, not `from` samples");
+  rt_fail(rt, RT_ERROR,
+          "quench: an anneal from s = 0 begins in the driver's ground state, not `from` samples");
   rt_help(rt, "a reverse anneal has a path that begins with s = 1");
   return RT_ERROR;
 }

@@ -101,7 +101,8 @@ RtStatus quench_path(Rt *rt, const Quench *q, int bits, const double *level, Sta
   if (!st) st = levels_operator(rt, bits, level, &problem);
   for (int k = 0; k < points && !st; k++) {
     double t = q->time * k / (points - 1);
-    if (k) st = quench_evolve(rt, q, bits, level, q->time * (k - 1) / (points - 1), t, &step, s, NULL);
+    if (k)
+      st = quench_evolve(rt, q, bits, level, q->time * (k - 1) / (points - 1), t, &step, s, NULL);
     if (st) break;
     out[k].t = t / q->unit;
     out[k].s = schedule_s(q->schedule, (double)k / (points - 1));

@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-  LOW_BITS = 10,       /* qubits within a block: two planes of 8 KiB           */
+  LOW_BITS = 10,          /* qubits within a block: two planes of 8 KiB           */
   SERIAL_STATES = 1 << 15 /* shorter vectors are not worth waking threads      */
 };
 
@@ -14,17 +14,17 @@ struct SplitPlanes {
   Rt *rt;
   const Split *m;
   int bits, low;
-  int64_t states, room;      /* room: at least 8                                */
+  int64_t states, room; /* room: at least 8                                */
   double *re, *im;
-  double *sum;               /* of the levels; NULL: one level or none          */
-  double scale;              /* not yet multiplied in                           */
-  double most[SPLIT_PARTS];  /* of |D_j|                                         */
+  double *sum;              /* of the levels; NULL: one level or none          */
+  double scale;             /* not yet multiplied in                           */
+  double most[SPLIT_PARTS]; /* of |D_j|                                         */
 };
 
 /* Symmetric composition of order 4 in six stages; Blanes and Moan 2002, table 2. */
-static const double phase_share[4] = {0.0792036964311957, 0.353172906049774, -0.0420650803577195,
-                                      1 - 2 * (0.0792036964311957 + 0.353172906049774 -
-                                               0.0420650803577195)};
+static const double phase_share[4] = {
+    0.0792036964311957, 0.353172906049774, -0.0420650803577195,
+    1 - 2 * (0.0792036964311957 + 0.353172906049774 - 0.0420650803577195)};
 static const double turn_share[3] = {0.209515106613362, -0.143851773179818,
                                      0.5 - (0.209515106613362 - 0.143851773179818)};
 
@@ -38,7 +38,8 @@ RtStatus split_make(Rt *rt, const Split *m, SplitPlanes **out) {
   *out = NULL;
   SplitPlanes *p = rt_alloc0(rt, sizeof *p);
   if (!p) return rt->error.status;
-  *p = (SplitPlanes){.rt = rt, .m = m, .bits = m->bits, .states = (int64_t)1 << m->bits, .scale = 1};
+  *p =
+      (SplitPlanes){.rt = rt, .m = m, .bits = m->bits, .states = (int64_t)1 << m->bits, .scale = 1};
   p->low = m->bits < LOW_BITS ? m->bits : LOW_BITS;
   p->room = p->states < 8 ? 8 : p->states;
   size_t bytes = (size_t)p->room * sizeof(double);
@@ -98,11 +99,11 @@ double split_distance(const SplitPlanes *a, const SplitPlanes *b) {
 typedef struct {
   SplitPlanes *p;
   const SplitTable *t;
-  const double *level;       /* NULL: only the scale                            */
-  bool far;                  /* phases beyond SPLIT_NEAR                         */
+  const double *level; /* NULL: only the scale                            */
+  double most;         /* bound of the phases                              */
   double phi, scale;
-  const double *tangent;     /* NULL: no rotations                              */
-  int q;                     /* high pass: qubits q and q + 1                   */
+  const double *tangent; /* NULL: no rotations                              */
+  int q;                 /* high pass: qubits q and q + 1                   */
   bool pair;
 } Stage;
 
@@ -120,9 +121,12 @@ static int low_blocks(void *job, int64_t first, int64_t end, int lane) {
   (void)lane;
   for (int64_t b = first; b < end; b++) {
     double *re = p->re + b * n, *im = p->im + b * n;
-    if (s->level)
-      (s->far ? s->t->phase_far : s->t->phase)(n, s->phi, s->scale, s->level + b * n, re, im);
-    else if (s->scale != 1) scale_only(s->scale, n, re, im);
+    if (s->level) {
+      double most = s->most;
+      (most < SPLIT_SMALL  ? s->t->phase_small
+       : most < SPLIT_NEAR ? s->t->phase
+                           : s->t->phase_far)(n, s->phi, s->scale, s->level + b * n, re, im);
+    } else if (s->scale != 1) scale_only(s->scale, n, re, im);
     if (s->tangent) s->t->low(p->low, s->tangent, re, im);
   }
   return 0;
@@ -184,17 +188,18 @@ static void run_stage(Stage *s) {
 }
 
 /* Angles of all qubits as tangents of parts of at most pi/4; what remains of the whole is
- * *repeats equal layers, of which each brings the factor *scale.                      */
+ * *repeats equal layers, of which each brings the factor *scale; *sign is that of half turns. */
 static void turns(const SplitPlanes *p, const double *weight, double *tangent, int *repeats,
-                  double *scale) {
-  double angle[SPLIT_QUBITS], most = 0, sign = 1;
+                  double *scale, double *sign) {
+  double angle[SPLIT_QUBITS], most = 0;
+  *sign = 1;
   for (int q = 0; q < p->bits; q++) {
     angle[q] = 0;
     for (int j = 0; j < p->m->n; j++)
       if (p->m->field[j]) angle[q] += weight[j] * p->m->field[j][q];
     double half = nearbyint(angle[q] / M_PI); /* exp(-i pi X) = -1 */
     angle[q] -= half * M_PI;
-    if (fmod(half, 2) != 0) sign = -sign;
+    if (fmod(half, 2) != 0) *sign = -*sign;
     most = fmax(most, fabs(angle[q]));
   }
   *repeats = most > M_PI / 4 ? 2 : 1;
@@ -203,19 +208,15 @@ static void turns(const SplitPlanes *p, const double *weight, double *tangent, i
     tangent[q] = tan(angle[q] / *repeats);
     *scale *= cos(angle[q] / *repeats);
   }
-  if (sign < 0) tangent[SPLIT_QUBITS] = 1; /* taken up by the caller once */
-  else tangent[SPLIT_QUBITS] = 0;
 }
 
 /* exp(-i sum_j phase_j D_j), then exp(-i sum_j turn_j X_j) unless turn is NULL. */
 static void stage(SplitPlanes *p, const double *phase, const double *turn) {
   const Split *m = p->m;
-  double tangent[SPLIT_QUBITS + 1];
+  double tangent[SPLIT_QUBITS];
   Stage s = {.p = p, .t = split_table(), .scale = p->scale};
-  double most = 0;
   p->scale = 1;
-  for (int j = 0; j < m->n; j++) most += fabs(phase[j]) * p->most[j];
-  s.far = !(most < SPLIT_NEAR);
+  for (int j = 0; j < m->n; j++) s.most += fabs(phase[j]) * p->most[j];
   if (p->sum) {
     memset(p->sum, 0, (size_t)p->states * sizeof(double));
     for (int j = 0; j < m->n; j++)
@@ -232,9 +233,10 @@ static void stage(SplitPlanes *p, const double *phase, const double *turn) {
   int repeats = 1;
   double scale = 1;
   if (turn) {
-    turns(p, turn, tangent, &repeats, &scale);
+    double sign;
+    turns(p, turn, tangent, &repeats, &scale, &sign);
     s.tangent = tangent;
-    if (tangent[SPLIT_QUBITS] != 0) s.scale = -s.scale;
+    s.scale *= sign;
   }
   run_stage(&s);
   for (int k = 1; k < repeats; k++) {

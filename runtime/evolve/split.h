@@ -39,7 +39,9 @@ RtStatus split_operator(Rt *rt, Operator *a, bool *fits, double **level, double 
 
 /* ---- private: the loops of each instruction set (split_body.h) ---- */
 typedef struct {
-  /* (re, im)[0 .. n) *= scale exp(-i phi e), n a multiple of 8; |phi e| up to SPLIT_NEAR, or any */
+  /* (re, im)[0 .. n) *= scale exp(-i phi e), n a multiple of 8; |phi e| up to SPLIT_SMALL,
+   * up to SPLIT_NEAR, or any */
+  void (*phase_small)(int64_t n, double phi, double scale, const double *e, double *re, double *im);
   void (*phase)(int64_t n, double phi, double scale, const double *e, double *re, double *im);
   void (*phase_far)(int64_t n, double phi, double scale, const double *e, double *re, double *im);
   /* qubits 0 .. k - 1 of a block of 2^k >= 8 */
@@ -48,6 +50,7 @@ typedef struct {
   void (*four)(int64_t n, double t0, double t1, double *const re[4], double *const im[4]);
   void (*two)(int64_t n, double t, double *const re[2], double *const im[2]);
 } SplitTable;
+#define SPLIT_SMALL 0.785
 #define SPLIT_NEAR 1e5
 extern const SplitTable split_base, split_v3, split_v4;
 const SplitTable *split_table(void);

@@ -22,6 +22,17 @@ static void phase_far(int64_t n, double phi, double scale, const double *e, doub
   }
 }
 
+/* |phi e| < pi/4: nothing to reduce. */
+static void phase_small(int64_t n, double phi, double scale, const double *restrict e,
+                        double *restrict re, double *restrict im) {
+  SIMD for (int64_t i = 0; i < n; i++) {
+    double a = phi * e[i], x = re[i], y = im[i];
+    double s = scale * sin_core_f64(a, 0), c = scale * cos_core_f64(a, 0);
+    re[i] = c * x + s * y;
+    im[i] = c * y - s * x;
+  }
+}
+
 static void phase(int64_t n, double phi, double scale, const double *restrict e,
                   double *restrict re, double *restrict im) {
   SIMD for (int64_t i = 0; i < n; i++) {
@@ -38,22 +49,22 @@ static void phase(int64_t n, double phi, double scale, const double *restrict e,
 }
 
 /* (1 - i t X) on a pair: re += t im', im -= t re'. */
-#define SHUFFLE(v, m)                                                                      \
+#define SHUFFLE(v, m)                                                                              \
   __builtin_shuffle(v, (i8){0 ^ m, 1 ^ m, 2 ^ m, 3 ^ m, 4 ^ m, 5 ^ m, 6 ^ m, 7 ^ m})
-#define WITHIN(m, t)                                                                       \
-  do {                                                                                     \
-    v8 u_ = x + (t)*SHUFFLE(y, m), v_ = y - (t)*SHUFFLE(x, m);                             \
-    x = u_;                                                                                \
-    y = v_;                                                                                \
+#define WITHIN(m, t)                                                                               \
+  do {                                                                                             \
+    v8 u_ = x + (t)*SHUFFLE(y, m), v_ = y - (t)*SHUFFLE(x, m);                                     \
+    x = u_;                                                                                        \
+    y = v_;                                                                                        \
   } while (0)
-#define PAIR(t, a, b)                                                                      \
-  do {                                                                                     \
-    v8 ar_ = x##a + (t)*y##b, ai_ = y##a - (t)*x##b;                                       \
-    v8 br_ = x##b + (t)*y##a, bi_ = y##b - (t)*x##a;                                       \
-    x##a = ar_;                                                                            \
-    y##a = ai_;                                                                            \
-    x##b = br_;                                                                            \
-    y##b = bi_;                                                                            \
+#define PAIR(t, a, b)                                                                              \
+  do {                                                                                             \
+    v8 ar_ = x##a + (t)*y##b, ai_ = y##a - (t)*x##b;                                               \
+    v8 br_ = x##b + (t)*y##a, bi_ = y##b - (t)*x##a;                                               \
+    x##a = ar_;                                                                                    \
+    y##a = ai_;                                                                                    \
+    x##b = br_;                                                                                    \
+    y##b = bi_;                                                                                    \
   } while (0)
 #define LOAD(k) v8 x##k = *(const v8 *)(re[k] + i), y##k = *(const v8 *)(im[k] + i)
 #define KEEP(k) *(v8 *)(re[k] + i) = x##k, *(v8 *)(im[k] + i) = y##k
@@ -109,4 +120,4 @@ static void low(int k, const double *t, double *re, double *im) {
   two(n / 2, t[q], r, m);
 }
 
-const SplitTable SPLIT_NAME = {phase, phase_far, low, four, two};
+const SplitTable SPLIT_NAME = {phase_small, phase, phase_far, low, four, two};

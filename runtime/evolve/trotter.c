@@ -134,13 +134,29 @@ static RtStatus run_layer(Trotter *t, double d, bool imaginary, c128 *amp) {
   return rotate_layer(t->rt, t->n, amp, k, g);
 }
 
+/* exp(-i d c P) or exp(-d c P), as factors of 1 and P */
+static void factors(double d, bool imaginary, double *a, double *b) {
+  *a = imaginary ? cosh(d) : cos(d);
+  *b = imaginary ? -sinh(d) : -sin(d);
+}
+
+/* Neighbours p, q with the same x are one step: q = s p Z^w, so p and q together are
+ * p (c_p + s c_q) where w is even, and p (c_p - s c_q) where it is odd.          */
 static RtStatus run_strings(Trotter *t, const Group *g, double d, bool imaginary, c128 *amp) {
-  int64_t n = g->end - g->first;
-  for (int64_t i = 0; i < n; i++) {
-    const PauliTerm *p = &t->term[g->first + i];
-    t->step[i] = (PauliStep){.x = p->x, .z = p->z, .turned = !imaginary,
-                             .a = imaginary ? cosh(d * p->c) : cos(d * p->c),
-                             .b = imaginary ? -sinh(d * p->c) : -sin(d * p->c)};
+  int64_t n = 0;
+  for (int64_t i = g->first; i < g->end; i++) {
+    const PauliTerm *p = &t->term[i], *q = p + 1;
+    PauliStep *s = &t->step[n++];
+    *s = (PauliStep){.x = p->x, .z = p->z, .turned = !imaginary};
+    double c = 0;
+    if (i + 1 < g->end && q->x == p->x) {
+      int more = __builtin_popcountll(q->x & q->z) - __builtin_popcountll(p->x & p->z);
+      c = more & 2 ? -q->c : q->c;
+      s->w = p->z ^ q->z;
+      i++;
+    }
+    factors(d * (p->c + c), imaginary, &s->a, &s->b);
+    factors(d * (p->c - c), imaginary, &s->a2, &s->b2);
   }
   return rotate_strings(t->rt, t->n, amp, n, t->step);
 }

@@ -17,19 +17,20 @@ static uint64_t spread(uint64_t k, int at) {
 /* On the result's digit Y is -i (-1)^digit times the flip; i (re, im) = (-im, re). */
 static Turn turn_of(const PauliStep *s) {
   int e = (s->turned + 3 * __builtin_popcountll(s->x & s->z)) & 3;
-  double b = e & 2 ? -s->b : s->b;
-  Turn t = {.mask = s->x << 1, .z = s->z << 1, .a = s->a, .c = b};
-  if (e & 1) t = (Turn){.mask = s->x << 1 | 1, .z = s->z << 1 | 1, .a = s->a, .c = -b};
-  return t;
+  double sign = e == 1 || e == 2 ? -1 : 1;
+  uint64_t turned = e & 1;
+  return (Turn){.mask = s->x << 1 | turned, .z = s->z << 1 | turned, .a = s->a, .c = sign * s->b,
+                .w = s->w << 1, .a2 = s->a2, .c2 = sign * s->b2};
 }
 
 static void turn_small(const Turn *t, double *x, int64_t n) {
   for (int64_t d = 0; d < n; d++) {
     int64_t e = d ^ (int64_t)t->mask;
     if (e < d) continue;
-    double u = x[d], v = x[e];
-    x[d] = t->a * u + (__builtin_parityll((uint64_t)d & t->z) ? -t->c : t->c) * v;
-    if (e != d) x[e] = t->a * v + (__builtin_parityll((uint64_t)e & t->z) ? -t->c : t->c) * u;
+    bool other = __builtin_parityll((uint64_t)d & t->w);
+    double u = x[d], v = x[e], a = other ? t->a2 : t->a, c = other ? t->c2 : t->c;
+    x[d] = a * u + (__builtin_parityll((uint64_t)d & t->z) ? -c : c) * v;
+    if (e != d) x[e] = a * v + (__builtin_parityll((uint64_t)e & t->z) ? -c : c) * u;
   }
 }
 

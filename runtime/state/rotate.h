@@ -18,7 +18,15 @@
 
 /* amp := (a + b P) amp, or a + i b P when `turned`: exp(-i t P/2) is a = cos(t/2),
  * b = -sin(t/2), turned; exp(-t P) is a = cosh(t), b = -sinh(t).                */
-typedef struct { uint64_t x, z; double a, b; bool turned; } PauliStep;
+typedef struct {
+  uint64_t x, z;
+  double a, b;
+  bool turned;
+  /* Where popcount(index & w) is odd, a2 and b2 in the place of a and b; w commutes with the
+   * string, 0: none.  Two commuting strings with one x are such a step (XX and YY).   */
+  uint64_t w;
+  double a2, b2;
+} PauliStep;
 
 /* k steps in order; neighbours that stay within a cache block are done block by block. */
 RtStatus rotate_strings(Rt *rt, int n, c128 *amp, int64_t k, const PauliStep *step);

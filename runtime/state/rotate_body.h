@@ -17,10 +17,13 @@ typedef int64_t i8 __attribute__((vector_size(64)));
 
 /* ---- Pauli strings ------------------------------------------------------------------ */
 
-/* (-1)^popcount(lane & z) c */
-INLINE v8 lane_signs(uint64_t z, double c) {
+/* (-1)^popcount(lane & z), times c or, where popcount(lane & w) is odd, c2 */
+INLINE v8 lane_factors(uint64_t z, uint64_t w, double c, double c2) {
   v8 s;
-  for (unsigned l = 0; l < 8; l++) s[l] = __builtin_parity(l & (unsigned)z) ? -c : c;
+  for (unsigned l = 0; l < 8; l++) {
+    double v = __builtin_parity(l & (unsigned)w) ? c2 : c;
+    s[l] = __builtin_parity(l & (unsigned)z) ? -v : v;
+  }
   return s;
 }
 
@@ -29,62 +32,101 @@ INLINE uint64_t spread(uint64_t a, int top) {
   return (a >> top) << (top + 1) | (a & (((uint64_t)1 << top) - 1));
 }
 
-typedef struct { uint64_t base, far, at, z; int64_t first, end; int top; v8 w[2], u[2]; double a; } Turning;
+/* a[o], c[2 o + s]: factors of vectors whose number is odd under w (o), z (s). */
+typedef struct {
+  uint64_t base, far, at, z, w;
+  int64_t first, end;
+  int top;
+  unsigned signs, others;          /* bit k: of vector k, of its own bits          */
+  v8 a[2], c[4];
+} Turning;
 
-#define NEAR(k) v8 n##k = t->a * p[k] + t->w[signs >> k & 1] * SHUFFLE(p[k ^ t->at], lanes);
-#define FAR_P(k) v8 n##k = t->a * p[k] + w[signs >> k & 1] * SHUFFLE(q[k ^ t->at], lanes);
-#define FAR_Q(k) v8 m##k = t->a * q[k] + u[signs >> k & 1] * SHUFFLE(p[k ^ t->at], lanes);
+/* The choices of the eight vectors of the tile at d. */
+INLINE unsigned flipped(unsigned bits, uint64_t d, uint64_t mask) {
+  return __builtin_parityll(d & mask) ? bits ^ 0xff : bits;
+}
+#define OWN_ONE(s, o, k) a0
+#define OTHER_ONE(s, o, k) t->c[s >> k & 1]
+#define OWN_TWO(s, o, k) t->a[o >> k & 1]
+#define OTHER_TWO(s, o, k) t->c[(s >> k & 1) | (o >> k & 1) << 1]
+#define NEAR(k, WHICH)                                                                     \
+  v8 n##k = OWN_##WHICH(sp, op, k) * p[k] + OTHER_##WHICH(sp, op, k) * SHUFFLE(p[k ^ t->at], lanes);
+#define FAR_P(k, WHICH)                                                                    \
+  v8 n##k = OWN_##WHICH(sp, op, k) * p[k] + OTHER_##WHICH(sp, op, k) * SHUFFLE(q[k ^ t->at], lanes);
+#define FAR_Q(k, WHICH)                                                                    \
+  v8 m##k = OWN_##WHICH(sq, oq, k) * q[k] + OTHER_##WHICH(sq, oq, k) * SHUFFLE(p[k ^ t->at], lanes);
 #define STORE_P(k) p[k] = n##k;
 #define STORE_Q(k) q[k] = m##k;
+#define EIGHT(F, W) F(0, W) F(1, W) F(2, W) F(3, W) F(4, W) F(5, W) F(6, W) F(7, W)
 
-INLINE void turn_lanes(const Turning *t, double *x, unsigned signs, const int lanes) {
-  if (!t->far) {
-    for (int64_t i = t->first; i < t->end; i++) {
-      uint64_t d = t->base + (uint64_t)i * TILE;
-      v8 *p = (v8 *)(x + d);
-      unsigned flip = __builtin_parityll(d & t->z) ? 0xff : 0, old = signs;
-      signs ^= flip;
-      EACH(NEAR)
-      EACH(STORE_P)
-      signs = old;
-    }
-    return;
-  }
+INLINE void turn_near(const Turning *t, double *x, const int lanes, const bool two) {
+  v8 a0 = t->a[0];
   for (int64_t i = t->first; i < t->end; i++) {
-    uint64_t d = t->base + spread((uint64_t)i, t->top - TILE_BITS) * TILE;
-    v8 *p = (v8 *)(x + d), *q = (v8 *)(x + (d ^ t->far));
-    const v8 *w = t->w, *u = t->u;
-    unsigned old = signs;
-    if (__builtin_parityll(d & t->z)) signs ^= 0xff;
-    EACH(FAR_P)
-    EACH(FAR_Q)
-    EACH(STORE_P)
-    EACH(STORE_Q)
-    signs = old;
+    uint64_t d = t->base + (uint64_t)i * TILE;
+    v8 *p = (v8 *)(x + d);
+    unsigned sp = flipped(t->signs, d, t->z);
+    if (two) {
+      unsigned op = flipped(t->others, d, t->w);
+      EIGHT(NEAR, TWO)
+      EACH(STORE_P)
+    } else {
+      EIGHT(NEAR, ONE)
+      EACH(STORE_P)
+    }
   }
+}
+
+INLINE void turn_far(const Turning *t, double *x, const int lanes, const bool two) {
+  v8 a0 = t->a[0];
+  for (int64_t i = t->first; i < t->end; i++) {
+    uint64_t d = t->base + spread((uint64_t)i, t->top - TILE_BITS) * TILE, e = d ^ t->far;
+    v8 *p = (v8 *)(x + d), *q = (v8 *)(x + e);
+    unsigned sp = flipped(t->signs, d, t->z), sq = flipped(t->signs, e, t->z);
+    if (two) {
+      unsigned op = flipped(t->others, d, t->w), oq = flipped(t->others, e, t->w);
+      EIGHT(FAR_P, TWO)
+      EIGHT(FAR_Q, TWO)
+      EACH(STORE_P)
+      EACH(STORE_Q)
+    } else {
+      EIGHT(FAR_P, ONE)
+      EIGHT(FAR_Q, ONE)
+      EACH(STORE_P)
+      EACH(STORE_Q)
+    }
+  }
+}
+
+INLINE void turn_lanes(const Turning *t, double *x, const int lanes, bool two) {
+  if (!t->far && two) turn_near(t, x, lanes, true);
+  else if (!t->far) turn_near(t, x, lanes, false);
+  else if (two) turn_far(t, x, lanes, true);
+  else turn_far(t, x, lanes, false);
 }
 
 static void turn(const Turn *f, double *x, uint64_t base, int64_t first, int64_t end) {
   static const uint8_t vector_signs[8] = {0x00, 0xaa, 0xcc, 0x66, 0xf0, 0x5a, 0x3c, 0x96};
   const uint64_t low = TILE - 1;
   Turning t = {.base = base, .far = f->mask & ~low, .at = f->mask >> 3 & 7, .z = f->z & ~low,
-               .first = first, .end = end, .a = f->a};
+               .w = f->w & ~low, .first = first, .end = end,
+               .signs = vector_signs[f->z >> 3 & 7], .others = vector_signs[f->w >> 3 & 7]};
   t.top = t.far ? 63 - __builtin_clzll(t.far) : 0;
-  t.w[0] = lane_signs(f->z, f->c);
-  t.w[1] = -t.w[0];
-  double c = __builtin_parityll(t.far & f->z) ? -1 : 1;
-  t.u[0] = t.w[0] * c;
-  t.u[1] = -t.u[0];
-  unsigned signs = vector_signs[f->z >> 3 & 7];
+  t.a[0] = lane_factors(0, f->w, f->a, f->a2);
+  t.a[1] = lane_factors(0, f->w, f->a2, f->a);
+  t.c[0] = lane_factors(f->z, f->w, f->c, f->c2);
+  t.c[2] = lane_factors(f->z, f->w, f->c2, f->c);
+  t.c[1] = -t.c[0];
+  t.c[3] = -t.c[2];
+  bool two = f->w != 0;
   switch (f->mask & 7) {
-  case 0: turn_lanes(&t, x, signs, 0); break;
-  case 1: turn_lanes(&t, x, signs, 1); break;
-  case 2: turn_lanes(&t, x, signs, 2); break;
-  case 3: turn_lanes(&t, x, signs, 3); break;
-  case 4: turn_lanes(&t, x, signs, 4); break;
-  case 5: turn_lanes(&t, x, signs, 5); break;
-  case 6: turn_lanes(&t, x, signs, 6); break;
-  default: turn_lanes(&t, x, signs, 7);
+  case 0: turn_lanes(&t, x, 0, two); break;
+  case 1: turn_lanes(&t, x, 1, two); break;
+  case 2: turn_lanes(&t, x, 2, two); break;
+  case 3: turn_lanes(&t, x, 3, two); break;
+  case 4: turn_lanes(&t, x, 4, two); break;
+  case 5: turn_lanes(&t, x, 5, two); break;
+  case 6: turn_lanes(&t, x, 6, two); break;
+  default: turn_lanes(&t, x, 7, two);
   }
 }
 

@@ -10,8 +10,9 @@ enum {
   SERIAL_BITS = 17               /* shorter vectors are not worth waking threads  */
 };
 
-/* x[d] = a x[d] + c (-1)^popcount(d & z) x[d ^ mask], over doubles; mask is not 0. */
-typedef struct { uint64_t mask, z; double a, c; } Turn;
+/* x[d] = a x[d] + c (-1)^popcount(d & z) x[d ^ mask], over doubles; where popcount(d & w) is
+ * odd by a2, c2.                                                                */
+typedef struct { uint64_t mask, z; double a, c; uint64_t w; double a2, c2; } Turn;
 
 /* How a gate's entries are used: with m00 = m11 = 1, or not; off-diagonal entries real or
  * imaginary beside a real diagonal; or any.                                     */

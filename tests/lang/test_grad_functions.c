@@ -36,6 +36,9 @@ static const char prelude[] =
   "let kk = reshape(sin(1.0 * arange(0, 12)), (3, 4))\n"
   "let vv = reshape(cos(1.0 * arange(0, 6)), (3, 2))\n"
   "let bb = reshape(cos(2.0 * arange(0, 9)), (3, 3))\n"
+  "circuit rot(t[4]) { qubits w[2]; ry(t[0]) w[0]; rx(t[1]) w[1]; cx w[0], w[1]; rzz(t[2] * t[3]) w[0], w[1]; h w }\n"
+  "circuit nested(t) { qubits w[2]; ry(t[1]) w; rot(t) w; inverse { rx(t[2]) w[0] }; control w[0] { u(t[0], t[3], 0.2) w[1] } }\n"
+  "circuit enc(x) { qubits w[2]; load(x) w; ry(0.4) w[0]; crx(0.7) w[0], w[1] }\n"
   "model net(n) { param W[n, 2] = randn((n, 2)); param b[2] = 0.1; fn forward(x) = tanh(x @ W + b) }\n";
 
 #define U(name) {#name, "x => w(" #name "(x))", "v"}
@@ -57,6 +60,11 @@ static const Row table[] = {
   UZ(sign), UZ(real), UZ(imag), UZ(conj), UZ(arg),
   {"complex", "x => w(exp(complex(x, 2 * x)))", "v"}, {"float", "x => float(x)^2", "1.5"},
   {"sqrt", "x => sqrt(x) * log(x) / exp(x)", "1.7"}, {"abs", "z => abs(z)^3", "1.2 + 0.7i"},
+  /* circuits */
+  {"expect", "x => w(expect(Z[0] + X[1] * Y[0], rot(x)))", "v"},
+  {"amplitudes", "x => w(amplitudes(rot(x)) + amplitudes(enc(x)))", "v"},
+  {"probabilities", "x => w(probabilities(rot(x)) + probabilities(enc(x)))", "v"},
+  {"probability", "x => w(probability(rot(x), w = 1) * probability(enc(x), w = 2))", "v"},
   /* reductions */
   {"sum", "x => sum(x * x) + w(sum(x, axis = 0)^2) + w(sum(x, axis = (0, 1), keepdims = true)^2)", "t"},
   {"prod", "x => prod(x) + w(prod(x, axis = 1)^2)", "t"},
@@ -128,6 +136,12 @@ static const Row table[] = {
   {"__prep_join", "x => w(__prep_join(x, x^2))", "t"},
   {"__prep_numbers", "x => w(__prep_numbers(x[:, ..1], x[:, 3..]))", "t"},
   {"__attention", "b => w(attend(biased(b), t, kk, vv))", "bb"},
+  {"__circuit", "x => w(probabilities(rot(x * x)))", "v"},
+  {"__circuit_register", "x => w(probabilities(rot(x)))", "v"},
+  {"__circuit_gate", "x => w(amplitudes(rot(x)))", "v"},
+  {"__circuit_apply", "x => w(amplitudes(nested(x)))", "v"},
+  {"__circuit_open", "x => expect(X[1], nested(x))", "v"},
+  {"__circuit_close", "x => expect(Y[0], nested(x))", "v"},
   {"__attention_param", "a => w(weights(a, t, kk))", "astype(instance(lor, 1, 4), f64)"},
   {"__index", "x => { let C[i, j] = sum(x[i, k] * m[k, l] * x[j, l] for k, l); w(C) }", "m"},
   {"__model", "x => { let n = {W: x}; w(n.W^2) }", "t"}, {"__forward", "n => w(n(t))", "astype(net(4), f64)"},

@@ -44,9 +44,12 @@ static void test_levels(void **state) {
 
 /* Both chips' curves at points of their published tables. */
 static void test_curves(void **state) {
-  static const double standard[][3] = {{0.1251251, 3.74513, 0.57314},     {0.2752753, 1.409883, 1.204684},
-                                       {0.3753754, 0.6412577, 1.754551},  {0.4744745, 0.2126929, 2.400449},
-                                       {0.6246246, 0.01270447, 3.571567}, {0.7747748, 1.214875e-4, 4.974594}},
+  static const double standard[][3] = {{0.1251251, 3.74513, 0.57314},
+                                       {0.2752753, 1.409883, 1.204684},
+                                       {0.3753754, 0.6412577, 1.754551},
+                                       {0.4744745, 0.2126929, 2.400449},
+                                       {0.6246246, 0.01270447, 3.571567},
+                                       {0.7747748, 1.214875e-4, 4.974594}},
                       fast[][3] = {{0.125, 7.405123, 0.3438361}, {0.275, 3.731484, 0.6618189},
                                    {0.375, 1.150251, 1.541663},  {0.475, 0.1050058, 3.103766},
                                    {0.625, 0.00081633, 5.00777}, {0.9, 4e-8, 7.676247}};
@@ -112,6 +115,37 @@ static void test_threads(void **state) {
   ising_free(rt, &p);
 }
 
+static RtStatus damp(void *user, double t, double h, State *s) {
+  *(double *)user += h;
+  state_scale(s, (c128){exp(-h), 0});
+  return RT_OK;
+}
+
+/* What acts after every step sees the whole time and may change the state. */
+static void test_each(void **state) {
+  static double level[1 << 5];
+  Ising p = model(5);
+  QuenchArgs a = args(1);
+  Quench q;
+  VarTable v;
+  State s;
+  double seen = 0;
+  (void)state;
+  a.time = 3;
+  assert_int_equal(quench_levels(rt, &p, NULL, level), RT_OK);
+  assert_int_equal(quench_plan(rt, &a, 1, &q), RT_OK);
+  assert_int_equal(state_register(rt, 5, &v), RT_OK);
+  assert_int_equal(state_plus(rt, &v, &s), RT_OK);
+  q.each = damp;
+  q.each_user = &seen;
+  assert_int_equal(quench_evolve(rt, &q, 5, level, 0, q.time, NULL, &s, NULL), RT_OK);
+  assert_true(fabs(seen - 3) < 1e-12 && fabs(state_norm2(&s) - exp(-6)) < 1e-12);
+  state_free(rt, &s);
+  vars_free(rt, &v);
+  quench_free(rt, &q);
+  ising_free(rt, &p);
+}
+
 static void test_refusals(void **state) {
   Ising p = model(8), wide = model(QUENCH_QUBITS + 1);
   Samples out;
@@ -151,6 +185,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_curves, setup, teardown),
       cmocka_unit_test_setup_teardown(test_kinks, setup, teardown),
       cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_each, setup, teardown),
       cmocka_unit_test_setup_teardown(test_refusals, setup, teardown)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

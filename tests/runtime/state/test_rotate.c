@@ -39,7 +39,9 @@ static void plain_string(int n, const PauliStep *s, const cd *in, cd *out) {
       if (x && z) w *= digit ? I : -I;
       else if (z && digit) w = -w;
     }
-    out[i] = s->a * in[i] + w * in[i ^ (int64_t)s->x];
+    bool other = __builtin_parityll((uint64_t)i & s->w);
+    if (other) w *= s->b2 / s->b;
+    out[i] = (other ? s->a2 : s->a) * in[i] + w * in[i ^ (int64_t)s->x];
   }
 }
 
@@ -68,15 +70,20 @@ static void test_strings(void **state) {
       PauliStep s = {.x = (c * 0x9e3779b9u >> 3) & all, .z = (c * 0x85ebca6bu >> 5) & all,
                      .a = cos(0.3), .b = -sin(0.3), .turned = c & 1};
       check_strings(n, 1, &s);
+      s.w = (c * 0xc2b2ae35u >> 7) & all; /* the other factors, where they commute */
+      s.a2 = .9;
+      s.b2 = .35;
+      if (!__builtin_parityll(s.w & s.x)) check_strings(n, 1, &s);
     }
   }
-  PauliStep far[6] = {{1ull << 16 | 5, 1ull << 16 | 2, cos(.2), -sin(.2), true},
+  PauliStep far[7] = {{1ull << 16 | 5, 1ull << 16 | 2, cos(.2), -sin(.2), true},
                       {1ull << 3, 1ull << 16, cos(.5), -sin(.5), true},
                       {0, 1ull << 15 | 1ull << 2, cosh(.5), -sinh(.5), false},
                       {1ull << 15 | 1ull << 14, 1ull << 14, cos(.1), sin(.1), true},
                       {3ull << 15 | 1, 1, .7, .2, false},
-                      {1ull << 14, 1, cos(1.1), -sin(1.1), true}};
-  check_strings(17, 6, far);
+                      {1ull << 14, 1, cos(1.1), -sin(1.1), true},
+                      {3ull << 15, 0, .8, .6, true, 1ull << 15 | 1ull << 16 | 9, .28, .96}};
+  check_strings(17, 7, far);
 }
 
 static void plain_gate(int n, const QubitGate *g, cd *a) {
@@ -186,7 +193,8 @@ static void test_bits(void **state) {
     a[l] = fresh(N, 7);
     double *x = (double *)(void *)a[l];
     for (uint64_t mask = 0; mask < 256; mask++) {
-      Turn t = {.mask = mask | (mask & 1) << 10, .z = mask * 37 & 2047, .a = cos(.1), .c = sin(.1)};
+      Turn t = {.mask = mask | (mask & 1) << 10, .z = mask * 37 & 2047, .a = cos(.1), .c = sin(.1),
+                .w = mask & 2 ? 0x5a5 : 0, .a2 = .9, .c2 = .2};
       all[l]->turn(&t, x, 0, 0, SIZE / TILE / (t.mask >= TILE ? 2 : 1));
     }
     for (int form = GATE_UNIT_REAL; form <= GATE_FULL; form++) {
