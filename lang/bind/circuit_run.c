@@ -307,19 +307,22 @@ static int bind_probability(Vm *vm, Value *args, int n, Value *out) {
 
 /* ---- expectations ------------------------------------------------------------------------- */
 
-/* H on the circuit's qubits. */
-static int operator_on(Vm *vm, const Operator *h, int64_t qubits, Applied **out) {
+int circuit_operator(Vm *vm, const Operator *h, int64_t qubits, Operator *out) {
   Rt *rt = vm_rt(vm);
   State s;
-  Operator wide;
   state_init(&s);
   if (state_register(rt, qubits, &s.vars)) return 1;
   s.size = 1ll << qubits;
-  RtStatus st = state_operator(rt, h, &s, &wide);
+  RtStatus st = state_operator(rt, h, &s, out);
   vars_free(rt, &s.vars);
-  if (st) return 1;
-  st = applied_make(rt, &wide, true, out);
-  operator_free(rt, &wide);
+  return st != RT_OK;
+}
+
+static int operator_on(Vm *vm, const Operator *h, int64_t qubits, Applied **out) {
+  Operator wide;
+  if (circuit_operator(vm, h, qubits, &wide)) return 1;
+  RtStatus st = applied_make(vm_rt(vm), &wide, true, out);
+  operator_free(vm_rt(vm), &wide);
   return st != RT_OK;
 }
 

@@ -25,6 +25,10 @@ int circuit_state(Vm *vm, CircuitValue *v, State *out);
 int circuit_matrix_value(Vm *vm, CircuitValue *v, Value *out);
 /* expect(H, c), args as the function has them. */
 int circuit_expectation(Vm *vm, Value *args, Value *out);
+/* H on the circuit's qubits. */
+int circuit_operator(Vm *vm, const Operator *h, int64_t qubits, Operator *out);
+/* expect(H, c, shots, seed): sampled, with derivatives by parameter shift. */
+int circuit_estimate(Vm *vm, Value *args, Value *out);
 /* sample(c, shots), args as the function has them. */
 int circuit_shots(Vm *vm, Value *args, Value *out);
 static inline bool is_circuit(Value v) {
