@@ -25,4 +25,7 @@ int evolve_arg_times(Vm *vm, Value v, const char *what, bool imaginary, double u
 void evolve_times_free(Vm *vm, EvolveTimes *t);
 /* ground(H, sector, bond, cut, tol, sweeps) as a matrix-product state: (E, s). */
 int ground_chain(Vm *vm, Value *args, Value *out);
+/* thermal(H, beta, observables, samples, seed, sector, method, bond, cut, step) of a chain:
+ * a record.                                                                       */
+int thermal_chain(Vm *vm, Value *args, Value *out);
 #endif

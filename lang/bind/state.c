@@ -442,7 +442,14 @@ int state_expect(Vm *vm, Value *args, Value *out) {
 }
 
 static int bind_expect(Vm *vm, Value *args, int n, Value *out) {
-  if (is_circuit(args[1])) return circuit_expectation(vm, args, out);
+  bool sampled = args[2].tag != V_NIL;
+  if (is_circuit(args[1]))
+    return sampled ? circuit_estimate(vm, args, out) : circuit_expectation(vm, args, out);
+  if (sampled || args[3].tag != V_NIL) {
+    vm_error(vm, "`expect` with shots needs a circuit, found %s %s", VALUE_A(args[1]));
+    vm_help(vm, "of a state it is exact: expect(H, psi)");
+    return 1;
+  }
   if (value_is(args[0], OBJ_LIST) || value_is(args[0], OBJ_TUPLE)) return expect_list(vm, args, out);
   return state_expect(vm, args, out);
 }
@@ -483,11 +490,14 @@ const Native natives_state[] = {
     {"probabilities", "psi", "|amplitude|^2 of every basis state, f64 or f32 (D,); of a density matrix its diagonal.", bind_probabilities,
      NF_DIFF},
     {"overlap", "a, b", "<a|b> of two states, complex.", bind_overlap, NF_CONST},
-    {"expect", "H, psi",
+    {"expect", "H, psi, shots = nil, seed = nil",
      "<psi|H|psi> / <psi|psi>: a float, complex when H is not Hermitian. H may act on fewer "
      "qubits.\n"
      "Of a density matrix: tr(H rho) / tr(rho). A list of operators gives the vector of their means; sums of strings of one letter (Z[0] * Z[3])\n"
      "are taken together, in one pass.\n"
+     "expect(H, c) of a circuit is differentiable; expect(H, c, shots = 1000) is estimated from that "
+     "many shots of\n"
+     "each group of Pauli strings that agree qubit by qubit, its derivative by parameter shift.\n"
      "Errors: H has variables that psi does not have.",
      bind_expect, NF_DIFF},
     {"__load_State", "saved", "A stored state.", bind_load, NF_HIDDEN},

@@ -129,10 +129,11 @@ static void draw(const Mps *m, RngCall c, uint64_t element, double *v, double *x
   if (m->wide) v[1] = 0;
   for (int64_t i = 0; i < m->n; i++) {
     const MpsSite *s = &m->site[i];
-    int64_t columns = s->d * s->right, w = m->wide ? 2 : 1, inner = columns / mps_content(m, i);
+    int64_t columns = s->d * s->right, w = m->wide ? 2 : 1, inner = s->right;
     dense_product(m->wide, DENSE_PLAIN, DENSE_PLAIN, 1, columns, s->left, v, s->left, s->a, columns,
                   0, x, columns);
-    double total = dense_norm2(m->wide, columns, x), u = rng_uniform(c, element + (uint64_t)i) * total;
+    double total = dense_norm2(m->wide, columns, x),
+           u = rng_uniform(c, element + (uint64_t)i) * total;
     int64_t p = 0, last = columns / inner - 1;
     double weight = dense_norm2(m->wide, inner, x);
     while (p < last && (u >= weight || weight == 0)) {
@@ -140,7 +141,7 @@ static void draw(const Mps *m, RngCall c, uint64_t element, double *v, double *x
       p++;
       weight = dense_norm2(m->wide, inner, x + p * inner * w);
     }
-    digit[i] = p;
+    digit[i] = p / (s->d / mps_content(m, i)); /* an ancilla's digit is drawn too, and forgotten */
     double up = weight > 0 ? 1 / sqrt(weight) : 0;
     for (int64_t k = 0; k < inner * w; k++) v[k] = x[p * inner * w + k] * up;
   }
@@ -148,8 +149,6 @@ static void draw(const Mps *m, RngCall c, uint64_t element, double *v, double *x
 
 RtStatus mps_sample(Rt *rt, const Mps *m, int64_t count, RngCall c, int64_t *digits) {
   Mps own;
-  if (m->copies != 1)
-    return rt_fail(rt, RT_ERROR, "samples are drawn from pure states");
   RT_TRY(mps_copy(rt, m, &own));
   RtStatus st = mps_move(rt, &own, 0);
   int64_t most = 1;

@@ -235,10 +235,54 @@ static void test_ranks(void **state) {
   operator_free(rt, &h);
 }
 
+/* Whatever limit is hit: a status, nothing left behind. */
+static void test_limits(void **state) {
+  (void)state;
+  Operator h;
+  int failed = 0, passed = 0;
+  chain(&h, 5, true, true, true, 3);
+  for (size_t room = 64; passed < 3 && room < 1 << 24; room += room / 4) {
+    size_t before = rt->bytes;
+    rt->limit = before + room;
+    Mps m, k;
+    Mpo *w = NULL;
+    DmrgResult r;
+    c128 z;
+    double entropy[4], square;
+    int64_t digits[10];
+    c128 id[4] = {{1, 0}, {0, 0}, {0, 0}, {1, 0}}, pairs[25], mean[5];
+    RtStatus st = mps_ground(rt, &h, (MpsCut){8, 1e-12}, 1e-6, 20, rng_seeded(1), &m, &r);
+    mps_init(&k);
+    if (!st) st = mps_evolve(rt, &h, (MpsTime){0.1, 0.1, 2, false, {8, 1e-12}}, &m, NULL);
+    if (!st) st = mps_sum(rt, &m, 0.5, &m, (MpsCut){8, 1e-12}, &k);
+    if (!st) st = mpo_make(rt, &h, 0, &w);
+    if (!st) st = mpo_square(rt, w, &m, &square);
+    if (!st) st = mpo_mean(rt, w, &m, &z);
+    if (!st) st = mps_entropies(rt, &m, entropy);
+    if (!st) st = mps_sample(rt, &k, 2, rng_seeded(2), digits);
+    if (!st) st = mps_correlations(rt, &k, 2, id, id, pairs, mean);
+    mpo_free(rt, w);
+    mps_free(rt, &k);
+    mps_free(rt, &m);
+    rt->limit = 0;
+    assert_int_equal(rt->bytes, before);
+    assert_true(st == RT_OK || (st == RT_LIMIT || st == RT_MEMORY || st == RT_ERROR));
+    assert_true(st == RT_OK || rt->error.message[0]);
+    failed += st != RT_OK;
+    passed += st == RT_OK;
+  }
+  assert_true(failed > 20 && passed == 3);
+  rt_interrupt(rt);
+  Mps m;
+  DmrgResult r;
+  assert_int_equal(mps_ground(rt, &h, (MpsCut){8, 0}, 1e-6, 20, rng_seeded(1), &m, &r), RT_INTERRUPTED);
+  operator_free(rt, &h);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_vectors), cmocka_unit_test(test_means),  cmocka_unit_test(test_orders),
-      cmocka_unit_test(test_ground),  cmocka_unit_test(test_ranks),
+      cmocka_unit_test(test_ground),  cmocka_unit_test(test_ranks),  cmocka_unit_test(test_limits),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
