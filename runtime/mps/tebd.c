@@ -160,7 +160,7 @@ static RtStatus pairs_fit(Rt *rt, const Run *r) {
   double total = 0;
   for (int64_t p = 0; p < r->n_pair; p++)
     total += 6.0 * (double)r->pair[p].size * (double)r->pair[p].size;
-  return states_fit(rt, "the gates", total < 1e18 ? (int64_t)total : INT64_MAX / 64, 1, 16);
+  return states_fit(rt, "evolution by gates", total < 1e18 ? (int64_t)total : INT64_MAX / 64, 1, 16);
 }
 
 static RtStatus pairs_make(Rt *rt, const Operator *h, const Terms *t, Run *r) {
