@@ -9,7 +9,7 @@
 
 enum { BOND = 64, BOND_MOST = 1 << 14 };
 #define CUT 1e-12
-#define CUT_EXACT 1e-28         /* of a state vector's conversion: what rounding leaves */
+#define CUT_EXACT 1e-28 /* of a state vector's conversion: what rounding leaves */
 
 /* ---- values --------------------------------------------------------------------- */
 
@@ -49,12 +49,13 @@ int arg_mps(Vm *vm, Value v, const char *what, Chain **out) {
 
 int arg_mps_cut(Vm *vm, Value bond, Value cut_weight, MpsCut *cut) {
   int64_t k = cut->bond;
-  if (bond.tag != V_NIL && arg_int(vm, bond, "`bond`", &k)) return 1;
+  if (bond.tag != V_NIL && arg_int(vm, bond, "bond", &k)) return 1;
   if (bond.tag != V_NIL && (k < 1 || k > BOND_MOST))
     return vm_error(vm, "`bond` is between 1 and %d, found %lld", BOND_MOST, (long long)k);
-  if (cut_weight.tag != V_NIL && arg_float(vm, cut_weight, "`cut`", &cut->cut)) return 1;
+  if (cut_weight.tag != V_NIL && arg_float(vm, cut_weight, "cut", &cut->cut)) return 1;
   if (!(cut->cut >= 0 && cut->cut < 1))
-    return vm_error(vm, "`cut` is the weight that a gate may discard, 0 <= cut < 1, found %g", cut->cut);
+    return vm_error(vm, "`cut` is the weight that a gate may discard, 0 <= cut < 1, found %g",
+                    cut->cut);
   cut->bond = k;
   return 0;
 }
@@ -148,6 +149,8 @@ static void mps_hash(Vm *vm, Box *self, Sha256 *h) {
 
 static int same_chain(Vm *vm, const char *what, const Mps *a, const Mps *b) {
   if (state_like(&a->vars, &b->vars) && a->copies == b->copies) return 0;
+  if (a->copies != b->copies)
+    return vm_error(vm, "%s: one of the states is thermal, the other pure", what);
   return vm_error(vm, "%s: the states have different variables, %lld and %lld sites", what,
                   (long long)a->n, (long long)b->n);
 }
@@ -163,7 +166,8 @@ static int scaled(Vm *vm, const Chain *a, c128 z, Value *out) {
 
 static int added(Vm *vm, const Chain *a, const Chain *b, double sign, Value *out) {
   Mps m;
-  MpsCut cut = {a->cut.bond > b->cut.bond ? a->cut.bond : b->cut.bond, fmin(a->cut.cut, b->cut.cut)};
+  MpsCut cut = {a->cut.bond > b->cut.bond ? a->cut.bond : b->cut.bond,
+                fmin(a->cut.cut, b->cut.cut)};
   if (same_chain(vm, sign > 0 ? "`+`" : "`-`", &a->m, &b->m)) return 1;
   return made(vm, mps_sum(vm_rt(vm), &a->m, sign, &b->m, cut, &m), &m, cut, out);
 }
@@ -249,13 +253,14 @@ static int from_digits(Vm *vm, const VarTable *vars, const Tensor *t, c128 *amp)
 /* (n,) digits, or (n, d) amplitudes. */
 static int from_tensor(Vm *vm, const VarTable *vars, const Tensor *t, c128 *amp) {
   char shape[128];
-  if (t->rank == 1 && t->shape[0] == vars->n)
-    return from_digits(vm, vars, t, amp);
+  if (t->rank == 1 && t->shape[0] == vars->n) return from_digits(vm, vars, t, amp);
   bool fits = t->rank == 2 && t->shape[0] == vars->n;
   for (int64_t i = 0; i < vars->n && fits; i++) fits = mps_levels(vars, i) == t->shape[1];
   if (!fits) {
-    vm_error(vm, "`sites` of `mps` is %lld digits or a vector of amplitudes for each site, found shape %s",
-             (long long)vars->n, tensor_shape_text(t, shape));
+    vm_error(
+        vm,
+        "`sites` of `mps` is %lld digits or a vector of amplitudes for each site, found shape %s",
+        (long long)vars->n, tensor_shape_text(t, shape));
     return 1;
   }
   for (int64_t k = 0; k < t->size; k++) amp[k] = tensor_get_c128(t, k);
@@ -275,7 +280,7 @@ static int product(Vm *vm, const VarTable *vars, Value sites, MpsCut cut, Value 
   Mps m;
   if (sites.tag == V_NIL) failed = from_text(vm, vars, "0", amp);
   else if (value_is(sites, OBJ_STR))
-    failed = arg_str(vm, sites, "`sites`", &text) || from_text(vm, vars, text, amp);
+    failed = arg_str(vm, sites, "sites", &text) || from_text(vm, vars, text, amp);
   else failed = arg_tensor(vm, sites, "`sites`", &t) || from_tensor(vm, vars, t, amp);
   if (t) tensor_unref(rt, t);
   if (!failed) failed = made(vm, mps_product(rt, vars, amp, &m), &m, cut, out);
@@ -307,7 +312,7 @@ static int bind_mps(Vm *vm, Value *args, int n, Value *out) {
     if (!st && args[2].tag == V_NIL && mps_widest(&m) > cut.bond) cut.bond = mps_widest(&m);
     return made(vm, st, &m, cut, out);
   }
-  if (arg_space(vm, &args[0], "`mps`", &vars)) return 1;
+  if (arg_space(vm, &args[0], "x", &vars)) return 1;
   int failed = product(vm, &vars, args[1], cut, out);
   vars_free(rt, &vars);
   return failed;
@@ -337,8 +342,8 @@ int mps_call_overlap(Vm *vm, Value *args, Value *out) {
 }
 
 /* H over the chain's variables as a network, and <s|s>. */
-static int network(Vm *vm, const char *what, const Operator *h, const Chain *c, double shift, Mpo **w,
-                   double *norm2) {
+static int network(Vm *vm, const char *what, const Operator *h, const Chain *c, double shift,
+                   Mpo **w, double *norm2) {
   Rt *rt = vm_rt(vm);
   State space = {.vars = c->m.vars};
   Operator wide;
@@ -394,7 +399,7 @@ static int bind_draw(Vm *vm, Value *args, int n, Value *out) {
   Chain *c;
   RngCall rng;
   int64_t count;
-  if (arg_mps(vm, args[0], "`draw`", &c) || arg_int(vm, args[1], "the count of `draw`", &count) ||
+  if (arg_mps(vm, args[0], "`draw`", &c) || arg_int(vm, args[1], "count", &count) ||
       arg_stream(vm, args[2], &rng))
     return 1;
   if (count < 1 || count > INT32_MAX)
@@ -410,15 +415,18 @@ static int bind_draw(Vm *vm, Value *args, int n, Value *out) {
 
 const Native natives_mps[] = {
     {"mps", "x, sites = nil, bond = nil, cut = nil",
-     "A matrix-product state: of n qubits, of the variables of a Hamiltonian, or of a state vector.\n"
+     "A matrix-product state: of n qubits, of the variables of a Hamiltonian, or of a state "
+     "vector.\n"
      "sites: a letter for each site, or one for all: 0, 1, +, - (nil: 0); or digits (n,), or the\n"
-     "amplitudes (n, d) of each site. bond (64) and cut (1e-12): later gates and sums keep at most\n"
-     "`bond` Schmidt values and discard at most the weight `cut`, each time. mps(s, bond = 20) cuts s.\n"
+     "amplitudes (n, d) of each site. bond (64) and cut (1e-12): later gates and sums keep at "
+     "most\n"
+     "`bond` Schmidt values and discard at most the weight `cut`, each time. mps(s, bond = 20) "
+     "cuts s.\n"
      "s.bonds, s.entropies: of every bond, in nats; s.error: the sum of the weights discarded;\n"
      "s.norm; s.bond, s.cut; s.draw(count): measured digits, i64 (count, n); len(s): its sites.\n"
      "state(s), overlap(a, b), expect(H, s), variance(H, s), evolve(H, s, time), evolve_imag and\n"
      "ground(H, bond = 64) take and give such states.",
      bind_mps, NF_CONST},
-    {"__mps_draw", "s, count, seed = nil", "Digits measured in a matrix-product state, i64 (count, n).",
-     bind_draw, NF_HIDDEN},
+    {"__mps_draw", "s, count, seed = nil",
+     "Digits measured in a matrix-product state, i64 (count, n).", bind_draw, NF_HIDDEN},
     {0}};

@@ -15,12 +15,15 @@ static int refuse(Vm *vm, const char *what, const Value *args) {
   const char *name;
   if (args[3].tag != V_NIL) {
     vm_error(vm, "%s of a matrix-product state has no `tol`", what);
-    vm_help(vm, "its errors come from `step` and `order`, and from what `bond` and `cut` discard: s.error");
+    vm_help(
+        vm,
+        "its errors come from `step` and `order`, and from what `bond` and `cut` discard: s.error");
     return 1;
   }
-  if (args[4].tag != V_NIL && arg_str(vm, args[4], "`method`", &name)) return 1;
+  if (args[4].tag != V_NIL && arg_str(vm, args[4], "method", &name)) return 1;
   if (args[4].tag != V_NIL && strcmp(name, "trotter"))
-    return vm_error(vm, "%s of a matrix-product state: method is \"trotter\", found \"%s\"", what, name);
+    return vm_error(vm, "%s of a matrix-product state: method is \"trotter\", found \"%s\"", what,
+                    name);
   if (args[8].tag == V_BOOL && args[8].b) {
     vm_error(vm, "%s of a matrix-product state has no `info`", what);
     vm_help(vm, "s.error is the weight discarded so far, s.bonds the widths it came to");
@@ -35,12 +38,14 @@ static int arg_steps(Vm *vm, const Value *args, int64_t *steps, double *step) {
   *step = STEP;
   if (args[EVOLVE_STEPS].tag != V_NIL && args[EVOLVE_STEP].tag != V_NIL)
     return vm_error(vm, "`steps` and `step` are both given");
-  if (args[EVOLVE_STEPS].tag != V_NIL && arg_int(vm, args[EVOLVE_STEPS], "`steps`", steps)) return 1;
+  if (args[EVOLVE_STEPS].tag != V_NIL && arg_int(vm, args[EVOLVE_STEPS], "steps", steps))
+    return 1;
   if (args[EVOLVE_STEPS].tag != V_NIL && *steps < 1)
     return vm_error(vm, "`steps` is at least 1, found %lld", (long long)*steps);
-  if (args[EVOLVE_STEP].tag != V_NIL && arg_float(vm, args[EVOLVE_STEP], "`step`", step)) return 1;
-  return *step > 0 && isfinite(*step) ? 0
-                                      : vm_error(vm, "`step` is a positive number, found %g", *step);
+  if (args[EVOLVE_STEP].tag != V_NIL && arg_float(vm, args[EVOLVE_STEP], "step", step)) return 1;
+  return *step > 0 && isfinite(*step)
+             ? 0
+             : vm_error(vm, "`step` is a positive number, found %g", *step);
 }
 
 /* A copy of *m for the list, or m itself. */
@@ -63,10 +68,12 @@ int evolve_chain(Vm *vm, const Operator *h, const Value *args, bool imaginary, c
   Mps m;
   int64_t steps, order = 4;
   double step;
-  if (arg_mps(vm, args[1], what, &c) || refuse(vm, what, args) || arg_steps(vm, args, &steps, &step))
+  if (arg_mps(vm, args[1], what, &c) || refuse(vm, what, args) ||
+      arg_steps(vm, args, &steps, &step))
     return 1;
   MpsCut cut = c->cut;
-  if (args[EVOLVE_ORDER].tag != V_NIL && arg_int(vm, args[EVOLVE_ORDER], "`order`", &order)) return 1;
+  if (args[EVOLVE_ORDER].tag != V_NIL && arg_int(vm, args[EVOLVE_ORDER], "order", &order))
+    return 1;
   if (order != 1 && order != 2 && order != 4)
     return vm_error(vm, "%s of a matrix-product state: `order` is 1, 2 or 4, found %lld", what,
                     (long long)order);
@@ -102,11 +109,13 @@ int ground_chain(Vm *vm, Value *args, Value *out) {
     vm_help(vm, "add weight * (Q - q)^2 to H, or leave `bond` out");
     return 1;
   }
-  if (arg_hermitian(vm, &args[0], "`ground`", &h) || arg_mps_cut(vm, args[2], args[3], &cut)) return 1;
-  if (args[4].tag != V_NIL && arg_float(vm, args[4], "`tol`", &tol)) return 1;
+  if (arg_hermitian(vm, &args[0], "`ground`", &h) || arg_mps_cut(vm, args[2], args[3], &cut))
+    return 1;
+  if (args[4].tag != V_NIL && arg_float(vm, args[4], "tol", &tol)) return 1;
   if (!(tol > 0 && tol < 1))
-    return vm_error(vm, "`tol` is the relative change of the energy that ends the sweeps, found %g", tol);
-  if (args[5].tag != V_NIL && arg_int(vm, args[5], "`sweeps`", &sweeps)) return 1;
+    return vm_error(vm, "`tol` is the relative change of the energy that ends the sweeps, found %g",
+                    tol);
+  if (args[5].tag != V_NIL && arg_int(vm, args[5], "sweeps", &sweeps)) return 1;
   if (sweeps < 3 || sweeps > 1 << 20)
     return vm_error(vm, "`sweeps` is at least 3, found %lld", (long long)sweeps);
   if (mps_ground(rt, h, cut, tol, (int)sweeps, rng_seeded(0), &m, &r)) return 1;
@@ -123,7 +132,9 @@ int ground_chain(Vm *vm, Value *args, Value *out) {
 
 /* ---- thermal states ----------------------------------------------------------------------- */
 
-typedef struct { double beta, lnz, energy, variance; } Gibbs;
+typedef struct {
+  double beta, lnz, energy, variance;
+} Gibbs;
 
 static int arg_chain_beta(Vm *vm, const Value *args, double *beta, double *step, MpsCut *cut) {
   static const char *const name[] = {"observables", "sector", "method"};
@@ -134,17 +145,18 @@ static int arg_chain_beta(Vm *vm, const Value *args, double *beta, double *step,
       vm_help(vm, "expect(A, t.state) is the mean of an operator");
       return 1;
     }
-  if (arg_float(vm, args[1], "`beta` of a chain", beta) || arg_mps_cut(vm, args[7], args[8], cut) ||
-      (args[9].tag != V_NIL && arg_float(vm, args[9], "`step`", step)))
+  if (arg_float(vm, args[1], "beta", beta) || arg_mps_cut(vm, args[7], args[8], cut) ||
+      (args[9].tag != V_NIL && arg_float(vm, args[9], "step", step)))
     return 1;
   if (!(*beta >= 0) || !isfinite(*beta))
     return vm_error(vm, "`beta` of a chain must be a non-negative number, found %g", *beta);
-  return *step > 0 && isfinite(*step) ? 0
-                                      : vm_error(vm, "`step` is a positive number, found %g", *step);
+  return *step > 0 && isfinite(*step)
+             ? 0
+             : vm_error(vm, "`step` is a positive number, found %g", *step);
 }
 
-/* Z = tr exp(-beta H): the maximally mixed purification, cooled by half of beta, has length^2 Z over
- * the number of states. */
+/* Z = tr exp(-beta H): the maximally mixed purification, cooled by half of beta, has length^2 Z
+ * over the number of states. */
 static RtStatus cooled(Rt *rt, const Operator *h, double step, MpsCut cut, Mps *m, Gibbs *g) {
   Mpo *w = NULL;
   c128 mean;
@@ -173,8 +185,8 @@ int thermal_chain(Vm *vm, Value *args, Value *out) {
   Mps m;
   double step = STEP;
   MpsCut cut = {64, 1e-18};
-  if (arg_hermitian(vm, &args[0], "`thermal`", &h) || arg_chain_beta(vm, args, &g.beta, &step, &cut) ||
-      cooled(rt, h, step, cut, &m, &g))
+  if (arg_hermitian(vm, &args[0], "`thermal`", &h) ||
+      arg_chain_beta(vm, args, &g.beta, &step, &cut) || cooled(rt, h, step, cut, &m, &g))
     return 1;
   double discarded = m.error;
   Value state = mps_value(vm, &m, cut);
@@ -185,13 +197,14 @@ int thermal_chain(Vm *vm, Value *args, Value *out) {
     if (r) value_unref(vm, value_obj(r));
     return 1;
   }
-  int failed = record_set(vm, r, "state", state) || record_set(vm, r, "beta", value_float(g.beta)) ||
-               record_set(vm, r, "lnZ", value_float(g.lnz)) ||
-               record_set(vm, r, "energy", value_float(g.energy)) ||
-               record_set(vm, r, "heat_capacity", value_float(g.beta * g.beta * g.variance)) ||
-               record_set(vm, r, "entropy", value_float(g.lnz + g.beta * g.energy)) ||
-               record_set(vm, r, "free_energy", value_float(g.beta > 0 ? -g.lnz / g.beta : -INFINITY)) ||
-               record_set(vm, r, "discarded", value_float(discarded));
+  int failed =
+      record_set(vm, r, "state", state) || record_set(vm, r, "beta", value_float(g.beta)) ||
+      record_set(vm, r, "lnZ", value_float(g.lnz)) ||
+      record_set(vm, r, "energy", value_float(g.energy)) ||
+      record_set(vm, r, "heat_capacity", value_float(g.beta * g.beta * g.variance)) ||
+      record_set(vm, r, "entropy", value_float(g.lnz + g.beta * g.energy)) ||
+      record_set(vm, r, "free_energy", value_float(g.beta > 0 ? -g.lnz / g.beta : -INFINITY)) ||
+      record_set(vm, r, "discarded", value_float(discarded));
   if (!failed) *out = value_obj(r);
   else value_unref(vm, value_obj(r));
   return failed;

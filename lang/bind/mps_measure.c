@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Sites 0 .. k - 1 or k .. n - 1, in any order: *bond = k - 1 between the two parts; -1: all of them. */
+/* Sites 0 .. k - 1 or k .. n - 1, in any order: *bond = k - 1 between the two parts; -1: all of
+ * them. */
 static int arg_block(Vm *vm, Value v, int64_t n, int64_t *bond) {
   Rt *rt = vm_rt(vm);
   Tensor *t;
@@ -16,7 +17,8 @@ static int arg_block(Vm *vm, Value v, int64_t n, int64_t *bond) {
   for (int64_t k = 0; k < t->size && !failed; k++) {
     double x = tensor_get_f64(t, k);
     if (!(x >= 0 && x < (double)n && x == floor(x)) || in[(int64_t)x])
-      failed = vm_error(vm, "entropy: site %g is not there or given twice, among %lld sites", x, (long long)n);
+      failed = vm_error(vm, "entropy: site %g is not there or given twice, among %lld sites", x,
+                        (long long)n);
     else {
       in[(int64_t)x] = true;
       count++;
@@ -29,8 +31,10 @@ static int arg_block(Vm *vm, Value v, int64_t n, int64_t *bond) {
       changes++;
     }
   if (!failed && changes > 1) {
-    failed = vm_error(vm, "entropy of a matrix-product state: sites that reach from one end of the chain");
-    vm_help(vm, "for example entropy(s, 0..%lld); s.entropies are those of all bonds", (long long)(n / 2));
+    failed = vm_error(
+        vm, "entropy of a matrix-product state: sites that reach from one end of the chain");
+    vm_help(vm, "for example entropy(s, 0..%lld); s.entropies are those of all bonds",
+            (long long)(n / 2));
   }
   if (!failed && !count) failed = vm_error(vm, "entropy: no sites are given");
   if (in) rt_free(rt, in, (size_t)n);
@@ -59,7 +63,7 @@ int mps_call_entropy(Vm *vm, Value *args, Value *out) {
   int64_t bond, k;
   double order, *p;
   if (arg_mps(vm, args[0], "`entropy`", &c) || arg_block(vm, args[1], c->m.n, &bond) ||
-      arg_float(vm, args[2], "`renyi`", &order))
+      arg_float(vm, args[2], "renyi", &order))
     return 1;
   if (!(order >= 0)) return vm_error(vm, "entropy: `renyi` is an order >= 0, found %g", order);
   *out = value_float(0);
@@ -90,8 +94,8 @@ int mps_call_correlations(Vm *vm, Value *args, Value *out) {
   const char *letter;
   bool connected;
   c128 p[4];
-  if (arg_mps(vm, args[0], "`correlations`", &c) || arg_str(vm, args[1], "`of`", &letter) ||
-      arg_bool(vm, args[2], "`connected`", &connected))
+  if (arg_mps(vm, args[0], "`correlations`", &c) || arg_str(vm, args[1], "of", &letter) ||
+      arg_bool(vm, args[2], "connected", &connected))
     return 1;
   if (strlen(letter) != 1 || !strchr("XYZ", *letter))
     return vm_error(vm, "correlations: of \"X\", \"Y\" or \"Z\", found \"%s\"", letter);

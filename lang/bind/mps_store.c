@@ -9,8 +9,8 @@ static size_t bytes_of(const MpsSite *s, bool wide) {
 
 static Value block_value(Vm *vm, const Mps *m, int64_t i) {
   const MpsSite *s = &m->site[i];
-  Tensor *t = tensor_new(vm_rt(vm), m->wide ? DT_C128 : DT_F64, 3,
-                         (int64_t[]){s->left, s->d, s->right});
+  Tensor *t =
+      tensor_new(vm_rt(vm), m->wide ? DT_C128 : DT_F64, 3, (int64_t[]){s->left, s->d, s->right});
   if (t) memcpy(t->data, s->a, bytes_of(s, m->wide));
   return t ? value_obj(t) : NIL_VALUE;
 }

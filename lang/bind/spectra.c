@@ -286,15 +286,15 @@ static int bind_sectors(Vm *vm, Value *args, int n, Value *out) {
 
 const Native natives_spectra[] = {
     {"ground", "H, sector = nil, bond = nil, cut = nil, tol = nil, sweeps = nil",
-     "(E, psi): the lowest energy of a Hermitian H and its state; of a `maximize` declaration the\n"
-     "highest value. Dense up to 256 basis states, else by Lanczos's method to a residual\n"
+     "(E, psi): the lowest energy of a Hermitian H and its state; of a `maximize` declaration\n"
+     "the highest value. Dense up to 256 basis states, else by Lanczos's method to a residual\n"
      "|H psi - E psi| of 1e-11 of H's size. sector: see help(spectrum).\n"
      "bond = 64: psi is a matrix-product state of at most that width, see help(mps), found by DMRG:\n"
      "sweeps (at most 60) that cut the weight `cut` (1e-13) until the energy settles to tol (1e-11).",
      bind_ground, NF_CONST},
     {"spectrum", "H, k = 1, states = false, which = nil, sector = nil, residuals = false",
-     "The k lowest energies of a Hermitian H, f64 (k,) ascending, degenerate ones as often as they\n"
-     "occur; which = \"largest\" (or \"LA\"): the k highest, from the top, as of a `maximize`\n"
+     "The k lowest energies of a Hermitian H, f64 (k,) ascending, degenerate ones as often as\n"
+     "they occur; which = \"largest\" (or \"LA\"): the k highest, from the top, as of a `maximize`\n"
      "declaration unless which = \"smallest\". states = true: (energies, [psi, ...]); residuals =\n"
      "true: also |H psi - E psi| of each, last.\n"
      "sector = (Q, q), or a list of such pairs: only states in which the conserved quantity Q, a\n"
@@ -305,8 +305,8 @@ const Native natives_spectra[] = {
      "The distance of the two lowest energies of a Hermitian H (in a sector); 0 when degenerate.",
      bind_gap, NF_CONST},
     {"conserved", "H",
-     "What H (without modes) conserves, as a list of operators: independent sums of Z, products of\n"
-     "Z which those do not imply, products of X. Two of them need not commute with each other.",
+     "What H (without modes) conserves, as a list of operators: independent sums of Z, products\n"
+     "of Z which those do not imply, products of X. Two of them need not commute with each other.",
      bind_conserved, NF_CONST},
     {"sectors", "H, Q",
      "(values, states): the values of a sum of Z or product of X or Z over H's variables, f64\n"

@@ -96,7 +96,6 @@ static int get_method(Vm *vm, Value v, ThermalMethod *out) {
 
 /* H, beta, observables, samples, seed, sector, method */
 static int get_all(Vm *vm, Value *args, Operator **h, Call *c) {
-  Rt *rt = vm_rt(vm);
   ThermalAsk *ask = &c->ask;
   if (get_beta(vm, args[1], c) || arg_int(vm, args[3], "`samples`", &ask->samples) ||
       arg_stream(vm, args[4], &ask->call) || get_method(vm, args[6], &ask->method) ||
@@ -115,7 +114,6 @@ static int get_all(Vm *vm, Value *args, Operator **h, Call *c) {
         vm_help(vm, "their energies have no upper end but the cutoff");
         return 1;
       }
-  (void)rt;
   return arg_sector(vm, args[5], *h, &ask->n_rule, c->rule) || get_observables(vm, args[2], *h, c);
 }
 
@@ -211,11 +209,11 @@ const Native natives_thermal[] = {
      "The Gibbs state exp(-beta H) / Z of a Hermitian H: a record of beta, lnZ, energy,\n"
      "heat_capacity, entropy (nats), free_energy, observables (means of the operators given, a\n"
      "list or one), error (a record of the same names: standard errors), method and samples.\n"
-     "beta: a number, or a vector, and then every field is a vector. Negative: the upper end of the\n"
-     "spectrum (not with modes).\n"
+     "beta: a number, or a vector, and then every field is a vector. Negative: the upper end of\n"
+     "the spectrum (not with modes).\n"
      "\"exact\": up to 1024 states (4096 when asked for), or H diagonal; errors are 0.\n"
-     "\"typicality\": means over `samples` random vectors (canonical typicality, Krylov spaces), with\n"
-     "jackknife errors. sector: canonical, see help(spectrum). One random call.\n"
+     "\"typicality\": means over `samples` random vectors (canonical typicality, Krylov spaces),\n"
+     "with jackknife errors. sector: canonical, see help(spectrum). One random call.\n"
      "bond = 64: of a chain, see help(mps), with terms on at most two sites, by cooling a purification\n"
      "in steps of `step` (0.05), each gate cut to `bond` and the weight `cut` (1e-18). Then `state` is the\n"
      "matrix-product state: expect(A, t.state), variance, correlations, t.state.draw(count), evolve.",

@@ -1,5 +1,5 @@
 /* server_run.c: the thread that works on the jobs: problems become Ising models in the
- * chip's units, simulated annealing follows the schedule, rows go back as answers.
+ * chip's units, heat-bath annealing follows the schedule, rows go back as answers.
  *
  * Temperatures and the time of freezing are those of server_anneal.c.  Energies are those of
  * the problem as it was sent, without noise and scale.                              */
@@ -252,12 +252,11 @@ static RtStatus anneal(Rt *rt, Run *r, int64_t rows, uint64_t call, int8_t *spin
     a.reads = rows;
     a.betas = r->beta + from;
     a.n_beta = to - from;
-    a.boltzmann = 1;
     a.initial = k ? spin : r->initial;
     a.initial_rows = k ? rows : r->initial ? 1 : 0;
     for (int64_t i = 0; i < r->m.n; i++) h[i] = g * r->h[i];
     RT_TRY(ising_make(rt, &p, r->m.n, h, r->m.m, r->uv, r->J, 0));
-    RtStatus st = sample_anneal(rt, &p, &a, &out);
+    RtStatus st = sample_gibbs(rt, &p, &a, &out);
     ising_free(rt, &p);
     if (st) return st;
     memcpy(spin, out.spin, (size_t)(rows * r->m.n));

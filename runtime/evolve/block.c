@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RESTARTS = 600, RESTARTS_SMALL = 60, SMALL = 4096, LOOK_EVERY = 6, BAND_MAX = 6, LARGE = 1 << 16 };
+enum { RESTARTS = 600, RESTARTS_SMALL = 60, SMALL = 4096, LOOK_EVERY = 6,
+       BAND_MAX = 6, LARGE = 1 << 16 };
 
 /* v[0 .. done) span the space whose images lie in the span of v[0 .. m): the others, the
  * band, have not been multiplied yet.                                             */

@@ -108,7 +108,8 @@ RtStatus sector_rule(Rt *rt, const Operator *h, const Flips *terms, const Operat
   if (!st) {
     operator_print(&one, 1, &text);
     operator_free(rt, &one);
-    rt_fail(rt, RT_ERROR, "the Hamiltonian does not conserve the sector's %s: the term %s changes it",
+    rt_fail(rt, RT_ERROR, "the Hamiltonian does not conserve the sector's %s: the term %s changes "
+            "it",
             out->kind == RULE_SUM ? "sum" : out->kind == RULE_Z ? "product of Z" : "product of X",
             text.data ? text.data : "");
     rt_help(rt, "conserved(H) lists what H conserves");

@@ -12,7 +12,7 @@
 #include "runtime/evolve/sector.h"
 
 enum { THERMAL_VALUES = 5 };
-typedef enum { THERMAL_LNZ, THERMAL_ENERGY, THERMAL_HEAT, THERMAL_ENTROPY, THERMAL_FREE } ThermalValue;
+enum { THERMAL_LNZ, THERMAL_ENERGY, THERMAL_HEAT, THERMAL_ENTROPY, THERMAL_FREE };
 typedef enum { THERMAL_AUTO, THERMAL_EXACT, THERMAL_TYPICAL } ThermalMethod;
 
 typedef struct {

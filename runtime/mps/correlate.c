@@ -36,7 +36,10 @@ static c128 product_of(bool wide, int64_t n, const double *x, const double *y) {
 }
 
 /* Work for blocks up to the widest bond. */
-typedef struct { double *e, *x, *y; int64_t n_e, n_x; } Work;
+typedef struct {
+  double *e, *x, *y;
+  int64_t n_e, n_x;
+} Work;
 
 static RtStatus work_make(Rt *rt, const Mps *m, Work *w) {
   int64_t wide = mps_widest(m), most = 1;
@@ -56,8 +59,8 @@ static void work_free(Rt *rt, const Mps *m, Work *w) {
 
 /* e [bra][ket] of the bond behind the site from x [bra][d][right]. */
 static void close_site(const Mps *m, const MpsSite *s, const double *x, double *e) {
-  dense_product(m->wide, DENSE_ADJOINT, DENSE_PLAIN, s->right, s->right, s->left * s->d, s->a, s->right,
-                x, s->right, 0, e, s->right);
+  dense_product(m->wide, DENSE_ADJOINT, DENSE_PLAIN, s->right, s->right, s->left * s->d, s->a,
+                s->right, x, s->right, 0, e, s->right);
 }
 
 static RtStatus row_of(Rt *rt, Mps *m, int64_t i, int64_t d, const c128 *a, const c128 *b,

@@ -81,7 +81,8 @@ void dense_scale(bool wide, int64_t n, double c, double *x) {
 }
 
 static RtStatus fits(Rt *rt, int64_t m, int64_t n) {
-  if (m > 0 && n > 0 && m < INT_MAX / 2 && n < INT_MAX / 2 && m * n < (int64_t)1 << 34) return RT_OK;
+  if (m > 0 && n > 0 && m < INT_MAX / 2 && n < INT_MAX / 2 && m * n < (int64_t)1 << 34)
+    return RT_OK;
   rt_fail(rt, RT_ERROR, "a tensor network would decompose a matrix of %lld by %lld", (long long)m,
           (long long)n);
   rt_help(rt, "lower `bond`");

@@ -13,13 +13,13 @@
 #include "runtime/mps/mpo.h"
 
 enum { VECTORS = 8, NARROW = 8 };
-#define RESIDUAL 1e-8           /* of a bond's vector, relative: its square is in the energy */
+#define RESIDUAL 1e-8 /* of a bond's vector, relative: its square is in the energy */
 
 typedef struct {
   const Mpo *w;
   Mps *m;
-  double **left, **right;       /* [n] before site i, behind site i                */
-  int64_t *n_left, *n_right;    /* their entries                                   */
+  double **left, **right;    /* [n] before site i, behind site i                */
+  int64_t *n_left, *n_right; /* their entries                                   */
 } Sweep;
 
 /* ---- the two sites' Hamiltonian --------------------------------------------------------- */
@@ -27,16 +27,23 @@ typedef struct {
 typedef struct {
   const MpoSite *a, *b;
   bool wide;
-  int64_t l, da, db, r, size;   /* theta [l][da][db][r]                            */
+  int64_t l, da, db, r, size; /* theta [l][da][db][r]                            */
   const double *left, *right;
-  double *x, *y;                /* work                                            */
+  double *x, *y; /* work                                            */
   int64_t n_x, n_y;
 } Local;
 
 static RtStatus local_make(Rt *rt, const Sweep *s, int64_t i, Local *h) {
   const MpsSite *p = &s->m->site[i], *q = &s->m->site[i + 1];
-  *h = (Local){.a = &s->w->site[i], .b = &s->w->site[i + 1], .wide = s->m->wide, .l = p->left,
-               .da = p->d, .db = q->d, .r = q->right, .left = s->left[i], .right = s->right[i + 1]};
+  *h = (Local){.a = &s->w->site[i],
+               .b = &s->w->site[i + 1],
+               .wide = s->m->wide,
+               .l = p->left,
+               .da = p->d,
+               .db = q->d,
+               .r = q->right,
+               .left = s->left[i],
+               .right = s->right[i + 1]};
   h->size = h->l * h->da * h->db * h->r;
   int64_t outer = h->a->left > h->b->right ? h->a->left : h->b->right;
   h->n_x = outer * h->size;
@@ -85,7 +92,9 @@ static c128 dot(bool wide, int64_t n, const double *x, const double *y) {
   return z;
 }
 
-typedef struct { double *v[VECTORS + 1], alpha[VECTORS], beta[VECTORS + 1]; } Space;
+typedef struct {
+  double *v[VECTORS + 1], alpha[VECTORS], beta[VECTORS + 1];
+} Space;
 
 /* Orthogonal to the first k vectors, twice over; returns the length. */
 static double orthogonal(const Local *h, const Space *s, int k, double *w) {
@@ -240,7 +249,8 @@ static RtStatus sweeps_run(Rt *rt, Sweep *s, MpsCut cut, double tol, int sweeps,
     bool full = now.bond == cut.bond || mps_widest(s->m) < now.bond;
     if (full && k > 1 && out->change <= tol * fmax(1, fabs(out->energy))) return RT_OK;
   }
-  rt_fail(rt, RT_ERROR, "the ground state did not settle in %d sweeps: the last one moved the energy by %.3g",
+  rt_fail(rt, RT_ERROR,
+          "the ground state did not settle in %d sweeps: the last one moved the energy by %.3g",
           sweeps, out->change);
   rt_help(rt, "allow a wider bond, more sweeps, or a larger tol");
   return RT_ERROR;

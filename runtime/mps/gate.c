@@ -83,8 +83,8 @@ RtStatus mps_split(Rt *rt, Mps *m, int64_t i, int64_t dp, int64_t dq, double *th
   int64_t k = rows < columns ? rows : columns;
   double *u = dense_new(rt, m->wide, rows * k), *vt = dense_new(rt, m->wide, k * columns);
   double *s = dense_new(rt, false, k), lost = 0;
-  RtStatus st = u && vt && s ? dense_svd(rt, m->wide, rows, columns, theta, s, u, vt)
-                             : rt->error.status;
+  RtStatus st =
+      u && vt && s ? dense_svd(rt, m->wide, rows, columns, theta, s, u, vt) : rt->error.status;
   if (!st) {
     int64_t keep = mps_kept(k, s, cut, &lost);
     double up = lost < 1 ? 1 / sqrt(1 - lost) : 1; /* the length stays */
@@ -164,7 +164,8 @@ RtStatus mps_compress(Rt *rt, Mps *m, MpsCut cut) {
     const MpsSite *p = &m->site[i], *q = &m->site[i + 1];
     int64_t size = p->left * p->d * q->d * q->right;
     double *theta = joined(rt, m, i);
-    RtStatus st = theta ? mps_split(rt, m, i, p->d, q->d, theta, cut, false, NULL) : rt->error.status;
+    RtStatus st =
+        theta ? mps_split(rt, m, i, p->d, q->d, theta, cut, false, NULL) : rt->error.status;
     dense_free(rt, m->wide, size, theta);
     RT_TRY(st);
   }

@@ -132,7 +132,8 @@ static void draw(const Mps *m, RngCall c, uint64_t element, double *v, double *x
     int64_t columns = s->d * s->right, w = m->wide ? 2 : 1, inner = s->right;
     dense_product(m->wide, DENSE_PLAIN, DENSE_PLAIN, 1, columns, s->left, v, s->left, s->a, columns,
                   0, x, columns);
-    double total = dense_norm2(m->wide, columns, x), u = rng_uniform(c, element + (uint64_t)i) * total;
+    double total = dense_norm2(m->wide, columns, x),
+           u = rng_uniform(c, element + (uint64_t)i) * total;
     int64_t p = 0, last = columns / inner - 1;
     double weight = dense_norm2(m->wide, inner, x);
     while (p < last && (u >= weight || weight == 0)) {

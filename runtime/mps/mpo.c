@@ -14,22 +14,24 @@
 #include "runtime/mps/terms.h"
 #include "runtime/operator/apply.h"
 
-#define RANK_CUT 1e-14          /* singular values below this part of the largest are 0 */
+#define RANK_CUT 1e-14 /* singular values below this part of the largest are 0 */
 
 /* What is left of a term: a factor on `site`, then `next` (-1: nothing). */
-typedef struct { int32_t site, op, next; } Rest;
+typedef struct {
+  int32_t site, op, next;
+} Rest;
 
 typedef struct {
   const Terms *t;
   const VarTable *vars;
   Mpo *w;
   Rest *rest;
-  int32_t *slot;                /* hash table of rests, -1: empty                */
+  int32_t *slot; /* hash table of rests, -1: empty                */
   int64_t n_rest, n_slot, cap_rest;
-  int32_t *second;              /* [t->n] rest behind a term's first factor, -1: none */
-  int64_t *start;               /* terms by first site: order[start[i] .. start[i + 1]) */
+  int32_t *second; /* [t->n] rest behind a term's first factor, -1: none */
+  int64_t *start;  /* terms by first site: order[start[i] .. start[i + 1]) */
   int64_t *order;
-  int32_t *column;              /* [n_rest] its column at the bond being made, -1 */
+  int32_t *column; /* [n_rest] its column at the bond being made, -1 */
   /* the bond on the left: coefficients v [n_channel][n_column] of rests `what` */
   int64_t n_channel, n_column;
   int32_t *what;
@@ -124,15 +126,18 @@ static RtStatus place(Rt *rt, const Build *b, MpoSite *s, int64_t from, int64_t 
 
 /* ---- one site ------------------------------------------------------------------------- */
 
-typedef struct { int64_t channel; int32_t op; } Row;     /* channel -1: a term begins */
+typedef struct {
+  int64_t channel;
+  int32_t op;
+} Row; /* channel -1: a term begins */
 typedef struct {
   Row *row;
   int64_t n_row, cap_row, n_column;
-  int32_t *what;                /* the new columns, cap n_what                    */
+  int32_t *what; /* the new columns, cap n_what                    */
   int64_t cap_what;
-  double *m;                    /* [n_row][n_column]                              */
-  int32_t *here;                /* row of (channel 0, op), by op; -1              */
-  int32_t *begin;               /* row of a term that begins with op; -1          */
+  double *m;      /* [n_row][n_column]                              */
+  int32_t *here;  /* row of (channel 0, op), by op; -1              */
+  int32_t *begin; /* row of a term that begins with op; -1          */
 } Step;
 
 static int64_t new_column(Build *b, Step *s, int32_t rest) {
@@ -274,17 +279,14 @@ static RtStatus step_run(Rt *rt, Build *b, int64_t i, Step *s) {
   cells = s->n_row * s->n_column;
   RT_TRY(states_fit(rt, "an operator's network", cells, 3, 16));
   if (cells && !(s->m = dense_new0(rt, b->w->wide, cells))) return rt->error.status;
-  /* how many channels there will be is known after the matrix, which needs the last one's number:
-   * entries to it are marked by the largest one there can be                          */
-  site->right = last ? 1 : (s->n_row < s->n_column ? s->n_row : s->n_column) + 2;
-  int64_t mark = site->right - 1;
+  /* what step_fill() places goes to the last channel, whose number the rank tells afterwards */
+  site->right = 1;
   RtStatus st = step_fill(rt, b, i, s, site);
   int64_t filled = site->n;
   if (!st) st = step_rank(rt, b, s, &u, &sv, &vt, &k, &rank);
   if (!st && !last) {
     site->right = rank + 2;
-    for (int64_t e = 0; e < filled; e++)
-      if (site->e[e].to == mark) site->e[e].to = (int32_t)(rank + 1);
+    for (int64_t e = 0; e < filled; e++) site->e[e].to = (int32_t)(rank + 1);
   }
   if (!st) st = step_take(rt, b, s, site, u, sv, vt, k, rank);
   dense_free(rt, b->w->wide, s->n_row * k, u);

@@ -16,7 +16,8 @@ struct Mpo { int64_t n; bool wide; MpoSite *site; };
 RtStatus mpo_left(Rt *rt, const MpoSite *w, const Mps *m, int64_t i, const double *e, double **out);
 int64_t mpo_left_size(const MpoSite *w, const Mps *m, int64_t i);
 /* The part behind site i - 1 from the one behind site i: [channel][ket][bra]. */
-RtStatus mpo_right(Rt *rt, const MpoSite *w, const Mps *m, int64_t i, const double *e, double **out);
+RtStatus mpo_right(Rt *rt, const MpoSite *w, const Mps *m, int64_t i, const double *e,
+                   double **out);
 int64_t mpo_right_size(const MpoSite *w, const Mps *m, int64_t i);
 /* y [to][outer][out][inner] += entry x [from][outer][in][inner], d levels. */
 void mpo_act(const MpoSite *w, bool wide, int64_t outer, int64_t inner, const double *x, double *y);

@@ -4,7 +4,8 @@
 #include "runtime/mps/dense.h"
 #include "runtime/mps/mpo.h"
 
-void mpo_act(const MpoSite *w, bool wide, int64_t outer, int64_t inner, const double *x, double *y) {
+void mpo_act(const MpoSite *w, bool wide, int64_t outer, int64_t inner, const double *x,
+             double *y) {
   int64_t unit = wide ? 2 : 1, row = inner * unit, block = outer * w->d * row;
   for (int64_t k = 0; k < w->n; k++) {
     const MpoEntry *e = &w->e[k];
@@ -23,15 +24,16 @@ int64_t mpo_right_size(const MpoSite *w, const Mps *m, int64_t i) {
   return w->left * m->site[i].left * m->site[i].left;
 }
 
-RtStatus mpo_left(Rt *rt, const MpoSite *w, const Mps *m, int64_t i, const double *e, double **out) {
+RtStatus mpo_left(Rt *rt, const MpoSite *w, const Mps *m, int64_t i, const double *e,
+                  double **out) {
   const MpsSite *s = &m->site[i];
   int64_t l = s->left, r = s->right, columns = s->d * r, u = m->wide ? 2 : 1;
   double *x = dense_new(rt, m->wide, w->left * l * columns);
   double *y = x ? dense_new0(rt, m->wide, w->right * l * columns) : NULL;
   *out = y ? dense_new(rt, m->wide, w->right * r * r) : NULL;
   if (*out) {
-    dense_product(m->wide, DENSE_PLAIN, DENSE_PLAIN, w->left * l, columns, l, e, l, s->a, columns, 0,
-                  x, columns);
+    dense_product(m->wide, DENSE_PLAIN, DENSE_PLAIN, w->left * l, columns, l, e, l, s->a, columns,
+                  0, x, columns);
     mpo_act(w, m->wide, l, columns / w->d, x, y);
     for (int64_t c = 0; c < w->right; c++)
       dense_product(m->wide, DENSE_ADJOINT, DENSE_PLAIN, r, r, l * s->d, s->a, r,
@@ -64,8 +66,8 @@ RtStatus mpo_right(Rt *rt, const MpoSite *w, const Mps *m, int64_t i, const doub
   *out = y ? dense_new(rt, m->wide, w->left * l * l) : NULL;
   if (*out) {
     for (int64_t c = 0; c < w->right; c++)
-      dense_product(m->wide, DENSE_PLAIN, DENSE_PLAIN, l * s->d, r, r, s->a, r, e + c * r * r * u, r,
-                    0, x + c * l * columns * u, r);
+      dense_product(m->wide, DENSE_PLAIN, DENSE_PLAIN, l * s->d, r, r, s->a, r, e + c * r * r * u,
+                    r, 0, x + c * l * columns * u, r);
     act_back(w, m->wide, l, columns / w->d, x, y);
     for (int64_t c = 0; c < w->left; c++)
       dense_product(m->wide, DENSE_PLAIN, DENSE_ADJOINT, l, l, columns, y + c * l * columns * u,
@@ -128,7 +130,8 @@ static RtStatus act_twice(Rt *rt, const MpoSite *w, bool wide, int64_t outer, in
   double *mid = dense_new0(rt, wide, w->left * w->right * block);
   if (!mid) return rt->error.status;
   for (int64_t c = 0; c < w->left; c++)
-    mpo_act(w, wide, outer, inner, x + c * w->left * block * unit, mid + c * w->right * block * unit);
+    mpo_act(w, wide, outer, inner, x + c * w->left * block * unit,
+            mid + c * w->right * block * unit);
   for (int64_t k = 0; k < w->n; k++) {
     const MpoEntry *e = &w->e[k];
     const double *from = mid + e->from * w->right * block * unit + e->out * row;

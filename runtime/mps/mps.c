@@ -27,7 +27,6 @@ void mps_free(Rt *rt, Mps *m) {
   mps_init(m);
 }
 
-
 RtStatus mps_sites(Rt *rt, const VarTable *vars) {
   if (vars->n >= 2 && vars->n <= MPS_SITES) return RT_OK;
   return rt_fail(rt, RT_ERROR, "a matrix-product state has between 2 and %d sites, found %lld",
@@ -138,7 +137,8 @@ RtStatus mps_random(Rt *rt, const VarTable *vars, int64_t bond, RngCall c, Mps *
 RtStatus mps_widen(Rt *rt, Mps *m) {
   if (m->wide) return RT_OK;
   for (int64_t i = 0; i < m->n; i++) /* all blocks first: the state stays whole on errors */
-    if (entries(&m->site[i]) >= (int64_t)1 << 39) return rt_fail(rt, RT_ERROR, "a block is too large");
+    if (entries(&m->site[i]) >= (int64_t)1 << 39)
+      return rt_fail(rt, RT_ERROR, "a block is too large");
   Mps w;
   RT_TRY(mps_blocks(rt, &m->vars, m->copies, true, &w));
   RtStatus st = RT_OK;
@@ -251,7 +251,8 @@ RtStatus mps_move(Rt *rt, Mps *m, int64_t center) {
 /* ---- sums ------------------------------------------------------------------------------ */
 
 /* c x into rows from `left`, columns from `right` of the wider site s. */
-static void place(const Mps *m, MpsSite *s, int64_t left, int64_t right, double c, const MpsSite *x) {
+static void place(const Mps *m, MpsSite *s, int64_t left, int64_t right, double c,
+                  const MpsSite *x) {
   int64_t w = m->wide ? 2 : 1;
   for (int64_t l = 0; l < x->left; l++)
     for (int64_t p = 0; p < x->d; p++)
@@ -273,8 +274,7 @@ RtStatus mps_sum(Rt *rt, const Mps *a, double c, const Mps *b, MpsCut cut, Mps *
     const MpsSite *x = &own[0].site[i], *y = &own[1].site[i];
     bool first = i == 0, last = i + 1 == a->n;
     int64_t left = first ? 0 : x->left, right = last ? 0 : x->right;
-    st = mps_block(rt, out, i, first ? 1 : x->left + y->left, x->d,
-                   last ? 1 : x->right + y->right);
+    st = mps_block(rt, out, i, first ? 1 : x->left + y->left, x->d, last ? 1 : x->right + y->right);
     if (st) break;
     place(out, &out->site[i], 0, 0, 1, x);
     place(out, &out->site[i], left, right, first ? c : 1, y);

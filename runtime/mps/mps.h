@@ -85,8 +85,8 @@ RtStatus mps_schmidt(Rt *rt, const Mps *m, int64_t i, double **p, int64_t *k);
 RtStatus mps_entropies(Rt *rt, const Mps *m, double *out);
 /* `count` draws of all digits from |amplitude|^2, digits[count][n]. */
 RtStatus mps_sample(Rt *rt, const Mps *m, int64_t count, RngCall c, int64_t *digits);
-/* <a_i b_j> / <m|m> for i <= j in out [n][n] (what lies below the diagonal is not touched), <a_i> in
- * mean [n]; a, b: one-site operators of `levels` levels, the same for all sites.    */
+/* <a_i b_j> / <m|m> for i <= j in out [n][n] (what lies below the diagonal is not touched),
+ * <a_i> in mean [n]; a, b: one-site operators of `levels` levels, the same for all sites.    */
 RtStatus mps_correlations(Rt *rt, const Mps *m, int64_t levels, const c128 *a, const c128 *b,
                           c128 *out, c128 *mean);
 

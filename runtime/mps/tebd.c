@@ -16,23 +16,23 @@
 #include "runtime/mps/terms.h"
 #include "runtime/operator/apply.h"
 
-enum { FRACTIONS = 8 };         /* different lengths of substeps: at most 5 occur */
+enum { FRACTIONS = 8 }; /* different lengths of substeps: at most 5 occur */
 
 typedef struct {
-  int64_t i, j, size;           /* sites i < j; size = levels of both multiplied  */
-  double *v, *w;                /* eigenvectors (columns) and values of its part of H */
+  int64_t i, j, size; /* sites i < j; size = levels of both multiplied  */
+  double *v, *w;      /* eigenvectors (columns) and values of its part of H */
   double *gate[FRACTIONS];
 } Pair;
 
 typedef struct {
   Mps *m;
   MpsTime how;
-  bool wide;                    /* of the pairs' matrices; gates are as wide as m */
+  bool wide; /* of the pairs' matrices; gates are as wide as m */
   Pair *pair;
-  int64_t n_pair, n_layer, n_even, n_odd;       /* near pairs first, even ones before odd ones */
+  int64_t n_pair, n_layer, n_even, n_odd; /* near pairs first, even ones before odd ones */
   double fraction[FRACTIONS], dt;
   int n_fraction;
-  int64_t pending;              /* a layer that has not acted yet, or -1          */
+  int64_t pending; /* a layer that has not acted yet, or -1          */
   double pending_fraction;
   double log_norm;
 } Run;
@@ -66,8 +66,9 @@ static RtStatus too_long(Rt *rt, const Operator *h, const Terms *t, const Term *
     if (k) buf_text(&name, ", ");
     vars_name(&h->vars, t->site[x->from + k], &name);
   }
-  rt_fail(rt, RT_ERROR, "evolution by gates takes terms on at most two sites, found one on %d: %s%s",
-          x->n, name.data ? name.data : "", x->n > 4 ? ", ..." : "");
+  rt_fail(rt, RT_ERROR,
+          "evolution by gates takes terms on at most two sites, found one on %d: %s%s", x->n,
+          name.data ? name.data : "", x->n > 4 ? ", ..." : "");
   rt_help(rt, "up to about 20 sites a state vector can be evolved: evolve(H, state(s), ..)");
   buf_free(&name);
   return RT_ERROR;
@@ -159,7 +160,7 @@ static RtStatus pairs_fit(Rt *rt, const Run *r) {
   double total = 0;
   for (int64_t p = 0; p < r->n_pair; p++)
     total += 6.0 * (double)r->pair[p].size * (double)r->pair[p].size;
-  return states_fit(rt, "the gates", total < 1e18 ? (int64_t)total : INT64_MAX / 64, 1, 16);
+  return states_fit(rt, "evolution by gates", total < 1e18 ? (int64_t)total : INT64_MAX / 64, 1, 16);
 }
 
 static RtStatus pairs_make(Rt *rt, const Operator *h, const Terms *t, Run *r) {

@@ -57,7 +57,8 @@ static RtStatus local_index(Rt *rt, Terms *t, int64_t d, const c128 *m, int32_t 
     }
   if (t->n_local == t->cap_local) {
     int cap = t->cap_local ? 2 * t->cap_local : 8;
-    LocalOp *p = rt_realloc(rt, t->local, (size_t)t->cap_local * sizeof *p, (size_t)cap * sizeof *p);
+    LocalOp *p =
+        rt_realloc(rt, t->local, (size_t)t->cap_local * sizeof *p, (size_t)cap * sizeof *p);
     if (!p) return rt->error.status;
     t->local = p;
     t->cap_local = cap;
@@ -80,7 +81,8 @@ static RtStatus reserve(Rt *rt, Terms *t, int64_t factors) {
   }
   if (t->n_factor + factors <= t->cap_factor) return RT_OK;
   int64_t cap = 2 * (t->n_factor + factors) + 64, old = t->cap_factor;
-  int32_t *site = rt_alloc(rt, (size_t)cap * sizeof *site), *op = rt_alloc(rt, (size_t)cap * sizeof *op);
+  int32_t *site = rt_alloc(rt, (size_t)cap * sizeof *site),
+          *op = rt_alloc(rt, (size_t)cap * sizeof *op);
   if (!site || !op) {
     release(rt, site, cap, sizeof *site);
     return rt->error.status;

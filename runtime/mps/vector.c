@@ -6,8 +6,8 @@
 #include "runtime/operator/apply.h"
 
 typedef struct {
-  int64_t bond, rest;     /* rest [bond][rest]: the digits of the sites before, the last one
-                             of them the slowest                                  */
+  int64_t bond, rest; /* rest [bond][rest]: the digits of the sites before, the last one
+                         of them the slowest                                  */
   double *c;
 } Remainder;
 
@@ -18,8 +18,8 @@ static RtStatus split_last(Rt *rt, Mps *m, int64_t i, MpsCut cut, Remainder *x) 
   int64_t k = rows < columns ? rows : columns, w = m->wide ? 2 : 1;
   double *u = dense_new(rt, m->wide, rows * k), *vt = dense_new(rt, m->wide, k * columns), lost = 0;
   double *s = dense_new(rt, false, k);
-  RtStatus st = u && vt && s ? dense_svd(rt, m->wide, rows, columns, x->c, s, u, vt)
-                             : rt->error.status;
+  RtStatus st =
+      u && vt && s ? dense_svd(rt, m->wide, rows, columns, x->c, s, u, vt) : rt->error.status;
   int64_t keep = st ? 1 : mps_kept(k, s, cut, &lost);
   double *a = st ? NULL : dense_new(rt, m->wide, keep * rows);
   if (!st && !a) st = rt->error.status;

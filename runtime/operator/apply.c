@@ -293,7 +293,8 @@ RtStatus applied_make32(Rt *rt, Operator *op, bool wide, Applied **out) {
 void applied_free(Rt *rt, Applied *a) {
   if (!a) return;
   if (a->diag.table) rt_free(rt, a->diag.table, (size_t)a->states * number_bytes(a));
-  plan_free(rt, a);
+  plan_free(rt, a, &a->result);
+  plan_free(rt, a, &a->mean);
   sorted_free(rt, a, a->diag.n_terms, number_bytes(a));
   if (a->flip) rt_free(rt, a->flip, (size_t)a->cap_flip * sizeof(Flip));
   modes_free(rt, a->modes);

@@ -188,12 +188,12 @@ static inline __attribute__((always_inline)) VEC OF(tile)(const RunJob *j, const
   return (VEC){0};
 }
 
-static inline __attribute__((always_inline)) sum8 OF(doubles)(VEC v) {
+static inline __attribute__((always_inline)) sum8 OF(doubles)(const VEC *v) {
 #if LANE_BITS == 3
-  return (sum8)v;
+  return (sum8)*v;
 #else
   typedef float half __attribute__((vector_size(32)));
-  union { VEC v; half h[2]; } u = {v};
+  union { VEC v; half h[2]; } u = {*v};
   return __builtin_convertvector(u.h[0], sum8) + __builtin_convertvector(u.h[1], sum8);
 #endif
 }
@@ -210,9 +210,11 @@ static double OF(one_run)(const RunJob *j, const void *block, uint64_t t, uint64
     return 0;
   }
   sum8 sum = {0};
-  for (int64_t k = 0; k < n; k += 8 * LANES)
-    sum += OF(doubles)(OF(tile)(j, s, t + (uint64_t)k, d + (uint64_t)k, NULL, e ? e + k : e,
-                                e ? (REAL)*shift++ : 0, true));
+  for (int64_t k = 0; k < n; k += 8 * LANES) {
+    VEC part = OF(tile)(j, s, t + (uint64_t)k, d + (uint64_t)k, NULL, e ? e + k : e,
+                        e ? (REAL)*shift++ : 0, true);
+    sum += OF(doubles)(&part);
+  }
   return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
 

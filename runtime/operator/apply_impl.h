@@ -15,6 +15,7 @@ enum {
   RUN_BITS = 9,           /* numbers whose diagonal is made together              */
   ALL_NEAR_BYTES = 1 << 24, /* vectors that are read from anywhere at little cost   */
   NEAR_BYTES = 1 << 23,   /* of longer ones: what stays in a cache                */
+  MEAN_BITS = 16,         /* numbers in a block of a mean                         */
   BLOCK_BITS = 15,        /* numbers that a gathering pass collects               */
   ITEM_BITS = 13,         /* numbers of one item of work of the first pass        */
   PATTERNS_MAX = 6, HIGH_MAX = 64 /* more: the diagonal is stored                 */
@@ -52,14 +53,24 @@ typedef struct {
   bool odd;                    /* antisymmetric                                   */
 } Signed;
 
-/* One visit of the whole vector.  The first, which also has the diagonal, reads x where it
- * is.  A later one collects blocks: all numbers whose places differ in `local` bits only. */
+/* One visit of the whole vector, block by block: all numbers whose places differ in `local`
+ * bits only.  The first also has the diagonal.  gather: blocks are copied together first. */
 typedef struct {
   bool gather;
   uint64_t local;
   int block_bits, run_bits;    /* a block is runs of 2^run_bits numbers           */
   int64_t first_group, end_group, first_signed, end_signed;
 } Pass;
+
+/* Results and means are made in different visits: a result costs reading and writing y in each. */
+typedef struct {
+  int n_pass;
+  Pass *pass;
+  int64_t n_plain;             /* flips without signs: reaches                    */
+  Reach *reach;                /* [n_flip]                                        */
+  Group *group;                /* [n_flip]                                        */
+  Signed *sign;                /* [n_flip]                                        */
+} Plan;
 
 typedef struct ModeTerm ModeTerm;
 struct Applied {
@@ -69,12 +80,7 @@ struct Applied {
   Diagonal diag;
   int64_t n_flip, cap_flip;
   Flip *flip;
-  int n_pass;
-  Pass *pass;
-  int64_t n_plain;             /* flips without signs: reaches                    */
-  Reach *reach;                /* [n_flip]                                        */
-  Group *group;                /* [n_flip]                                        */
-  Signed *sign;                /* [n_flip]                                        */
+  Plan result, mean;
   struct ModePlan *modes;      /* apply_modes.c                                */
 };
 
@@ -112,11 +118,11 @@ typedef struct {
 extern const ApplyTable apply_base, apply_v3, apply_v4;
 extern const ApplyTable apply32_base, apply32_v3, apply32_v4;
 
-/* apply_plan.c: fills pass, reach, group, sign from flip. */
+/* apply_plan.c: the plans of a's flips. */
 RtStatus plan_make(Rt *rt, Applied *a);
-/* The same with `near` numbers (a power of two) that are read from anywhere at little cost. */
-RtStatus plan_passes(Rt *rt, Applied *a, uint64_t near);
-void plan_free(Rt *rt, Applied *a);
+void plan_free(Rt *rt, const Applied *a, Plan *p);
+/* One for results, with `near` numbers (a power of two) read from anywhere at little cost. */
+RtStatus plan_result(Rt *rt, Applied *a, uint64_t near, Plan *out);
 /* The bits of k at the places of `mask`; and back. */
 uint64_t bits_scatter(uint64_t k, uint64_t mask);
 uint64_t bits_collect(uint64_t d, uint64_t mask);

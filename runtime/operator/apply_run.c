@@ -80,14 +80,15 @@ static RunEnd end_of(const Applied *a, int pass, bool mean) {
 }
 
 static RtStatus run_pass(Rt *rt, const Applied *a, int k, const void *x, void *y, double *mean) {
-  const Pass *p = &a->pass[k];
+  const Plan *l = mean ? &a->mean : &a->result;
+  const Pass *p = &l->pass[k];
   int threads = a->bits < SERIAL_BITS ? 1 : rt->threads;
   int64_t items = a->size >> p->block_bits;
   size_t room = p->gather ? ((size_t)threads << p->block_bits) * number_bytes(a) : 0;
   size_t parts = mean ? (size_t)items * sizeof(double) : 0;
   Visit v = {.table = table(a->single), .a = a, .pass = p, .diagonal = k == 0 && a->diag.any,
-             .run = {a->reach, a->group + p->first_group, a->group + p->end_group,
-                     a->sign + p->first_signed, a->sign + p->end_signed, end_of(a, k, mean)},
+             .run = {l->reach, l->group + p->first_group, l->group + p->end_group,
+                     l->sign + p->first_signed, l->sign + p->end_signed, end_of(a, k, mean)},
              .each = number_bytes(a), .x = x, .y = y,
              .room = room ? rt_alloc(rt, room) : NULL, .part = parts ? rt_alloc(rt, parts) : NULL};
   RtStatus st = (room && !v.room) || (parts && !v.part) ? rt->error.status : RT_OK;
@@ -145,7 +146,8 @@ static RtStatus applied_run(Rt *rt, const Applied *a, bool single, const void *x
     small(a, x, y, mean);
     return RT_OK;
   }
-  for (int k = 0; k < a->n_pass; k++) RT_TRY(run_pass(rt, a, k, x, y, mean));
+  int passes = mean ? a->mean.n_pass : a->result.n_pass;
+  for (int k = 0; k < passes; k++) RT_TRY(run_pass(rt, a, k, x, y, mean));
   return rt_poll(rt);
 }
 

@@ -105,20 +105,26 @@ int lapack_eig_complex(DType dt, int n, void *a, void *w, void *v) {
   return lapack.zgeev(ROW, 'N', 'V', n, a, n, w, NULL, n, v, n);
 }
 
-/* Everything a decomposition touches lies in one block: OpenBLAS's zgemv (seen in 0.3.21) reads up to
- * four entries past the end of its matrix, which at the end of the heap is a fault.  The
+/* Everything a decomposition touches lies in one block: OpenBLAS's zgemv (seen in 0.3.21) reads up
+ * to four entries past the end of its matrix, which at the end of the heap is a fault.  The
  * row-major m by n matrix is taken as the column-major n by m one, whose left vectors are the
  * rows of vt: nothing has to be transposed.                                          */
-typedef struct { char *block, *a, *u, *vt, *work, *rwork; lapack_int *iwork; int lwork; } SvdRoom;
+typedef struct {
+  char *block, *a, *u, *vt, *work, *rwork;
+  lapack_int *iwork;
+  int lwork;
+} SvdRoom;
 
 static int svd_call(DType dt, int m, int n, void *s, const SvdRoom *r) {
   int k = m < n ? m : n;
   void *a = r->a, *u = r->u, *vt = r->vt, *w = r->work, *rw = r->rwork;
   switch (dt) {
   case DT_F32:
-    return lapack.sgesdd_work(LAPACK_COL_MAJOR, 'S', n, m, a, n, s, vt, n, u, k, w, r->lwork, r->iwork);
+    return lapack.sgesdd_work(LAPACK_COL_MAJOR, 'S', n, m, a, n, s, vt, n, u, k, w, r->lwork,
+                              r->iwork);
   case DT_F64:
-    return lapack.dgesdd_work(LAPACK_COL_MAJOR, 'S', n, m, a, n, s, vt, n, u, k, w, r->lwork, r->iwork);
+    return lapack.dgesdd_work(LAPACK_COL_MAJOR, 'S', n, m, a, n, s, vt, n, u, k, w, r->lwork,
+                              r->iwork);
   case DT_C64:
     return lapack.cgesdd_work(LAPACK_COL_MAJOR, 'S', n, m, a, n, s, vt, n, u, k, w, r->lwork, rw,
                               r->iwork);
@@ -137,7 +143,8 @@ int lapack_svd(DType dt, int m, int n, void *a, void *s, void *u, void *vt) {
   size_t real = dt == DT_F32 || dt == DT_C64 ? 4 : 8, each = wide ? 2 * real : real;
   size_t k = (size_t)(m < n ? m : n), l = (size_t)(m < n ? n : m);
   double wanted[2] = {0, 0};
-  SvdRoom r = {.a = a, .u = u, .vt = vt, .work = (char *)wanted, .rwork = (char *)wanted, .lwork = -1};
+  SvdRoom r = {
+      .a = a, .u = u, .vt = vt, .work = (char *)wanted, .rwork = (char *)wanted, .lwork = -1};
   lapack_int none = 0;
   r.iwork = &none;
   int info = svd_call(dt, m, n, s, &r);

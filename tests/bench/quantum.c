@@ -1,6 +1,6 @@
 /* quantum.c: operators on state vectors: time, and the share of the machine's bandwidth.
  *
- *   quantum bandwidth | mean | apply | dynamics | rotations | threads | ground | empty
+ *   quantum bandwidth | passes | mean | apply | dynamics | rotations | threads | ground | empty
  *
  * Each word is a table (ground and empty print one line; the script takes their peak memory
  * apart).  CPU time of the best repetition on one thread; `threads` compares wall times.  A row's
@@ -15,8 +15,10 @@
 #include <time.h>
 
 #include "runtime/evolve/evolve.h"
+#include "runtime/evolve/vectors.h"
 #include "runtime/evolve/trotter.h"
 #include "runtime/operator/apply.h"
+#include "runtime/tensor/kernels.h"
 #include "runtime/tensor/tensor.h"
 
 enum { TRIES = 400 };
@@ -38,7 +40,7 @@ static void must(Rt *rt, RtStatus st) {
 typedef struct {
   Rt *rt;
   const Applied *a;
-  double *x, *y;
+  double *x, *y;         /* floats where a is of single precision                    */
   int64_t n;             /* doubles */
   double sum;            /* keeps results alive */
 } Job;
@@ -71,7 +73,8 @@ static void pass_read(Job *j) {
   v8 s[8] = {{0}};
   for (int64_t i = 0; i < j->n; i += 64)
     for (int k = 0; k < 8; k++) s[k] += *(const v8 *)(j->x + i + 8 * k);
-  for (int k = 0; k < 8; k++) j->sum += s[k][0];
+  v8 all = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+  __asm__ volatile("" : : "m"(all) : "memory");
 }
 static void pass_change(Job *j) {
   for (int64_t i = 0; i < j->n; i += 8) *(v8 *)(j->x + i) *= -1.0;
@@ -140,13 +143,19 @@ static void chain(Rt *rt, Operator *a, int n) {
   }
 }
 
-static Job chain_job(Rt *rt, int n, bool wide) {
+typedef enum { COMPLEX, REAL_NUMBERS, SINGLE, KINDS } Kind; /* c128, f64, c64 */
+static const char *const kinds[] = {"c128", "f64", "c64"};
+
+static Job chain_job(Rt *rt, int n, Kind kind) {
   Operator a;
   Applied *p;
+  bool wide = kind != REAL_NUMBERS;
   chain(rt, &a, n);
-  must(rt, applied_make(rt, &a, wide, &p));
+  must(rt, kind == SINGLE ? applied_make32(rt, &a, wide, &p) : applied_make(rt, &a, wide, &p));
   operator_free(rt, &a);
-  Job j = job(rt, applied_size(p));
+  int64_t size = applied_size(p);
+  Job j = job(rt, kind == SINGLE ? size / 2 : size);
+  for (int64_t i = 0; kind == SINGLE && i < size; i++) ((float *)j.x)[i] = 1 / sqrtf((float)size);
   j.a = p;
   return j;
 }
@@ -158,10 +167,14 @@ static void chain_free(Job *j) {
 
 static void run_mean(Job *j) {
   double e;
-  must(j->rt, applied_mean(j->rt, j->a, j->x, &e));
+  must(j->rt, applied_single(j->a) ? applied_mean32(j->rt, j->a, (float *)j->x, &e)
+                                   : applied_mean(j->rt, j->a, j->x, &e));
   j->sum += e;
 }
-static void run_apply(Job *j) { must(j->rt, applied_to(j->rt, j->a, j->x, j->y)); }
+static void run_apply(Job *j) {
+  must(j->rt, applied_single(j->a) ? applied_to32(j->rt, j->a, (float *)j->x, (float *)j->y)
+                                   : applied_to(j->rt, j->a, j->x, j->y));
+}
 
 static void row(const char *what, int n, const char *kind, double ms, double least) {
   printf("%-16s n=%-3d %-8s %12.4f %9.0f %%\n", what, n, kind, ms, 100 * least / ms);
@@ -173,10 +186,10 @@ static void head(void) { printf("%-16s %-5s %-8s %12s %11s\n", "", "", "", "ms",
 static void means(Rt *rt) {
   head();
   for (int k = 0, n[] = {10, 16, 20, 24}; k < 4; k++)
-    for (int wide = 1; wide >= 0; wide--) {
-      Job j = chain_job(rt, n[k], wide);
+    for (Kind kind = 0; kind < KINDS; kind++) {
+      Job j = chain_job(rt, n[k], kind);
       Floor f = floor_of(rt, j.n, 0.2);
-      row("<TFIM>", n[k], wide ? "complex" : "real", cpu_best(run_mean, &j, 1), f.read);
+      row("<TFIM>", n[k], kinds[kind], cpu_best(run_mean, &j, 1), f.read);
       chain_free(&j);
     }
 }
@@ -184,12 +197,48 @@ static void means(Rt *rt) {
 static void applies(Rt *rt) {
   head();
   for (int k = 0, n[] = {10, 16, 18, 20, 24}; k < 5; k++)
-    for (int wide = 1; wide >= 0; wide--) {
-      Job j = chain_job(rt, n[k], wide);
+    for (Kind kind = 0; kind < KINDS; kind++) {
+      Job j = chain_job(rt, n[k], kind);
       Floor f = floor_of(rt, j.n, 0.2);
-      row("y = Hx", n[k], wide ? "complex" : "real", cpu_best(run_apply, &j, 1), f.copy);
+      row("y = Hx", n[k], kinds[kind], cpu_best(run_apply, &j, 1), f.copy);
       chain_free(&j);
     }
+}
+
+/* norm, dot, y += c x and the diagonal as the library does them: share of the same pass. */
+static void run_norm(Job *j) { j->sum += kernels()->sumsq_f64(j->n, j->x); }
+static void run_dot(Job *j) { j->sum += kernels()->dot_f64(j->n, j->x, j->y); }
+static void run_axpy(Job *j) { vectors()->add_complex(j->n, 1e-9, 1e-9, j->x, j->y); }
+static void run_scale(Job *j) { vectors()->scale(j->n, 1.0000001, j->x); }
+
+static Job diagonal_job(Rt *rt, int n) {
+  Operator a;
+  Applied *p;
+  int64_t first;
+  operator_init(&a);
+  must(rt, operator_register(rt, &a, n, &first));
+  for (int i = 0; i + 1 < n; i++)
+    must(rt, operator_add(rt, &a, (c128){1, 0}, 2, (OpWord[]){{OP_Z, i}, {OP_Z, i + 1}}));
+  must(rt, applied_make(rt, &a, true, &p));
+  operator_free(rt, &a);
+  Job j = job(rt, applied_size(p));
+  j.a = p;
+  return j;
+}
+
+static void passes(Rt *rt) {
+  head();
+  for (int n = 20; n <= 24; n += 4) {
+    Job j = diagonal_job(rt, n);
+    Floor f = floor_of(rt, j.n, 0.3);
+    row("norm", n, "c128", cpu_best(run_norm, &j, 0.5), f.read);
+    row("dot (two reads)", n, "c128", cpu_best(run_dot, &j, 0.5), 2 * f.read);
+    row("scale", n, "c128", cpu_best(run_scale, &j, 0.5), f.change);
+    row("y += c x", n, "c128", cpu_best(run_axpy, &j, 0.5), f.change + f.read);
+    row("<sum Z Z>", n, "c128", cpu_best(run_mean, &j, 0.5), f.read);
+    row("y = sum Z Z x", n, "c128", cpu_best(run_apply, &j, 0.5), f.copy);
+    chain_free(&j);
+  }
 }
 
 /* ---- spectra and time ---------------------------------------------------------------------- */
@@ -267,10 +316,10 @@ static void dynamics(Rt *rt) {
   double least = INFINITY;
   head();
   for (int k = 0; k < 5; k++) least = fmin(least, ground(rt, 18, &e));
-  printf("%-16s n=%-3d %-8s %12.4f   E - exact = %.1e\n", "ground", 18, "real", 1e3 * least,
+  printf("%-16s n=%-3d %-8s %12.4f   E - exact = %.1e\n", "ground", 18, "f64", 1e3 * least,
          e.energy - exact(18));
-  Job j = chain_job(rt, 14, true);
-  printf("%-16s n=%-3d %-8s %12.4f   t = 1, tol = 1e-12\n", "exp(-iHt)", 14, "complex",
+  Job j = chain_job(rt, 14, COMPLEX);
+  printf("%-16s n=%-3d %-8s %12.4f   t = 1, tol = 1e-12\n", "exp(-iHt)", 14, "c128",
          cpu_best(evolve_once, &j, 1));
   chain_free(&j);
 }
@@ -280,7 +329,7 @@ static void threads(Rt *rt) {
   printf("%-5s %12s %12s %7s   wall time of y = Hx, then of <H>\n", "", "1 thread ms", "2 threads",
          "ratio");
   for (int n = 4; n <= 24; n += n < 16 ? 3 : 1) {
-    Job j = chain_job(rt, n, true);
+    Job j = chain_job(rt, n, COMPLEX);
     double t[2][2] = {{INFINITY, INFINITY}, {INFINITY, INFINITY}};
     for (int k = 0; k < 6; k++) /* in turn, so that the neighbours' load falls on both */
       for (int two = 0; two < 2; two++) {
@@ -314,6 +363,7 @@ int main(int argc, char **argv) {
   if (!strcmp(what, "bandwidth")) bandwidth(rt);
   else if (!strcmp(what, "mean")) means(rt);
   else if (!strcmp(what, "apply")) applies(rt);
+  else if (!strcmp(what, "passes")) passes(rt);
   else if (!strcmp(what, "dynamics")) dynamics(rt);
   else if (!strcmp(what, "rotations")) rotations(rt);
   else if (!strcmp(what, "threads")) threads(rt);
@@ -324,7 +374,7 @@ int main(int argc, char **argv) {
   } else if (!strcmp(what, "empty")) {
     printf("%ld\n", peak_kb());
   } else {
-    fprintf(stderr, "quantum bandwidth|mean|apply|dynamics|rotations|threads|ground|empty\n");
+    fprintf(stderr, "quantum bandwidth|passes|mean|apply|dynamics|rotations|threads|ground|empty\n");
   }
   rt_close(rt);
   return 0;

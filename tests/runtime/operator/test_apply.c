@@ -162,9 +162,9 @@ static void check_passes(Operator *a, bool single) {
   Applied *p;
   assert_int_equal(single ? applied_make32(rt, a, true, &p) : applied_make(rt, a, true, &p), RT_OK);
   /* passes as of a vector that is too long for the caches, so that the test stays small */
-  plan_free(rt, p);
-  assert_int_equal(plan_passes(rt, p, (uint64_t)1 << 14), RT_OK);
-  assert_true(p->n_pass > 1);
+  plan_free(rt, p, &p->result);
+  assert_int_equal(plan_result(rt, p, (uint64_t)1 << 14, &p->result), RT_OK);
+  assert_true(p->result.n_pass > 1 && p->mean.n_pass > 1);
   size_t bytes = (size_t)p->size * sizeof(double), own = (size_t)p->size * number_bytes(p);
   double *x = vector(p->size), *want = rt_alloc(rt, bytes), mean[3], product = 0;
   float *f = singles(x, p->size);
@@ -249,9 +249,10 @@ static void check_levels(Operator *op, bool single) {
   float *f = singles(x, size);
   size_t each = number_bytes(p);
   char *room = rt_alloc(rt, N * 8), *y[3];
-  const Pass *k = &p->pass[0];
-  RunJob j = {p->reach, p->group + k->first_group, p->group + k->end_group,
-              p->sign + k->first_signed, p->sign + k->end_signed, RUN_STORE};
+  const Plan *o = &p->result;
+  const Pass *k = &o->pass[0];
+  RunJob j = {o->reach, o->group + k->first_group, o->group + k->end_group,
+              o->sign + k->first_signed, o->sign + k->end_signed, RUN_STORE};
   double mean[3] = {0};
   for (int l = 0; l < levels; l++) {
     const ApplyTable *t = all[single][l];
