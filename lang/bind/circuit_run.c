@@ -10,17 +10,7 @@
 
 /* ---- what a run needs -------------------------------------------------------------- */
 
-/* A circuit with its slots' numbers where the runtime wants them. */
-typedef struct {
-  CircuitCode *code;
-  CircuitBinding b;
-  const double **slot;
-  int64_t *stride;
-  Tensor **flat;             /* contiguous copies, references                     */
-  int n;
-} Run;
-
-static void run_close(Vm *vm, Run *r) {
+void circuit_close(Vm *vm, CircuitRun *r) {
   Rt *rt = vm_rt(vm);
   for (int k = 0; r->flat && k < r->n; k++)
     if (r->flat[k]) tensor_unref(rt, r->flat[k]);
@@ -29,7 +19,7 @@ static void run_close(Vm *vm, Run *r) {
   if (r->slot) rt_free(rt, r->slot, sizeof *r->slot * n);
   if (r->stride) rt_free(rt, r->stride, sizeof *r->stride * n);
   circuit_code_unref(vm, r->code);
-  *r = (Run){0};
+  *r = (CircuitRun){0};
 }
 
 static int64_t item_doubles(const CircuitSlot *s) {
@@ -38,12 +28,11 @@ static int64_t item_doubles(const CircuitSlot *s) {
   return n;
 }
 
-/* The numbers of `slot`; plans the circuit when nobody has before. */
-static int run_open(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch, Run *r) {
+int circuit_open(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch, CircuitRun *r) {
   Rt *rt = vm_rt(vm);
   const Circuit *c = &code->c;
   size_t n = (size_t)c->slot.n + 1;
-  *r = (Run){.code = circuit_code_ref(code), .n = c->slot.n};
+  *r = (CircuitRun){.code = circuit_code_ref(code), .n = c->slot.n};
   r->flat = rt_alloc0(rt, sizeof *r->flat * n);
   r->slot = rt_alloc0(rt, sizeof *r->slot * n);
   r->stride = rt_alloc0(rt, sizeof *r->stride * n);
@@ -57,14 +46,13 @@ static int run_open(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batc
     r->stride[k] = slot[k]->rank > c->slot.at[k].rank ? item_doubles(&c->slot.at[k]) : 0;
   }
   r->b = (CircuitBinding){batch, r->slot, r->stride};
-  if (failed) run_close(vm, r);
+  if (failed) circuit_close(vm, r);
   return failed;
 }
 
 static int64_t states_of(const Circuit *c) { return 1ll << c->reg.qubits; }
 
-/* Memory for a batch of states, before it is asked for. */
-static int run_fits(Vm *vm, const Circuit *c, int64_t batch, const char *what) {
+int circuit_fits(Vm *vm, const Circuit *c, int64_t batch, const char *what) {
   if (c->reg.qubits > 40)
     return vm_error(vm, "%s: %lld qubits have no state vector that fits", what,
                     (long long)c->reg.qubits);
@@ -74,22 +62,22 @@ static int run_fits(Vm *vm, const Circuit *c, int64_t batch, const char *what) {
 /* (batch..., 2^n) amplitudes, untraced. */
 static Tensor *run_amplitudes(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch,
                               int rank, const int64_t *shape) {
-  Run r;
+  CircuitRun r;
   int64_t full[TENSOR_MAX_RANK];
-  if (run_fits(vm, &code->c, batch, "a circuit's state")) return NULL;
+  if (circuit_fits(vm, &code->c, batch, "a circuit's state")) return NULL;
   if (rank >= TENSOR_MAX_RANK) {
     vm_error(vm, "a batch with %d axes", rank);
     return NULL;
   }
   memcpy(full, shape, sizeof *full * (size_t)rank);
   full[rank] = states_of(&code->c);
-  if (run_open(vm, code, slot, batch, &r)) return NULL;
+  if (circuit_open(vm, code, slot, batch, &r)) return NULL;
   Tensor *amp = tensor_new(vm_rt(vm), DT_C128, rank + 1, full);
   if (amp && circuit_run(vm_rt(vm), code->plan, &r.b, false, NULL, amp->data)) {
     tensor_unref(vm_rt(vm), amp);
     amp = NULL;
   }
-  run_close(vm, &r);
+  circuit_close(vm, &r);
   return amp;
 }
 
@@ -152,7 +140,7 @@ static Tensor *seed_of(Rt *rt, const Ask *a, const Tensor *amp, Tensor *g) {
 }
 
 /* The states once more, the adjoint walked back through the gates. */
-static RtStatus ask_walk(Rt *rt, const Ask *a, Run *r, Tensor *amp, Tensor *seed, Tensor **grad) {
+static RtStatus ask_walk(Rt *rt, const Ask *a, CircuitRun *r, Tensor *amp, Tensor *seed, Tensor **grad) {
   size_t n = (size_t)r->n + 1;
   double **to = rt_alloc0(rt, sizeof *to * n);
   if (!to) return rt->error.status;
@@ -173,15 +161,15 @@ static RtStatus ask_backward(Rt *rt, TapeNode *node, Tensor **g) {
   Tensor *slot[256], *grad[256] = {0};
   if (!g[0]) return RT_OK;
   for (int k = 0; k < n; k++) slot[k] = tape_saved(node, k);
-  Run r;
+  CircuitRun r;
   Tensor *amp = run_amplitudes(a->vm, a->code, slot, a->batch, a->batch_rank, a->batch_shape);
   Tensor *seed = amp ? seed_of(rt, a, amp, g[0]) : NULL;
-  RtStatus st = !seed || run_open(a->vm, a->code, slot, a->batch, &r) ? rt->error.status : RT_OK;
+  RtStatus st = !seed || circuit_open(a->vm, a->code, slot, a->batch, &r) ? rt->error.status : RT_OK;
   bool open = seed && !st;
   for (int k = 0; !st && k < n; k++)
     if (tape_wants(node, k) && !(grad[k] = zeros_like(rt, slot[k]))) st = rt->error.status;
   if (!st) st = ask_walk(rt, a, &r, amp, seed, grad);
-  if (open) run_close(a->vm, &r);
+  if (open) circuit_close(a->vm, &r);
   if (amp) tensor_unref(rt, amp);
   if (seed) tensor_unref(rt, seed);
   for (int k = 0; k < n; k++) {
@@ -233,22 +221,22 @@ Tensor *circuit_amplitudes(Vm *vm, CircuitValue *v) {
 int circuit_state(Vm *vm, CircuitValue *v, State *out) {
   Rt *rt = vm_rt(vm);
   VarTable vars;
-  Run r;
+  CircuitRun r;
   if (v->batch_rank) {
     vm_error(vm, "a batch of %lld circuits has no single state", (long long)v->batch);
     vm_help(vm, "amplitudes(c) gives all of them");
     return 1;
   }
-  if (run_fits(vm, &v->code->c, 1, "a circuit's state") ||
+  if (circuit_fits(vm, &v->code->c, 1, "a circuit's state") ||
       state_register(rt, v->code->c.reg.qubits, &vars))
     return 1;
   RtStatus st = state_new(rt, &vars, out);
   vars_free(rt, &vars);
   if (st) return 1;
-  int failed = run_open(vm, v->code, v->slot, 1, &r);
+  int failed = circuit_open(vm, v->code, v->slot, 1, &r);
   if (!failed) {
     failed = circuit_run(rt, v->code->plan, &r.b, false, NULL, out->amp) != RT_OK;
-    run_close(vm, &r);
+    circuit_close(vm, &r);
   }
   if (failed) state_free(rt, out);
   return failed;
@@ -319,19 +307,22 @@ static int bind_probability(Vm *vm, Value *args, int n, Value *out) {
 
 /* ---- expectations ------------------------------------------------------------------------- */
 
-/* H on the circuit's qubits. */
-static int operator_on(Vm *vm, const Operator *h, int64_t qubits, Applied **out) {
+int circuit_operator(Vm *vm, const Operator *h, int64_t qubits, Operator *out) {
   Rt *rt = vm_rt(vm);
   State s;
-  Operator wide;
   state_init(&s);
   if (state_register(rt, qubits, &s.vars)) return 1;
   s.size = 1ll << qubits;
-  RtStatus st = state_operator(rt, h, &s, &wide);
+  RtStatus st = state_operator(rt, h, &s, out);
   vars_free(rt, &s.vars);
-  if (st) return 1;
-  st = applied_make(rt, &wide, true, out);
-  operator_free(rt, &wide);
+  return st != RT_OK;
+}
+
+static int operator_on(Vm *vm, const Operator *h, int64_t qubits, Applied **out) {
+  Operator wide;
+  if (circuit_operator(vm, h, qubits, &wide)) return 1;
+  RtStatus st = applied_make(vm_rt(vm), &wide, true, out);
+  operator_free(vm_rt(vm), &wide);
   return st != RT_OK;
 }
 
@@ -340,7 +331,7 @@ int circuit_expectation(Vm *vm, Value *args, Value *out) {
   CircuitValue *v;
   Operator *h;
   if (arg_whole_circuit(vm, &args[1], "`expect`", &v) ||
-      run_fits(vm, &v->code->c, v->batch, "a circuit's state") ||
+      circuit_fits(vm, &v->code->c, v->batch, "a circuit's state") ||
       arg_hermitian(vm, &args[0], "`expect` of a circuit", &h))
     return 1;
   Ask ask = ask_of(vm, v, ASK_EXPECTATION);
@@ -365,7 +356,7 @@ int circuit_matrix_value(Vm *vm, CircuitValue *v, Value *out) {
   Rt *rt = vm_rt(vm);
   const Circuit *c = &v->code->c;
   int64_t d = states_of(c);
-  Run r;
+  CircuitRun r;
   if (v->batch_rank) return vm_error(vm, "`matrix` of a batch of circuits");
   if (c->reg.qubits > MOST)
     return vm_error(vm, "`matrix` of %lld qubits: at most %d", (long long)c->reg.qubits, MOST);
@@ -374,7 +365,7 @@ int circuit_matrix_value(Vm *vm, CircuitValue *v, Value *out) {
   Tensor *m = tensor_new(rt, DT_C128, 2, (int64_t[]){d, d});
   size_t bytes = sizeof(c128) * (size_t)d;
   c128 *from = rt_alloc0(rt, bytes), *column = rt_alloc(rt, bytes);
-  int failed = !m || !from || !column || run_open(vm, v->code, v->slot, 1, &r);
+  int failed = !m || !from || !column || circuit_open(vm, v->code, v->slot, 1, &r);
   bool open = !failed;
   for (int64_t j = 0; !failed && j < d; j++) {
     from[j].re = 1;
@@ -382,7 +373,7 @@ int circuit_matrix_value(Vm *vm, CircuitValue *v, Value *out) {
     from[j].re = 0;
     for (int64_t i = 0; !failed && i < d; i++) ((c128 *)m->data)[i * d + j] = column[i];
   }
-  if (open) run_close(vm, &r);
+  if (open) circuit_close(vm, &r);
   if (from) rt_free(rt, from, bytes);
   if (column) rt_free(rt, column, bytes);
   if (failed && m) tensor_unref(rt, m);

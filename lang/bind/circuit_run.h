@@ -4,12 +4,33 @@
 #include "lang/bind/circuit.h"
 #include "lang/bind/state.h"
 
+/* A circuit with its slots' numbers where the runtime wants them. */
+typedef struct {
+  CircuitCode *code;
+  CircuitBinding b;
+  const double **slot;
+  int64_t *stride;
+  Tensor **flat;             /* contiguous copies, references                     */
+  int n;
+} CircuitRun;
+/* The numbers of `slot`; plans the circuit when nobody has before. */
+int circuit_open(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch, CircuitRun *r);
+void circuit_close(Vm *vm, CircuitRun *r);
+/* Memory for a batch of states, before it is asked for. */
+int circuit_fits(Vm *vm, const Circuit *c, int64_t batch, const char *what);
+
 /* (batch..., 2^n) c128, differentiable; NULL + error. */
 Tensor *circuit_amplitudes(Vm *vm, CircuitValue *v);
 int circuit_state(Vm *vm, CircuitValue *v, State *out);
 int circuit_matrix_value(Vm *vm, CircuitValue *v, Value *out);
 /* expect(H, c), args as the function has them. */
 int circuit_expectation(Vm *vm, Value *args, Value *out);
+/* H on the circuit's qubits. */
+int circuit_operator(Vm *vm, const Operator *h, int64_t qubits, Operator *out);
+/* expect(H, c, shots, seed): sampled, with derivatives by parameter shift. */
+int circuit_estimate(Vm *vm, Value *args, Value *out);
+/* sample(c, shots), args as the function has them. */
+int circuit_shots(Vm *vm, Value *args, Value *out);
 static inline bool is_circuit(Value v) {
   return box_data(v, &circuit_type) != NULL ||
          (value_is(v, OBJ_CLOSURE) && vm_closure_const(v, &circuit_cache_type));

@@ -49,10 +49,10 @@ int arg_mps(Vm *vm, Value v, const char *what, Chain **out) {
 
 int arg_mps_cut(Vm *vm, Value bond, Value cut_weight, MpsCut *cut) {
   int64_t k = cut->bond;
-  if (bond.tag != V_NIL && arg_int(vm, bond, "`bond`", &k)) return 1;
+  if (bond.tag != V_NIL && arg_int(vm, bond, "bond", &k)) return 1;
   if (bond.tag != V_NIL && (k < 1 || k > BOND_MOST))
     return vm_error(vm, "`bond` is between 1 and %d, found %lld", BOND_MOST, (long long)k);
-  if (cut_weight.tag != V_NIL && arg_float(vm, cut_weight, "`cut`", &cut->cut)) return 1;
+  if (cut_weight.tag != V_NIL && arg_float(vm, cut_weight, "cut", &cut->cut)) return 1;
   if (!(cut->cut >= 0 && cut->cut < 1))
     return vm_error(vm, "`cut` is the weight that a gate may discard, 0 <= cut < 1, found %g",
                     cut->cut);
@@ -280,7 +280,7 @@ static int product(Vm *vm, const VarTable *vars, Value sites, MpsCut cut, Value 
   Mps m;
   if (sites.tag == V_NIL) failed = from_text(vm, vars, "0", amp);
   else if (value_is(sites, OBJ_STR))
-    failed = arg_str(vm, sites, "`sites`", &text) || from_text(vm, vars, text, amp);
+    failed = arg_str(vm, sites, "sites", &text) || from_text(vm, vars, text, amp);
   else failed = arg_tensor(vm, sites, "`sites`", &t) || from_tensor(vm, vars, t, amp);
   if (t) tensor_unref(rt, t);
   if (!failed) failed = made(vm, mps_product(rt, vars, amp, &m), &m, cut, out);
@@ -312,7 +312,7 @@ static int bind_mps(Vm *vm, Value *args, int n, Value *out) {
     if (!st && args[2].tag == V_NIL && mps_widest(&m) > cut.bond) cut.bond = mps_widest(&m);
     return made(vm, st, &m, cut, out);
   }
-  if (arg_space(vm, &args[0], "the first argument of `mps`", &vars)) return 1;
+  if (arg_space(vm, &args[0], "x", &vars)) return 1;
   int failed = product(vm, &vars, args[1], cut, out);
   vars_free(rt, &vars);
   return failed;
@@ -399,7 +399,7 @@ static int bind_draw(Vm *vm, Value *args, int n, Value *out) {
   Chain *c;
   RngCall rng;
   int64_t count;
-  if (arg_mps(vm, args[0], "`draw`", &c) || arg_int(vm, args[1], "the count of `draw`", &count) ||
+  if (arg_mps(vm, args[0], "`draw`", &c) || arg_int(vm, args[1], "count", &count) ||
       arg_stream(vm, args[2], &rng))
     return 1;
   if (count < 1 || count > INT32_MAX)

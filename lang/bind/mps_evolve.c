@@ -20,7 +20,7 @@ static int refuse(Vm *vm, const char *what, const Value *args) {
         "its errors come from `step` and `order`, and from what `bond` and `cut` discard: s.error");
     return 1;
   }
-  if (args[4].tag != V_NIL && arg_str(vm, args[4], "`method`", &name)) return 1;
+  if (args[4].tag != V_NIL && arg_str(vm, args[4], "method", &name)) return 1;
   if (args[4].tag != V_NIL && strcmp(name, "trotter"))
     return vm_error(vm, "%s of a matrix-product state: method is \"trotter\", found \"%s\"", what,
                     name);
@@ -38,11 +38,11 @@ static int arg_steps(Vm *vm, const Value *args, int64_t *steps, double *step) {
   *step = STEP;
   if (args[EVOLVE_STEPS].tag != V_NIL && args[EVOLVE_STEP].tag != V_NIL)
     return vm_error(vm, "`steps` and `step` are both given");
-  if (args[EVOLVE_STEPS].tag != V_NIL && arg_int(vm, args[EVOLVE_STEPS], "`steps`", steps))
+  if (args[EVOLVE_STEPS].tag != V_NIL && arg_int(vm, args[EVOLVE_STEPS], "steps", steps))
     return 1;
   if (args[EVOLVE_STEPS].tag != V_NIL && *steps < 1)
     return vm_error(vm, "`steps` is at least 1, found %lld", (long long)*steps);
-  if (args[EVOLVE_STEP].tag != V_NIL && arg_float(vm, args[EVOLVE_STEP], "`step`", step)) return 1;
+  if (args[EVOLVE_STEP].tag != V_NIL && arg_float(vm, args[EVOLVE_STEP], "step", step)) return 1;
   return *step > 0 && isfinite(*step)
              ? 0
              : vm_error(vm, "`step` is a positive number, found %g", *step);
@@ -72,7 +72,7 @@ int evolve_chain(Vm *vm, const Operator *h, const Value *args, bool imaginary, c
       arg_steps(vm, args, &steps, &step))
     return 1;
   MpsCut cut = c->cut;
-  if (args[EVOLVE_ORDER].tag != V_NIL && arg_int(vm, args[EVOLVE_ORDER], "`order`", &order))
+  if (args[EVOLVE_ORDER].tag != V_NIL && arg_int(vm, args[EVOLVE_ORDER], "order", &order))
     return 1;
   if (order != 1 && order != 2 && order != 4)
     return vm_error(vm, "%s of a matrix-product state: `order` is 1, 2 or 4, found %lld", what,
@@ -111,11 +111,11 @@ int ground_chain(Vm *vm, Value *args, Value *out) {
   }
   if (arg_hermitian(vm, &args[0], "`ground`", &h) || arg_mps_cut(vm, args[2], args[3], &cut))
     return 1;
-  if (args[4].tag != V_NIL && arg_float(vm, args[4], "`tol`", &tol)) return 1;
+  if (args[4].tag != V_NIL && arg_float(vm, args[4], "tol", &tol)) return 1;
   if (!(tol > 0 && tol < 1))
     return vm_error(vm, "`tol` is the relative change of the energy that ends the sweeps, found %g",
                     tol);
-  if (args[5].tag != V_NIL && arg_int(vm, args[5], "`sweeps`", &sweeps)) return 1;
+  if (args[5].tag != V_NIL && arg_int(vm, args[5], "sweeps", &sweeps)) return 1;
   if (sweeps < 3 || sweeps > 1 << 20)
     return vm_error(vm, "`sweeps` is at least 3, found %lld", (long long)sweeps);
   if (mps_ground(rt, h, cut, tol, (int)sweeps, rng_seeded(0), &m, &r)) return 1;
@@ -145,8 +145,8 @@ static int arg_chain_beta(Vm *vm, const Value *args, double *beta, double *step,
       vm_help(vm, "expect(A, t.state) is the mean of an operator");
       return 1;
     }
-  if (arg_float(vm, args[1], "`beta` of a chain", beta) || arg_mps_cut(vm, args[7], args[8], cut) ||
-      (args[9].tag != V_NIL && arg_float(vm, args[9], "`step`", step)))
+  if (arg_float(vm, args[1], "beta", beta) || arg_mps_cut(vm, args[7], args[8], cut) ||
+      (args[9].tag != V_NIL && arg_float(vm, args[9], "step", step)))
     return 1;
   if (!(*beta >= 0) || !isfinite(*beta))
     return vm_error(vm, "`beta` of a chain must be a non-negative number, found %g", *beta);

@@ -63,7 +63,7 @@ int mps_call_entropy(Vm *vm, Value *args, Value *out) {
   int64_t bond, k;
   double order, *p;
   if (arg_mps(vm, args[0], "`entropy`", &c) || arg_block(vm, args[1], c->m.n, &bond) ||
-      arg_float(vm, args[2], "`renyi`", &order))
+      arg_float(vm, args[2], "renyi", &order))
     return 1;
   if (!(order >= 0)) return vm_error(vm, "entropy: `renyi` is an order >= 0, found %g", order);
   *out = value_float(0);
@@ -94,8 +94,8 @@ int mps_call_correlations(Vm *vm, Value *args, Value *out) {
   const char *letter;
   bool connected;
   c128 p[4];
-  if (arg_mps(vm, args[0], "`correlations`", &c) || arg_str(vm, args[1], "`of`", &letter) ||
-      arg_bool(vm, args[2], "`connected`", &connected))
+  if (arg_mps(vm, args[0], "`correlations`", &c) || arg_str(vm, args[1], "of", &letter) ||
+      arg_bool(vm, args[2], "connected", &connected))
     return 1;
   if (strlen(letter) != 1 || !strchr("XYZ", *letter))
     return vm_error(vm, "correlations: of \"X\", \"Y\" or \"Z\", found \"%s\"", letter);

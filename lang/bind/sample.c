@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lang/bind/circuit_run.h"
 #include "lang/bind/sampling.h"
 #include "lang/bind/tensor_args.h"
 
@@ -106,6 +107,12 @@ static int bind_sample(Vm *vm, Value *args, int n, Value *out) {
   Task t;
   RngCall rng;
   Buf text = {0};
+  if (is_circuit(args[0])) return circuit_shots(vm, args, out);
+  if (args[4].tag != V_NIL) {
+    vm_error(vm, "`sample` of a Hamiltonian has no `shots`");
+    vm_help(vm, "the number of reads is the sampler's: sample(H, anneal(reads = 100))");
+    return 1;
+  }
   if (default_sampler(vm, &args[1]) || arg_sampler(vm, args[1], "sample", &s) ||
       task_make(vm, &args[0], args[3], "sample", &t))
     return 1;
@@ -144,7 +151,7 @@ int sample_solve(Vm *vm, Value *h, Value budget, Value seed, Value *out) {
 }
 
 const Native natives_sample[] = {
-    {"sample", "H, sampler = nil, seed = nil, from = nil",
+    {"sample", "H, sampler = nil, seed = nil, from = nil, shots = nil",
      "Samples of low energy of a diagonal Hamiltonian: sample(H, anneal(reads = 100)).\n"
      "Constraints become penalties, terms of higher degree are made quadratic; rows come back over "
      "the declared\n"
@@ -159,7 +166,14 @@ const Native natives_sample[] = {
      "sense without them.\n"
      "Without a sampler: anneal().  One random call; seed = s fixes it.  from = s starts from the "
      "rows of samples, or of a\ntensor (n) or (k, n) of all variables.\n"
-     "Errors: a term that is not diagonal.",
+     "sample(c, 1000) of a circuit: 1000 shots, by trajectories where it measures in between or has "
+     "noise. A record:\n"
+     "counts by bit string as in Qiskit (the last bit and register leftmost, registers apart by a "
+     "space), values.c0\n"
+     "(shots,) an integer for each classical register, bits (shots, bits), shots. Without `measure` "
+     "all qubits are\n"
+     "measured at the end, registers are the qubits'. Shots that project() refuses are left out.\n"
+     "Errors: a term that is not diagonal; a circuit's shots beyond 10^9.",
      bind_sample, NF_CONST},
     {NULL, NULL, NULL, NULL, 0},
 };

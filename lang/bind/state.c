@@ -1,5 +1,6 @@
 /* state.c: state vectors in the language: making them, arithmetic, what is measured. */
 #include "lang/bind/circuit_run.h"
+#include "lang/bind/density.h"
 #include "lang/bind/mps.h"
 #include "lang/bind/state.h"
 #include "lang/bind/number.h"
@@ -392,6 +393,8 @@ static int circuit_probabilities(Vm *vm, Value *args, Value *out) {
 static int bind_probabilities(Vm *vm, Value *args, int n, Value *out) {
   State *s;
   if (is_circuit(args[0])) return circuit_probabilities(vm, args, out);
+  if (density_is(args[0]))
+    return density_call_probabilities(vm, box_data(args[0], &density_type), out);
   if (arg_state_any(vm, args[0], "`probabilities`", &s)) return 1;
   Tensor *t = tensor_new(vm_rt(vm), s->amp ? DT_F64 : DT_F32, 1, &s->size);
   for (int64_t i = 0; t && i < s->size; i++) {
@@ -424,6 +427,7 @@ int state_expect(Vm *vm, Value *args, Value *out) {
   double d, e;
   bool hermitian;
   if (mps_is(args[1])) return mps_call_expect(vm, args, out);
+  if (density_is(args[1])) return density_call_expect(vm, args, out);
   if (arg_operator(vm, &args[0], "`expect`", &h) || arg_state_any(vm, args[1], "`expect`", &s) ||
       operator_hermitian(rt, h, &hermitian) || length2(vm, s, &d))
     return 1;
@@ -444,7 +448,14 @@ int state_expect(Vm *vm, Value *args, Value *out) {
 }
 
 static int bind_expect(Vm *vm, Value *args, int n, Value *out) {
-  if (is_circuit(args[1])) return circuit_expectation(vm, args, out);
+  bool sampled = args[2].tag != V_NIL;
+  if (is_circuit(args[1]))
+    return sampled ? circuit_estimate(vm, args, out) : circuit_expectation(vm, args, out);
+  if (sampled || args[3].tag != V_NIL) {
+    vm_error(vm, "`expect` with shots needs a circuit, found %s %s", VALUE_A(args[1]));
+    vm_help(vm, "of a state it is exact: expect(H, psi)");
+    return 1;
+  }
   if (value_is(args[0], OBJ_LIST) || value_is(args[0], OBJ_TUPLE)) return expect_list(vm, args, out);
   return state_expect(vm, args, out);
 }
@@ -482,14 +493,17 @@ const Native natives_state[] = {
      bind_state, NF_CONST},
     {"amplitudes", "psi", "The amplitudes of a state, c128 or c64 (D,); psi[i] is one of them.",
      bind_amplitudes, NF_DIFF},
-    {"probabilities", "psi", "|amplitude|^2 of every basis state, f64 or f32 (D,).", bind_probabilities,
+    {"probabilities", "psi", "|amplitude|^2 of every basis state, f64 or f32 (D,); of a density matrix its diagonal.", bind_probabilities,
      NF_DIFF},
     {"overlap", "a, b", "<a|b> of two states, complex.", bind_overlap, NF_CONST},
-    {"expect", "H, psi",
+    {"expect", "H, psi, shots = nil, seed = nil",
      "<psi|H|psi> / <psi|psi>: a float, complex when H is not Hermitian. H may act on fewer "
      "qubits.\n"
-     "A list of operators gives the vector of their means; sums of strings of one letter (Z[0] * Z[3])\n"
+     "Of a density matrix: tr(H rho) / tr(rho). A list of operators gives the vector of their means; sums of strings of one letter (Z[0] * Z[3])\n"
      "are taken together, in one pass.\n"
+     "expect(H, c) of a circuit is differentiable; expect(H, c, shots = 1000) is estimated from that "
+     "many shots of\n"
+     "each group of Pauli strings that agree qubit by qubit, its derivative by parameter shift.\n"
      "Errors: H has variables that psi does not have.",
      bind_expect, NF_DIFF},
     {"__load_State", "saved", "A stored state.", bind_load, NF_HIDDEN},

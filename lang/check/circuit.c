@@ -129,10 +129,11 @@ static void section(Checker *c, Node *s) {
 static void stranger(Checker *c, Node *s) {
   Diag *d = check_error(c, s->span, "this cannot stand in a circuit block");
   diag_label(d, "expected gates, `qubits`, `ancilla`, `when`, `control`, `inverse`, `let`");
-  if (s->kind == N_NAME && circuit_gate_name(s->name, &(int){0}))
-    diag_help(d, "write the qubits behind the gate: `%s w[0]`", s->name);
-  else if (s->kind == N_CALL && s->a->kind == N_NAME && circuit_gate_name(s->a->name, &(int){0}))
-    diag_help(d, "write the qubits behind the gate: `%s(...) w[0]`", s->a->name);
+  const Node *name = s->kind == N_CALL ? s->a : s;
+  int want;
+  if (name->kind == N_NAME && circuit_gate_name(name->name, &want))
+    diag_help(d, "write the qubits behind the gate: `%s%s w[0]`", name->name,
+              !want ? "" : want == 1 ? "(t)" : "(...)");
   else if (s->kind == N_VAR) diag_help(d, "write `let`");
 }
 

@@ -46,8 +46,12 @@ RtStatus circuit_expect_back(Rt *rt, const CircuitPlan *p, const CircuitBinding 
 RtStatus circuit_run_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, c128 *amp,
                           c128 *adjoint, double *const *slot_adjoint);
 
-/* Shots of a circuit with measurements, resets, channels, conditions: bit[shot * bits + k].
- * Circuits that only measure at the end are sampled from one run.                     */
+/* Shots of a circuit with measurements, resets, channels, conditions, projections, by
+ * trajectories: bit[(item * shots + shot) * circuit_sample_bits + k] is classical bit k, or,
+ * when the circuit measures nothing, qubit k at the end; keep[item * shots + shot] is 0 for
+ * shots that a projection refused.  Circuits that only measure at the end are sampled from
+ * one run.  Shot s draws the same on any number of threads.                          */
 RtStatus circuit_sample(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, int64_t shots,
-                        RngCall rng, uint8_t *bit);
+                        RngCall rng, uint8_t *bit, uint8_t *keep);
+int64_t circuit_sample_bits(const Circuit *c);
 #endif

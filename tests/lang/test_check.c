@@ -49,7 +49,8 @@ static void names(void **state) {
 static void no_cascades(void **state) {
   wrong("let x = 3 4\nprint(x)\nprint(x + 1)", 1, "expected an operator");
   wrong("fn f(x) = = 3\nprint(f(2))", 1, "two `=` in a row");
-  wrong("circuit c(n) {\n  h(0)\n  h(1)\n}\nprint(c(2))", 1, "this build has no circuit blocks");
+  wrong("circuit c(n) {\n  qubits w[n]\n  hadamard w[0]\n  h w\n}\nprint(c(2))", 1,
+        "no gate or circuit is called `hadamard`");
   wrong("hamiltonian h(n) {\n  binary b[n]\n  -q * b[0]\n  -b[1]\n}\nprint(h(2))", 1, "unknown name `q`");
   wrong("attention a {\n  score = dot(q, k) )\n}\nlet b = a", 1, "closes nothing");
 }
