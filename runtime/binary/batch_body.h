@@ -1,0 +1,97 @@
+/* batch_body.h: the walks of batch.h over a level's vectors (private; included by
+ * each batch_*.c after its types and operations, with BATCH_NAME defined).
+ *
+ * F: 16 floats, U: 16 unsigned 32-bit words; no operation is fused, so that all levels
+ * round alike.  A proposal that raises the energy by d is accepted when d <= T x with
+ * x = -ln u, u uniform: thresholds are drawn for 16 variables at once, and after each
+ * flip the rest of the sixteen is compared again with the new fields, which is the
+ * sequential sweep.
+ */
+#define SIGN 0x80000000u
+
+/* -ln((r + 1) / 2^24) of 24 random bits, to 1e-6 absolute: exponent and mantissa, the
+ * mantissa's logarithm as a series in z = (m - 1) / (m + 1), m in [sqrt(1/2), sqrt(2)). */
+OP F exponential(U r) {
+  F x = f_of(u_add(u_shr(r, 8), u_set(1)));          /* 1 .. 2^24, exact          */
+  U bits = u_bits(x), shifted = u_sub(bits, u_set(0x3f3504f3u));
+  F e = f_of_signed(u_sar(shifted, 23));
+  F m = u_float(u_add(u_and(shifted, u_set(0x007fffffu)), u_set(0x3f3504f3u)));
+  F z = f_div(f_sub(m, f_set(1)), f_add(m, f_set(1))), q = f_mul(z, z);
+  F p = f_add(f_mul(q, f_set(0.2222222f)), f_set(0.2857143f));
+  p = f_add(f_mul(p, q), f_set(0.4f));
+  p = f_add(f_mul(p, q), f_set(0.6666667f));
+  p = f_add(f_mul(p, q), f_set(2));
+  return f_sub(f_mul(f_sub(f_set(24), e), f_set(0.69314718f)), f_mul(p, z));
+}
+
+OP void flip(BatchWalk *k, int64_t i) {
+  const Batch *b = k->b;
+  const uint32_t s = k->up[i];
+  const U sign = u_set(s);                            /* +1 to -1: fields fall by 2 J  */
+  k->up[i] = s ^ SIGN;
+  const int32_t end = b->row_block[i + 1], last = b->row_single[i + 1];
+  const float *w = k->w;
+  for (int32_t a = b->row_block[i]; a < end; a++) {
+    float *g = k->g + (int64_t)b->block[a] * 16;
+    f_store(g, f_add(f_load(g), u_float(u_xor(f_bits(f_load(w + (int64_t)a * 16)), sign))));
+  }
+  const float one = s ? -1.0f : 1.0f;
+  for (int32_t a = b->row_single[i]; a < last; a++) k->g[b->single[a]] += one * k->ws[a];
+}
+
+static void sweep(BatchWalk *k, float temperature) {
+  const F t = f_set(temperature);
+  const int64_t n = k->b->n;
+  Gen gen = gen_load(k);
+  for (int64_t first = 0; first < n; first += 16) {
+    const F most = f_mul(t, exponential(gen_step(&gen)));
+    uint32_t open = n - first < 16 ? (1u << (n - first)) - 1 : 0xffffu;
+    for (;;) {
+      const F d = u_float(u_xor(f_bits(f_load(k->g + first)), u_load(k->up + first)));
+      const uint32_t yes = f_upto(d, most) & open;
+      if (!yes) break;
+      const int i = __builtin_ctz(yes);
+      flip(k, first + i);
+      open &= ~((2u << i) - 1);
+    }
+  }
+  gen_store(k, &gen);
+}
+
+typedef struct { uint32_t site[16]; float x[16]; int used; } Draws;
+
+OP void draw(Draws *d, Gen *gen, uint32_t n) {
+  uint32_t r[16];
+  u_store(r, gen_step(gen));
+  f_store(d->x, exponential(gen_step(gen)));
+  for (int i = 0; i < 16; i++) d->site[i] = (uint32_t)((uint64_t)r[i] * n >> 32);
+  d->used = 0;
+}
+
+static void lockstep(BatchWalk *k, int64_t steps, uint8_t *better) {
+  const int64_t padded = (k->b->n + 15) / 16 * 16;
+  Gen gen = gen_load(k);
+  Draws d = {.used = 16};
+  double energy = 0, lowest = 0, t = 1000;
+  memcpy(k->best, k->up, (size_t)padded * sizeof *k->up);
+  for (int64_t step = 0; step < steps; step++, t *= 0.99) {
+    const float ft = (float)t;
+    better[step] = 0;
+    for (int p = 0; p < LOCKSTEP_PROPOSALS; p++) {
+      if (d.used == 16) draw(&d, &gen, (uint32_t)k->b->n);
+      const uint32_t i = d.site[d.used];
+      const float x = d.x[d.used++], change = k->up[i] ? -k->g[i] : k->g[i];
+      if (!(change <= ft * x)) continue;
+      flip(k, i);
+      energy += (double)change;
+      if (energy >= lowest) continue;
+      lowest = energy;
+      better[step] = 1;
+      memcpy(k->best, k->up, (size_t)padded * sizeof *k->up);
+    }
+  }
+  gen_store(k, &gen);
+}
+
+extern const BatchKernels BATCH_NAME;
+const BatchKernels BATCH_NAME = {BATCH_LEVEL, sweep, lockstep};
