@@ -84,10 +84,13 @@ static int sampler_call(Vm *vm, const Sampler *s, QuenchCall *c) {
   if (!failed)
     failed = call_trajectories(vm, sampler_arg(s, "trajectories"), sampler_arg(s, "bath"),
                                &trajectories);
-  if (!failed && (sampler_arg(s, "psi").tag != V_NIL || sampler_arg(s, "path").tag != V_NIL ||
-                  sampler_arg(s, "seed").tag != V_NIL)) {
-    failed = vm_error(vm, "quench: `psi`, `path` and `seed` belong to quench(H, ..), not to the sampler");
+  if (!failed && (sampler_arg(s, "psi").tag != V_NIL || sampler_arg(s, "path").tag != V_NIL)) {
+    failed = vm_error(vm, "quench: `psi` and `path` belong to quench(H, ..), not to the sampler");
     vm_help(vm, "sample(H, quench(..), from = samples) begins with samples");
+  }
+  if (!failed && sampler_arg(s, "seed").tag != V_NIL) {
+    failed = vm_error(vm, "quench: `seed` belongs to quench(H, ..), not to the sampler");
+    vm_help(vm, "sample(H, quench(..), seed = 1)");
   }
   if (!failed) c->a.reads = reads;
   else call_free(vm, c);
