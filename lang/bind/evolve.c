@@ -1,4 +1,5 @@
 /* evolve.c: time evolution in the language. */
+#include "lang/bind/density.h"
 #include "lang/bind/driven.h"
 #include "lang/bind/evolve.h"
 #include "lang/bind/state.h"
@@ -11,6 +12,14 @@
  * the function differ in how many states and Hamiltonians they take.              */
 static int bind_evolve(Vm *vm, Value *args, int n, Value *out) {
   const List *more = AS_LIST(args[1]);
+  Value *open = args + EVOLVE_ARGS + 1;
+  bool asked = false;
+  for (int k = 0; k < OPEN_ARGS; k++) asked |= open[k].tag != V_NIL;
+  if (asked && evolve_is_driven(args)) {
+    vm_error(vm, "`evolve` with a bath needs a Hamiltonian that does not depend on time");
+    vm_help(vm, "quench(H, schedule, time, bath = ..) anneals with one");
+    return 1;
+  }
   if (evolve_is_driven(args)) return evolve_driven(vm, args, out);
   Value plain[EVOLVE_ARGS] = {args[0], args[2], args[3], args[4]}; /* H, psi, time, tol, ... */
   for (int i = 4; i < EVOLVE_ARGS; i++) plain[i] = args[i + 1];
@@ -25,7 +34,8 @@ static int bind_evolve(Vm *vm, Value *args, int n, Value *out) {
     vm_help(vm, "evolve(H, psi, time)");
     return 1;
   }
-  int failed = evolve_plain(vm, plain, false, out);
+  asked |= density_is(plain[1]);
+  int failed = asked ? evolve_open(vm, plain, open, out) : evolve_plain(vm, plain, false, out);
   args[0] = plain[0];
   return failed;
 }
@@ -33,7 +43,8 @@ static int bind_evolve(Vm *vm, Value *args, int n, Value *out) {
 const Native natives_evolve[] = {
     {"evolve",
      "H, *more, psi = nil, time = nil, tol = nil, method = nil, steps = nil, order = nil, unit = nil, "
-     "info = false, step = nil, bond = nil, cut = nil",
+     "info = false, step = nil, bond = nil, cut = nil, bath = nil, trajectories = nil, seed = nil, "
+     "observables = nil",
      "evolve(H, psi, time): exp(-i H time) psi for a Hermitian H and time >= 0 (h-bar = 1). Ascending\n"
      "times give a list of states.\n"
      "method: \"krylov\", \"chebyshev\", or \"trotter\" of order 1, 2, 4 or 6 with `steps` repetitions\n"
@@ -49,6 +60,10 @@ const Native natives_evolve[] = {
      "info = true: (psi, {method, steps, rejected, error}).\n"
      "Of a matrix-product state: gates of order 1, 2 or 4 (4) in steps of `step` (0.05), each cut to\n"
      "`bond` Schmidt values and the discarded weight `cut` (those of psi); H of terms on two sites.\n"
+     "bath, of a state or a density matrix: Lindblad's equation; a collapse operator L, dephasing(rate),\n"
+     "damping(down, up) or a list of them. The result is a density matrix; with observables, operators:\n"
+     "{time, mean}. trajectories = 1000: their average over so many quantum trajectories of state\n"
+     "vectors, from `seed`: {time, mean, error, jumps}, error the standard error of mean.\n"
      "Errors: H not Hermitian, negative or descending times, tol out of reach.",
      bind_evolve, NF_CONST},
     {0}};

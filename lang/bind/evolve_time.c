@@ -10,11 +10,9 @@
 
 static const char *const methods[] = {"automatic", "krylov", "chebyshev", "trotter"};
 
-typedef struct { double *t; int64_t n; bool one; } Times;
-
 /* ---- arguments ------------------------------------------------------------------------ */
 
-static int arg_tol(Vm *vm, Value v, double otherwise, double *out) {
+int evolve_arg_tol(Vm *vm, Value v, double otherwise, double *out) {
   *out = otherwise;
   if (v.tag == V_NIL) return 0;
   if (arg_float(vm, v, "`tol`", out)) return 1;
@@ -57,11 +55,10 @@ static int arg_how(Vm *vm, const char *what, const Value *args, bool single, Evo
     return 1;
   }
   return arg_bool(vm, args[8], "`info`", &how->estimate) ||
-         arg_tol(vm, args[3], how->method == EVOLVE_TROTTER || single ? 1e-6 : 1e-12, &how->tol);
+         evolve_arg_tol(vm, args[3], how->method == EVOLVE_TROTTER || single ? 1e-6 : 1e-12, &how->tol);
 }
 
-/* 2 pi times the unit in hertz; 0: none. */
-static int arg_unit(Vm *vm, Value v, double *out) {
+int evolve_arg_unit(Vm *vm, Value v, double *out) {
   *out = 0;
   if (v.tag == V_NIL) return 0;
   if (v.tag == V_QUANTITY && v.dims[0] == -1 && v.dims[1] == 0 && v.f > 0) {
@@ -88,7 +85,7 @@ static int arg_time(Vm *vm, Value v, const char *what, double unit, double *out)
   return 1;
 }
 
-static int check_times(Vm *vm, const char *what, bool imaginary, const Times *t) {
+static int check_times(Vm *vm, const char *what, bool imaginary, const EvolveTimes *t) {
   for (int64_t i = 0; i < t->n; i++) {
     if (!isfinite(t->t[i]) || t->t[i] < 0) {
       vm_error(vm, "%s must be a non-negative number, found %g", what, t->t[i]);
@@ -106,13 +103,12 @@ static int check_times(Vm *vm, const char *what, bool imaginary, const Times *t)
   return t->n ? 0 : vm_error(vm, "%s is empty", what);
 }
 
-/* A number, a quantity, or several of them; the array is freed by the caller. */
-static int arg_times(Vm *vm, Value v, const char *what, bool imaginary, double unit, Times *out) {
+int evolve_arg_times(Vm *vm, Value v, const char *what, bool imaginary, double unit, EvolveTimes *out) {
   Rt *rt = vm_rt(vm);
   List *l = value_is(v, OBJ_LIST) || value_is(v, OBJ_TUPLE) ? AS_LIST(v) : NULL;
   Tensor *t = NULL;
   int failed = 0;
-  *out = (Times){.n = l ? l->n : 1, .one = !l};
+  *out = (EvolveTimes){.n = l ? l->n : 1, .one = !l};
   if (!l && v.tag == V_OBJ) {
     if (arg_tensor(vm, v, what, &t)) return 1;
     out->n = t->size;
@@ -135,13 +131,13 @@ static int arg_times(Vm *vm, Value v, const char *what, bool imaginary, double u
   return failed || check_times(vm, what, imaginary, out);
 }
 
-static void times_free(Vm *vm, Times *t) {
+void evolve_times_free(Vm *vm, EvolveTimes *t) {
   if (t->t) rt_free(vm_rt(vm), t->t, (size_t)(t->n + 1) * sizeof *t->t);
 }
 
 /* ---- results ------------------------------------------------------------------------------ */
 
-static int give_states(Vm *vm, State *s, const Times *t, Value *out) {
+static int give_states(Vm *vm, State *s, const EvolveTimes *t, Value *out) {
   if (t->one) {
     *out = state_value(vm, s);
     return out->tag == V_NIL;
@@ -174,12 +170,16 @@ static int with_info(Vm *vm, Value states, const EvolveReport *report, Value *ou
   return failed;
 }
 
-static int run(Vm *vm, Operator *h, const EvolveHow *how, const Times *t, const State *from,
+/* What a state of a list takes beside its amplitudes, roughly: short ones are refused too. */
+#define STATE_VALUE_BYTES 512.0
+
+static int run(Vm *vm, Operator *h, const EvolveHow *how, const EvolveTimes *t, const State *from,
                Value *out, EvolveReport *report) {
   Rt *rt = vm_rt(vm);
   Operator wide;
-  RT_TRY(states_fit(rt, "the evolution", from->size, (double)t->n,
-                    state_single(from) ? sizeof(c64) : sizeof(c128)));
+  size_t each = state_single(from) ? sizeof(c64) : sizeof(c128);
+  double with_value = 1 + STATE_VALUE_BYTES / ((double)from->size * (double)each);
+  RT_TRY(states_fit(rt, "the evolution", from->size, (double)t->n * with_value, each));
   if (t->n > UINT32_MAX) return vm_error(vm, "too many times");
   State *s = rt_alloc0(rt, (size_t)t->n * sizeof *s);
   if (!s || state_operator(rt, h, from, &wide)) {
@@ -201,21 +201,21 @@ int evolve_plain(Vm *vm, Value *args, bool imaginary, Value *out) {
   EvolveReport report;
   Operator *h;
   State *from;
-  Times t = {0};
+  EvolveTimes t = {0};
   double unit;
   bool chain = mps_is(args[1]);
   int failed = arg_hermitian(vm, &args[0], what, &h) ||
                (!chain && (arg_state_any(vm, args[1], what, &from) ||
                            arg_how(vm, what, args, state_single(from), &how))) ||
-               arg_unit(vm, args[7], &unit) || arg_times(vm, args[2], time, imaginary, unit, &t);
+               evolve_arg_unit(vm, args[7], &unit) || evolve_arg_times(vm, args[2], time, imaginary, unit, &t);
   Value states = NIL_VALUE;
   if (chain) {
     failed = failed || evolve_chain(vm, h, args, imaginary, t.t, t.n, t.one, out);
-    times_free(vm, &t);
+    evolve_times_free(vm, &t);
     return failed;
   }
   failed = failed || run(vm, h, &how, &t, from, &states, &report);
-  times_free(vm, &t);
+  evolve_times_free(vm, &t);
   if (failed) return 1;
   if (how.estimate) return with_info(vm, states, &report, out);
   *out = states;

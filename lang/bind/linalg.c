@@ -1,4 +1,5 @@
 /* linalg.c: linear algebra in the language.  Leading axes are a batch.       */
+#include "lang/bind/density.h"
 #include "lang/bind/hamiltonian.h"
 #include "lang/bind/number.h"
 #include "lang/bind/sampling.h"
@@ -43,7 +44,7 @@ static int pair(Vm *vm, Value *args, PairFn fn, Value *out) {
   static int name(Vm *vm, Value *args, int n, Value *out) { return pair(vm, args, fn, out); }
 ONE(bind_inv, op_inv)
 ONE(bind_det, op_det)
-ONE(bind_trace, op_trace)
+ONE(trace_tensor, op_trace)
 ONE(bind_cholesky, op_cholesky)
 ONE(bind_expm, op_expm)
 ONE(bind_logm, op_logm)
@@ -78,6 +79,13 @@ static int bind_solve(Vm *vm, Value *args, int n, Value *out) {
   return two(vm, args, op_solve, out);
 }
 
+static int bind_trace(Vm *vm, Value *args, int n, Value *out) {
+  const Density *p = box_data(args[0], &density_type);
+  if (!p) return trace_tensor(vm, args, n, out);
+  *out = value_float(density_trace(p));
+  return 0;
+}
+
 const Native natives_linalg[] = {
     {"solve", "a, b = nil, budget = nil, seed = nil",
      "x with a @ x = b: a (n, n), b (n,) or (n, m) -> x of b's shape.\n"
@@ -92,7 +100,7 @@ const Native natives_linalg[] = {
      "b.",
      bind_inv, NF_DIFF},
     {"det", "a", "The determinant of a (n, n).", bind_det, NF_DIFF},
-    {"trace", "a", "The sum of the diagonal of a (n, n).", bind_trace, NF_DIFF},
+    {"trace", "a", "The sum of the diagonal of a (n, n), or of a density matrix.", bind_trace, NF_DIFF},
     {"eig", "a",
      "(values, vectors) of a (n, n), both complex: a @ v[:, k] = w[k] v[:, k], columns of length "
      "1.\n"

@@ -1,4 +1,5 @@
 /* measure.c: what is read off states: correlations, reduced density matrices, entropies. */
+#include "lang/bind/density.h"
 #include "lang/bind/mps.h"
 #include "lang/bind/number.h"
 #include "lang/bind/state.h"
@@ -218,27 +219,37 @@ static int arg_sites(Vm *vm, Value v, const char *what, int *k, int64_t *site) {
 }
 
 static int bind_reduced(Vm *vm, Value *args, int n, Value *out) {
-  State *s;
+  State *s = NULL;
+  const Density *p = box_data(args[0], &density_type);
   int k;
   int64_t site[SITES_MAX];
-  if (arg_state_any(vm, args[0], "`reduced`", &s) ||
+  if ((!p && arg_state_any(vm, args[0], "`reduced`", &s)) ||
       arg_sites(vm, args[1], "`sites` of `reduced`", &k, site))
     return 1;
+  if (p) return density_call_reduced(vm, p, k, site, out);
   return give(vm, state_reduced(vm_rt(vm), s, k, site), out);
 }
 
 static int bind_entropy(Vm *vm, Value *args, int n, Value *out) {
-  State *s;
-  int k;
+  State *s = NULL;
+  const Density *p = box_data(args[0], &density_type);
+  int k = 0;
   int64_t site[SITES_MAX];
   double order, value;
+  if (!p && args[1].tag == V_NIL) {
+    vm_error(vm, "`entropy` of a state needs `sites`: a pure state as a whole has none");
+    vm_help(vm, "entropy(psi, [0, 1])");
+    return 1;
+  }
   if (mps_is(args[0])) return mps_call_entropy(vm, args, out);
-  if (arg_state_any(vm, args[0], "`entropy`", &s) ||
-      arg_sites(vm, args[1], "`sites` of `entropy`", &k, site) ||
+  if ((!p && arg_state_any(vm, args[0], "`entropy`", &s)) ||
+      (args[1].tag != V_NIL && arg_sites(vm, args[1], "`sites` of `entropy`", &k, site)) ||
       arg_float(vm, args[2], "`renyi`", &order))
     return 1;
   if (!(order >= 0)) return vm_error(vm, "entropy: `renyi` is an order >= 0, found %g", order);
-  if (state_entropy(vm_rt(vm), s, k, site, order, &value)) return 1;
+  if (p ? density_entropy(vm_rt(vm), p, k, site, order, &value)
+        : state_entropy(vm_rt(vm), s, k, site, order, &value))
+    return 1;
   *out = value_float(value);
   return 0;
 }
@@ -252,11 +263,12 @@ const Native natives_measure[] = {
      "<psi|A B|psi> / <psi|psi>; connected = true: less <A> <B>. Complex when A B is not Hermitian.",
      bind_correlator, NF_CONST},
     {"reduced", "psi, sites",
-     "The reduced density matrix of some sites of psi / |psi|, c128 (d, d), tr = 1; the first site is the\n"
+     "The reduced density matrix of some sites of psi / |psi| (a state or a density matrix), c128 (d, d), tr = 1; the first site is the\n"
      "lowest digit of its basis. Errors: a site twice or not there, d above 4096.",
      bind_reduced, NF_CONST},
-    {"entropy", "psi, sites, renyi = 1",
+    {"entropy", "psi, sites = nil, renyi = 1",
      "Entanglement entropy of some sites with the rest, -tr(rho log rho) in nats; renyi = a:\n"
-     "log(tr rho^a) / (1 - a), inf: -log of the largest eigenvalue, 0: log of the rank.",
+     "log(tr rho^a) / (1 - a), inf: -log of the largest eigenvalue, 0: log of the rank. Of a density\n"
+     "matrix: that of its sites, or of all when none are given.",
      bind_entropy, NF_CONST},
     {0}};

@@ -2,6 +2,7 @@
  * operators, commutators, matrices, forms for solvers, energies.              */
 #include "lang/bind/circuit_run.h"
 #include "lang/bind/batch.h"
+#include "lang/bind/density.h"
 #include "lang/bind/hamiltonian.h"
 #include "lang/bind/sampling.h"
 #include "lang/bind/number.h"
@@ -129,6 +130,7 @@ static int bind_matrix(Vm *vm, Value *args, int n, Value *out) {
   CircuitValue *c;
   if (is_circuit(args[0]))
     return arg_whole_circuit(vm, &args[0], "`matrix`", &c) || circuit_matrix_value(vm, c, out);
+  if (density_is(args[0])) return density_call_matrix(vm, box_data(args[0], &density_type), out);
   if (arg_ham_own(vm, &args[0], "`matrix`", &h)) return 1;
   if (h->n_constraint) {
     vm_error(vm, "`matrix` of a Hamiltonian with constraints");
@@ -366,7 +368,7 @@ const Native natives_operator[] = {
      "H as a dense matrix (D, D), at most 2^13 rows; complex only where H is.\n"
      "Variable 0 is the least significant digit of the row: a qubit's 0 is Z = +1, a spin's 0 is "
      "+1, a\n"
-     "binary's digit its value, a mode's its quanta.",
+     "binary's digit its value, a mode's its quanta. Of a density matrix its entries, c128.",
      bind_matrix, NF_CONST},
     {"variables", "H", "The declared arrays of H: {b: {kind: \"binary\", shape: (4,)}, ...}.",
      bind_variables, NF_CONST},

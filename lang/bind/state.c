@@ -1,5 +1,6 @@
 /* state.c: state vectors in the language: making them, arithmetic, what is measured. */
 #include "lang/bind/circuit_run.h"
+#include "lang/bind/density.h"
 #include "lang/bind/mps.h"
 #include "lang/bind/state.h"
 #include "lang/bind/number.h"
@@ -347,10 +348,16 @@ static int bind_state(Vm *vm, Value *args, int argc, Value *out) {
   if (arg_tensor(vm, args[0], "the amplitudes of `state`", &t)) return 1;
   int n = t->size > 1 ? 63 - __builtin_clzll((uint64_t)t->size) : 0;
   char shape[128];
-  int failed = t->rank == 1 && n && t->size == (int64_t)1 << n
-                   ? state_register(rt, n, &vars) != RT_OK
-                   : vm_error(vm, "`state` needs a vector of 2^n amplitudes, found shape %s",
-                              tensor_shape_text(t, shape));
+  int failed = 0;
+  if (t->rank != 1 || !n || t->size != (int64_t)1 << n)
+    failed = vm_error(vm, "`state` needs a vector of 2^n amplitudes, found shape %s",
+                      tensor_shape_text(t, shape));
+  for (int64_t i = 0; i < t->size && !failed; i++) {
+    c128 a = tensor_get_c128(t, i);
+    if (!isfinite(a.re) || !isfinite(a.im))
+      failed = vm_error(vm, "amplitude %lld of `state` is not a finite number", (long long)i);
+  }
+  failed = failed || state_register(rt, n, &vars) != RT_OK;
   if (!failed) {
     failed = state_new_in(rt, &vars, t->dtype == DT_C64 || t->dtype == DT_F32, &s) != RT_OK;
     vars_free(rt, &vars);
@@ -386,6 +393,8 @@ static int circuit_probabilities(Vm *vm, Value *args, Value *out) {
 static int bind_probabilities(Vm *vm, Value *args, int n, Value *out) {
   State *s;
   if (is_circuit(args[0])) return circuit_probabilities(vm, args, out);
+  if (density_is(args[0]))
+    return density_call_probabilities(vm, box_data(args[0], &density_type), out);
   if (arg_state_any(vm, args[0], "`probabilities`", &s)) return 1;
   Tensor *t = tensor_new(vm_rt(vm), s->amp ? DT_F64 : DT_F32, 1, &s->size);
   for (int64_t i = 0; t && i < s->size; i++) {
@@ -418,6 +427,7 @@ int state_expect(Vm *vm, Value *args, Value *out) {
   double d, e;
   bool hermitian;
   if (mps_is(args[1])) return mps_call_expect(vm, args, out);
+  if (density_is(args[1])) return density_call_expect(vm, args, out);
   if (arg_operator(vm, &args[0], "`expect`", &h) || arg_state_any(vm, args[1], "`expect`", &s) ||
       operator_hermitian(rt, h, &hermitian) || length2(vm, s, &d))
     return 1;
@@ -483,13 +493,13 @@ const Native natives_state[] = {
      bind_state, NF_CONST},
     {"amplitudes", "psi", "The amplitudes of a state, c128 or c64 (D,); psi[i] is one of them.",
      bind_amplitudes, NF_DIFF},
-    {"probabilities", "psi", "|amplitude|^2 of every basis state, f64 or f32 (D,).", bind_probabilities,
+    {"probabilities", "psi", "|amplitude|^2 of every basis state, f64 or f32 (D,); of a density matrix its diagonal.", bind_probabilities,
      NF_DIFF},
     {"overlap", "a, b", "<a|b> of two states, complex.", bind_overlap, NF_CONST},
     {"expect", "H, psi, shots = nil, seed = nil",
      "<psi|H|psi> / <psi|psi>: a float, complex when H is not Hermitian. H may act on fewer "
      "qubits.\n"
-     "A list of operators gives the vector of their means; sums of strings of one letter (Z[0] * Z[3])\n"
+     "Of a density matrix: tr(H rho) / tr(rho). A list of operators gives the vector of their means; sums of strings of one letter (Z[0] * Z[3])\n"
      "are taken together, in one pass.\n"
      "expect(H, c) of a circuit is differentiable; expect(H, c, shots = 1000) is estimated from that "
      "many shots of\n"

@@ -1,6 +1,7 @@
 /* driven.c: time-dependent evolution: steps by Magnus expansions or by splitting, of one
  * length or controlled by comparing one step with two.                          */
 #include "runtime/evolve/driven.h"
+#include "runtime/evolve/general.h"
 #include "runtime/evolve/vectors.h"
 
 #include <float.h>
@@ -20,7 +21,9 @@ typedef struct {
   double rounding; /* differences of this size say nothing                   */
   State *s;
   SplitPlanes *planes[SLOTS]; /* split */
-  Krylov *krylov;             /* Magnus */
+  bool magnus;
+  Krylov *krylov;             /* Magnus, Hermitian */
+  double *room[2];            /* Magnus, any map */
   double *x[SLOTS];
   size_t bytes;
 } Stepper;
@@ -31,7 +34,9 @@ static RtStatus exponential(Stepper *e, int n, const double *t, const double *w,
                             double *x) {
   const void *map;
   RT_TRY(e->d->combine(e->d->user, n, t, w, &map));
-  return krylov_exp(e->krylov, e->d->apply, map, h, fmax(1e-14, e->share * h), false, x);
+  double tol = fmax(1e-14, e->share * h);
+  if (e->krylov) return krylov_exp(e->krylov, e->d->apply, map, h, tol, false, x);
+  return general_exp(e->rt, e->d->apply, map, e->d->bound(map), h, tol, 2 * e->s->size, e->room, x);
 }
 
 static RtStatus magnus_step(Stepper *e, double t, double h, double *x) {
@@ -46,16 +51,16 @@ static RtStatus magnus_step(Stepper *e, double t, double h, double *x) {
 /* ---- both alike -------------------------------------------------------------------------- */
 
 static RtStatus step(Stepper *e, int slot, double t, double h) {
-  return e->krylov ? magnus_step(e, t, h, e->x[slot]) : split_step(e->planes[slot], t, h);
+  return e->magnus ? magnus_step(e, t, h, e->x[slot]) : split_step(e->planes[slot], t, h);
 }
 
 static void copy(Stepper *e, int to, int from) {
-  if (e->krylov) memcpy(e->x[to], e->x[from], e->bytes);
+  if (e->magnus) memcpy(e->x[to], e->x[from], e->bytes);
   else split_copy(e->planes[to], e->planes[from]);
 }
 
 static double distance(Stepper *e) {
-  if (!e->krylov) return split_distance(e->planes[NOW], e->planes[COARSE]);
+  if (!e->magnus) return split_distance(e->planes[NOW], e->planes[COARSE]);
   int64_t n = 2 * e->s->size; /* COARSE has served */
   vectors()->add(n, -1, e->x[NOW], e->x[COARSE]);
   return vec_norm(n, e->x[COARSE]);
@@ -64,9 +69,9 @@ static double distance(Stepper *e) {
 static RtStatus each(Stepper *e, double t, double h) {
   if (e->d->progress) e->d->progress(e->d->progress_user, t + h);
   if (!e->d->each) return RT_OK;
-  if (!e->krylov) split_store(e->planes[NOW], e->s->amp);
+  if (!e->magnus) split_store(e->planes[NOW], e->s->amp);
   RT_TRY(e->d->each(e->d->each_user, t, h, e->s));
-  if (!e->krylov) split_load(e->planes[NOW], e->s->amp);
+  if (!e->magnus) split_load(e->planes[NOW], e->s->amp);
   return RT_OK;
 }
 
@@ -84,7 +89,10 @@ static RtStatus stepper_make(Rt *rt, const Driven *d, State *s, Stepper *e) {
     return RT_OK;
   }
   e->x[NOW] = (double *)(void *)s->amp;
-  RT_TRY(krylov_make(rt, s->size, &e->krylov));
+  e->magnus = true;
+  if (!d->bound) RT_TRY(krylov_make(rt, s->size, &e->krylov));
+  for (int k = 0; k < 2 && d->bound; k++)
+    if (!(e->room[k] = rt_alloc(rt, e->bytes))) return rt->error.status;
   for (int k = 1; k < slots; k++)
     if (!(e->x[k] = rt_alloc(rt, e->bytes))) return rt->error.status;
   return RT_OK;
@@ -96,6 +104,8 @@ static void stepper_free(Stepper *e) {
     split_free(e->planes[k]);
     if (k && e->x[k]) rt_free(e->rt, e->x[k], e->bytes);
   }
+  for (int k = 0; k < 2; k++)
+    if (e->room[k]) rt_free(e->rt, e->room[k], e->bytes);
   krylov_free(e->krylov);
 }
 

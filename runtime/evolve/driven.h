@@ -29,6 +29,9 @@ typedef RtStatus (*DriveCombine)(void *user, int n, const double *t, const doubl
 typedef struct Driven {
   DriveCombine combine;      /* NULL: only `split`                               */
   KrylovApply apply;         /* of what combine gives                            */
+  /* Of what combine gives: a bound of its size, and then the equation is d/dt x = G(t) x of any
+   * G, each exponential by general.h.  NULL: Schroedinger's, Hermitian.          */
+  double (*bound)(const void *h);
   void *user;
   const Split *split;        /* NULL: H has other terms than diagonal ones and X_i */
   DriveMethod method;
