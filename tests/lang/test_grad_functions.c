@@ -148,6 +148,9 @@ static const Row table[] = {
   {"__construct", "x => w(params(net(4, dtype = f64, seed = 1)) * sum(x))", "t"},
   {"params", "n => w(params(n)^2)", "astype(net(4), f64)"},
   {"leaves", "n => sum(sum(x^2) for x in values(leaves(n)))", "astype(net(4), f64)"},
+  {"hard_select", "s => w(hard_select(s, kk @ kk', k = 2, lambda = 0.3, grad = \"energy\", seed = 1)[1])", "[0.4, -0.3, 0.9]"},
+  {"hard_select", "rho => w(hard_select([[0.4, -0.3, 0.9], [0.1, 0.2, 0.7]], reshape(rho, 2, 3, 3), k = 2, lambda = 0.3, "
+   "seed = 1)[1])", "outer([1.0, 2.0], reshape(bb, -1))"},
   {"draw_keys", "q => sum(with seed(3) { draw_keys(softmax, q, kk)[1] })", "t"},
 };
 
