@@ -44,7 +44,7 @@ static int arg_method(Vm *vm, Value v, BatchMethod *out) {
       return 0;
     }
   vm_error(vm, "qama: unknown method \"%s\"", name);
-  vm_help(vm, "one of \"anneal\", \"released\", \"released_both\", \"descend\", \"exact\", or a sampler");
+  vm_help(vm, "\"anneal\", \"released\", \"released_both\", \"descend\", \"exact\", or a sampler");
   return 1;
 }
 
@@ -116,11 +116,13 @@ static int bind_solve(Vm *vm, Value *args, int n, Value *out) {
   const Sampler *sampler = NULL;
   const bool named = value_is(args[7], OBJ_STR);
   int failed = arg_input(vm, args, &in) || arg_factors(vm, args + 4, &f);
-  if (!failed) failed = named ? arg_batch(vm, args + 7, &a) : arg_sampler(vm, args[7], "solver", &sampler);
+  if (!failed)
+    failed = named ? arg_batch(vm, args + 7, &a) : arg_sampler(vm, args[7], "solver", &sampler);
   const int64_t heads = failed || !in.e->size || in.q->rank != 3 ? 1 : in.q->shape[2] / in.e->size;
   if (!failed) failed = qama_problems(rt, &in, f, &p) != RT_OK;
   if (!failed)
-    failed = named ? batch_sample(rt, &p, &a, &s) != RT_OK : run_sampler(vm, sampler, &p, heads, &s);
+    failed = named ? batch_sample(rt, &p, &a, &s) != RT_OK
+                   : run_sampler(vm, sampler, &p, heads, &s);
   Tensor *x = failed ? NULL : qama_bits(rt, &s, heads);
   Tensor *steps = x ? tensor_scalar_i64(rt, s.steps) : NULL;
   batch_samples_free(rt, &s);
@@ -138,7 +140,8 @@ static int bind_solve(Vm *vm, Value *args, int n, Value *out) {
 static int bind_read(Vm *vm, Value *args, int n, Value *out) {
   QamaInput in;
   Tensor *x = NULL, *y = NULL;
-  if (!arg_input(vm, args, &in) && !arg_tensor(vm, args[4], "x", &x)) y = qama_read(vm_rt(vm), &in, x);
+  if (!arg_input(vm, args, &in) && !arg_tensor(vm, args[4], "x", &x))
+    y = qama_read(vm_rt(vm), &in, x);
   tensor_unref(vm_rt(vm), x);
   input_free(vm, &in);
   return give(vm, y, out);

@@ -116,7 +116,8 @@ static void read_block(void *job, int64_t block, int64_t first, int64_t end) {
 /* Runs fn over all heads of all samples, so many at a time that a block pays. */
 static RtStatus over_heads(Rt *rt, ReadJob *j, BlockFn fn) {
   const QamaShape *s = j->s;
-  const int64_t heads = s->b * s->h, per = block_rows(s->n * s->d), blocks = (heads + per - 1) / per;
+  const int64_t heads = s->b * s->h, per = block_rows(s->n * s->d);
+  const int64_t blocks = (heads + per - 1) / per;
   const size_t bytes = (size_t)(blocks * head_doubles(s) + 1) * sizeof *j->work;
   j->work = rt_alloc(rt, bytes);
   if (!j->work) return rt->error.status;

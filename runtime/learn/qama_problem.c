@@ -109,10 +109,12 @@ static RtStatus structure(Rt *rt, const QamaShape *s, Batch *out) {
   if (!uv) return rt->error.status;
   for (int64_t t = 0; t < h; t++)
     for (int64_t i = 0; i < n; i++)
-      for (int64_t j = i + 1; j < n; j++) *at++ = (int32_t)(t * n + i), *at++ = (int32_t)(t * n + j);
+      for (int64_t j = i + 1; j < n; j++, at += 2)
+        at[0] = (int32_t)(t * n + i), at[1] = (int32_t)(t * n + j);
   for (int64_t t = 0; t < h; t++)
     for (int64_t u = t + 1; u < h; u++)
-      for (int64_t i = 0; i < n; i++) *at++ = (int32_t)(t * n + i), *at++ = (int32_t)(u * n + i);
+      for (int64_t i = 0; i < n; i++, at += 2)
+        at[0] = (int32_t)(t * n + i), at[1] = (int32_t)(u * n + i);
   RtStatus st = batch_make(rt, out, s->b, h * n, m, uv);
   rt_free(rt, uv, bytes);
   return st;
@@ -146,7 +148,8 @@ static void value_terms(const BuildJob *j, int64_t sample, int64_t head, const d
 /* x = (1 + s) / 2: a product x_u x_v of weight a is a/4 (1 + s_u + s_v + s_u s_v). */
 static void build_head(const BuildJob *j, int64_t sample, int64_t head, double *work) {
   const int64_t n = j->s->n, d = j->s->d;
-  double *row = work, *column = row + 2 * n * d, *sum = column + 2 * n * d, *l = sum + n, *e = l + n;
+  double *row = work, *column = row + 2 * n * d, *sum = column + 2 * n * d;
+  double *l = sum + n, *e = l + n;
   double *h = j->out->h + sample * j->out->n + head * n, *offset = j->out->offset + sample;
   double *J = j->out->J + sample * j->out->m + head * pairs_of(n);
   qama_vector(j->in->e, e);
