@@ -170,12 +170,16 @@ static int with_info(Vm *vm, Value states, const EvolveReport *report, Value *ou
   return failed;
 }
 
+/* What a state of a list takes beside its amplitudes, roughly: short ones are refused too. */
+#define STATE_VALUE_BYTES 512.0
+
 static int run(Vm *vm, Operator *h, const EvolveHow *how, const EvolveTimes *t, const State *from,
                Value *out, EvolveReport *report) {
   Rt *rt = vm_rt(vm);
   Operator wide;
-  RT_TRY(states_fit(rt, "the evolution", from->size, (double)t->n,
-                    state_single(from) ? sizeof(c64) : sizeof(c128)));
+  size_t each = state_single(from) ? sizeof(c64) : sizeof(c128);
+  double with_value = 1 + STATE_VALUE_BYTES / ((double)from->size * (double)each);
+  RT_TRY(states_fit(rt, "the evolution", from->size, (double)t->n * with_value, each));
   if (t->n > UINT32_MAX) return vm_error(vm, "too many times");
   State *s = rt_alloc0(rt, (size_t)t->n * sizeof *s);
   if (!s || state_operator(rt, h, from, &wide)) {

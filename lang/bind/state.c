@@ -348,10 +348,16 @@ static int bind_state(Vm *vm, Value *args, int argc, Value *out) {
   if (arg_tensor(vm, args[0], "the amplitudes of `state`", &t)) return 1;
   int n = t->size > 1 ? 63 - __builtin_clzll((uint64_t)t->size) : 0;
   char shape[128];
-  int failed = t->rank == 1 && n && t->size == (int64_t)1 << n
-                   ? state_register(rt, n, &vars) != RT_OK
-                   : vm_error(vm, "`state` needs a vector of 2^n amplitudes, found shape %s",
-                              tensor_shape_text(t, shape));
+  int failed = 0;
+  if (t->rank != 1 || !n || t->size != (int64_t)1 << n)
+    failed = vm_error(vm, "`state` needs a vector of 2^n amplitudes, found shape %s",
+                      tensor_shape_text(t, shape));
+  for (int64_t i = 0; i < t->size && !failed; i++) {
+    c128 a = tensor_get_c128(t, i);
+    if (!isfinite(a.re) || !isfinite(a.im))
+      failed = vm_error(vm, "amplitude %lld of `state` is not a finite number", (long long)i);
+  }
+  failed = failed || state_register(rt, n, &vars) != RT_OK;
   if (!failed) {
     failed = state_new_in(rt, &vars, t->dtype == DT_C64 || t->dtype == DT_F32, &s) != RT_OK;
     vars_free(rt, &vars);

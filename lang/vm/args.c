@@ -13,8 +13,9 @@ static int wrong(Vm *vm, const char *what, const char *wanted, Value v) {
              tensor_shape_text(AS_TENSOR(v), shape));
   else
     snprintf(found, sizeof found, "%s", value_type_name(v));
-  return vm_error(vm, "%s%s%s`%s` must be %s, found %s", fn ? "`" : "", fn ? fn : "",
-                  fn ? "`: " : "", what, wanted, found);
+  const char *quote = strchr(what, '`') ? "" : "`"; /* a bare name, or a phrase with its own */
+  return vm_error(vm, "%s%s%s%s%s%s must be %s, found %s", fn ? "`" : "", fn ? fn : "",
+                  fn ? "`: " : "", quote, what, quote, wanted, found);
 }
 
 static bool scalar_tensor(Value v) { return value_is(v, OBJ_TENSOR) && AS_TENSOR(v)->rank == 0; }
@@ -29,7 +30,7 @@ int arg_int(Vm *vm, Value v, const char *what, int64_t *out) {
     return 0;
   }
   wrong(vm, what, "an int", v);
-  if (v.tag == V_FLOAT && v.f == floor(v.f)) vm_help(vm, "write int(%s)", what);
+  if (v.tag == V_FLOAT && v.f == floor(v.f)) vm_help(vm, "int(x) makes one of a whole float");
   return 1;
 }
 
@@ -68,6 +69,10 @@ int arg_str(Vm *vm, Value v, const char *what, const char **out) {
 
 int arg_tensor(Vm *vm, Value v, const char *what, Tensor **out) {
   if (!value_is(v, OBJ_TENSOR) && !value_is_scalar(v) && !value_is(v, OBJ_RANGE)) {
+    if (value_is(v, OBJ_LIST) && !AS_LIST(v)->n) {
+      const char *quote = strchr(what, '`') ? "" : "`";
+      return vm_error(vm, "%s%s%s is empty", quote, what, quote);
+    }
     wrong(vm, what, "a tensor or a number", v);
     if (value_is(v, OBJ_LIST)) vm_help(vm, "stack(xs) makes a tensor of a list");
     return 1;

@@ -196,6 +196,12 @@ RtStatus path_check(Rt *rt, int64_t n, const double *t, const double *s) {
     if (!(s[k] >= 0 && s[k] <= 1))
       return rt_fail(rt, RT_ERROR, "s is %g at point %lld of the path: expected 0 to 1", s[k],
                      (long long)k);
+    if (s[0] == 0 && k && s[k] < s[k - 1]) {
+      rt_fail(rt, RT_ERROR, "s falls from %g to %g at point %lld of the path", s[k - 1], s[k],
+              (long long)k);
+      rt_help(rt, "s does not fall in an anneal from s = 0; evolve(t => H(t), psi, T) follows any");
+      return RT_ERROR;
+    }
   }
   if (s[0] == 0 || s[0] == 1) return RT_OK;
   rt_fail(rt, RT_ERROR, "the path begins at s = %g", s[0]);

@@ -216,12 +216,28 @@ static RtStatus by_trotter(Work *w) {
 
 /* ---- the call -------------------------------------------------------------------------------- */
 
+/* Beyond 2^52 turns of the fastest phase a double does not tell where it stands. */
+static RtStatus phases_exist(Rt *rt, const Operator *h, double t) {
+  const Poly *d = &h->diagonal;
+  double size = 0;
+  for (int64_t i = 0; i < h->product.n; i++) size += hypot(h->product.c[i].re, h->product.c[i].im);
+  for (int64_t i = 0; i < d->one.n; i++) size += fabs(d->one.c[i]);
+  for (int64_t i = 0; i < d->two.n; i++) size += fabs(d->two.c[i]);
+  for (int64_t i = 0; i < d->many.n; i++) size += fabs(d->many.c[i]);
+  if (size * t < 0x1p52) return RT_OK;
+  rt_fail(rt, RT_ERROR, "terms of %g in all for a time of %g: no digit of the phases is left", size,
+          t);
+  rt_help(rt, "H times the time has to stay below 2^52");
+  return RT_ERROR;
+}
+
 RtStatus evolve_times(Rt *rt, Operator *h, const EvolveHow *how, int64_t n, const double *t,
                       const State *from, State *out, EvolveReport *report) {
   EvolveReport own;
   Work w = {rt, h, how, n, t, from, out, report ? report : &own};
   *w.report = (EvolveReport){.method = how->method};
   double more = how->method == EVOLVE_TROTTER ? 1 : CHEBYSHEV_VECTORS;
+  if (!how->imaginary && n) RT_TRY(phases_exist(rt, h, t[n - 1]));
   bool single = state_single(from);
   if (single) RT_TRY(single_only(rt, how));
   RT_TRY(states_fit(rt, "the evolution", from->size, (double)n + more,

@@ -13,7 +13,8 @@
 #include "runtime/mps/mpo.h"
 
 enum { VECTORS = 8, NARROW = 8 };
-#define RESIDUAL 1e-8 /* of a bond's vector, relative: its square is in the energy */
+/* Of a bond's vector, relative: itself in entropies, its square in the energy. */
+#define RESIDUAL 1e-10
 
 typedef struct {
   const Mpo *w;

@@ -127,7 +127,11 @@ RtStatus mps_random(Rt *rt, const VarTable *vars, int64_t bond, RngCall c, Mps *
       out->site[i].a[k] = rng_normal(c, element++);
     left = right;
   }
-  if (!st) st = mps_move(rt, out, out->n - 1); /* makes every site before the last an isometry */
+  /* Makes every site before the last an isometry; lengths of long chains would overflow. */
+  for (int64_t i = 1; i < out->n && !st; i++) {
+    st = mps_move(rt, out, i);
+    if (!st) st = mps_scale(rt, out, (c128){1 / sqrt(mps_norm2(out)), 0});
+  }
   if (!st) st = mps_move(rt, out, 0);
   if (!st) st = mps_scale(rt, out, (c128){1 / sqrt(mps_norm2(out)), 0});
   if (st) mps_free(rt, out);
