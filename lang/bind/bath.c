@@ -89,7 +89,7 @@ static int add_operator(Vm *vm, Value v, const VarTable *vars, double per_second
     vm_help(vm, "dephasing(1MHz) and damping(1MHz) have rates with units");
   }
   failed = failed || state_operator(vm_rt(vm), l, &like, &wide) ||
-           operator_merge(vm_rt(vm), &wide) || jumps_add(vm_rt(vm), &wide, n, list);
+           jumps_add(vm_rt(vm), &wide, n, list);
   value_unref(vm, v);
   return failed;
 }

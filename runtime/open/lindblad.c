@@ -151,7 +151,8 @@ void jumps_free(Rt *rt, int n, Operator *list) {
 
 RtStatus jumps_add(Rt *rt, Operator *one, int *n, Operator **list) {
   size_t now = (size_t)*n * sizeof **list;
-  Operator *more = rt_realloc(rt, *list, now, now + sizeof *more);
+  bool merged = operator_merge(rt, one) == RT_OK; /* products of one form give the same bits */
+  Operator *more = merged ? rt_realloc(rt, *list, now, now + sizeof *more) : NULL;
   if (!more) {
     operator_free(rt, one);
     return rt->error.status;

@@ -33,6 +33,8 @@ static const char prelude[] =
   "let im = reshape(sin(1.0 * arange(0, 32)), (2, 4, 4))\n"
   "attention lor { param gamma = 1.3 in (0, inf);  weight = 1 / (1 + dist2(q, k) / gamma^2) }\n"
   "attention biased(bias) { score = dot(q, k) / sqrt(d) + bias[i, j];  mask = j <= i }\n"
+  "let hb = [[[1, 1, 0, 1]], [[0, 1, 1, 0]]]\n"
+  "let hb2 = [[[1, 1, 0, 1], [0, 0, 1, 0]], [[0, 1, 1, 0], [1, 1, 1, 1]]]\n"
   "let kk = reshape(sin(1.0 * arange(0, 12)), (3, 4))\n"
   "let vv = reshape(cos(1.0 * arange(0, 6)), (3, 2))\n"
   "let bb = reshape(cos(2.0 * arange(0, 9)), (3, 3))\n"
@@ -123,6 +125,9 @@ static const Row table[] = {
   {"__add_norm", "g => w(__add_norm(t, t, g, g, 1e-5)[1])", "v"},
   {"__layer_norm", "x => w(__layer_norm(x, v, v, 1e-5))", "t"}, {"__layer_norm", "g => w(__layer_norm(t, g, g, 1e-5))", "v"},
   {"__rms_norm", "x => w(__rms_norm(x, v, 1e-6))", "t"}, {"__embedding", "x => w(__embedding(x, [1, 0, 1])^2)", "t"},
+  {"__qama_read", "q => w(__qama_read(q, im, im^2, v, hb))", "im + cos(im)"}, {"__qama_read", "k => w(__qama_read(im, k, im^2, v, hb))", "im + cos(im)"},
+  {"__qama_read", "x => w(__qama_read(x, x^2, im, v[..2], hb2))", "im"}, {"__qama_read", "x => w(__qama_read(im, x, sin(x), v, hb))", "im"},
+  {"__qama_read", "e => w(__qama_read(im, im^2, im + 1, e, hb2))", "v[..2]"}, {"__qama_read", "e => w(__qama_read(im, im^2, im + 1, e, hb))", "v"},
   {"__split_heads", "x => w(__split_heads(x, 2, 1)[0]^2)", "reshape(sin(1.0 * arange(0, 24)), (2, 3, 4))"},
   {"__merge_heads", "x => w(__merge_heads(x)^2)", "reshape(sin(1.0 * arange(0, 24)), (2, 2, 3, 2))"},
   /* attention */
@@ -148,6 +153,9 @@ static const Row table[] = {
   {"__construct", "x => w(params(net(4, dtype = f64, seed = 1)) * sum(x))", "t"},
   {"params", "n => w(params(n)^2)", "astype(net(4), f64)"},
   {"leaves", "n => sum(sum(x^2) for x in values(leaves(n)))", "astype(net(4), f64)"},
+  {"hard_select", "s => w(hard_select(s, kk @ kk', k = 2, lambda = 0.3, grad = \"energy\", seed = 1)[1])", "[0.4, -0.3, 0.9]"},
+  {"hard_select", "rho => w(hard_select([[0.4, -0.3, 0.9], [0.1, 0.2, 0.7]], reshape(rho, 2, 3, 3), k = 2, lambda = 0.3, "
+   "seed = 1)[1])", "outer([1.0, 2.0], reshape(bb, -1))"},
   {"draw_keys", "q => sum(with seed(3) { draw_keys(softmax, q, kk)[1] })", "t"},
 };
 
