@@ -12,5 +12,5 @@ run circuits; ok $? circuits err out
 grep -q '^all the same to 1e-9: true' out; ok $? "circuits: gates are the algebra" out
 run shots; ok $? shots err out
 grep -qE '^ *1000 shots: B 0\.6' out; ok $? "shots: the loss is near the exact one" out
-printf 'one two three four five\n%.0s' $(seq 200) >words.txt
+printf 'one two three four five six seven eight nine\n%.0s' $(seq 200) >words.txt
 run signal file=words.txt; ok $? "signal of a text file" err out
