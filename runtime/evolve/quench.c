@@ -153,9 +153,7 @@ RtStatus quench_evolve(Rt *rt, const Quench *q, int bits, const double *level, d
               .kinks = kink,
               .step = step ? *step : 0,
               .progress = q->progress ? progress : NULL,
-              .progress_user = &along,
-              .each = q->each,
-              .each_user = q->each_user};
+              .progress_user = &along};
   d.n_kinks = schedule_kinks(q->schedule, kink, KINKS);
   for (int64_t k = 0; k < d.n_kinks; k++) kink[k] *= q->time;
   DriveReport own, *r = report ? report : &own;

@@ -38,9 +38,6 @@ typedef struct {
   int64_t steps;
   void (*progress)(void *user, double share);
   void *user;
-  /* After every step, as Driven.each: what a bath does in [t, t + h]; NULL: closed. */
-  RtStatus (*each)(void *user, double t, double h, State *s);
-  void *each_user;
 } Quench;
 /* scale: the root mean square of the local fields of H_P.  Errors: a negative time, a time
  * with a unit for a schedule without and the other way round, a schedule that is wrong.  */

@@ -1,4 +1,5 @@
-/* anneal.c: annealing with a bath: the generator at a time, density matrices, trajectories, reads. */
+/* anneal.c: annealing with a bath: the generator at a time, density matrices, trajectories, reads.
+ */
 #include "runtime/open/anneal.h"
 #include "runtime/binary/temper.h"
 #include "runtime/evolve/vectors.h"
@@ -13,14 +14,14 @@
 typedef struct {
   const OpenAnneal *a;
   bool density;
-  Applied *driver, *bath;    /* bath NULL: none                                      */
+  Applied *driver, *bath; /* bath NULL: none                                      */
   double driver_bound, bath_bound, middle, range;
 } Parts;
 
 typedef struct {
   const Parts *p;
   double A, B, bath;
-  double *spare;             /* a vector                                             */
+  double *spare; /* a vector                                             */
 } Moment;
 
 static RtStatus combine(void *user, int n, const double *t, const double *w, const void **h) {
@@ -29,7 +30,8 @@ static RtStatus combine(void *user, int n, const double *t, const double *w, con
   m->A = m->B = m->bath = 0;
   for (int k = 0; k < n; k++) {
     double A, B;
-    schedule_weights(q->schedule, schedule_s(q->schedule, q->time > 0 ? t[k] / q->time : 1), &A, &B);
+    schedule_weights(q->schedule, schedule_s(q->schedule, q->time > 0 ? t[k] / q->time : 1), &A,
+                     &B);
     m->A += w[k] * A;
     m->B += w[k] * B;
     m->bath += w[k];
@@ -39,7 +41,8 @@ static RtStatus combine(void *user, int n, const double *t, const double *w, con
 }
 
 /* y += -i e x */
-static void turn(int64_t n, const double *e, double scale, double shift, const double *x, double *y) {
+static void turn(int64_t n, const double *e, double scale, double shift, const double *x,
+                 double *y) {
   for (int64_t k = 0; k < n; k++) {
     double f = scale * (e[k] - shift);
     y[2 * k] += f * x[2 * k + 1];
@@ -117,14 +120,17 @@ static void parts_free(Rt *rt, Parts *p) {
   applied_free(rt, p->bath);
 }
 
-static RtStatus parts_make(Rt *rt, const OpenAnneal *a, const VarTable *vars, bool density, Parts *p) {
+static RtStatus parts_make(Rt *rt, const OpenAnneal *a, const VarTable *vars, bool density,
+                           Parts *p) {
   double low = a->level[0], high = low;
   Operator x;
   for (int64_t k = 0; k >> a->bits == 0; k++) {
     low = fmin(low, a->level[k]);
     high = fmax(high, a->level[k]);
   }
-  *p = (Parts){.a = a, .density = density, .middle = (low + high) / 2,
+  *p = (Parts){.a = a,
+               .density = density,
+               .middle = (low + high) / 2,
                .range = density ? high - low : (high - low) / 2};
   RT_TRY(driver_of(rt, vars, &x));
   RtStatus st = density ? of_density(rt, vars, &x, p) : of_vector(rt, vars, &x, p);
@@ -140,8 +146,13 @@ static RtStatus evolve(Rt *rt, const Parts *p, double from, double to, State *s)
   size_t bytes = (size_t)s->size * sizeof(c128);
   Moment m = {.p = p, .spare = rt_alloc(rt, bytes)};
   if (!m.spare) return rt->error.status;
-  Driven d = {.combine = combine, .apply = apply, .user = &m, .bound = bound,
-              .method = DRIVE_MAGNUS, .tol = q->tol, .kinks = kink};
+  Driven d = {.combine = combine,
+              .apply = apply,
+              .user = &m,
+              .bound = bound,
+              .method = DRIVE_MAGNUS,
+              .tol = q->tol,
+              .kinks = kink};
   d.n_kinks = schedule_kinks(q->schedule, kink, KINKS);
   for (int64_t k = 0; k < d.n_kinks; k++) kink[k] *= q->time;
   RtStatus st = driven_evolve(rt, &d, from, to, s, NULL);
@@ -166,7 +177,6 @@ RtStatus anneal_density(Rt *rt, const OpenAnneal *a, Density *rho) {
 static RtStatus move_split(Rt *rt, const void *user, double t0, double t1, State *s) {
   const OpenAnneal *a = user;
   Quench q = *a->q;
-  q.each = NULL;
   q.progress = NULL;
   return quench_evolve(rt, &q, a->bits, a->level, t0, t1, NULL, s, NULL);
 }
@@ -180,10 +190,15 @@ RtStatus anneal_trajectories(Rt *rt, const OpenAnneal *a, const AnnealAsk *ask, 
   Lindblad l = {.n = a->n, .jump = a->jump};
   Applied **jump;
   Parts p = {0};
-  TrajectoryAsk all = {.from = ask->start, .times = 1, .t = &a->q->time,
-                       .trajectories = ask->trajectories, .rng = ask->rng,
-                       .each = ask->each, .each_user = ask->each_user,
-                       .progress = ask->progress, .progress_user = ask->progress_user};
+  TrajectoryAsk all = {.from = ask->start,
+                       .times = 1,
+                       .t = &a->q->time,
+                       .trajectories = ask->trajectories,
+                       .rng = ask->rng,
+                       .each = ask->each,
+                       .each_user = ask->each_user,
+                       .progress = ask->progress,
+                       .progress_user = ask->progress_user};
   RT_TRY(unravel_jumps(rt, &ask->start->vars, &l, &u, &jump));
   RtStatus st = RT_OK;
   if (isnan(u.rate)) {
@@ -197,14 +212,15 @@ RtStatus anneal_trajectories(Rt *rt, const OpenAnneal *a, const AnnealAsk *ask, 
   return st;
 }
 
-/* ---- reads ---------------------------------------------------------------------------------------- */
+/* ---- reads
+ * ---------------------------------------------------------------------------------------- */
 
 typedef struct {
   const Ising *p;
   RngCall rng;
-  int64_t every;             /* reads of trajectory r: first + stride r, + every, ..   */
+  int64_t every; /* reads of trajectory r: first + stride r, + every, ..   */
   int64_t first, stride;
-  double *sum;               /* [states]                                             */
+  double *sum; /* [states]                                             */
   Samples *out;
 } Reads;
 
@@ -256,8 +272,13 @@ static RtStatus by_start(Rt *rt, const OpenAnneal *o, const QuenchArgs *a, Reads
   int64_t reads = (d->out->rows - start + starts - 1) / starts;
   int64_t mine = (count + starts - 1) / starts < reads ? (count + starts - 1) / starts : reads;
   d->every = mine * starts;
-  AnnealAsk ask = {.trajectories = mine, .rng = a->rng, .start = s, .each = draw_pure,
-                   .each_user = d, .progress = a->progress, .progress_user = a->user};
+  AnnealAsk ask = {.trajectories = mine,
+                   .rng = a->rng,
+                   .start = s,
+                   .each = draw_pure,
+                   .each_user = d,
+                   .progress = a->progress,
+                   .progress_user = a->user};
   ask.rng.key = rng_derive(a->rng.key, "start", start);
   return anneal_trajectories(rt, o, &ask, jumps);
 }
@@ -281,15 +302,16 @@ static RtStatus reads(Rt *rt, const Ising *p, const QuenchArgs *a, OpenAnneal *o
   const char *unit = o->q->schedule->ghz ? "ns" : "";
   double time = o->q->time / o->q->unit * (o->q->schedule->ghz ? 1e9 : 1);
   if (count)
-    snprintf(out->note, sizeof out->note, "Lindblad's equation, time %.6g%s, %lld trajectories", time,
-             unit, (long long)count);
+    snprintf(out->note, sizeof out->note, "Lindblad's equation, time %.6g%s, %lld trajectories",
+             time, unit, (long long)count);
   else
-    snprintf(out->note, sizeof out->note, "Lindblad's equation, time %.6g%s, density matrix", time, unit);
+    snprintf(out->note, sizeof out->note, "Lindblad's equation, time %.6g%s, density matrix", time,
+             unit);
   return RT_OK;
 }
 
 RtStatus sample_quench_open(Rt *rt, const Ising *p, const QuenchArgs *a, int n, Operator *jump,
-                       int64_t trajectories, Samples *out) {
+                            int64_t trajectories, Samples *out) {
   Quench q;
   VarTable vars;
   State s;

@@ -10,7 +10,7 @@
 #include "runtime/open/trajectories.h"
 
 typedef struct {
-  const Quench *q;           /* its `each` and `progress` are not called              */
+  const Quench *q;           /* its `progress` is not called              */
   int bits;
   const double *level;       /* [2^bits]                                             */
   int n;

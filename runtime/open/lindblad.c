@@ -106,8 +106,8 @@ static RtStatus apply(Rt *rt, const void *g, const double *x, double *y) {
   return applied_to(rt, g, x, y);
 }
 
-static RtStatus follow(Rt *rt, const Applied *g, double bound, int64_t n, const double *t, double tol,
-                       double *const room[2], const Density *from, Density *out) {
+static RtStatus follow(Rt *rt, const Applied *g, double bound, int64_t n, const double *t,
+                       double tol, double *const room[2], const Density *from, Density *out) {
   const Density *last = from;
   double at = 0, end = t[n - 1] > 0 ? t[n - 1] : 1;
   for (int64_t i = 0; i < n; i++) {

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "runtime/open/trajectories.h"
+#include "runtime/open/anneal.h"
 
 enum { N = 3, TIMES = 3, SEEN = 2 };
 static const double times_at[TIMES] = {0.2, 1.0, 3.0};
@@ -122,13 +122,70 @@ static void test_stops(void **state) {
   rt->limit = rt->bytes + 1000;
   assert_int_equal(run(&s, 10, &m), RT_LIMIT);
   rt->limit = 0;
+  for (size_t room = 0; room < 120000; room += 4000) { /* every allocation may fail */
+    Density from, out[2];
+    rt->limit = rt->bytes + room;
+    run(&s, 3, &m);
+    if (density_pure(rt, &s.from, &from) == RT_OK) {
+      if (lindblad_times(rt, &s.l, 2, times_at, 1e-9, &from, out) == RT_OK)
+        for (int k = 0; k < 2; k++) density_free(rt, &out[k]);
+      density_free(rt, &from);
+    }
+    rt->limit = 0;
+  }
+  assert_int_equal(run(&s, 3, &m), RT_OK);
   close_system(&s);
+}
+
+/* Reads of an anneal with a bath: threads, the density matrix beside, memory. */
+static void test_reads(void **state) {
+  enum { READS = 400 };
+  double h[3] = {0.3, -0.2, 0.1}, c[2] = {-1, 0.7}, mean[2] = {0, 0}, rate = 0.2;
+  int32_t uv[4] = {0, 1, 1, 2};
+  Ising p;
+  VarTable vars;
+  Operator *jump = NULL;
+  Samples one, two;
+  int n = 0, threads = rt->threads;
+  QuenchArgs a = {.gamma = NAN, .time = 4, .tol = 1e-7, .rng = rng_seeded(2), .reads = READS};
+  Bath b = {.down = &rate};
+  (void)state;
+  assert_int_equal(ising_make(rt, &p, 3, h, 2, uv, c, 0), RT_OK);
+  assert_int_equal(state_register(rt, 3, &vars), RT_OK);
+  assert_int_equal(bath_jumps(rt, &vars, &b, &n, &jump), RT_OK);
+  rt->threads = 1;
+  assert_int_equal(sample_quench_open(rt, &p, &a, n, jump, READS, &one), RT_OK);
+  rt->threads = 3;
+  assert_int_equal(sample_quench_open(rt, &p, &a, n, jump, READS, &two), RT_OK);
+  assert_memory_equal(one.spin, two.spin, READS * 3);
+  samples_free(rt, &two);
+  assert_int_equal(sample_quench_open(rt, &p, &a, n, jump, 0, &two), RT_OK);
+  for (int r = 0; r < READS; r++) {
+    mean[0] += one.energy[r] / READS;
+    mean[1] += two.energy[r] / READS;
+    assert_true(fabs(one.energy[r] - ising_energy(&p, one.spin + 3 * r)) < 1e-12);
+  }
+  assert_true(fabs(mean[0] - mean[1]) < 4 * sqrt(2.0 / READS)); /* energies spread by 1 */
+  samples_free(rt, &one);
+  samples_free(rt, &two);
+  for (size_t room = 0; room < 100000; room += 5000)
+    for (int count = 0; count < 4; count += 3) {
+      rt->limit = rt->bytes + room;
+      a.time = 0.1;
+      if (sample_quench_open(rt, &p, &a, n, jump, count, &one) == RT_OK) samples_free(rt, &one);
+      rt->limit = 0;
+    }
+  rt->threads = threads;
+  jumps_free(rt, n, jump);
+  vars_free(rt, &vars);
+  ising_free(rt, &p);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
       cmocka_unit_test_setup_teardown(test_moments, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_stops, setup, teardown)};
+      cmocka_unit_test_setup_teardown(test_stops, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_reads, setup, teardown)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
