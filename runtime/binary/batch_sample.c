@@ -1,6 +1,7 @@
 /* batch_sample.c: batch_sample(): annealing, the released lock-step annealer, descent
  * and enumeration of the problems of a batch.                                     */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "runtime/base/parallel.h"
@@ -330,4 +331,50 @@ RtStatus batch_sample_level(Rt *rt, const Batch *b, const BatchArgs *a, const Ba
 
 RtStatus batch_sample(Rt *rt, const Batch *b, const BatchArgs *a, BatchSamples *out) {
   return batch_sample_level(rt, b, a, batch_kernels_best(), out);
+}
+
+/* ---- as a sampler of one problem ------------------------------------------------------ */
+
+RtStatus sample_lockstep(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out) {
+  const double begin = rt_now();
+  int32_t *uv = rt_alloc(rt, (size_t)(2 * p->m + 1) * sizeof *uv);
+  BatchSamples rows = {0};
+  Batch b = {0};
+  BatchArgs args;
+  int64_t at = 0;
+  *out = (Samples){0};
+  if (!uv) return rt->error.status;
+  for (int32_t i = 0; i < p->n; i++)
+    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
+      if (p->other[k] > i) uv[2 * at] = i, uv[2 * at++ + 1] = p->other[k];
+  RtStatus st = batch_make(rt, &b, 1, p->n, p->m, uv);
+  rt_free(rt, uv, (size_t)(2 * p->m + 1) * sizeof *uv);
+  if (st) return st;
+  b.offset[0] = p->offset;
+  memcpy(b.h, p->h, (size_t)p->n * sizeof *b.h);
+  at = 0;
+  for (int32_t i = 0; i < p->n; i++)
+    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
+      if (p->other[k] > i) b.J[at++] = p->J[k];
+  batch_args_init(&args);
+  args.method = a->both ? BATCH_LOCKSTEP_BOTH : BATCH_LOCKSTEP;
+  args.rng = a->rng;
+  args.threads = a->threads;
+  if (a->reads) args.reads = a->reads;
+  st = batch_sample(rt, &b, &args, &rows);
+  if (!st) st = samples_make(rt, out, args.reads, p->n);
+  if (!st) {
+    memcpy(out->spin, rows.spin, (size_t)(args.reads * p->n));
+    for (int64_t r = 0; r < args.reads; r++) out->energy[r] = ising_energy(p, out->spin + r * p->n);
+    out->updates = (double)(rows.steps * LOCKSTEP_PROPOSALS * args.reads);
+    out->beta_hot = 1e-3;
+    out->beta_cold = 1 / (1000 * pow(0.99, (double)(rows.steps - 1)));
+    snprintf(out->note, sizeof out->note, "%lld temperatures", (long long)rows.steps);
+    st = samples_sort(rt, out);
+    out->seconds = rt_now() - begin;
+  }
+  batch_samples_free(rt, &rows);
+  batch_free(rt, &b);
+  if (st) samples_free(rt, out);
+  return st;
 }
