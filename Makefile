@@ -105,7 +105,7 @@ $(B)/embed: lang/tools/embed.c
 # Debian's names.  The first list builds and runs qa, the second one its tests.
 DEPS      := gcc libc6-dev make pkg-config re2c lemon libopenblas0-pthread liblapacke-dev libcjson-dev \
              libsqlite3-dev librandom123-dev libedit-dev zlib1g-dev libcurl4 \
-             libmicrohttpd-dev gnuplot-nox
+             libmicrohttpd-dev gnuplot-nox libnlopt0
 DEPS_TEST := g++ libcmocka-dev
 deps:
 	@bash .ci/deps $(DEPS) $(if $(filter test,$(MAKECMDGOALS)),$(DEPS_TEST)) $(MORE_DEPS)

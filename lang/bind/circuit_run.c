@@ -28,7 +28,7 @@ static int64_t item_doubles(const CircuitSlot *s) {
   return n;
 }
 
-int circuit_open(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch, CircuitRun *r) {
+int circuit_numbers(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch, CircuitRun *r) {
   Rt *rt = vm_rt(vm);
   const Circuit *c = &code->c;
   size_t n = (size_t)c->slot.n + 1;
@@ -36,8 +36,7 @@ int circuit_open(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch, 
   r->flat = rt_alloc0(rt, sizeof *r->flat * n);
   r->slot = rt_alloc0(rt, sizeof *r->slot * n);
   r->stride = rt_alloc0(rt, sizeof *r->stride * n);
-  int failed = !r->flat || !r->slot || !r->stride ||
-               (!code->plan && circuit_plan(rt, c, &code->plan));
+  int failed = !r->flat || !r->slot || !r->stride;
   for (int k = 0; !failed && k < c->slot.n; k++) {
     r->flat[k] = tensor_contiguous(rt, slot[k]);
     failed = !r->flat[k];
@@ -48,6 +47,11 @@ int circuit_open(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch, 
   r->b = (CircuitBinding){batch, r->slot, r->stride};
   if (failed) circuit_close(vm, r);
   return failed;
+}
+
+int circuit_open(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch, CircuitRun *r) {
+  if (!code->plan && circuit_plan(vm_rt(vm), &code->c, &code->plan)) return 1;
+  return circuit_numbers(vm, code, slot, batch, r);
 }
 
 static int64_t states_of(const Circuit *c) { return 1ll << c->reg.qubits; }

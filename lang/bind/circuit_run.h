@@ -13,7 +13,9 @@ typedef struct {
   Tensor **flat;             /* contiguous copies, references                     */
   int n;
 } CircuitRun;
-/* The numbers of `slot`; plans the circuit when nobody has before. */
+/* The numbers of `slot`. */
+int circuit_numbers(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch, CircuitRun *r);
+/* The same; plans the circuit when nobody has before. */
 int circuit_open(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch, CircuitRun *r);
 void circuit_close(Vm *vm, CircuitRun *r);
 /* Memory for a batch of states, before it is asked for. */

@@ -23,7 +23,7 @@ static inline c128 plus(c128 a, c128 b) { return (c128){a.re + b.re, a.im + b.im
 
 /* dU/d angle j: exact for entries that are sums of e^{i a t} with |a| <= 1 of one angle: all
  * rows of the table are combinations of 1, e^{+-it/2} and e^{+-it}.                    */
-static void matrix_derivative(const Gate *g, const double *angle, int j, c128 *out) {
+void matrix_derivative(const Gate *g, const double *angle, int j, c128 *out) {
   /* f(t) = sum_a c_a e^{iat}, a in {0, +-1/2, +-1}: odd differences at h = pi/2 and pi give
    * f'(t) = w1 (f(t+h1) - f(t-h1)) + w2 (f(t+h2) - f(t-h2)) with h1 = pi/2, h2 = pi:
    * sin(a h1) 2i w1 + sin(a h2) 2i w2 = i a for a = 1/2 and 1.                        */
@@ -212,9 +212,9 @@ static RtStatus load_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b,
 static bool has_angles(const Gate *g) { return gate_table[g->kind].angles > 0; }
 
 /* Undoes g on both vectors and adds to the adjoints of its numbers. */
-static RtStatus gate_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, const Gate *g,
-                          int64_t item, const double *value, c128 *amp, c128 *adjoint,
-                          double *node, double *const *slot_adjoint) {
+RtStatus gate_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, const Gate *g,
+                   int64_t item, const double *value, c128 *amp, c128 *adjoint, double *node,
+                   double *const *slot_adjoint) {
   const Circuit *c = p->c;
   double angle[3] = {0}, slope[3] = {0};
   c128 *load = NULL;
@@ -244,7 +244,7 @@ static RtStatus no_derivative(Rt *rt, const Circuit *c) {
   return RT_ERROR;
 }
 
-RtStatus circuit_run_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, c128 *amp,
+RtStatus circuit_run_back(Rt *rt, CircuitPlan *p, const CircuitBinding *b, c128 *amp,
                           c128 *adjoint, double *const *slot_adjoint) {
   const Circuit *c = p->c;
   double *value = NULL, *node;
@@ -252,13 +252,17 @@ RtStatus circuit_run_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b,
   RT_TRY(no_derivative(rt, c));
   node = rt_alloc0(rt, bytes);
   RtStatus st = node ? angles_run(rt, c, b, &value) : rt->error.status;
-  for (int64_t item = 0; !st && item < b->batch; item++)
-    for (int64_t i = c->n - 1; !st && i >= 0; i--) {
-      int64_t at = item << p->n;
+  for (int64_t item = 0; !st && item < b->batch; item++) {
+    int64_t at = item << p->n;
+    if (plan_sweeps(p, false)) {
+      st = sweep_walk(rt, p, b, item, value, amp + at, adjoint + at, node, slot_adjoint);
+      if (!st) st = rt_poll(rt);
+      continue;
+    }
+    for (int64_t i = c->n - 1; !st && i >= 0; i--)
       st = gate_back(rt, p, b, &c->gate[i], item, value, amp + at, adjoint + at, node,
                      slot_adjoint);
-      if (!st && p->n > 12) st = rt_poll(rt);
-    }
+  }
   if (!st) scalar_back(&c->scalar, b->batch, value, node, b->stride, slot_adjoint);
   angles_free(rt, c, b, value);
   if (node) rt_free(rt, node, bytes);

@@ -29,21 +29,14 @@ void circuit_plan_free(Rt *rt, CircuitPlan *p);
 /* The final states of a circuit without measurements, [batch, 2^qubits] amplitudes (single:
  * c64, else c128), from |0...0> or, when `from` is given, from those amplitudes.  Projections
  * make them shorter than 1.  Sizes are checked before anything is allocated.        */
-RtStatus circuit_run(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, bool single,
+RtStatus circuit_run(Rt *rt, CircuitPlan *p, const CircuitBinding *b, bool single,
                      const void *from, void *amp);
 
-/* <psi_b| H |psi_b> of every item, and derivatives by adjoint differentiation (Jones and
- * Gacon, arXiv 2009.02823): adds weight[b] * dE_b/d(slot) to slot_adjoint[s] (NULL: not
- * wanted).                                                                         */
-RtStatus circuit_expect(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, const Applied *h,
-                        double *value);
-RtStatus circuit_expect_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b,
-                             const Applied *h, const double *weight,
-                             double *const *slot_adjoint);
 /* The derivative of any function L of the final amplitudes of a circuit without measurements or
- * projections: amp holds them and adjoint dL/dRe + i dL/dIm of each, [batch, 2^qubits]; both
- * are used up.  Adds to slot_adjoint[s], real and imaginary parts alike.             */
-RtStatus circuit_run_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, c128 *amp,
+ * projections, by adjoint differentiation (Jones and Gacon, arXiv 2009.02823): amp holds them and
+ * adjoint dL/dRe + i dL/dIm of each, [batch, 2^qubits]; both are used up.  Adds to
+ * slot_adjoint[s] (NULL: not wanted), real and imaginary parts alike.                */
+RtStatus circuit_run_back(Rt *rt, CircuitPlan *p, const CircuitBinding *b, c128 *amp,
                           c128 *adjoint, double *const *slot_adjoint);
 
 /* Shots of a circuit with measurements, resets, channels, conditions, projections, by

@@ -53,7 +53,7 @@ static void check(Case *t, int slots, double **x, const int64_t *n) {
 
 static void open_case(Case *t, Circuit *c, CircuitBinding b) {
   *t = (Case){c, b, NULL, NULL, b.batch << c->reg.qubits};
-  t->amp = aligned_alloc(64, (size_t)t->size * sizeof *t->amp + 64);
+  t->amp = aligned_alloc(64, ((size_t)t->size * sizeof *t->amp + 63) & ~(size_t)63);
   t->w = malloc((size_t)t->size * sizeof *t->w);
   for (int64_t i = 0; i < t->size; i++) t->w[i] = (c128){sin(1.3 * (double)i), cos(0.7 * (double)i)};
 }
@@ -66,8 +66,8 @@ static void close_case(Case *t) {
 
 static void test_angles(void **state) {
   (void)state;
-  for (int round = 0; round < 24; round++) {
-    int n = 1 + round % 5, shared = round & 1;
+  for (int round = 0; round < 36; round++) {
+    int n = 1 + round % 9, shared = round & 1;
     Circuit c;
     Case t;
     random_circuit(&c, n, 25);
@@ -77,6 +77,37 @@ static void test_angles(void **state) {
     int64_t stride[1] = {shared ? 0 : 8};
     open_case(&t, &c, (CircuitBinding){2, slot, stride});
     check(&t, 1, one, (int64_t[]){shared ? 8 : 16});
+    close_case(&t);
+  }
+}
+
+/* Sizes that are done in blocks; the same bits on 1 and 3 threads. */
+static void test_blocks(void **state) {
+  (void)state;
+  for (int n = 14; n < 18; n++) {
+    Circuit c;
+    Case t;
+    random_circuit(&c, n, 40);
+    double x[8], *one[1] = {x}, got[2][8] = {{0}};
+    for (int k = 0; k < 8; k++) x[k] = 1.5 * sin(2.1 * k + n);
+    const double *slot[1] = {x};
+    open_case(&t, &c, (CircuitBinding){1, slot, (int64_t[]){0}});
+    for (int64_t i = 0; i < t.size; i++) /* keeps the differences small */
+      t.w[i] = (c128){t.w[i].re / 64, t.w[i].im / 64};
+    check(&t, 1, one, (int64_t[]){8});
+    for (int k = 0; k < 2; k++) {
+      double *to[1] = {got[k]};
+      CircuitPlan *p;
+      c128 *adjoint = malloc((size_t)t.size * sizeof *adjoint);
+      memcpy(adjoint, t.w, (size_t)t.size * sizeof *adjoint);
+      rt->threads = k ? 3 : 1;
+      value_of(&t);
+      assert_int_equal(circuit_plan(rt, &c, &p), RT_OK);
+      assert_int_equal(circuit_run_back(rt, p, &t.b, t.amp, adjoint, to), RT_OK);
+      circuit_plan_free(rt, p);
+      free(adjoint);
+    }
+    assert_memory_equal(got[0], got[1], sizeof got[0]);
     close_case(&t);
   }
 }
@@ -129,7 +160,8 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_angles), cmocka_unit_test(test_load),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_angles), cmocka_unit_test(test_blocks),
+                                     cmocka_unit_test(test_load),
                                      cmocka_unit_test(test_refused)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

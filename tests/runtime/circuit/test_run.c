@@ -23,7 +23,7 @@ static void test_states(void **state) {
       int64_t stride[1] = {8}, size = 1ll << n;
       CircuitBinding b = {BATCH, slot, stride};
       CircuitPlan *p;
-      c128 *amp = aligned_alloc(64, (size_t)(BATCH * size) * sizeof *amp + 64);
+      c128 *amp = aligned_alloc(64, ((size_t)(BATCH * size) * sizeof *amp + 127) & ~(size_t)63);
       double complex *want = malloc((size_t)size * sizeof *want);
       assert_int_equal(circuit_plan(rt, &c, &p), RT_OK);
       assert_int_equal(circuit_run(rt, p, &b, false, NULL, amp), RT_OK);
@@ -39,6 +39,52 @@ static void test_states(void **state) {
       free(amp);
       free(want);
     }
+}
+
+/* Sizes that are done in blocks; single precision; from a given state; bits on 1 and 3 threads. */
+static void test_blocks(void **state) {
+  (void)state;
+  for (int round = 0; round < 8; round++) {
+    int n = round < 2 ? 6 + round : 14 + round / 2;
+    Circuit c;
+    random_circuit(&c, n, 60);
+    double x[8];
+    for (int k = 0; k < 8; k++) x[k] = sin(2.9 * k + round);
+    const double *slot[1] = {x};
+    int64_t stride[1] = {0}, size = 1ll << n;
+    CircuitBinding b = {1, slot, stride};
+    CircuitPlan *p;
+    c128 *from = aligned_alloc(64, ((size_t)size * sizeof *from + 63) & ~(size_t)63);
+    c128 *amp = aligned_alloc(64, ((size_t)size * sizeof *amp + 63) & ~(size_t)63);
+    c128 *again = aligned_alloc(64, ((size_t)size * sizeof *again + 63) & ~(size_t)63);
+    c64 *from32 = aligned_alloc(64, ((size_t)size * sizeof *from32 + 63) & ~(size_t)63);
+    c64 *amp32 = aligned_alloc(64, ((size_t)size * sizeof *amp32 + 63) & ~(size_t)63);
+    double complex *want = malloc((size_t)size * sizeof *want);
+    for (int64_t i = 0; i < size; i++) {
+      from32[i] = (c64){(float)sin(1.1 * (double)i), (float)cos(0.3 * (double)i)};
+      from[i] = (c128){(double)from32[i].re, (double)from32[i].im};
+      want[i] = CMPLX(from[i].re, from[i].im);
+    }
+    dense_run(&c, slot, want);
+    assert_int_equal(circuit_plan(rt, &c, &p), RT_OK);
+    rt->threads = 1;
+    assert_int_equal(circuit_run(rt, p, &b, false, from, amp), RT_OK);
+    compare(amp, want, size);
+    rt->threads = 3;
+    assert_int_equal(circuit_run(rt, p, &b, false, from, again), RT_OK);
+    assert_memory_equal(amp, again, (size_t)size * sizeof *amp);
+    assert_int_equal(circuit_run(rt, p, &b, true, from32, amp32), RT_OK);
+    for (int64_t i = 0; i < size; i++)
+      assert_true(cabs(CMPLX((double)amp32[i].re, (double)amp32[i].im) - want[i]) < 2e-5);
+    circuit_plan_free(rt, p);
+    circuit_free(rt, &c);
+    free(from);
+    free(amp);
+    free(again);
+    free(from32);
+    free(amp32);
+    free(want);
+  }
 }
 
 /* |x>, with x_0 zero, negative, complex; U_x is unitary and its inverse undoes it. */
@@ -85,6 +131,7 @@ static void test_load(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_states), cmocka_unit_test(test_load)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_states), cmocka_unit_test(test_blocks),
+                                     cmocka_unit_test(test_load)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,496 @@
+/* sweep_body.h: the loops of sweeps (private; included by each sweep_*.c for double and for
+ * single precision, after it has chosen its instruction set: SWEEP_NAME is the table,
+ * SWEEP_SINGLE the precision, SWEEP_BACK the table of the way back).              */
+#include <string.h>
+#pragma GCC diagnostic ignored "-Wpsabi" /* all of it is inlined */
+
+#undef REAL
+#undef VL
+#undef LANE_BITS
+#undef vec
+#undef vec_any
+#undef ivec
+#undef SHUFFLE
+#undef NAME
+#ifdef SWEEP_SINGLE
+#define REAL float
+#define VL 16
+#define LANE_BITS 3
+#define vec v16f
+#define vec_any v16f_any
+#define ivec i16
+#define NAME(f) f##_single
+typedef float v16f __attribute__((vector_size(64), may_alias));
+typedef float v16f_any __attribute__((vector_size(64), may_alias, aligned(4)));
+typedef int32_t i16 __attribute__((vector_size(64)));
+#define SHUFFLE(v, m)                                                                      \
+  __builtin_shuffle(v, (i16){0 ^ (m), 1 ^ (m), 2 ^ (m), 3 ^ (m), 4 ^ (m), 5 ^ (m), 6 ^ (m),\
+                             7 ^ (m), 8 ^ (m), 9 ^ (m), 10 ^ (m), 11 ^ (m), 12 ^ (m),      \
+                             13 ^ (m), 14 ^ (m), 15 ^ (m)})
+#else
+#define REAL double
+#define VL 8
+#define LANE_BITS 2
+#define vec v8d
+#define vec_any v8d_any
+#define ivec i8
+#define NAME(f) f##_double
+typedef double v8d __attribute__((vector_size(64), may_alias));
+typedef double v8d_any __attribute__((vector_size(64), may_alias, aligned(8)));
+typedef int64_t i8 __attribute__((vector_size(64)));
+#define SHUFFLE(v, m)                                                                      \
+  __builtin_shuffle(v, (i8){0 ^ (m), 1 ^ (m), 2 ^ (m), 3 ^ (m), 4 ^ (m), 5 ^ (m), 6 ^ (m), 7 ^ (m)})
+#endif
+
+#ifndef QA_SWEEP_ONCE
+#define QA_SWEEP_ONCE
+#define INLINE static inline __attribute__((always_inline))
+#define SWAP(v) SHUFFLE(v, 1)
+#define LOAD(p) ((vec)(*(const vec_any *)(p)))
+#define STORE(p, v) (*(vec_any *)(p) = (vec_any)(v))
+#define EACH(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7)
+
+/* a with zeros put in at three ascending bits */
+INLINE uint64_t spread_at(uint64_t a, int top) {
+  return (a >> top) << (top + 1) | (a & (((uint64_t)1 << top) - 1));
+}
+INLINE uint64_t spread3(uint64_t a, const int *p) {
+  return spread_at(spread_at(spread_at(a, p[0]), p[1]), p[2]);
+}
+
+/* ---- one gate on registers P0..P7 ---------------------------------------------------- */
+
+#define COEF(k) (((const vec *)s->coef)[k])
+#define USE_UNIT_REAL vec o01 = COEF(OTHER_RE), o10 = COEF(STEP_ROW + OTHER_RE);
+#define USE_UNIT_TURNED vec o01 = COEF(OTHER_IM), o10 = COEF(STEP_ROW + OTHER_IM);
+#define USE_OWN vec d0 = COEF(OWN_RE), d1 = COEF(STEP_ROW + OWN_RE);
+#define USE_REAL USE_UNIT_REAL USE_OWN
+#define USE_TURNED USE_UNIT_TURNED USE_OWN
+#define USE_FULL
+#define USE_FLIP
+#define DO_UNIT_REAL(P, a, b) { vec t = P##a; P##a += o01 * P##b; P##b += o10 * t; }
+#define DO_UNIT_TURNED(P, a, b) { vec t = SWAP(P##a); P##a += o01 * SWAP(P##b); P##b += o10 * t; }
+#define DO_REAL(P, a, b) { vec t = P##a; P##a = d0 * t + o01 * P##b; P##b = d1 * P##b + o10 * t; }
+#define DO_TURNED(P, a, b)                                                                 \
+  { vec t = P##a; P##a = d0 * t + o01 * SWAP(P##b); P##b = d1 * P##b + o10 * SWAP(t); }
+#define DO_FULL(P, a, b)                                                                   \
+  { vec t = P##a, t1 = SWAP(t), u = P##b, u1 = SWAP(u);                                    \
+    P##a = (COEF(OWN_RE) * t + COEF(OWN_IM) * t1) +                                        \
+           (COEF(OTHER_RE) * u + COEF(OTHER_IM) * u1);                                     \
+    P##b = (COEF(STEP_ROW + OWN_RE) * u + COEF(STEP_ROW + OWN_IM) * u1) +                  \
+           (COEF(STEP_ROW + OTHER_RE) * t + COEF(STEP_ROW + OTHER_IM) * t1); }
+#define DO_FLIP(P, a, b) { vec t = P##a; P##a = P##b; P##b = t; }
+
+#define ALL0(F, P) F(P, 0, 1) F(P, 2, 3) F(P, 4, 5) F(P, 6, 7)
+#define ALL1(F, P) F(P, 0, 2) F(P, 1, 3) F(P, 4, 6) F(P, 5, 7)
+#define ALL2(F, P) F(P, 0, 4) F(P, 1, 5) F(P, 2, 6) F(P, 3, 7)
+#define SOME0(F, P) if (on & 1) F(P, 0, 1) if (on & 2) F(P, 2, 3) if (on & 4) F(P, 4, 5) if (on & 8) F(P, 6, 7)
+#define SOME1(F, P) if (on & 1) F(P, 0, 2) if (on & 2) F(P, 1, 3) if (on & 4) F(P, 4, 6) if (on & 8) F(P, 5, 7)
+#define SOME2(F, P) if (on & 1) F(P, 0, 4) if (on & 2) F(P, 1, 5) if (on & 4) F(P, 2, 6) if (on & 8) F(P, 3, 7)
+
+/* A gate within the lanes: m the flip of its bit; row 0's coefficients are of all lanes. */
+#define LANE_UNIT_REAL(P, k, m) P##k += other_re * SHUFFLE(P##k, m);
+#define LANE_UNIT_TURNED(P, k, m) P##k += other_im * SHUFFLE(P##k, m ^ 1);
+#define LANE_REAL(P, k, m) P##k = own_re * P##k + other_re * SHUFFLE(P##k, m);
+#define LANE_TURNED(P, k, m) P##k = own_re * P##k + other_im * SHUFFLE(P##k, m ^ 1);
+#define LANE_FULL(P, k, m)                                                                 \
+  P##k = (own_re * P##k + own_im * SWAP(P##k)) +                                           \
+         (other_re * SHUFFLE(P##k, m) + other_im * SHUFFLE(P##k, m ^ 1));
+#define LANES_ALL(F, P, m) F(P, 0, m) F(P, 1, m) F(P, 2, m) F(P, 3, m) F(P, 4, m) F(P, 5, m) F(P, 6, m) F(P, 7, m)
+#define LANES_SOME(F, P, m)                                                                \
+  if (on & 1) { F(P, 0, m) } if (on & 2) { F(P, 1, m) } if (on & 4) { F(P, 2, m) }         \
+  if (on & 8) { F(P, 3, m) } if (on & 16) { F(P, 4, m) } if (on & 32) { F(P, 5, m) }       \
+  if (on & 64) { F(P, 6, m) } if (on & 128) { F(P, 7, m) }
+#define USE_LANES                                                                          \
+  vec own_re = COEF(OWN_RE), own_im = COEF(OWN_IM);                                        \
+  vec other_re = COEF(OTHER_RE), other_im = COEF(OTHER_IM);                                \
+  (void)own_re, (void)own_im, (void)other_re, (void)other_im;
+
+/* BOTH(F, WHICH) names the register sets that F is done on. */
+#define CASE3(CODE, F, WHICH)                                                              \
+  case FORM_##CODE * 8 + 0: { USE_##F BOTH(DO_##F, WHICH##0) } break;                      \
+  case FORM_##CODE * 8 + 1: { USE_##F BOTH(DO_##F, WHICH##1) } break;                      \
+  case FORM_##CODE * 8 + 2: { USE_##F BOTH(DO_##F, WHICH##2) } break;
+#define CASE_LANE(CODE, F, WHICH, bit)                                                     \
+  case FORM_##CODE * 8 + 3 + bit: { USE_LANES BOTH_LANES(LANE_##F, WHICH, (2 << bit)) } break;
+#define CASES_LANE(bit)                                                                    \
+  CASE_LANE(UNIT_REAL, UNIT_REAL, LANES_ALL, bit)                                          \
+  CASE_LANE(UNIT_TURNED, UNIT_TURNED, LANES_ALL, bit)                                      \
+  CASE_LANE(REAL, REAL, LANES_ALL, bit)                                                    \
+  CASE_LANE(TURNED, TURNED, LANES_ALL, bit)                                                \
+  CASE_LANE(FULL, FULL, LANES_ALL, bit)                                                    \
+  CASE_LANE(SOME_REAL, REAL, LANES_SOME, bit)                                              \
+  CASE_LANE(SOME_TURNED, TURNED, LANES_SOME, bit)                                          \
+  CASE_LANE(SOME_FULL, FULL, LANES_SOME, bit)
+#define CASES_PLACE                                                                        \
+  CASE3(UNIT_REAL, UNIT_REAL, ALL)                                                         \
+  CASE3(UNIT_TURNED, UNIT_TURNED, ALL)                                                     \
+  CASE3(REAL, REAL, ALL)                                                                   \
+  CASE3(TURNED, TURNED, ALL)                                                               \
+  CASE3(FULL, FULL, ALL)                                                                   \
+  CASE3(FLIP, FLIP, ALL)                                                                   \
+  CASE3(SOME_REAL, REAL, SOME)                                                             \
+  CASE3(SOME_TURNED, TURNED, SOME)                                                         \
+  CASE3(SOME_FULL, FULL, SOME)                                                             \
+  CASE3(SOME_FLIP, FLIP, SOME)
+
+#define TAKE(k) vec r##k = LOAD(p##k);
+#define PUT(k) STORE(p##k, r##k);
+#define AT(k) REAL *p##k = x + 2 * i + (k & 1 ? o0 : 0) + (k & 2 ? o1 : 0) + (k & 4 ? o2 : 0);
+#define OFFSETS                                                                            \
+  const int p[3] = {place[0] - LANE_BITS, place[1] - LANE_BITS, place[2] - LANE_BITS};     \
+  const int64_t o0 = 2ll << place[0], o1 = 2ll << place[1], o2 = 2ll << place[2];
+#endif
+
+#define BOTH(F, WHICH) WHICH(F, r)
+#define BOTH_LANES(F, WHICH, m) WHICH(F, r, m)
+static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place,
+                              const Step *list, int n, int64_t first, int64_t end) {
+  REAL *x = block;
+  OFFSETS
+  for (int64_t g = first; g < end; g++) {
+    uint64_t i = spread3((uint64_t)g, p) << LANE_BITS;
+    EACH(AT)
+    EACH(TAKE)
+    for (const Step *s = list; s < list + n; s++) {
+      if (((i | outer) & s->mask) != s->value) continue;
+      unsigned on = s->on;
+      switch (s->form * 8 + s->where) {
+        CASES_PLACE
+        CASES_LANE(0)
+        CASES_LANE(1)
+#ifdef SWEEP_SINGLE
+        CASES_LANE(2)
+#endif
+      }
+    }
+    EACH(PUT)
+  }
+}
+#undef BOTH
+#undef BOTH_LANES
+
+/* ---- Pauli strings --------------------------------------------------------------------- */
+
+INLINE void NAME(turn_by)(REAL *x, uint64_t outer, const TurnStep *t, int64_t first, int64_t end,
+                          const int lane, const bool alone) {
+  const vec *c = t->coef;
+  vec own = c[0], even = c[1], odd = c[2];
+  int top = alone ? 0 : 63 - __builtin_clzll(t->x) - LANE_BITS;
+  for (int64_t g = first; g < end; g++) {
+    uint64_t i = (alone ? (uint64_t)g : spread_at((uint64_t)g, top)) << LANE_BITS;
+    uint64_t j = i ^ t->x;
+    if (((i | outer) & t->mask) != t->value) continue;
+    vec a = LOAD(x + 2 * i), fa = __builtin_parityll((i | outer) & t->z) ? odd : even;
+    if (alone) {
+      STORE(x + 2 * i, own * a + fa * SHUFFLE(a, lane));
+      continue;
+    }
+    vec b = LOAD(x + 2 * j), fb = __builtin_parityll((j | outer) & t->z) ? odd : even;
+    STORE(x + 2 * i, own * a + fa * SHUFFLE(b, lane));
+    STORE(x + 2 * j, own * b + fb * SHUFFLE(a, lane));
+  }
+}
+
+#define TURN_CASE(m)                                                                       \
+  case m:                                                                                  \
+    if (t->x) NAME(turn_by)(x, outer, t, first, end, m, false);                            \
+    else NAME(turn_by)(x, outer, t, first, end, m, true);                                  \
+    break;
+static void NAME(sweep_turn)(void *x, uint64_t outer, const TurnStep *t, int64_t first,
+                             int64_t end) {
+  switch (t->lane) {
+    TURN_CASE(0) TURN_CASE(1) TURN_CASE(2) TURN_CASE(3)
+    TURN_CASE(4) TURN_CASE(5) TURN_CASE(6) TURN_CASE(7)
+#ifdef SWEEP_SINGLE
+    TURN_CASE(8) TURN_CASE(9) TURN_CASE(10) TURN_CASE(11)
+    TURN_CASE(12) TURN_CASE(13) TURN_CASE(14) TURN_CASE(15)
+#endif
+  }
+}
+#undef TURN_CASE
+
+/* ---- dense gates on two qubits ------------------------------------------------------------ */
+
+#define TERM(v, h)                                                                         \
+  { const vec *f = c + 2 * ((k * V + u) * (4 / V) + h);                                    \
+    vec f0 = f[0], f1 = f[1], w0 = (v(0)), w1 = D > 1 ? (v(1)) : w0;                       \
+    y0 += f0 * w0 + f1 * SWAP(w0);                                                         \
+    if (D > 1) y1 += f0 * w1 + f1 * SWAP(w1); }
+#define WITHIN(d) r[d][u]
+#define BY_FIRST(d) SHUFFLE(r[d][u], m0)
+#define BY_SECOND(d) SHUFFLE(r[d][u], m1)
+#define BY_BOTH(d) SHUFFLE(r[d][u], m0 ^ m1)
+/* V registers and S shifts of lanes, V S = 4, of D groups at p: coefficients are loaded once. */
+INLINE void NAME(pair_at)(REAL *const *p, const PairStep *t, const int V, const int m0,
+                          const int m1, const int D) {
+  const uint64_t at[4] = {0, 2 * t->bit[0], 2 * t->bit[1], 2 * (t->bit[0] + t->bit[1])};
+  const vec *c = t->coef;
+  vec r[2][4];
+#pragma GCC unroll 4
+  for (int k = 0; k < V; k++)
+#pragma GCC unroll 2
+    for (int d = 0; d < D; d++) r[d][k] = LOAD(p[d] + at[k]);
+#pragma GCC unroll 4
+  for (int k = 0; k < V; k++) {
+    vec y0 = {0}, y1 = {0};
+#pragma GCC unroll 4
+    for (int u = 0; u < V; u++) {
+      TERM(WITHIN, 0)
+      if (V < 4) TERM(BY_FIRST, 1)
+      if (V < 2) TERM(BY_SECOND, 2)
+      if (V < 2) TERM(BY_BOTH, 3)
+    }
+    STORE(p[0] + at[k], y0);
+    if (D > 1) STORE(p[1] + at[k], y1);
+  }
+}
+
+INLINE void NAME(pair_by)(REAL *x, uint64_t outer, const PairStep *t, int64_t first, int64_t end,
+                          const int V, const int m0, const int m1) {
+  int low = V > 1 ? __builtin_ctzll(t->bit[0]) - LANE_BITS : 0;
+  int high = V > 2 ? __builtin_ctzll(t->bit[1]) - LANE_BITS : 0;
+  REAL *p[2];
+  int n = 0;
+  for (int64_t g = first; g < end; g++) {
+    uint64_t i = (uint64_t)g;
+    if (V > 1) i = spread_at(i, low);
+    if (V > 2) i = spread_at(i, high);
+    i <<= LANE_BITS;
+    if (((i | outer) & t->mask) != t->value) continue;
+    p[n++] = x + 2 * i;
+    if (n == 2) NAME(pair_at)(p, t, V, m0, m1, 2);
+    n &= 1;
+  }
+  if (n) NAME(pair_at)(p, t, V, m0, m1, 1);
+}
+#undef TERM
+#undef WITHIN
+#undef BY_FIRST
+#undef BY_SECOND
+#undef BY_BOTH
+
+#define PAIR(V, a, b) NAME(pair_by)(x, outer, t, first, end, V, a, b)
+static void NAME(sweep_pair)(void *x, uint64_t outer, const PairStep *t, int64_t first,
+                             int64_t end) {
+  int key = t->places == 1 ? t->lane[0] : t->lane[0] | t->lane[1];
+  if (t->places == 2) {
+    PAIR(4, 0, 0);
+    return;
+  }
+  if (t->places == 1) {
+    switch (key) {
+    case 2: PAIR(2, 2, 0); break;
+    case 4: PAIR(2, 4, 0); break;
+#ifdef SWEEP_SINGLE
+    case 8: PAIR(2, 8, 0); break;
+#endif
+    }
+    return;
+  }
+  switch (key) {
+  case 6: PAIR(1, 2, 4); break;
+#ifdef SWEEP_SINGLE
+  case 10: PAIR(1, 2, 8); break;
+  case 12: PAIR(1, 4, 8); break;
+#endif
+  }
+}
+#undef PAIR
+
+/* ---- phases --------------------------------------------------------------------------------- */
+
+/* s as registers: real part, and imaginary part with the signs of i (re, im) */
+INLINE void NAME(factor)(c128 s, vec *re, vec *im) {
+  REAL a = (REAL)s.re, b = (REAL)s.im;
+  for (int l = 0; l < VL; l++) {
+    (*re)[l] = a;
+    (*im)[l] = l & 1 ? b : -b;
+  }
+}
+
+static void NAME(sweep_phase)(void *block, int64_t n, const void *re, const void *im, c128 s) {
+  REAL *x = block;
+  const REAL *u = re, *v = im;
+  vec fr, fi;
+  if (s.im == 0 && s.re == 1) {
+    for (int64_t i = 0; i < n; i += VL) {
+      vec a = LOAD(x + i);
+      STORE(x + i, LOAD(u + i) * a + LOAD(v + i) * SWAP(a));
+    }
+    return;
+  }
+  NAME(factor)(s, &fr, &fi);
+  for (int64_t i = 0; i < n; i += VL) {
+    vec a = LOAD(x + i);
+    a = LOAD(u + i) * a + LOAD(v + i) * SWAP(a);
+    STORE(x + i, fr * a + fi * SWAP(a));
+  }
+}
+
+const SweepTable SWEEP_NAME = {NAME(sweep_steps), NAME(sweep_turn), NAME(sweep_pair),
+                               NAME(sweep_phase)};
+
+/* ---- backwards ------------------------------------------------------------------------------- */
+
+#ifdef SWEEP_BACK
+#define BOTH(F, WHICH) WHICH(F, r) WHICH(F, l)
+#define BOTH_LANES(F, WHICH, m) WHICH(F, r, m) WHICH(F, l, m)
+#define TAKE_L(k) vec l##k = LOAD(q##k);
+#define PUT_L(k) STORE(q##k, l##k);
+#define AT_L(k) double *q##k = adjoint + (p##k - x);
+#define ACC(k) (((vec *)(void *)acc)[s->acc + k])
+/* e01 sums conj(adjoint_0) psi_1, e10 conj(adjoint_1) psi_0 */
+#define SUM_RE(P, a, b) e01 += l##a * r##b; e10 += l##b * r##a;
+#define SUM_IM(P, a, b) e01 += l##a * SWAP(r##b); e10 += l##b * SWAP(r##a);
+#define SUM_OWN(P, a, b)                                                                   \
+  e00 += l##a * r##a; i00 += l##a * SWAP(r##a); e11 += l##b * r##b; i11 += l##b * SWAP(r##b);
+#define SUM_ALL(P, a, b)                                                                   \
+  { vec ra = SWAP(r##a), rb = SWAP(r##b);                                                  \
+    e00 += l##a * r##a; i00 += l##a * ra; e11 += l##b * r##b; i11 += l##b * rb;            \
+    e01 += l##a * r##b; i01 += l##a * rb; e10 += l##b * r##a; i10 += l##b * ra; }
+#define BRACED_RE(P, a, b) { SUM_RE(P, a, b) }
+#define BRACED_IM(P, a, b) { SUM_IM(P, a, b) }
+#define SUM_PLACE(W)                                                                       \
+  if (s->sum == SUM_FULL) {                                                                \
+    vec e00 = ACC(0), i00 = ACC(1), e01 = ACC(2), i01 = ACC(3);                            \
+    vec e10 = ACC(4), i10 = ACC(5), e11 = ACC(6), i11 = ACC(7);                            \
+    W(SUM_ALL, r)                                                                          \
+    ACC(0) = e00; ACC(1) = i00; ACC(2) = e01; ACC(3) = i01;                                \
+    ACC(4) = e10; ACC(5) = i10; ACC(6) = e11; ACC(7) = i11;                                \
+  } else if (s->sum == SUM_CROSS_RE) {                                                     \
+    vec e01 = ACC(2), e10 = ACC(4);                                                        \
+    W(BRACED_RE, r)                                                                        \
+    ACC(2) = e01; ACC(4) = e10;                                                            \
+  } else {                                                                                 \
+    vec e01 = ACC(3), e10 = ACC(5);                                                        \
+    W(BRACED_IM, r)                                                                        \
+    ACC(3) = e01; ACC(5) = e10;                                                            \
+  }
+#define SUM_LANE_FULL(P, k, m)                                                             \
+  { vec u = SHUFFLE(r##k, m);                                                              \
+    e00 += l##k * r##k; i00 += l##k * SWAP(r##k); e01 += l##k * u; i01 += l##k * SWAP(u); }
+#define SUM_LANE_RE(P, k, m) e01 += l##k * SHUFFLE(r##k, m);
+#define SUM_LANE_IM(P, k, m) i01 += l##k * SHUFFLE(r##k, m ^ 1);
+#define SUM_LANES(m)                                                                       \
+  { vec e00 = ACC(0), i00 = ACC(1), e01 = ACC(4), i01 = ACC(5);                            \
+    if (s->sum == SUM_FULL) { LANES_SOME(SUM_LANE_FULL, r, m) }                            \
+    else if (s->sum == SUM_CROSS_RE) { LANES_SOME(SUM_LANE_RE, r, m) }                     \
+    else { LANES_SOME(SUM_LANE_IM, r, m) }                                                 \
+    ACC(0) = e00; ACC(1) = i00; ACC(4) = e01; ACC(5) = i01; }
+
+static void sweep_unsteps(double *x, double *adjoint, uint64_t outer, const int *place,
+                          const Step *list, int n, double *acc, int64_t first, int64_t end) {
+  OFFSETS
+  for (int64_t g = first; g < end; g++) {
+    uint64_t i = spread3((uint64_t)g, p) << LANE_BITS;
+    EACH(AT)
+    EACH(AT_L)
+    EACH(TAKE)
+    EACH(TAKE_L)
+    for (const Step *s = list + n - 1; s >= list; s--) {
+      if (((i | outer) & s->mask) != s->value) continue;
+      unsigned on = s->on;
+      if (s->sum != SUM_NONE) {
+        switch (s->where) {
+        case 0: SUM_PLACE(SOME0) break;
+        case 1: SUM_PLACE(SOME1) break;
+        case 2: SUM_PLACE(SOME2) break;
+        case 3: SUM_LANES(2) break;
+        case 4: SUM_LANES(4) break;
+        }
+      }
+      switch (s->form * 8 + s->where) {
+        CASES_PLACE
+        CASES_LANE(0)
+        CASES_LANE(1)
+      }
+    }
+    EACH(PUT)
+    EACH(PUT_L)
+  }
+}
+
+INLINE void unturn_by(double *x, double *adjoint, uint64_t outer, const TurnStep *t, double *sum,
+                      int64_t first, int64_t end, const int lane, const bool alone) {
+  const vec *c = t->coef, *f = t->sum;
+  vec own = c[0], even = c[1], odd = c[2], acc = {0};
+  int top = alone ? 0 : 63 - __builtin_clzll(t->x) - LANE_BITS;
+  for (int64_t g = first; g < end; g++) {
+    uint64_t i = (alone ? (uint64_t)g : spread_at((uint64_t)g, top)) << LANE_BITS;
+    uint64_t j = i ^ t->x;
+    if (((i | outer) & t->mask) != t->value) continue;
+    int s = __builtin_parityll((i | outer) & t->z);
+    vec a = LOAD(x + 2 * i), la = LOAD(adjoint + 2 * i), fa = s ? odd : even;
+    if (alone) {
+      if (t->acc >= 0) acc += la * (f[s] * SHUFFLE(a, lane));
+      STORE(x + 2 * i, own * a + fa * SHUFFLE(a, lane));
+      STORE(adjoint + 2 * i, own * la + fa * SHUFFLE(la, lane));
+      continue;
+    }
+    int u = __builtin_parityll((j | outer) & t->z);
+    vec b = LOAD(x + 2 * j), lb = LOAD(adjoint + 2 * j), fb = u ? odd : even;
+    if (t->acc >= 0) acc += la * (f[s] * SHUFFLE(b, lane)) + lb * (f[u] * SHUFFLE(a, lane));
+    STORE(x + 2 * i, own * a + fa * SHUFFLE(b, lane));
+    STORE(x + 2 * j, own * b + fb * SHUFFLE(a, lane));
+    STORE(adjoint + 2 * i, own * la + fa * SHUFFLE(lb, lane));
+    STORE(adjoint + 2 * j, own * lb + fb * SHUFFLE(la, lane));
+  }
+  if (t->acc >= 0) ((vec *)(void *)sum)[t->acc] += acc;
+}
+
+#define TURN_CASE(m)                                                                       \
+  case m:                                                                                  \
+    if (t->x) unturn_by(x, adjoint, outer, t, acc, first, end, m, false);                       \
+    else unturn_by(x, adjoint, outer, t, acc, first, end, m, true);                             \
+    break;
+static void sweep_unturn(double *x, double *adjoint, uint64_t outer, const TurnStep *t,
+                         double *acc, int64_t first, int64_t end) {
+  switch (t->lane) {
+    TURN_CASE(0) TURN_CASE(1) TURN_CASE(2) TURN_CASE(3)
+    TURN_CASE(4) TURN_CASE(5) TURN_CASE(6) TURN_CASE(7)
+  }
+}
+#undef TURN_CASE
+
+static void sweep_unphase(double *x, double *adjoint, int64_t n, const double *re,
+                          const double *im, c128 s, double *product) {
+  const vec sign = {1, -1, 1, -1, 1, -1, 1, -1};
+  vec fr, fi;
+  bool plain = s.re == 1 && s.im == 0;
+  NAME(factor)(s, &fr, &fi);
+  for (int64_t i = 0; i < n; i += VL) {
+    vec a = LOAD(x + i), l = LOAD(adjoint + i), u = LOAD(re + i), v = LOAD(im + i);
+    if (product) STORE(product + i, sign * l * SWAP(a));
+    a = u * a + v * SWAP(a);
+    l = u * l + v * SWAP(l);
+    if (!plain) {
+      a = fr * a + fi * SWAP(a);
+      l = fr * l + fi * SWAP(l);
+    }
+    STORE(x + i, a);
+    STORE(adjoint + i, l);
+  }
+}
+
+static double sweep_sum(int64_t n, const double *product, const double *sign) {
+  vec s = {0};
+  for (int64_t i = 0; i < n; i += VL) {
+    vec p = LOAD(product + i);
+    if (sign) p *= LOAD(sign + i);
+    s += p;
+  }
+  return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+}
+
+static void sweep_add(int64_t n, double *to, const double *from) {
+  for (int64_t i = 0; i < n; i += VL) STORE(to + i, LOAD(to + i) + LOAD(from + i));
+}
+
+const SweepBack SWEEP_BACK = {sweep_unsteps, sweep_unturn, sweep_unphase, sweep_sum, sweep_add};
+#undef BOTH
+#undef BOTH_LANES
+#undef SWEEP_BACK
+#endif
+#undef SWEEP_NAME
+#undef SWEEP_SINGLE
