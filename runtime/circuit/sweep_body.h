@@ -58,6 +58,14 @@ INLINE uint64_t spread3(uint64_t a, const int *p) {
   return spread_at(spread_at(spread_at(a, p[0]), p[1]), p[2]);
 }
 
+/* Controls that all steps have: where they are off, nothing is loaded. */
+static inline void common_controls(const Step *s, int n, uint64_t *mask, uint64_t *value) {
+  *mask = n ? s->mask : 0;
+  *value = n ? s->value : 0;
+  for (int k = 1; k < n; k++) *mask &= s[k].mask & ~(s[k].value ^ *value);
+  *value &= *mask;
+}
+
 /* ---- one gate on registers P0..P7 ---------------------------------------------------- */
 
 #define COEF(k) (((const vec *)s->coef)[k])
@@ -151,9 +159,12 @@ INLINE uint64_t spread3(uint64_t a, const int *p) {
 static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place,
                               const Step *list, int n, int64_t first, int64_t end) {
   REAL *x = block;
+  uint64_t mask, value;
   OFFSETS
+  common_controls(list, n, &mask, &value);
   for (int64_t g = first; g < end; g++) {
     uint64_t i = spread3((uint64_t)g, p) << LANE_BITS;
+    if (((i | outer) & mask) != value) continue;
     EACH(AT)
     EACH(TAKE)
     for (const Step *s = list; s < list + n; s++) {
@@ -385,9 +396,12 @@ const SweepTable SWEEP_NAME = {NAME(sweep_steps), NAME(sweep_turn), NAME(sweep_p
 
 static void sweep_unsteps(double *x, double *adjoint, uint64_t outer, const int *place,
                           const Step *list, int n, double *acc, int64_t first, int64_t end) {
+  uint64_t mask, value;
   OFFSETS
+  common_controls(list, n, &mask, &value);
   for (int64_t g = first; g < end; g++) {
     uint64_t i = spread3((uint64_t)g, p) << LANE_BITS;
+    if (((i | outer) & mask) != value) continue;
     EACH(AT)
     EACH(AT_L)
     EACH(TAKE)
