@@ -167,24 +167,28 @@ static float median(float *x, int64_t n) {
   return x[want];
 }
 
-/* First: the root mean square of what a flip of the most strongly bound variable changes
- * in random states.  Last: a tenth of what the median coefficient changes. */
+/* From the couplings, since fields mostly balance them (penalties, binaries): first 1.5
+ * times the largest root mean square of a variable's coupling field in random states, 1.5
+ * times the critical temperature of a random dense model; last a tenth of what flips
+ * change there by a median coupling.  Without couplings fields stand for them.      */
 static void temperatures(Thread *t, int64_t problem, const BatchArgs *a, double *hot,
                          double *cold) {
   const Batch *b = t->walk.b;
   const double *h = b->h + problem * b->n, *J = b->J + problem * b->m;
-  double most = 0;
+  double most = 0, degree = 1;
   int64_t count = 0;
   for (int64_t i = 0; i < b->n; i++) {
-    double sum = h[i] * h[i];
+    double sum = 0;
     for (int32_t k = b->start[i]; k < b->start[i + 1]; k++) sum += J[b->edge[k]] * J[b->edge[k]];
     if (sum > most) most = sum;
-    if (h[i] != 0) t->middle[count++] = (float)fabs(h[i]);
   }
   for (int64_t k = 0; k < b->m; k++)
     if (J[k] != 0) t->middle[count++] = (float)fabs(J[k]);
-  *hot = isnan(a->hot) ? 2 * sqrt(most) : a->hot;
-  *cold = isnan(a->cold) ? count ? 0.2 * median(t->middle, count) : 1 : a->cold;
+  if (count) degree = fmax(1, 2 * (double)count / (double)b->n);
+  for (int64_t i = 0; i < b->n && most == 0; i++)
+    if (h[i] != 0) t->middle[count++] = (float)fabs(h[i]);
+  *cold = isnan(a->cold) ? count ? 0.2 * median(t->middle, count) * sqrt(degree) : 1 : a->cold;
+  *hot = isnan(a->hot) ? most > 0 ? 1.5 * sqrt(most) : *cold : a->hot;
   if (!(*hot > 0)) *hot = 1;
   if (!(*cold > 0) || *cold > *hot) *cold = *hot;
 }
