@@ -57,7 +57,8 @@ Ham *ham_batch_one(Vm *vm, const HamBatch *p, int64_t k);
 typedef struct { const HamBatch *p; Tensor **t; const double **x; double *coef; } HamNumbers;
 int ham_numbers_open(Vm *vm, const HamBatch *p, HamNumbers *out);
 void ham_numbers_close(Vm *vm, HamNumbers *n);
-const double *ham_numbers_of(const HamNumbers *n, int64_t problem);    /* [n_term], until the next call */
+/* [n_term], until the next call */
+const double *ham_numbers_of(const HamNumbers *n, int64_t problem);
 double ham_batch_value(const HamBatch *p, const double *coef, const int8_t *x);
 
 /* Assignments of a batch: x[problem or 0, row, n]. */

@@ -17,6 +17,7 @@ typedef struct {
   Reduced penalty;          /* their penalties as a model                           */
   int32_t *coupling;        /* [n_term] of quadratic terms; of others -1             */
   int32_t *extra;           /* [penalty.ising.m] coupling of its pairs               */
+  bool *binary;             /* [variables]                                          */
   Batch model;
 } Models;
 
@@ -24,12 +25,13 @@ static void models_free(Vm *vm, Models *m) {
   Rt *rt = vm_rt(vm);
   if (m->coupling) rt_free(rt, m->coupling, (size_t)(m->p->n_term + 1) * sizeof *m->coupling);
   if (m->extra) rt_free(rt, m->extra, (size_t)(m->penalty.ising.m + 1) * sizeof *m->extra);
+  if (m->binary) rt_free(rt, m->binary, (size_t)(m->p->frame->op.vars.n + 1) * sizeof *m->binary);
   batch_free(rt, &m->model);
   reduced_free(rt, &m->penalty);
   problem_free(rt, &m->rules);
 }
 
-/* ---- penalties ------------------------------------------------------------------------- */
+/* ---- penalties ------------------------------------------------------------ */
 
 /* Weights that suffice for every problem: the largest of what each needs. */
 static int common_weights(Vm *vm, const HamBatch *p, double *weight) {
@@ -67,7 +69,7 @@ static int make_rules(Vm *vm, Models *m) {
   return failed || problem_reduce(vm_rt(vm), &m->rules, &m->penalty) != RT_OK;
 }
 
-/* ---- couplings --------------------------------------------------------------------------- */
+/* ---- couplings ------------------------------------------------------------ */
 
 typedef struct { int32_t u, v, *to; } Pair;
 
@@ -100,11 +102,14 @@ static int make_structure(Vm *vm, Models *m) {
       vm_help(vm, "P[k] is problem k: single problems are made quadratic");
       return 1;
     }
+  m->binary = rt_alloc(rt, (size_t)(p->frame->op.vars.n + 1) * sizeof *m->binary);
+  for (int64_t i = 0; m->binary && i < p->frame->op.vars.n; i++)
+    m->binary[i] = vars_kind(&p->frame->op.vars, i) == VAR_BINARY;
   m->coupling = rt_alloc(rt, (size_t)(p->n_term + 1) * sizeof *m->coupling);
   m->extra = rt_alloc(rt, (size_t)(m->penalty.ising.m + 1) * sizeof *m->extra);
   Pair *pair = rt_alloc(rt, (size_t)(most + 1) * sizeof *pair);
   int32_t *uv = rt_alloc(rt, (size_t)(2 * most + 1) * sizeof *uv);
-  int failed = !m->coupling || !m->extra || !pair || !uv;
+  int failed = !m->binary || !m->coupling || !m->extra || !pair || !uv;
   if (!failed) {
     int64_t n = collect_pairs(m, pair), count = 0;
     qsort(pair, (size_t)n, sizeof *pair, by_pair);
@@ -122,25 +127,24 @@ static int make_structure(Vm *vm, Models *m) {
   return failed;
 }
 
-/* ---- coefficients ---------------------------------------------------------------------------- */
+/* ---- coefficients ------------------------------------------------------------ */
 
 /* A variable is half (1 + s) or s: x = a + b s. */
-static void spin_form(const VarTable *t, int32_t v, double *a, double *b) {
-  const bool binary = vars_kind(t, v) == VAR_BINARY;
+static void spin_form(const Models *m, int32_t v, double *a, double *b) {
+  const bool binary = m->binary[v];
   *a = binary ? 0.5 : 0;
   *b = binary ? 0.5 : 1;
 }
 
 static void add_linear(Models *m, int64_t k, int32_t v, double c) {
   double a, b;
-  spin_form(&m->p->frame->op.vars, v, &a, &b);
+  spin_form(m, v, &a, &b);
   m->model.offset[k] += c * a;
   m->model.h[k * m->model.n + v] += c * b;
 }
 
 static void fill_problem(Models *m, const double *c, int64_t k) {
   const HamBatch *p = m->p;
-  const VarTable *vars = &p->frame->op.vars;
   Batch *o = &m->model;
   for (int64_t t = 0, from = 0; t < p->n_term; from = p->end[t++]) {
     const int32_t *v = p->v + from;
@@ -149,8 +153,8 @@ static void fill_problem(Models *m, const double *c, int64_t k) {
     if (degree == 0) o->offset[k] += c[t];
     else if (degree == 1) add_linear(m, k, v[0], c[t]);
     else {
-      spin_form(vars, v[0], &au, &bu);
-      spin_form(vars, v[1], &av, &bv);
+      spin_form(m, v[0], &au, &bu);
+      spin_form(m, v[1], &av, &bv);
       o->offset[k] += c[t] * au * av;
       o->h[k * o->n + v[0]] += c[t] * bu * av;
       o->h[k * o->n + v[1]] += c[t] * au * bv;
@@ -186,7 +190,7 @@ static int models_make(Vm *vm, HamBatch *p, const double *along, double mu, Mode
   return 0;
 }
 
-/* ---- running ----------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------ */
 
 /* The batch sampler that does what s says; false: another sampler, run a problem at a time. */
 static bool batch_method(Vm *vm, const Sampler *s, const Batch *b, BatchArgs *a) {
@@ -266,7 +270,7 @@ static int run_models(Vm *vm, const Sampler *s, const Models *m, RngCall rng, Ba
   return failed;
 }
 
-/* ---- to values ------------------------------------------------------------------------------------ */
+/* ---- to values ------------------------------------------------------------ */
 
 static int set_rows(Vm *vm, BatchSet *s, const Models *m, const BatchSamples *rows) {
   Rt *rt = vm_rt(vm);
@@ -311,7 +315,7 @@ static int set_info(Vm *vm, BatchSet *s, const Models *m, Value sampler, double 
          record_set(vm, r, "couplings", value_int(m->model.m));
 }
 
-/* ---- derivatives ------------------------------------------------------------------------------------ */
+/* ---- derivatives ------------------------------------------------------------ */
 
 /* What the backward rule needs: the rows, and how to sample again. */
 typedef struct {
@@ -490,7 +494,7 @@ int ham_batch_sample(Vm *vm, HamBatch *p, Value sampler, Value seed, Value from,
   return !box;
 }
 
-/* ---- how derivatives go through samples ---------------------------------------------------------- */
+/* ---- how derivatives go through samples --------------------------------------------- */
 
 static int bind_straight(Vm *vm, Value *args, int n, Value *out) {
   Str *s = str_new(vm, "straight_through", 16);

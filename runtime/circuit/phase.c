@@ -56,7 +56,7 @@ static inline c128 mul(c128 a, c128 b) {
 static c128 polar(double t) { return (c128){cos(t), sin(t)}; }
 static bool is_one(c128 w) { return w.re == 1 && w.im == 0; }
 
-/* ---- terms ---------------------------------------------------------------------------- */
+/* ---- terms -------------------------------------------------------------------------- */
 
 static Term term_of(const Values *v, const Stage *stage, int32_t i, bool inverse) {
   const Circuit *c = v->p->c;
@@ -146,7 +146,7 @@ static void sort_terms(Diagonal *d, Term *from) {
     }
 }
 
-/* ---- tables ---------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------- */
 
 static uint64_t deposit(uint64_t k, uint64_t mask) {
   uint64_t out = 0;
@@ -252,7 +252,7 @@ static RtStatus make_tables(Diagonal *d) {
   return RT_OK;
 }
 
-/* ---- sums within a row, for derivatives -------------------------------------------------- */
+/* ---- sums within a row, for derivatives --------------------------------------------- */
 
 /* The number of the pattern (-1)^parity(odd) where mask has value; -1: all ones. */
 static int pattern(Diagonal *d, uint64_t mask, uint64_t value, uint64_t odd) {
@@ -281,7 +281,7 @@ static RtStatus make_patterns(Diagonal *d) {
   return RT_OK;
 }
 
-/* ---- making ------------------------------------------------------------------------------ */
+/* ---- making ------------------------------------------------------------------------- */
 
 void diagonal_free(Rt *rt, Diagonal *d) {
   if (!d) return;
@@ -334,7 +334,7 @@ RtStatus diagonal_bind(Rt *rt, const Values *v, const Schedule *s, const Stage *
 
 int diagonal_bits(const Diagonal *d) { return d->bits; }
 
-/* ---- forwards ------------------------------------------------------------------------------ */
+/* ---- forwards ----------------------------------------------------------------------- */
 
 /* The rows' factors in the block at `outer`; the block's own. */
 static const c128 *row_factors(const Diagonal *d, uint64_t outer, c128 *room) {
@@ -386,7 +386,7 @@ void diagonal_apply(const Diagonal *d, const SweepTable *t, void *x, uint64_t ou
   }
 }
 
-/* ---- backwards --------------------------------------------------------------------------------- */
+/* ---- backwards ---------------------------------------------------------------------- */
 
 int64_t diagonal_sums(const Diagonal *d) { return d->sums; }
 

@@ -84,9 +84,12 @@ INLINE uint64_t spread3(uint64_t a, const int *p) {
 #define ALL0(F, P) F(P, 0, 1) F(P, 2, 3) F(P, 4, 5) F(P, 6, 7)
 #define ALL1(F, P) F(P, 0, 2) F(P, 1, 3) F(P, 4, 6) F(P, 5, 7)
 #define ALL2(F, P) F(P, 0, 4) F(P, 1, 5) F(P, 2, 6) F(P, 3, 7)
-#define SOME0(F, P) if (on & 1) F(P, 0, 1) if (on & 2) F(P, 2, 3) if (on & 4) F(P, 4, 5) if (on & 8) F(P, 6, 7)
-#define SOME1(F, P) if (on & 1) F(P, 0, 2) if (on & 2) F(P, 1, 3) if (on & 4) F(P, 4, 6) if (on & 8) F(P, 5, 7)
-#define SOME2(F, P) if (on & 1) F(P, 0, 4) if (on & 2) F(P, 1, 5) if (on & 4) F(P, 2, 6) if (on & 8) F(P, 3, 7)
+#define SOME0(F, P)                                                                        \
+  if (on & 1) F(P, 0, 1) if (on & 2) F(P, 2, 3) if (on & 4) F(P, 4, 5) if (on & 8) F(P, 6, 7)
+#define SOME1(F, P)                                                                        \
+  if (on & 1) F(P, 0, 2) if (on & 2) F(P, 1, 3) if (on & 4) F(P, 4, 6) if (on & 8) F(P, 5, 7)
+#define SOME2(F, P)                                                                        \
+  if (on & 1) F(P, 0, 4) if (on & 2) F(P, 1, 5) if (on & 4) F(P, 2, 6) if (on & 8) F(P, 3, 7)
 
 /* A gate within the lanes: m the flip of its bit; row 0's coefficients are of all lanes. */
 #define LANE_UNIT_REAL(P, k, m) P##k += other_re * SHUFFLE(P##k, m);
@@ -96,7 +99,8 @@ INLINE uint64_t spread3(uint64_t a, const int *p) {
 #define LANE_FULL(P, k, m)                                                                 \
   P##k = (own_re * P##k + own_im * SWAP(P##k)) +                                           \
          (other_re * SHUFFLE(P##k, m) + other_im * SHUFFLE(P##k, m ^ 1));
-#define LANES_ALL(F, P, m) F(P, 0, m) F(P, 1, m) F(P, 2, m) F(P, 3, m) F(P, 4, m) F(P, 5, m) F(P, 6, m) F(P, 7, m)
+#define LANES_ALL(F, P, m)                                                                 \
+  F(P, 0, m) F(P, 1, m) F(P, 2, m) F(P, 3, m) F(P, 4, m) F(P, 5, m) F(P, 6, m) F(P, 7, m)
 #define LANES_SOME(F, P, m)                                                                \
   if (on & 1) { F(P, 0, m) } if (on & 2) { F(P, 1, m) } if (on & 4) { F(P, 2, m) }         \
   if (on & 8) { F(P, 3, m) } if (on & 16) { F(P, 4, m) } if (on & 32) { F(P, 5, m) }       \

@@ -17,7 +17,7 @@ static double now(clockid_t clock) {
   return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-/* ---- circuits -------------------------------------------------------------------------- */
+/* ---- circuits ----------------------------------------------------------------------- */
 
 typedef struct {
   Circuit c;
@@ -42,15 +42,17 @@ static void gate(Bench *b, GateKind kind, int controls, const int32_t *q, bool t
             .controls = (uint16_t)controls, .on = ~0ull, .data = -1, .when = -1};
   int32_t a[3];
   for (int k = 0; k < 3; k++)
-    a[k] = turn ? scalar_slot(rt, &b->c.scalar, 0, b->angles + k) : scalar_const(rt, &b->c.scalar, M_PI / 2);
-  if (kind == GATE_PAULI && !(g.targets = 3)) return;
+    a[k] = turn ? scalar_slot(rt, &b->c.scalar, 0, b->angles + k)
+                : scalar_const(rt, &b->c.scalar, M_PI / 2);
+  if (kind == GATE_PAULI) g.targets = 3;
   if (kind == GATE_PAULI && circuit_letters(rt, &b->c, "XYZ", &g.data)) exit(1);
   if (kind == GATE_UNITARY) {
     int64_t shape[2] = {4, 4};
     Tensor *m = tensor_new(rt, DT_C128, 2, shape);
     c128 *x = (c128 *)m->data;
     for (int i = 0; i < 4; i++) /* Fourier's */
-      for (int j = 0; j < 4; j++) x[4 * i + j] = (c128){cos(M_PI / 2 * i * j) / 2, sin(M_PI / 2 * i * j) / 2};
+      for (int j = 0; j < 4; j++)
+        x[4 * i + j] = (c128){cos(M_PI / 2 * i * j) / 2, sin(M_PI / 2 * i * j) / 2};
     g.targets = 2;
     if (circuit_matrix(rt, &b->c, m, &g.data)) exit(1);
     tensor_unref(rt, m);
@@ -62,9 +64,11 @@ static void gate(Bench *b, GateKind kind, int controls, const int32_t *q, bool t
   }
 }
 
-static void one(Bench *b, GateKind kind, int q, bool turn) { gate(b, kind, 0, (int32_t[]){q}, turn); }
+static void one(Bench *b, GateKind kind, int q, bool turn) {
+  gate(b, kind, 0, (int32_t[]){q}, turn);
+}
 
-/* ---- timing ------------------------------------------------------------------------------ */
+/* ---- timing ------------------------------------------------------------------------- */
 
 /* ms of an in-place pass over a vector of n qubits: a multiplication by a number */
 static double streaming(int n) {
@@ -147,7 +151,7 @@ static void gates(void) {
   }
 }
 
-/* ---- circuits of the table ------------------------------------------------------------------ */
+/* ---- circuits of the table ---------------------------------------------------------- */
 
 /* 24 h, then layers of t, sqrt X, sqrt Y and cz on a grid's bonds, with qsim's counts: 269 t, 247
  * sqrt Y, 243 sqrt X, 474 cz on 24 qubits.                                          */
@@ -210,7 +214,8 @@ static void gradients(void) {
     Bench b;
     ansatz(&b, size[k]);
     int64_t states = 1ll << size[k];
-    c128 *amp = aligned_alloc(64, (size_t)states * sizeof *amp), *adjoint = aligned_alloc(64, (size_t)states * sizeof *amp);
+    c128 *amp = aligned_alloc(64, (size_t)states * sizeof *amp);
+    c128 *adjoint = aligned_alloc(64, (size_t)states * sizeof *amp);
     double to[4096], *out[1] = {to}, best = 1e9;
     const double *slot[1] = {b.angle};
     CircuitBinding bind = {1, slot, (int64_t[]){0}};
@@ -218,15 +223,15 @@ static void gradients(void) {
     if (circuit_plan(rt, &b.c, &p)) exit(1);
     for (int r = 0; r <= rounds_of(size[k]); r++) {
       if (circuit_run(rt, p, &bind, false, NULL, amp)) exit(1);
-      /* y = Hx of the Ising energy is in tests/bench/quantum.sh; here the seed costs a copy */
       memcpy(adjoint, amp, (size_t)states * sizeof *amp);
       double t = now(CLOCK_THREAD_CPUTIME_ID);
       if (circuit_run_back(rt, p, &bind, amp, adjoint, out)) exit(1);
       t = now(CLOCK_THREAD_CPUTIME_ID) - t;
       if (r && t < best) best = t;
     }
-    printf("ansatz n=%-2d  %3d angles, %3d gates: forward %9.4f ms, back %9.4f ms\n", size[k], b.angles,
-           (int)b.c.n, run_ms(&b, false, rounds_of(size[k]), CLOCK_THREAD_CPUTIME_ID), best);
+    double forward = run_ms(&b, false, rounds_of(size[k]), CLOCK_THREAD_CPUTIME_ID);
+    printf("ansatz n=%-2d  %3d angles, %3d gates: forward %9.4f ms, back %9.4f ms\n", size[k],
+           b.angles, (int)b.c.n, forward, best);
     circuit_plan_free(rt, p);
     circuit_free(rt, &b.c);
     free(amp);
