@@ -41,6 +41,10 @@ static const char prelude[] =
   "circuit rot(t[4]) { qubits w[2]; ry(t[0]) w[0]; rx(t[1]) w[1]; cx w[0], w[1]; rzz(t[2] * t[3]) w[0], w[1]; h w }\n"
   "circuit nested(t) { qubits w[2]; ry(t[1]) w; rot(t) w; inverse { rx(t[2]) w[0] }; control w[0] { u(t[0], t[3], 0.2) w[1] } }\n"
   "circuit enc(x) { qubits w[2]; load(x) w; ry(0.4) w[0]; crx(0.7) w[0], w[1] }\n"
+  "hamiltonian pairs(J[n, n], f[n]) { binary b[n]; spin s[n]; "
+  "sum(J[i, j]^2 * b[i] * s[j] + 0.3 * f[i] * J[i, j] * s[i] * s[j] for i, j in 0..n if i < j) + sum(f * b) }\n"
+  "let xb = [[1, 0, 1], [0, 1, 1]]\n"
+  "let xs = [[1, -1, 1], [-1, -1, 1]]\n"
   "model net(n) { param W[n, 2] = randn((n, 2)); param b[2] = 0.1; fn forward(x) = tanh(x @ W + b) }\n";
 
 #define U(name) {#name, "x => w(" #name "(x))", "v"}
@@ -67,6 +71,12 @@ static const Row table[] = {
   {"amplitudes", "x => w(amplitudes(rot(x)) + amplitudes(enc(x)))", "v"},
   {"probabilities", "x => w(probabilities(rot(x)) + probabilities(enc(x)))", "v"},
   {"probability", "x => w(probability(rot(x), w = 1) * probability(enc(x), w = 2))", "v"},
+  /* Hamiltonians */
+  {"energy", "a => energy(pairs(a, v[..3]), {b: xb[0], s: xs[0]}) * energy(pairs(m, a[1]), {b: xb[1], s: xs[1]})", "m"},
+  {"__ham_param", "x => energy(pairs(m, x), {b: xb[0], s: xs[0]})^2", "v[..3]"},
+  {"energy", "a => w(energy(pairs(stack(a, a * a), v[..3]), {b: xb, s: xs})^2)", "m"},
+  {"sample", "a => { let H = pairs(stack(a, 2 * a), v[..3]); w(energy(H, sample(H, exact()).best)) }", "m"},
+  {"sample", "a => { let H = pairs(a, v[..3]); energy(H, sample(H, exact()).best)^2 }", "m"},
   /* reductions */
   {"sum", "x => sum(x * x) + w(sum(x, axis = 0)^2) + w(sum(x, axis = (0, 1), keepdims = true)^2)", "t"},
   {"prod", "x => prod(x) + w(prod(x, axis = 1)^2)", "t"},
@@ -153,6 +163,9 @@ static const Row table[] = {
   {"__construct", "x => w(params(net(4, dtype = f64, seed = 1)) * sum(x))", "t"},
   {"params", "n => w(params(n)^2)", "astype(net(4), f64)"},
   {"leaves", "n => sum(sum(x^2) for x in values(leaves(n)))", "astype(net(4), f64)"},
+  {"hard_select", "s => w(hard_select(s, kk @ kk', k = 2, lambda = 0.3, grad = \"energy\", seed = 1)[1])", "[0.4, -0.3, 0.9]"},
+  {"hard_select", "rho => w(hard_select([[0.4, -0.3, 0.9], [0.1, 0.2, 0.7]], reshape(rho, 2, 3, 3), k = 2, lambda = 0.3, "
+   "seed = 1)[1])", "outer([1.0, 2.0], reshape(bb, -1))"},
   {"draw_keys", "q => sum(with seed(3) { draw_keys(softmax, q, kk)[1] })", "t"},
 };
 
