@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum { BLOCK_BITS = 12, ITEM_BLOCKS = 16, SERIAL_BITS = 16, DIM_MAX = 1 << 12, SITES_MAX = 64,
-       POLL_ITEMS = 32, POLL_EVERY = 1 << 20 };
+       POLL_ITEMS = 32, POLL_EVERY = 1 << 20, PIECE_LEAST = 256 };
 
 /* ---- strings of one letter ------------------------------------------------------------- */
 
@@ -204,20 +204,37 @@ static RtStatus split(Rt *rt, const State *s, int k, const int64_t *site, Split 
   return st;
 }
 
-/* m m^+ of the rows, or with `other` (m^+ m)^T of the columns: c128 [d, d]. */
+/* Adds what `w` of the inner entries from `at` on give to m m^+; conj has room for [w, d]. */
+static RtStatus gram_piece(Rt *rt, const Split *x, bool other, int64_t at, int64_t w, c128 *conj,
+                           c128 *piece, c128 *sum) {
+  int64_t d = other ? x->cols : x->rows, outer = other ? w : d, inner = other ? d : w;
+  const c128 *m = x->m + (other ? at * x->cols : at);
+  for (int64_t i = 0; i < outer; i++)
+    for (int64_t j = 0; j < inner; j++) {
+      c128 a = m[i * x->cols + j];
+      conj[i * inner + j] = (c128){a.re, -a.im};
+    }
+  RT_TRY(matmul_raw(rt, DT_C128, d, d, w, m, x->cols, other, conj, inner, !other, piece, d));
+  for (int64_t i = 0; i < d * d; i++)
+    sum[i] = (c128){sum[i].re + piece[i].re, sum[i].im + piece[i].im};
+  return rt_poll(rt);
+}
+
+/* m m^+ of the rows, or with `other` (m^+ m)^T of the columns: c128 [d, d]. In pieces, so that a
+ * large one can be interrupted and needs no second copy of m.                      */
 static Tensor *gram(Rt *rt, const Split *x, bool other) {
   int64_t d = other ? x->cols : x->rows, inner = other ? x->rows : x->cols, shape[2] = {d, d};
-  size_t n = (size_t)(x->rows * x->cols);
-  Tensor *t = tensor_new(rt, DT_C128, 2, shape);
-  c128 *conj = t ? rt_alloc(rt, n * sizeof *conj) : NULL;
-  RtStatus st = conj ? RT_OK : rt->error.status;
-  for (size_t i = 0; i < n && !st; i++) conj[i] = (c128){x->m[i].re, -x->m[i].im};
-  if (!st)
-    st = other ? matmul_raw(rt, DT_C128, d, d, inner, x->m, x->cols, true, conj, x->cols, false,
-                            t->data, d)
-               : matmul_raw(rt, DT_C128, d, d, inner, x->m, x->cols, false, conj, x->cols, true,
-                            t->data, d);
-  if (conj) rt_free(rt, conj, n * sizeof *conj);
+  int64_t most = POLL_EVERY / d > PIECE_LEAST ? POLL_EVERY / d : PIECE_LEAST;
+  int64_t w = inner < most ? inner : most;
+  size_t n = (size_t)(w * d) * sizeof(c128), square = (size_t)(d * d) * sizeof(c128);
+  Tensor *t = tensor_zeros(rt, DT_C128, 2, shape);
+  c128 *conj = t ? rt_alloc(rt, n) : NULL, *piece = conj ? rt_alloc(rt, square) : NULL;
+  RtStatus st = piece ? RT_OK : rt->error.status;
+  for (int64_t at = 0; at < inner && !st; at += w)
+    st = gram_piece(rt, x, other, at, inner - at < w ? inner - at : w, conj, piece,
+                    (c128 *)(void *)t->data);
+  if (conj) rt_free(rt, conj, n);
+  if (piece) rt_free(rt, piece, square);
   if (!st) return t;
   if (t) tensor_unref(rt, t);
   return NULL;

@@ -257,6 +257,7 @@ static void arrange(LayerJob *j, int bits, int k, const QubitGate *gate) {
 }
 
 RtStatus rotate_layer(Rt *rt, int n, c128 *amp, int k, const QubitGate *gate) {
+  enum { POLL_BLOCKS = 1 << 11 };
   int bits = n + 1, threads = bits < SERIAL_BITS ? 1 : rt->threads;
   if (n < LAYER_LEAST) {
     for (int i = 0; i < k; i++) gate_small(n, amp, &gate[i]);
@@ -265,9 +266,14 @@ RtStatus rotate_layer(Rt *rt, int n, c128 *amp, int k, const QubitGate *gate) {
   LayerJob j = {.table = rotate_table(), .x = (double *)(void *)amp,
                 .bits = bits < BLOCK_BITS ? bits : BLOCK_BITS};
   arrange(&j, bits, k, gate);
-  if (j.tiles || j.n_near)
-    parallel_for(threads, (int64_t)1 << (bits - j.bits), 1, layer_in_blocks, &j);
-  RT_TRY(rt_poll(rt));
+  int64_t blocks = j.tiles || j.n_near ? (int64_t)1 << (bits - j.bits) : 0;
+  for (int64_t at = 0; at < blocks; at += POLL_BLOCKS) {
+    int64_t left = blocks - at;
+    j.x = (double *)(void *)amp + (at << j.bits);
+    parallel_for(threads, left < POLL_BLOCKS ? left : POLL_BLOCKS, 1, layer_in_blocks, &j);
+    RT_TRY(rt_poll(rt));
+  }
+  j.x = (double *)(void *)amp;
   for (j.at = j.n_near; j.at < j.n_near + j.n_far; j.at++) {
     enum { PIECE_BITS = 9 };
     int low = j.group[j.at].bit[0];

@@ -16,11 +16,12 @@ refused "levels" 'spectrum(tfim(20), 12)' 'the limit leaves'
 refused "thermal" 'thermal(tfim(21), 1.0)' 'the limit leaves'
 
 interrupted() { # NAME CALL
-  printf '%s\nprint("begun")\n%s\n' "$tfim" "$2" >long.qa
+  printf '%s\nwrite_text("", "begun")\n%s\n' "$tfim" "$2" >long.qa
   "$QA" run long.qa >out.txt 2>&1 &
   local id=$! tries=0
-  until grep -q begun out.txt || [ $tries -ge 100 ]; do sleep 0.05; tries=$((tries + 1)); done
+  until [ -e begun ] || [ $tries -ge 100 ]; do sleep 0.05; tries=$((tries + 1)); done
   sleep 0.1
+  rm -f begun
   kill -INT $id
   wait $id
   [ $? -eq 130 ]
@@ -29,6 +30,8 @@ interrupted() { # NAME CALL
 # a script in the background would ignore SIGINT without job control
 set -m
 interrupted "evolve" 'evolve(tfim(16), plus(16), 1e6)'
+interrupted "random state" 'random_state(26)'
+interrupted "whole spectrum" 'spectrum(tfim(12), 600)'
 interrupted "evolve by Trotter" 'evolve(tfim(16), plus(16), 1e6, order = 4, steps = 100000000)'
 interrupted "driven" 'evolve(t => cos(t) * Z[0] + X[0], plus(1), 1e6)'
 interrupted "quench" 'quench(sum(Z[i] * Z[i+1] for i in 0..15), "standard", 100us)'
