@@ -25,8 +25,10 @@ static int one_rate(Vm *vm, Value v, const char *name, double per_second, double
     if (hertz) *out /= per_second;
     return 0;
   }
-  vm_error(vm, hertz ? "the rate `%s` has a unit, the time is a plain number"
-                     : "the rate `%s` is a plain number, the time has a unit", name);
+  vm_error(vm,
+           hertz ? "the rate `%s` has a unit, the time is a plain number"
+                 : "the rate `%s` is a plain number, the time has a unit",
+           name);
   vm_help(vm, hertz ? "give the time a unit (and `unit = 1GHz`), or divide the rate by one"
                     : "give it in Hz: dephasing(1MHz), or dephasing(1 / 50us)");
   return 1;
@@ -39,10 +41,9 @@ static int rates(Vm *vm, Value v, const char *name, double per_second, int64_t m
   List *l = value_is(v, OBJ_LIST) || value_is(v, OBJ_TUPLE) ? AS_LIST(v) : NULL;
   if (!l && v.tag == V_OBJ && arg_tensor(vm, v, "a rate", &t)) return 1;
   *n = l ? l->n : t ? t->size : 1;
-  int failed = *n == most || *n == 1
-                   ? 0
-                   : vm_error(vm, "%lld rates `%s` for %lld variables", (long long)*n, name,
-                              (long long)most);
+  int failed = *n == most || *n == 1 ? 0
+                                     : vm_error(vm, "%lld rates `%s` for %lld variables",
+                                                (long long)*n, name, (long long)most);
   for (int64_t i = 0; i < *n && !failed; i++) {
     Value x = l ? l->items[i] : t ? value_float(tensor_get_f64(t, i)) : v;
     failed = one_rate(vm, x, name, per_second, &rate[i]);
@@ -88,8 +89,8 @@ static int add_operator(Vm *vm, Value v, const VarTable *vars, double per_second
     failed = vm_error(vm, "a collapse operator is a plain number of terms, the time has a unit");
     vm_help(vm, "dephasing(1MHz) and damping(1MHz) have rates with units");
   }
-  failed = failed || state_operator(vm_rt(vm), l, &like, &wide) ||
-           operator_merge(vm_rt(vm), &wide) || jumps_add(vm_rt(vm), &wide, n, list);
+  failed =
+      failed || state_operator(vm_rt(vm), l, &like, &wide) || jumps_add(vm_rt(vm), &wide, n, list);
   value_unref(vm, v);
   return failed;
 }
@@ -99,7 +100,8 @@ int arg_bath(Vm *vm, Value v, const VarTable *vars, double per_second, int *n, O
   if (value_is(v, OBJ_RECORD)) return add_record(vm, AS_RECORD(v), vars, per_second, n, list);
   if (ham_is(v) || value_callable(v)) return add_operator(vm, v, vars, per_second, n, list);
   if (!value_is(v, OBJ_LIST) && !value_is(v, OBJ_TUPLE)) {
-    vm_error(vm, "`bath` is a collapse operator, a bath or a list of them, found %s %s", VALUE_A(v));
+    vm_error(vm, "`bath` is a collapse operator, a bath or a list of them, found %s %s",
+             VALUE_A(v));
     vm_help(vm, "bath = dephasing(0.1), bath = [sqrt(0.1) * Sp[0], damping(0.2)]");
     return 1;
   }
@@ -138,7 +140,8 @@ static int bind_dephasing(Vm *vm, Value *args, int n, Value *out) {
 static int bind_damping(Vm *vm, Value *args, int n, Value *out) {
   if (look(vm, args[0], "down") || (args[1].tag != V_NIL && look(vm, args[1], "up"))) return 1;
   Record *r = record_new(vm, 2);
-  int failed = !r || set(vm, r, "down", args[0]) || (args[1].tag != V_NIL && set(vm, r, "up", args[1]));
+  int failed =
+      !r || set(vm, r, "down", args[0]) || (args[1].tag != V_NIL && set(vm, r, "up", args[1]));
   if (!failed) *out = value_obj(r);
   return failed;
 }
@@ -150,8 +153,10 @@ const Native natives_bath[] = {
      "rate: a number, one for each variable, or in Hz beside times with a unit. Errors: negative.",
      bind_dephasing, NF_CONST},
     {"damping", "down, up = nil",
-     "A bath for evolve and quench: every qubit goes from |1> to |0> with the rate `down` (L = sqrt(down)\n"
-     "Sp: 1/T1) and back with the rate `up`; a mode loses and gains quanta (sqrt(down) a, sqrt(up) a').\n"
+     "A bath for evolve and quench: every qubit goes from |1> to |0> with the rate `down` (L = "
+     "sqrt(down)\n"
+     "Sp: 1/T1) and back with the rate `up`; a mode loses and gains quanta (sqrt(down) a, sqrt(up) "
+     "a').\n"
      "In equilibrium up/down = exp(-E/T). Rates as of dephasing.",
      bind_damping, NF_CONST},
     {0}};

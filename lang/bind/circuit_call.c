@@ -49,7 +49,7 @@ Value circuit_cache_new(Vm *vm, const char *name) {
 static CircuitCode *recall(CircuitCache *c, const Buf *key) {
   for (int64_t i = 0; i < MOST_KEPT && i < c->made; i++) {
     Kept *k = &c->kept[(c->made - 1 - i) % MOST_KEPT];
-    if (k->bytes == key->len && !memcmp(k->key, key->data, key->len)) return k->code;
+    if (k->bytes == key->len && (!key->len || !memcmp(k->key, key->data, key->len))) return k->code;
   }
   return NULL;
 }
@@ -59,7 +59,7 @@ static int remember(Vm *vm, CircuitCache *c, const Buf *key, List *keep, Circuit
   forget(vm, k);
   k->key = rt_alloc(vm_rt(vm), key->len + 1);
   if (!k->key) return 1;
-  memcpy(k->key, key->data, key->len);
+  if (key->len) memcpy(k->key, key->data, key->len);
   k->bytes = key->len;
   keep->obj.refs++;
   k->keep = keep;
@@ -142,8 +142,9 @@ static int read_numbers(Reading *r, Tensor *t) {
   key_int(r, is_complex(t->dtype) ? 'z' : 'x', t->rank - extra);
   for (int k = extra; k < t->rank; k++) key_int(r, ',', t->shape[k]);
   Tensor *wide = op_astype(rt, t, is_complex(t->dtype) ? DT_C128 : DT_F64);
-  Tensor *flat = !wide || rt_taped(rt, wide) ? wide : tensor_contiguous(rt, wide);
-  if (flat != wide && wide) tensor_unref(rt, wide);
+  if (!wide || rt_taped(rt, wide)) return wide ? add_slot(r, wide) : 1;
+  Tensor *flat = tensor_contiguous(rt, wide);
+  tensor_unref(rt, wide);
   return flat ? add_slot(r, flat) : 1;
 }
 

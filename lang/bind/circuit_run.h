@@ -23,7 +23,7 @@ int circuit_fits(Vm *vm, const Circuit *c, int64_t batch, const char *what);
 
 /* (batch..., 2^n) c128, differentiable; NULL + error. */
 Tensor *circuit_amplitudes(Vm *vm, CircuitValue *v);
-int circuit_state(Vm *vm, CircuitValue *v, State *out);
+int circuit_state(Vm *vm, CircuitValue *v, bool single, State *out);
 int circuit_matrix_value(Vm *vm, CircuitValue *v, Value *out);
 /* expect(H, c), args as the function has them. */
 int circuit_expectation(Vm *vm, Value *args, Value *out);

@@ -146,7 +146,7 @@ static int side_open(Vm *vm, Value v, AstOp op, Side *out) {
     return vm_error(vm, "the angles of a circuit are real, found a complex number");
   }
   out->rank = out->tensor->rank;
-  memcpy(out->shape, out->tensor->shape, sizeof out->shape);
+  for (int k = 0; k < out->rank; k++) out->shape[k] = out->tensor->shape[k];
   return 0;
 }
 

@@ -86,7 +86,8 @@ static int binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out
     return scaled(vm, x, 1 / c, out);
   }
   vm_error(vm, "`%s` of %s %s and %s %s has no meaning", ast_op_text(op), VALUE_A(a), VALUE_A(b));
-  vm_help(vm, "density matrices are added and multiplied by real numbers; expect(A, rho) is tr(A rho)");
+  vm_help(vm,
+          "density matrices are added and multiplied by real numbers; expect(A, rho) is tr(A rho)");
   return 1;
 }
 
@@ -188,7 +189,8 @@ const BoxType density_type = {
     .binary = binary,
 };
 
-/* ---- making ----------------------------------------------------------------------------------- */
+/* ---- making -----------------------------------------------------------------------------------
+ */
 
 /* Of a Hermitian (2^n, 2^n). */
 static int of_matrix(Vm *vm, Value v, Value *out) {
@@ -220,7 +222,8 @@ static int bind_density(Vm *vm, Value *args, int n, Value *out) {
   return made(vm, density_pure(vm_rt(vm), s, &p), &p, out);
 }
 
-/* ---- asking ------------------------------------------------------------------------------------- */
+/* ---- asking -------------------------------------------------------------------------------------
+ */
 
 int density_call_expect(Vm *vm, Value *args, Value *out) {
   Operator *a;
@@ -257,7 +260,8 @@ static int bind_purity(Vm *vm, Value *args, int n, Value *out) {
 static int pure_fidelity(Vm *vm, const State *a, const State *b, double *out) {
   double d = state_norm2(a) * state_norm2(b);
   if (!(d > 0)) return vm_error(vm, "the state is zero");
-  if (state_single(a) != state_single(b)) return vm_error(vm, "`fidelity`: one state is c64, the other c128");
+  if (state_single(a) != state_single(b))
+    return vm_error(vm, "`fidelity`: one state is c64, the other c128");
   c128 z = state_overlap(a, b);
   *out = (z.re * z.re + z.im * z.im) / d;
   return 0;
@@ -302,7 +306,8 @@ static int bind_distance(Vm *vm, Value *args, int n, Value *out) {
 
 const Native natives_density[] = {
     {"density", "psi",
-     "The density matrix |psi><psi| of a state (of length 1), or that of n qubits with the Hermitian\n"
+     "The density matrix |psi><psi| of a state (of length 1), or that of n qubits with the "
+     "Hermitian\n"
      "matrix (2^n, 2^n). rho + sigma, 0.3 * rho, rho[row, column], matrix(rho), trace(rho);\n"
      "expect(A, rho), probabilities, reduced, entropy, purity, fidelity. 16 * 4^n bytes.\n"
      "Errors: not Hermitian, too large for the memory.",
@@ -310,10 +315,11 @@ const Native natives_density[] = {
     {"purity", "rho", "tr(rho^2) / tr(rho)^2 of a density matrix: 1 when it is pure, 1/D at least.",
      bind_purity, NF_CONST},
     {"fidelity", "a, b",
-     "Of states or density matrices, 0 to 1: |<a|b>|^2, <b|rho|b>, or Uhlmann's (tr sqrt(sqrt(rho) sigma\n"
+     "Of states or density matrices, 0 to 1: |<a|b>|^2, <b|rho|b>, or Uhlmann's (tr sqrt(sqrt(rho) "
+     "sigma\n"
      "sqrt(rho)))^2, without their lengths and traces. QuTiP's is the square root of it.",
      bind_fidelity, NF_CONST},
-    {"trace_distance", "a, b",
-     "tr|a - b| / 2 of two density matrices (or states).", bind_distance, NF_CONST},
+    {"trace_distance", "a, b", "tr|a - b| / 2 of two density matrices (or states).", bind_distance,
+     NF_CONST},
     {"__load_Density", "saved", "A stored density matrix.", bind_load, NF_HIDDEN},
     {0}};

@@ -1,5 +1,6 @@
 /* hamiltonian.c: Hamiltonians as values: making them, storing, hashing, printing,
  * and handing them to the solvers as problems.                               */
+#include "lang/bind/batch.h"
 #include "lang/bind/hamiltonian.h"
 #include "runtime/operator/conserved.h"
 
@@ -146,6 +147,13 @@ static int called(Vm *vm, Value v, Value *out) {
 int arg_ham(Vm *vm, Value v, const char *what, Ham **out) {
   *out = box_data(v, &ham_type);
   if (*out) return 0;
+  const HamBatch *batch = box_data(v, &ham_batch_type);
+  if (batch) {
+    vm_error(vm, "%s needs one Hamiltonian, found a batch of %lld", what,
+             (long long)batch->problems);
+    vm_help(vm, "P[k] is problem k; energy(P, x) and sample(P, sampler) take all");
+    return 1;
+  }
   vm_error(vm, "%s needs a Hamiltonian, found %s %s", what, VALUE_A(v));
   if (value_is(v, OBJ_CLOSURE)) vm_help(vm, "call the declaration: `%s(...)`", callable_name(v));
   else if (v.tag == V_INT || v.tag == V_FLOAT) vm_help(vm, "a sum of operators such as Z[0]*Z[1]");
@@ -156,6 +164,14 @@ int arg_ham_own(Vm *vm, Value *v, const char *what, Ham **out) {
   if (value_is(*v, OBJ_CLOSURE)) {
     Value made;
     if (called(vm, *v, &made)) return 1;
+    value_unref(vm, *v);
+    *v = made;
+  }
+  const HamBatch *batch = box_data(*v, &ham_batch_type);
+  if (batch && batch->batch_rank == 0) {   /* one problem, of tensors being differentiated */
+    Ham *h = ham_batch_one(vm, batch, 0);
+    Value made = h ? ham_value(vm, h) : NIL_VALUE;
+    if (made.tag == V_NIL) return 1;
     value_unref(vm, *v);
     *v = made;
   }

@@ -1,4 +1,5 @@
 /* hamiltonian_build.c: what `hamiltonian` declarations call while their body runs. */
+#include "lang/bind/batch.h"
 #include "lang/bind/circuit.h"
 #include "lang/bind/hamiltonian.h"
 #include "lang/bind/number.h"
@@ -7,18 +8,23 @@
 #include <math.h>
 #include <string.h>
 
+enum { MOST_PARAMS = 16 };
+
 /* A Hamiltonian that is being added up.  It is changed in place: no script can hold it. */
 typedef struct {
   Ham *h;
   HamSpace *space;
   int64_t qubits; /* of `qubits n`; -1: as many as are used */
   int terms, minimize, maximize;
+  int n_param;    /* tensors that stay variables: lang/bind/batch.h */
+  HamParam param[MOST_PARAMS];
 } Builder;
 
 static void builder_drop(Vm *vm, void *data) {
   Builder *b = data;
   ham_free(vm, b->h);
   ham_space_unref(vm, b->space);
+  for (int k = 0; k < b->n_param; k++) tensor_unref(vm_rt(vm), b->param[k].t);
   rt_free(vm_rt(vm), b, sizeof *b);
 }
 
@@ -99,6 +105,37 @@ static int bind_declare(Vm *vm, Value *args, int n, Value *out) {
   int failed = index_get(vm, array, NULL, 0, out);
   value_unref(vm, array);
   return failed;
+}
+
+/* (block, name, value, rank) => the value, or the array of its elements as variables: of a
+ * tensor with the axes of a batch before its own, or one that is differentiated.     */
+static int bind_param(Vm *vm, Value *args, int n, Value *out) {
+  Rt *rt = vm_rt(vm);
+  Builder *b = builder_of(vm, args[0]);
+  const char *name;
+  int64_t rank;
+  int32_t *map;
+  if (!b || arg_str(vm, args[1], "name", &name) || arg_int(vm, args[3], "rank", &rank)) return 1;
+  if (!ham_param_wanted(vm, args[2], rank)) {
+    *out = value_ref(args[2]);
+    return 0;
+  }
+  if (b->n_param == MOST_PARAMS || rank > VAR_RANK)
+    return vm_error(vm, "a batch of Hamiltonians has at most %d tensors, of %d axes", MOST_PARAMS,
+                    VAR_RANK);
+  Tensor *t = AS_TENSOR(args[2]);
+  HamVars v = {.space = b->space, .factor = OP_BINARY, .rank = (int)rank};
+  memcpy(v.shape, t->shape + (t->rank - rank), (size_t)rank * sizeof *v.shape);
+  strncpy(v.name, name, sizeof v.name - 1);
+  if (vars_add(rt, &b->space->vars, name, VAR_NUMBER, v.rank, v.shape, &v.first)) return 1;
+  v.count = b->space->vars.array[b->space->vars.n_array - 1].count;
+  if (ham_adopt(vm, b->h, &b->space->vars, &map)) return 1;
+  if (map) rt_free(rt, map, (size_t)(b->space->vars.n + 1) * sizeof *map);
+  HamParam *q = &b->param[b->n_param++];
+  *q = (HamParam){.t = tensor_ref(t), .rank = (int)rank};
+  strncpy(q->name, name, sizeof q->name - 1);
+  *out = ham_vars_value(vm, &v);
+  return out->tag == V_NIL;
 }
 
 static int bind_qubits(Vm *vm, Value *args, int n, Value *out) {
@@ -254,6 +291,17 @@ static int bind_constrain(Vm *vm, Value *args, int n, Value *out) {
 
 /* ---- the end ------------------------------------------------------------------------------ */
 
+static int end_batch(Vm *vm, Builder *b, Value *out) {
+  if (b->h->op.product.n) {
+    vm_error(vm, "a batch of Hamiltonians is diagonal, but this one has X, Y or boson terms");
+    vm_help(vm, "make one of each: [h(x) for x in %s]", b->param[0].name);
+    return 1;
+  }
+  const int n = b->n_param;
+  b->n_param = 0;
+  return ham_batch_make(vm, b->h, n, b->param, out);
+}
+
 static int bind_end(Vm *vm, Value *args, int n, Value *out) {
   Builder *b = builder_of(vm, args[0]);
   if (!b) return 1;
@@ -271,6 +319,7 @@ static int bind_end(Vm *vm, Value *args, int n, Value *out) {
     if (h->op.product.n) return ham_not_diagonal(vm, h, "an objective or constraint");
   }
   if (operator_merge(vm_rt(vm), &h->op)) return 1;
+  if (b->n_param) return end_batch(vm, b, out);
   b->h = NULL;
   *out = ham_value(vm, h);
   return out->tag == V_NIL;
@@ -287,6 +336,11 @@ static int bind_param_extent(Vm *vm, Value *args, int n, Value *out) {
       arg_int(vm, args[3], "axis", &axis))
     return 1;
   const SlotValue *s = box_data(args[1], &slot_type);
+  const HamVars *v = box_data(args[1], &ham_vars_type);
+  if (v && v->rank == rank) {
+    *out = value_int(v->shape[axis]);
+    return 0;
+  }
   if (s && s->rank == rank) {
     *out = value_int(s->shape[axis]);
     return 0;
@@ -328,6 +382,7 @@ const Native natives_hamiltonian_build[] = {
     {"__ham_begin", "name", "Starts a Hamiltonian.", bind_begin, NF_HIDDEN},
     {"__ham_declare", "block, name, kind, shape, cutoff = nil", "Declares variables.", bind_declare,
      NF_HIDDEN},
+    {"__ham_param", "block, name, x, rank", "A declared tensor.", bind_param, NF_HIDDEN | NF_DIFF},
     {"__ham_qubits", "block, n", "Fixes the register.", bind_qubits, NF_HIDDEN},
     {"__ham_term", "block, x", "Adds a term.", bind_term, NF_HIDDEN},
     {"__ham_objective", "block, x, maximize", "Adds to the objective.", bind_objective, NF_HIDDEN},

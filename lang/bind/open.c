@@ -11,27 +11,30 @@ enum { OBSERVABLES_MAX = 256, TRAJECTORIES_MAX = 100000000 };
 
 typedef struct {
   Lindblad l;
-  Operator h, *observable;   /* over the state's variables                          */
+  Operator h, *observable; /* over the state's variables                          */
   int n_observable;
-  bool many;                 /* observables came as a list                          */
-  int64_t trajectories;      /* 0: the density matrix                               */
+  bool many;            /* observables came as a list                          */
+  int64_t trajectories; /* 0: the density matrix                               */
   RngCall rng;
   double tol;
   EvolveTimes t;
-  const State *psi;          /* NULL: rho                                           */
+  const State *psi; /* NULL: rho                                           */
   const Density *rho;
 } Call;
 
 /* ---- arguments ---------------------------------------------------------------------------- */
 
 static int no_other(Vm *vm, const Value *args) {
-  static const struct { int at; const char *name; } none[] = {
-      {4, "method"}, {EVOLVE_STEPS, "steps"}, {EVOLVE_ORDER, "order"}, {EVOLVE_STEP, "step"},
-      {EVOLVE_BOND, "bond"}, {EVOLVE_CUT, "cut"}};
+  static const struct {
+    int at;
+    const char *name;
+  } none[] = {{4, "method"},         {EVOLVE_STEPS, "steps"}, {EVOLVE_ORDER, "order"},
+              {EVOLVE_STEP, "step"}, {EVOLVE_BOND, "bond"},   {EVOLVE_CUT, "cut"}};
   bool info;
   for (size_t k = 0; k < sizeof none / sizeof *none; k++)
     if (args[none[k].at].tag != V_NIL)
-      return vm_error(vm, "`evolve`: `%s` does not go with a bath or a density matrix", none[k].name);
+      return vm_error(vm, "`evolve`: `%s` does not go with a bath or a density matrix",
+                      none[k].name);
   if (arg_bool(vm, args[8], "`info`", &info)) return 1;
   return info ? vm_error(vm, "`evolve`: `info` does not go with a bath or a density matrix") : 0;
 }
@@ -69,8 +72,7 @@ static int arg_trajectories(Vm *vm, const Value *open, Call *c) {
   if (c->trajectories < 1 || c->trajectories > TRAJECTORIES_MAX)
     return vm_error(vm, "`trajectories` is 1 to %d, found %lld", TRAJECTORIES_MAX,
                     (long long)c->trajectories);
-  if (open[OPEN_BATH].tag == V_NIL)
-    return vm_error(vm, "`evolve`: `trajectories` need a bath");
+  if (open[OPEN_BATH].tag == V_NIL) return vm_error(vm, "`evolve`: `trajectories` need a bath");
   if (c->psi) return 0;
   vm_error(vm, "`trajectories` begin with a state, found a density matrix");
   vm_help(vm, "without `trajectories` density matrices evolve; or draw states from the mixture");
@@ -153,7 +155,8 @@ static int give_densities(Vm *vm, const Call *c, Density *rho, Value *out) {
   return failed;
 }
 
-/* ---- the density matrix ------------------------------------------------------------------------ */
+/* ---- the density matrix ------------------------------------------------------------------------
+ */
 
 static int means_of(Vm *vm, const Call *c, Density *rho, double *mean) {
   for (int64_t i = 0; i < c->t.n; i++)
@@ -175,7 +178,8 @@ static int observed(Vm *vm, Call *c, const Density *from, Value time, Value *out
   int64_t n = c->t.n;
   bool open = !failed;
   for (int64_t i = 0; i < n && !failed; i++) {
-    double step = c->t.t[i] - before, share = c->tol * (c->t.t[n - 1] > 0 ? step / c->t.t[n - 1] : 1);
+    double step = c->t.t[i] - before,
+           share = c->tol * (c->t.t[n - 1] > 0 ? step / c->t.t[n - 1] : 1);
     failed = lindblad_times(rt, &c->l, 1, &step, share, &at, &next) != RT_OK;
     if (failed) break;
     density_free(rt, &at);
@@ -211,7 +215,8 @@ static int by_density(Vm *vm, Call *c, Value time, Value *out) {
   return failed;
 }
 
-/* ---- trajectories --------------------------------------------------------------------------------- */
+/* ---- trajectories
+ * --------------------------------------------------------------------------------- */
 
 static int densities_new(Vm *vm, const Call *c, Density **out) {
   Rt *rt = vm_rt(vm);
@@ -237,13 +242,19 @@ static int many(Vm *vm, Call *c, const State *from, const Constant *way, Applied
   Density *rho = NULL;
   int failed = !error || (!c->n_observable && densities_new(vm, c, &rho));
   Ensemble all = {rho, c->t.n};
-  TrajectoryAsk ask = {.from = from, .times = c->t.n, .t = c->t.t, .trajectories = c->trajectories,
-                       .rng = c->rng, .observables = c->n_observable, .observable = seen,
-                       .each = rho ? ensemble_add : NULL, .each_user = &all};
+  TrajectoryAsk ask = {.from = from,
+                       .times = c->t.n,
+                       .t = c->t.t,
+                       .trajectories = c->trajectories,
+                       .rng = c->rng,
+                       .observables = c->n_observable,
+                       .observable = seen,
+                       .each = rho ? ensemble_add : NULL,
+                       .each_user = &all};
   failed = failed || trajectories(rt, &way->u, &ask, mean, error, &jumps) != RT_OK;
   if (!failed)
-    failed = rho ? give_densities(vm, c, rho, out)
-                 : give_means(vm, c, time, mean, error, jumps, out);
+    failed =
+        rho ? give_densities(vm, c, rho, out) : give_means(vm, c, time, mean, error, jumps, out);
   densities_free(vm, c, rho);
   if (mean) rt_free(rt, mean, bytes);
   if (error) rt_free(rt, error, bytes);
@@ -276,7 +287,8 @@ int evolve_open(Vm *vm, Value *args, Value *open, Value *out) {
   operator_init(&c.h);
   int failed = get_all(vm, args, open, &c);
   if (!failed)
-    failed = c.trajectories ? by_trajectories(vm, &c, args[2], out) : by_density(vm, &c, args[2], out);
+    failed =
+        c.trajectories ? by_trajectories(vm, &c, args[2], out) : by_density(vm, &c, args[2], out);
   operator_free(rt, &c.h);
   jumps_free(rt, c.l.n, c.l.jump);
   jumps_free(rt, c.n_observable, c.observable);

@@ -1,6 +1,7 @@
 /* operator.c: the library of Hamiltonians: operators of the register, ladder
  * operators, commutators, matrices, forms for solvers, energies.              */
 #include "lang/bind/circuit_run.h"
+#include "lang/bind/batch.h"
 #include "lang/bind/density.h"
 #include "lang/bind/hamiltonian.h"
 #include "lang/bind/sampling.h"
@@ -294,6 +295,8 @@ static double sense(const Ham *h, double e) { return h->maximize && e != 0 ? -e 
 static int bind_energy(Vm *vm, Value *args, int n, Value *out) {
   Ham *h;
   Assignments a;
+  HamBatch *batch = box_data(args[0], &ham_batch_type);
+  if (batch) return ham_batch_energy(vm, batch, args[1], out);
   if (arg_ham_own(vm, &args[0], "`energy`", &h) || ham_diagonal(vm, h, "`energy`") ||
       arg_assignments(vm, &h->op.vars, args[1], "`energy`", &a))
     return 1;
@@ -384,7 +387,7 @@ const Native natives_operator[] = {
      "x is a record {b: tensor, ...} of all arrays, or a tensor of all variables in order; a "
      "tensor\n"
      "(k, n) gives k energies, samples one a row. Binaries are 0 or 1, spins and Z are 1 or -1.",
-     bind_energy, NF_CONST},
+     bind_energy, NF_CONST | NF_DIFF},
     {"reweight", "H, **weights",
      "H with other penalties, reweight(H, count = 3.0); nil: a sufficient one again.\n"
      "A name means all constraints of its statement.",

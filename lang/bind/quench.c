@@ -1,16 +1,20 @@
 /* quench.c: annealing by Schroedinger's equation: a sampler among the others, and a function
  * that gives the final state and what happened on the way.                       */
+#include "lang/bind/density.h"
 #include "lang/bind/sampling.h"
 #include "lang/bind/schedule.h"
 #include "lang/bind/state.h"
 #include "lang/bind/tensor_args.h"
 #include "runtime/binary/temper.h"
 #include "runtime/evolve/quench.h"
+#include "runtime/open/anneal.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { A_H, A_SCHEDULE, A_TIME, A_READS, A_GAMMA, A_TOL, A_PSI, A_PATH };
+enum {
+  A_H, A_SCHEDULE, A_TIME, A_READS, A_GAMMA, A_TOL, A_PSI, A_PATH, A_BATH, A_TRAJECTORIES, A_SEED
+};
 
 /* ---- arguments that both forms have ------------------------------------------------- */
 
@@ -41,6 +45,32 @@ static int call_make(Vm *vm, Value schedule, Value time, Value gamma, Value tol,
   return arg_schedule(vm, schedule, "quench: schedule", &c->schedule);
 }
 
+/* Collapse operators on a register of n qubits for this call. */
+static int call_bath(Vm *vm, Value bath, const QuenchCall *c, int64_t n, int *count,
+                     Operator **jump) {
+  VarTable vars;
+  bool ghz = c->a.schedule && c->a.schedule->ghz;
+  *count = 0;
+  *jump = NULL;
+  if (bath.tag == V_NIL) return 0;
+  if (state_register(vm_rt(vm), n, &vars)) return 1;
+  int failed = arg_bath(vm, bath, &vars, ghz ? 2 * M_PI * 1e9 : 0, count, jump);
+  vars_free(vm_rt(vm), &vars);
+  if (!failed) return 0;
+  jumps_free(vm_rt(vm), *count, *jump);
+  return 1;
+}
+
+static int call_trajectories(Vm *vm, Value v, Value bath, int64_t *out) {
+  enum { MOST = 100000000 };
+  *out = 0;
+  if (v.tag == V_NIL) return 0;
+  if (bath.tag == V_NIL) return vm_error(vm, "quench: `trajectories` belong to a `bath`");
+  if (arg_int(vm, v, "quench: `trajectories`", out)) return 1;
+  if (*out >= 1 && *out <= MOST) return 0;
+  return vm_error(vm, "quench: `trajectories` is 1 to %d, found %lld", MOST, (long long)*out);
+}
+
 /* ---- the sampler ----------------------------------------------------------------------- */
 
 static int sampler_call(Vm *vm, const Sampler *s, QuenchCall *c) {
@@ -50,9 +80,17 @@ static int sampler_call(Vm *vm, const Sampler *s, QuenchCall *c) {
                arg_int(vm, sampler_arg(s, "reads"), "quench: `reads`", &reads);
   if (!failed && reads < 1)
     failed = vm_error(vm, "quench: reads must be positive, found %lld", (long long)reads);
+  int64_t trajectories;
+  if (!failed)
+    failed = call_trajectories(vm, sampler_arg(s, "trajectories"), sampler_arg(s, "bath"),
+                               &trajectories);
   if (!failed && (sampler_arg(s, "psi").tag != V_NIL || sampler_arg(s, "path").tag != V_NIL)) {
     failed = vm_error(vm, "quench: `psi` and `path` belong to quench(H, ..), not to the sampler");
     vm_help(vm, "sample(H, quench(..), from = samples) begins with samples");
+  }
+  if (!failed && sampler_arg(s, "seed").tag != V_NIL) {
+    failed = vm_error(vm, "quench: `seed` belongs to quench(H, ..), not to the sampler");
+    vm_help(vm, "sample(H, quench(..), seed = 1)");
   }
   if (!failed) c->a.reads = reads;
   else call_free(vm, c);
@@ -68,9 +106,22 @@ static int quench_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall
   c.a.initial_rows = call->initial_rows;
   c.a.progress = call->progress;
   c.a.user = call->user;
-  RtStatus st = sample_quench(vm_rt(vm), p, &c.a, out);
+  Value bath = sampler_arg(s, "bath");
+  int n, failed;
+  Operator *jump;
+  int64_t trajectories;
+  if (bath.tag == V_NIL) {
+    failed = sample_quench(vm_rt(vm), p, &c.a, out) != RT_OK;
+  } else {
+    failed = quench_fits(vm_rt(vm), p->n, "") || call_bath(vm, bath, &c, p->n, &n, &jump);
+    if (!failed) {
+      failed = call_trajectories(vm, sampler_arg(s, "trajectories"), bath, &trajectories) ||
+               sample_quench_open(vm_rt(vm), p, &c.a, n, jump, trajectories, out) != RT_OK;
+      jumps_free(vm_rt(vm), n, jump);
+    }
+  }
   call_free(vm, &c);
-  return st != RT_OK;
+  return failed;
 }
 
 static const SamplerClass quench_class = {.name = "quench", .run = quench_run};
@@ -180,6 +231,98 @@ static double scale_of(const Reduced *r, int bits, const double *level) {
   return r->ising.n == bits ? temper_scale(&r->ising) : quench_scale(bits, level);
 }
 
+/* ---- with a bath -------------------------------------------------------------------------- */
+
+/* Basis states by spins, which a sampler has: |0> is spin +1, a binary's 1.  In place, both
+ * ways. */
+static int64_t binaries(const VarTable *t) {
+  int64_t mask = 0;
+  for (int64_t i = 0; i < t->n; i++) mask |= (int64_t)(vars_kind(t, i) == VAR_BINARY) << i;
+  return mask;
+}
+
+static void turn_vector(int64_t mask, c128 *x, int64_t n) {
+  for (int64_t k = 0; k < n; k++) {
+    if ((k ^ mask) < k) continue;
+    c128 y = x[k];
+    x[k] = x[k ^ mask];
+    x[k ^ mask] = y;
+  }
+}
+
+static void turn_density(int64_t mask, Density *p) {
+  turn_vector(mask | mask * p->dim, p->s.amp, p->s.size);
+}
+
+static int open_density(Vm *vm, const OpenAnneal *o, int64_t mask, const State *s, Value *out) {
+  Density p;
+  if (density_pure(vm_rt(vm), s, &p)) return 1;
+  turn_density(mask, &p);
+  if (anneal_density(vm_rt(vm), o, &p)) {
+    density_free(vm_rt(vm), &p);
+    return 1;
+  }
+  turn_density(mask, &p);
+  *out = density_value(vm, &p);
+  return out->tag == V_NIL;
+}
+
+static int open_average(Vm *vm, const OpenAnneal *o, int64_t mask, State *s, RngCall rng,
+                        int64_t trajectories, Value *out) {
+  Rt *rt = vm_rt(vm);
+  Density p;
+  State start;
+  VarTable vars;
+  double jumps;
+  Ensemble all = {&p, 1};
+  if (density_new(rt, &s->vars, &p)) return 1;
+  memset(p.s.amp, 0, (size_t)p.s.size * sizeof *p.s.amp);
+  int failed = state_register(rt, o->bits, &vars) != RT_OK;
+  if (!failed) {
+    failed = state_new(rt, &vars, &start) != RT_OK;
+    vars_free(rt, &vars);
+  }
+  if (!failed) {
+    memcpy(start.amp, s->amp, (size_t)s->size * sizeof *s->amp);
+    turn_vector(mask, start.amp, start.size);
+    state_scale(&start, (c128){1 / sqrt(state_norm2(&start)), 0});
+    AnnealAsk ask = {.trajectories = trajectories, .rng = rng, .start = &start,
+                     .each = ensemble_add, .each_user = &all};
+    failed = anneal_trajectories(rt, o, &ask, &jumps) != RT_OK;
+    state_free(rt, &start);
+  }
+  if (failed) {
+    density_free(rt, &p);
+    return 1;
+  }
+  turn_density(mask, &p);
+  *out = density_value(vm, &p);
+  return out->tag == V_NIL;
+}
+
+/* From s, over the problem's variables; level is by basis states of those. */
+static int follow_open(Vm *vm, Value *args, const QuenchCall *c, const Quench *q, double *level,
+                       State *s, Value *out) {
+  OpenAnneal o = {.q = q, .bits = (int)s->vars.n, .level = level};
+  int64_t trajectories, mask = binaries(&s->vars);
+  RngCall rng;
+  if (!(state_norm2(s) > 0)) return vm_error(vm, "quench: psi is zero");
+  if (call_trajectories(vm, args[A_TRAJECTORIES], args[A_BATH], &trajectories) ||
+      (trajectories && arg_stream(vm, args[A_SEED], &rng)) ||
+      call_bath(vm, args[A_BATH], c, o.bits, &o.n, &o.jump))
+    return 1;
+  for (int64_t k = 0; k < s->size; k++) {
+    if ((k ^ mask) < k) continue;
+    double e = level[k];
+    level[k] = level[k ^ mask];
+    level[k ^ mask] = e;
+  }
+  int failed = trajectories ? open_average(vm, &o, mask, s, rng, trajectories, out)
+                            : open_density(vm, &o, mask, s, out);
+  jumps_free(vm_rt(vm), o.n, o.jump);
+  return failed;
+}
+
 static int anneal(Vm *vm, Value *args, const Problem *p, const Reduced *r, QuenchCall *c,
                   int64_t points, Value *out) {
   Rt *rt = vm_rt(vm);
@@ -192,7 +335,9 @@ static int anneal(Vm *vm, Value *args, const Problem *p, const Reduced *r, Quenc
   int failed = !level || make_levels(vm, p, r, level);
   if (!failed) failed = quench_plan(rt, &c->a, scale_of(r, bits, level), &q);
   if (!failed)
-    failed = first_state(vm, args[A_PSI], p, &q, &s) || follow(vm, &q, level, points, &s, out);
+    failed = first_state(vm, args[A_PSI], p, &q, &s) ||
+             (args[A_BATH].tag == V_NIL ? follow(vm, &q, level, points, &s, out)
+                                        : follow_open(vm, args, c, &q, level, &s, out));
   state_free(rt, &s);
   quench_free(rt, &q);
   if (level) rt_free(rt, level, bytes);
@@ -214,7 +359,13 @@ static int run_function(Vm *vm, Value *args, Value *out) {
   if (!failed && args[A_PATH].tag != V_NIL && (points < 2 || points > POINTS))
     failed = vm_error(vm, "quench: path is the number of points, 2 to %d, found %lld", POINTS,
                       (long long)points);
-  failed = failed || ham_problem(vm, h, "quench", &p);
+  if (!failed && points && args[A_BATH].tag != V_NIL)
+    failed = vm_error(vm, "quench: `path` does not go with a bath");
+  if (!failed && args[A_SEED].tag != V_NIL && args[A_TRAJECTORIES].tag == V_NIL)
+    failed = vm_error(vm, "quench: `seed` belongs to `trajectories`");
+  int64_t trajectories;
+  failed = failed || call_trajectories(vm, args[A_TRAJECTORIES], args[A_BATH], &trajectories) ||
+           ham_problem(vm, h, "quench", &p);
   if (failed) {
     call_free(vm, &c);
     return 1;
@@ -238,8 +389,8 @@ static int bind_quench(Vm *vm, Value *args, int n, Value *out) {
 const Native natives_quench[] = {
     {"quench",
      "H = nil, schedule = nil, time = nil, reads = 1000, gamma = nil, tol = 1e-08, psi = nil, path "
-     "= nil",
-     "Annealing by Schroedinger's equation, closed system, up to 20 variables.\n"
+     "= nil, bath = nil, trajectories = nil, seed = nil",
+     "Annealing by Schroedinger's equation, up to 20 variables; with `bath` by Lindblad's.\n"
      "As a sampler, sample(H, quench(time = 20)): from the ground state of -sum X, then `reads` "
      "draws of\n"
      "|psi|^2.  As a function, quench(H, schedule, time): the final state, over H's variables; "
@@ -259,8 +410,15 @@ const Native natives_quench[] = {
      "tol: of the state, by the length of the steps.  psi: the state to begin with; a sampler's "
      "reverse\n"
      "anneals begin with sample(.., from = samples).\n"
+     "bath: dephasing(rate), damping(down, up), collapse operators on qubits 0 .., or a list: "
+     "qubit i\n"
+     "is variable i, |0> its spin +1 (a binary's 1).  The function gives a density matrix, or with\n"
+     "trajectories = 1000 their average, from `seed`; the sampler draws from the density matrix "
+     "up to\n"
+     "6 variables, else (or when asked for) every read from one of `trajectories`, as many as "
+     "reads.\n"
      "Source: Kadowaki, Nishimori, Phys. Rev. E 58, 5355 (1998); steps as in evolve.\n"
-     "Errors: more than 20 variables, a term that is not diagonal, a negative time, a wrong "
-     "schedule.",
+     "Errors: more than 20 variables, a term that is not diagonal, a negative time or rate, "
+     "a wrong schedule.",
      bind_quench, NF_CONST},
     {0}};

@@ -2,6 +2,7 @@
  * tensors (all of it or some axes), lists, tuples and ranges.  Generators
  * (`sum(x for ...)`) are compiled before they come here.
  */
+#include "lang/bind/batch.h"
 #include "lang/bind/number.h"
 #include "lang/bind/sampling.h"
 
@@ -139,6 +140,7 @@ static int reduce_prod(Vm *vm, Value *args, int n, Value *out) {
 
 static int reduce_mean(Vm *vm, Value *args, int n, Value *out) {
   static const Reduction r = {"mean", RED_MEAN, BIN_ADD};
+  if (box_data(args[0], &batch_set_type)) return batch_set_mean(vm, args[0], args[1], out);
   if (is_samples(args[0])) return samples_mean(vm, args[0], args[1], out);
   return reduce(vm, &r, args, out);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lang/bind/circuit_run.h"
+#include "lang/bind/batch.h"
 #include "lang/bind/sampling.h"
 #include "lang/bind/tensor_args.h"
 
@@ -113,7 +114,11 @@ static int bind_sample(Vm *vm, Value *args, int n, Value *out) {
     vm_help(vm, "the number of reads is the sampler's: sample(H, anneal(reads = 100))");
     return 1;
   }
-  if (default_sampler(vm, &args[1]) || arg_sampler(vm, args[1], "sample", &s) ||
+  HamBatch *batch = box_data(args[0], &ham_batch_type);
+  if (default_sampler(vm, &args[1])) return 1;
+  if (batch && (batch->batch_rank || args[5].tag != V_NIL))
+    return ham_batch_sample(vm, batch, args[1], args[2], args[3], args[5], out);
+  if (arg_sampler(vm, args[1], "sample", &s) ||
       task_make(vm, &args[0], args[3], "sample", &t))
     return 1;
   value_print(vm, args[1], &text, true);
@@ -151,7 +156,7 @@ int sample_solve(Vm *vm, Value *h, Value budget, Value seed, Value *out) {
 }
 
 const Native natives_sample[] = {
-    {"sample", "H, sampler = nil, seed = nil, from = nil, shots = nil",
+    {"sample", "H, sampler = nil, seed = nil, from = nil, shots = nil, grad = nil",
      "Samples of low energy of a diagonal Hamiltonian: sample(H, anneal(reads = 100)).\n"
      "Constraints become penalties, terms of higher degree are made quadratic; rows come back over "
      "the declared\n"
@@ -173,7 +178,12 @@ const Native natives_sample[] = {
      "(shots,) an integer for each classical register, bits (shots, bits), shots. Without `measure` "
      "all qubits are\n"
      "measured at the end, registers are the qubits'. Shots that project() refuses are left out.\n"
+     "A batch of problems (a declared tensor with more axes) is sampled in one call: s.best.b has "
+     "the batch's axes first,\ns[\"b\"] and s.energies these and one of rows, s[k] are the Samples "
+     "of problem k.\n"
+     "grad: how a derivative by H's tensors goes through s.best and mean(s, \"b\"): "
+     "straight_through, blackbox(mu); nil: constants.\n"
      "Errors: a term that is not diagonal; a circuit's shots beyond 10^9.",
-     bind_sample, NF_CONST},
+     bind_sample, NF_CONST | NF_DIFF},
     {NULL, NULL, NULL, NULL, 0},
 };

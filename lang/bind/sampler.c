@@ -38,6 +38,7 @@ static const struct {
     {"time", A_TIME, offsetof(SamplerArgs, seconds)},
     {"cluster", A_CHOICE, offsetof(SamplerArgs, cluster)},
     {"boltzmann", A_SWITCH, offsetof(SamplerArgs, boltzmann)},
+    {"both", A_SWITCH, offsetof(SamplerArgs, both)},
 };
 
 typedef struct {

@@ -344,7 +344,7 @@ static int bind_state(Vm *vm, Value *args, int argc, Value *out) {
   CircuitValue *c;
   if (is_circuit(args[0]))
     return arg_whole_circuit(vm, &args[0], "`state`", &c) ||
-           made(vm, circuit_state(vm, c, &s) ? rt->error.status : RT_OK, &s, out);
+           made(vm, circuit_state(vm, c, false, &s) ? rt->error.status : RT_OK, &s, out);
   if (arg_tensor(vm, args[0], "the amplitudes of `state`", &t)) return 1;
   int n = t->size > 1 ? 63 - __builtin_clzll((uint64_t)t->size) : 0;
   char shape[128];

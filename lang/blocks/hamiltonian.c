@@ -199,6 +199,11 @@ Node *lower_hamiltonian(Lower *lo, Node *decl) {
     plain->name = p->name;
     plain->a = p->a ? node_copy(s, p->a) : NULL;
     node_push(s, make, plain);
+    if (p->n) {
+      Node *param[] = {node_name(s, BLOCK, p), text_node(s, p->name, p), node_name(s, p->name, p),
+                       int_node(s, p->n, p)};
+      node_push(s, block, let_node(s, p->name, node_call(s, "__ham_param", p, 4, param), p));
+    }
     lower_extents(s, decl, i, block);
   }
   for (uint32_t i = 0; i < decl->b->n; i++) lower_statement(&h, decl->b->items[i], block);

@@ -1,6 +1,7 @@
 /* batch_sample.c: batch_sample(): annealing, the released lock-step annealer, descent
  * and enumeration of the problems of a batch.                                     */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "runtime/base/parallel.h"
@@ -166,24 +167,28 @@ static float median(float *x, int64_t n) {
   return x[want];
 }
 
-/* First: the root mean square of what a flip of the most strongly bound variable changes
- * in random states.  Last: a tenth of what the median coefficient changes. */
+/* From the couplings, since fields mostly balance them (penalties, binaries): first 1.5
+ * times the largest root mean square of a variable's coupling field in random states, 1.5
+ * times the critical temperature of a random dense model; last a tenth of what flips
+ * change there by a median coupling.  Without couplings fields stand for them.      */
 static void temperatures(Thread *t, int64_t problem, const BatchArgs *a, double *hot,
                          double *cold) {
   const Batch *b = t->walk.b;
   const double *h = b->h + problem * b->n, *J = b->J + problem * b->m;
-  double most = 0;
+  double most = 0, degree = 1;
   int64_t count = 0;
   for (int64_t i = 0; i < b->n; i++) {
-    double sum = h[i] * h[i];
+    double sum = 0;
     for (int32_t k = b->start[i]; k < b->start[i + 1]; k++) sum += J[b->edge[k]] * J[b->edge[k]];
     if (sum > most) most = sum;
-    if (h[i] != 0) t->middle[count++] = (float)fabs(h[i]);
   }
   for (int64_t k = 0; k < b->m; k++)
     if (J[k] != 0) t->middle[count++] = (float)fabs(J[k]);
-  *hot = isnan(a->hot) ? 2 * sqrt(most) : a->hot;
-  *cold = isnan(a->cold) ? count ? 0.2 * median(t->middle, count) : 1 : a->cold;
+  if (count) degree = fmax(1, 2 * (double)count / (double)b->n);
+  for (int64_t i = 0; i < b->n && most == 0; i++)
+    if (h[i] != 0) t->middle[count++] = (float)fabs(h[i]);
+  *cold = isnan(a->cold) ? count ? 0.2 * median(t->middle, count) * sqrt(degree) : 1 : a->cold;
+  *hot = isnan(a->hot) ? most > 0 ? 1.5 * sqrt(most) : *cold : a->hot;
   if (!(*hot > 0)) *hot = 1;
   if (!(*cold > 0) || *cold > *hot) *cold = *hot;
 }
@@ -330,4 +335,50 @@ RtStatus batch_sample_level(Rt *rt, const Batch *b, const BatchArgs *a, const Ba
 
 RtStatus batch_sample(Rt *rt, const Batch *b, const BatchArgs *a, BatchSamples *out) {
   return batch_sample_level(rt, b, a, batch_kernels_best(), out);
+}
+
+/* ---- as a sampler of one problem ------------------------------------------------------ */
+
+RtStatus sample_lockstep(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out) {
+  const double begin = rt_now();
+  int32_t *uv = rt_alloc(rt, (size_t)(2 * p->m + 1) * sizeof *uv);
+  BatchSamples rows = {0};
+  Batch b = {0};
+  BatchArgs args;
+  int64_t at = 0;
+  *out = (Samples){0};
+  if (!uv) return rt->error.status;
+  for (int32_t i = 0; i < p->n; i++)
+    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
+      if (p->other[k] > i) uv[2 * at] = i, uv[2 * at++ + 1] = p->other[k];
+  RtStatus st = batch_make(rt, &b, 1, p->n, p->m, uv);
+  rt_free(rt, uv, (size_t)(2 * p->m + 1) * sizeof *uv);
+  if (st) return st;
+  b.offset[0] = p->offset;
+  memcpy(b.h, p->h, (size_t)p->n * sizeof *b.h);
+  at = 0;
+  for (int32_t i = 0; i < p->n; i++)
+    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
+      if (p->other[k] > i) b.J[at++] = p->J[k];
+  batch_args_init(&args);
+  args.method = a->both ? BATCH_LOCKSTEP_BOTH : BATCH_LOCKSTEP;
+  args.rng = a->rng;
+  args.threads = a->threads;
+  if (a->reads) args.reads = a->reads;
+  st = batch_sample(rt, &b, &args, &rows);
+  if (!st) st = samples_make(rt, out, args.reads, p->n);
+  if (!st) {
+    memcpy(out->spin, rows.spin, (size_t)(args.reads * p->n));
+    for (int64_t r = 0; r < args.reads; r++) out->energy[r] = ising_energy(p, out->spin + r * p->n);
+    out->updates = (double)(rows.steps * LOCKSTEP_PROPOSALS * args.reads);
+    out->beta_hot = 1e-3;
+    out->beta_cold = 1 / (1000 * pow(0.99, (double)(rows.steps - 1)));
+    snprintf(out->note, sizeof out->note, "%lld temperatures", (long long)rows.steps);
+    st = samples_sort(rt, out);
+    out->seconds = rt_now() - begin;
+  }
+  batch_samples_free(rt, &rows);
+  batch_free(rt, &b);
+  if (st) samples_free(rt, out);
+  return st;
 }

@@ -16,7 +16,8 @@ typedef enum {
   VAR_BINARY,   /* 0 or 1                                                     */
   VAR_SPIN,     /* +1 or -1                                                   */
   VAR_QUBIT,    /* a qubit of the register: its spin is Z, its bit (1 - Z)/2  */
-  VAR_MODE      /* a boson: `cutoff` levels; never diagonal-sampled           */
+  VAR_MODE,     /* a boson: `cutoff` levels; never diagonal-sampled           */
+  VAR_NUMBER    /* any number: a coefficient that is given later; x^2 stays   */
 } VarKind;
 
 #define VAR_RANK 8

@@ -19,7 +19,10 @@ static int canonical(const VarTable *t, int k, int32_t *v) {
   for (int i = 0; i < k;) {
     int j = i + 1;
     while (j < k && v[j] == v[i]) j++;
-    if ((j - i) % 2 == 1 || vars_kind(t, v[i]) == VAR_BINARY) v[out++] = v[i];
+    const VarKind kind = vars_kind(t, v[i]);
+    if (kind == VAR_NUMBER)
+      for (int q = i; q < j; q++) v[out++] = v[q];
+    else if ((j - i) % 2 == 1 || kind == VAR_BINARY) v[out++] = v[i];
     i = j;
   }
   return out;
@@ -54,7 +57,7 @@ static RtStatus shorten_two(Rt *rt, Poly *p, const VarTable *t) {
   int64_t out = 0;
   for (int64_t i = 0; i < p->two.n; i++) {
     int32_t u = p->two.uv[2 * i], v = p->two.uv[2 * i + 1];
-    if (u == v) {
+    if (u == v && vars_kind(t, u) != VAR_NUMBER) {
       RT_TRY(poly_add(rt, p, p->two.c[i], vars_kind(t, u) == VAR_BINARY ? 1 : 0, &u));
       continue;
     }

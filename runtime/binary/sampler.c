@@ -67,6 +67,15 @@ const SamplerKind sampler_table[] = {
    "Steepest descent: the flip that lowers the energy most, until none does.\n"
    "reads: starts, a row each; nil: as many as `from` has rows, or 64 at random.",
    sample_descend},
+  {"lockstep", "reads = 1, both = false",
+   "The annealer released with QAMA, faithfully: single random flips while T falls from 1000 to 0.001\n"
+   "(x 0.99, five proposals a temperature), all reads, and all problems of a batch, in step: they stop\n"
+   "together when none of them has found a lower energy for 50 temperatures, so that a single read\n"
+   "stops early and hot.  A row is the lowest state met, from which ones (spins +1) are switched off\n"
+   "while that lowers the energy.  It is weak: anneal() is the one to use.\n"
+   "both: the final search may also switch ones on, which the released one cannot.\n"
+   "Source: code of Du et al., arXiv:2504.11083 v2 (2025).",
+   sample_lockstep},
   {NULL, NULL, NULL, NULL}};
 
 const SamplerKind *sampler_find(const char *name) {

@@ -62,6 +62,7 @@ typedef struct SamplerArgs {
   int64_t tenure;         /* tabu; 0: default                                  */
   int cluster;            /* temper: isoenergetic moves: -1 decide, 0 off, 1 on */
   int boltzmann;          /* anneal, gibbs: 1: only unbiased acceptance        */
+  int both;               /* lockstep: 1: the final search may also switch ones on */
   /* Called on the caller's thread between blocks of work, share in 0..1; may be
    * NULL.  rt_poll() is called as often: interrupts and limits stop a sampler. */
   void (*progress)(void *user, double share);
@@ -86,6 +87,7 @@ RtStatus sample_descend(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *o
 RtStatus sample_tabu(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out);
 RtStatus sample_temper(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out);
 RtStatus sample_sqa(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out);
+RtStatus sample_lockstep(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out);
 RtStatus sample_exact(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out);
 /* Chooses sampler, temperatures and budget by itself; a->seconds is the budget. */
 RtStatus sample_auto(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out);

@@ -207,6 +207,32 @@ static RtStatus load_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b,
   return RT_OK;
 }
 
+/* ---- rotations of one qubit --------------------------------------------------------- */
+
+/* dL/dt = Re <adjoint| dU U* |after>; both are undone.  Only of RX, RY, RZ and P. */
+static double turn_back(const Circuit *c, const Gate *g, int n, const double *angle, c128 *amp,
+                        c128 *adjoint) {
+  Visit v;
+  c128 m[4];
+  uint64_t bit = 1ull << c->qubit[g->qubit], j = 0;
+  double s = 0;
+  visit_of(c, g, n, &v);
+  gate_matrix(g, true, angle, m);
+  do {
+    uint64_t i = j | v.base;
+    c128 a = amp[i], b = amp[i | bit], la = adjoint[i], lb = adjoint[i | bit];
+    switch (g->kind) {
+    case GATE_RX: s += dot(la, b).im + dot(lb, a).im; break;
+    case GATE_RY: s += dot(lb, a).re - dot(la, b).re; break;
+    case GATE_RZ: s += dot(la, a).im - dot(lb, b).im; break;
+    default: s -= 2 * dot(lb, b).im;
+    }
+  } while ((j = visit_next(&v, j)));
+  apply_one(&v, bit, m, amp);
+  apply_one(&v, bit, m, adjoint);
+  return g->inverse ? -s / 2 : s / 2;
+}
+
 /* ---- the walk back ---------------------------------------------------------------------- */
 
 static bool has_angles(const Gate *g) { return gate_table[g->kind].angles > 0; }
@@ -221,6 +247,11 @@ RtStatus gate_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, const 
   bool generator = g->kind == GATE_PAULI || g->kind == GATE_GPHASE;
   for (int k = 0; k < gate_table[g->kind].angles; k++)
     angle[k] = value[c->angle[g->angle + k] * b->batch + item];
+  if (g->kind == GATE_RX || g->kind == GATE_RY || g->kind == GATE_RZ || g->kind == GATE_P) {
+    node[c->angle[g->angle] * b->batch + item] +=
+        turn_back(c, g, p->n, angle, amp, adjoint);
+    return RT_OK;
+  }
   const LoadView *v = g->kind == GATE_LOAD ? &c->load[g->data] : NULL;
   if (v) RT_TRY(load_vector(rt, c, v, b, item, &load));
   if (generator) slope[0] = generator_back(c, g, p->n, adjoint, amp);

@@ -10,7 +10,7 @@ static inline c128 mul(c128 a, c128 b) {
 static inline c128 plus(c128 a, c128 b) { return (c128){a.re + b.re, a.im + b.im}; }
 static inline c128 conjugate(c128 a) { return (c128){a.re, -a.im}; }
 
-/* ---- matrices ------------------------------------------------------------------------- */
+/* ---- matrices ----------------------------------------------------------------------- */
 
 void matrix2_mul(const c128 *a, const c128 *b, c128 *out) {
   c128 m[4];
@@ -35,7 +35,8 @@ void gate_matrix_any(const Circuit *c, const Gate *g, const double *angle, c128 
   } else if (g->kind == GATE_UNITARY) {
     const c128 *u = (const c128 *)c->matrix[g->data]->data;
     for (int i = 0; i < d; i++)
-      for (int j = 0; j < d; j++) m[i * d + j] = g->inverse ? conjugate(u[j * d + i]) : u[i * d + j];
+      for (int j = 0; j < d; j++)
+        m[i * d + j] = g->inverse ? conjugate(u[j * d + i]) : u[i * d + j];
   } else {
     gate_matrix(g, false, angle, m);
   }
@@ -103,7 +104,7 @@ void bind_matrices(const Values *v, OpMatrix *m, c128 *total) {
   }
 }
 
-/* ---- coefficients ----------------------------------------------------------------------- */
+/* ---- coefficients ------------------------------------------------------------------- */
 
 /* Number l of register k. */
 static inline void put(void *coef, bool single, int k, int l, double x) {
@@ -141,7 +142,7 @@ void bind_step(const Schedule *s, const PlanStep *plan, const OpMatrix *om, Step
   }
 }
 
-/* ---- Pauli rotations ----------------------------------------------------------------------- */
+/* ---- Pauli rotations ---------------------------------------------------------------- */
 
 static void turn_masks(const Values *v, const Op *op, uint64_t *x, uint64_t *z, int *y) {
   const Gate *g = &v->p->c->gate[op->head];
@@ -195,7 +196,7 @@ void bind_turn(const Values *v, const Schedule *s, const Stage *stage, const Op 
   if (sum) turn_factor(s, out, z & low, lane_mask, lane_value, y, half, 0, sum);
 }
 
-/* ---- dense gates on two qubits ---------------------------------------------------------------- */
+/* ---- dense gates on two qubits ------------------------------------------------------ */
 
 void bind_pair(const Values *v, const Schedule *s, const Stage *stage, const Op *op, bool inverse,
                PairStep *out, void *coef) {

@@ -101,7 +101,7 @@ RtStatus stage_bind(Rt *rt, const Values *v, const Schedule *s, const Stage *sta
   return RT_OK;
 }
 
-/* ---- backwards --------------------------------------------------------------------------- */
+/* ---- backwards ---------------------------------------------------------------------- */
 
 static StepSum sum_of(const CircuitPlan *p, const Op *op) {
   bool angles = false;
@@ -161,7 +161,7 @@ RtStatus stage_bind_back(Rt *rt, const Values *v, const Schedule *s, const Stage
   return RT_OK;
 }
 
-/* ---- tiles ------------------------------------------------------------------------------------ */
+/* ---- tiles -------------------------------------------------------------------------- */
 
 /* Where amplitude j of tile t lies. */
 static uint64_t tile_at(const Stage *s, uint64_t t, uint64_t j, int n) {
@@ -178,12 +178,14 @@ static int run_bits(const Stage *s) {
 
 void tile_take(const Stage *s, size_t each, uint64_t t, int n, const void *vector, void *block) {
   int run = run_bits(s);
+  const char *from = vector;
   for (uint64_t j = 0; j < 1ull << s->bits; j += 1ull << run)
-    memcpy((char *)block + j * each, (const char *)vector + tile_at(s, t, j, n) * each, each << run);
+    memcpy((char *)block + j * each, from + tile_at(s, t, j, n) * each, each << run);
 }
 
 void tile_put(const Stage *s, size_t each, uint64_t t, int n, const void *block, void *vector) {
   int run = run_bits(s);
+  const char *from = block;
   for (uint64_t j = 0; j < 1ull << s->bits; j += 1ull << run)
-    memcpy((char *)vector + tile_at(s, t, j, n) * each, (const char *)block + j * each, each << run);
+    memcpy((char *)vector + tile_at(s, t, j, n) * each, from + j * each, each << run);
 }

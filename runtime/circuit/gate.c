@@ -35,16 +35,45 @@ void visit_of(const Circuit *c, const Gate *g, int n, Visit *v) {
     if (k >= g->targets && (g->on >> (k - g->targets) & 1)) v->base |= 1ull << q[k];
   }
   v->count = 1ll << (n - v->n_held);
+  v->free = (1ull << n) - 1;
+  for (int k = 0; k < v->n_held; k++) v->free &= ~(1ull << v->held[k]);
 }
 
 /* ---- dense gates ------------------------------------------------------------------- */
 
-static void apply_one(const Visit *v, uint64_t bit, const c128 *m, c128 *amp) {
-  for (int64_t k = 0; k < v->count; k++) {
-    uint64_t i = visit_at(v, k);
-    c128 a = amp[i], b = amp[i | bit];
-    amp[i] = plus(mul(m[0], a), mul(m[1], b));
-    amp[i | bit] = plus(mul(m[2], a), mul(m[3], b));
+static bool is_one(c128 w) { return w.re == 1 && w.im == 0; }
+static bool is_none(c128 w) { return w.re == 0 && w.im == 0; }
+static inline c128 scaled(double f, c128 a) { return (c128){f * a.re, f * a.im}; }
+
+/* amp[i | bit] *= f over the visit */
+static void apply_factor(const Visit *v, uint64_t bit, c128 f, c128 *amp) {
+  uint64_t j = 0;
+  if (is_one(f)) return;
+  do {
+    uint64_t i = j | v->base | bit;
+    amp[i] = mul(f, amp[i]);
+  } while ((j = visit_next(v, j)));
+}
+
+void apply_one(const Visit *v, uint64_t bit, const c128 *m, c128 *amp) {
+  uint64_t j = 0;
+  if (is_none(m[1]) && is_none(m[2])) {
+    apply_factor(v, 0, m[0], amp);
+    apply_factor(v, bit, m[3], amp);
+  } else if (m[0].im == 0 && m[1].im == 0 && m[2].im == 0 && m[3].im == 0) {
+    do {
+      uint64_t i = j | v->base;
+      c128 a = amp[i], b = amp[i | bit];
+      amp[i] = plus(scaled(m[0].re, a), scaled(m[1].re, b));
+      amp[i | bit] = plus(scaled(m[2].re, a), scaled(m[3].re, b));
+    } while ((j = visit_next(v, j)));
+  } else {
+    do {
+      uint64_t i = j | v->base;
+      c128 a = amp[i], b = amp[i | bit];
+      amp[i] = plus(mul(m[0], a), mul(m[1], b));
+      amp[i | bit] = plus(mul(m[2], a), mul(m[3], b));
+    } while ((j = visit_next(v, j)));
   }
 }
 

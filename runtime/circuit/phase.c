@@ -2,8 +2,9 @@
  *
  * Every diagonal gate is a term: where its controls are on, w0 or w1 by the parity of some
  * bits.  A block is passed over in rows of 128 amplitudes.  Terms within a row are one table;
- * terms on both sides of it make one table for each value of the bits they see above (or, when
- * those are many, a table for each row); terms above the row make one factor for each row. */
+ * terms on both sides of it go in groups that see few bits above the row: a group has a table
+ * for each value of those (a term that sees many bits is done row by row); terms above the
+ * row make one factor for each row.                                                   */
 #include "runtime/circuit/plan.h"
 
 #include <math.h>
@@ -12,6 +13,14 @@
 
 enum { ROW_BITS = 7, ROW = 1 << ROW_BITS, DIAGONAL_BITS = 13, ROWS = 1 << (DIAGONAL_BITS - 5),
        TABLE_BITS = 4 };
+
+/* Mixed terms [first, end) and their tables, for each value of the bits they see. */
+typedef struct {
+  int64_t first, end;
+  uint64_t seen;
+  size_t at;
+  unsigned plain;                 /* bit k: table k is all ones                     */
+} Group;
 
 /* slope: d(phase)/d(angle) in radians, of w0 and w1. */
 typedef struct {
@@ -29,11 +38,12 @@ struct Diagonal {
   int row_bits, bits;             /* of a row, of a block                           */
   Term *term;
   int64_t n, n_low, n_mid, n_far, n_mixed; /* in this order: low, mid, far, mixed   */
-  uint64_t seen;                  /* bits above a row that mixed terms look at       */
-  bool tabled;
+  int64_t loose;                  /* the mixed terms from there on have no table     */
   c128 low[ROW];                  /* the table of the low terms                     */
   c128 mid[ROWS];                 /* factors of rows, of the mid terms               */
-  void *table;                    /* [2^seen][2][row registers]                      */
+  Group *group;                   /* [n_mixed + 1]; the first has the low terms too  */
+  int n_group;
+  void *table;                    /* [2^seen][2][row registers] of each group        */
   size_t table_bytes;
   double (*sign)[2 * ROW];        /* of patterns                                    */
   int n_sign, cap_sign;
@@ -46,7 +56,7 @@ static inline c128 mul(c128 a, c128 b) {
 static c128 polar(double t) { return (c128){cos(t), sin(t)}; }
 static bool is_one(c128 w) { return w.re == 1 && w.im == 0; }
 
-/* ---- terms ---------------------------------------------------------------------------- */
+/* ---- terms -------------------------------------------------------------------------- */
 
 static Term term_of(const Values *v, const Stage *stage, int32_t i, bool inverse) {
   const Circuit *c = v->p->c;
@@ -129,17 +139,14 @@ static void sort_terms(Diagonal *d, Term *from) {
       if (is == 0) d->n_low++;
       if (is == 1) d->n_mid++;
       if (is == 2) d->n_far++;
-      if (is == 3) {
-        d->n_mixed++;
-        d->seen |= s & ~low;
-      }
+      if (is == 3) d->n_mixed++;
       d->term[n] = from[k];
       d->term[n].sum = 2 * n;
       n++;
     }
 }
 
-/* ---- tables ---------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------- */
 
 static uint64_t deposit(uint64_t k, uint64_t mask) {
   uint64_t out = 0;
@@ -173,35 +180,79 @@ static size_t row_bytes(const Diagonal *d) {
   return (size_t)(4ll << d->row_bits) * (d->single ? sizeof(float) : sizeof(double));
 }
 
-/* The table of the rows whose bits above are `above`. */
-static void row_table(const Diagonal *d, uint64_t above, void *to) {
-  c128 w[ROW];
+/* w *= the mixed terms [first, end) of a row whose bits above are `above`; false: none is on. */
+static bool mixed_on(const Diagonal *d, int64_t first, int64_t end, uint64_t above, c128 *w) {
+  bool any = false;
   Term r;
-  memcpy(w, d->low, sizeof *w << d->row_bits);
-  for (int64_t k = d->n - d->n_mixed; k < d->n; k++)
-    if (reduce(&d->term[k], d->row_bits, above, &r)) term_on(&r, d->row_bits, 0, w);
-  spread_out(d, w, to);
+  for (int64_t k = first; k < end; k++)
+    if (reduce(&d->term[k], d->row_bits, above, &r)) {
+      term_on(&r, d->row_bits, 0, w);
+      any = true;
+    }
+  return any;
+}
+
+static void ones(const Diagonal *d, c128 *w) {
+  for (int64_t j = 0; j < 1ll << d->row_bits; j++) w[j] = (c128){1, 0};
+}
+
+static bool all_ones(const Diagonal *d, const c128 *w) {
+  for (int64_t j = 0; j < 1ll << d->row_bits; j++)
+    if (!is_one(w[j])) return false;
+  return true;
+}
+
+/* Mixed terms into groups: each takes what fits its bits; the rest goes to the end. */
+static void make_groups(Diagonal *d) {
+  uint64_t high = ~((1ull << d->row_bits) - 1);
+  int64_t at = d->n - d->n_mixed;
+  d->n_group = 0;
+  d->table_bytes = 0;
+  do {
+    Group g = {at, at, 0, d->table_bytes, 0};
+    for (int64_t k = at; k < d->n; k++) {
+      uint64_t s = g.seen | ((d->term[k].mask | d->term[k].odd) & high);
+      if (__builtin_popcountll(s) > TABLE_BITS) continue;
+      Term t = d->term[k];
+      memmove(&d->term[g.end + 1], &d->term[g.end], sizeof t * (size_t)(k - g.end));
+      d->term[g.end++] = t;
+      g.seen = s;
+    }
+    if (g.end == g.first && d->n_group) break;
+    d->group[d->n_group++] = g;
+    d->table_bytes += row_bytes(d) << __builtin_popcountll(g.seen);
+    at = g.end;
+  } while (at < d->n);
+  d->loose = at;
 }
 
 static RtStatus make_tables(Diagonal *d) {
   int rows = d->bits - d->row_bits;
-  for (int64_t j = 0; j < 1ll << d->row_bits; j++) d->low[j] = (c128){1, 0};
+  ones(d, d->low);
   for (int64_t j = 0; j < 1ll << rows; j++) d->mid[j] = (c128){1, 0};
   for (int64_t k = 0; k < d->n_low; k++) term_on(&d->term[k], d->row_bits, 0, d->low);
   for (int64_t k = d->n_low; k < d->n_low + d->n_mid; k++)
     term_on(&d->term[k], rows, d->row_bits, d->mid);
-  int seen = __builtin_popcountll(d->seen);
-  d->tabled = seen <= TABLE_BITS;
-  if (!d->tabled) return RT_OK;
-  d->table_bytes = row_bytes(d) << seen;
+  d->group = rt_alloc(d->rt, sizeof *d->group * (size_t)(d->n_mixed + 1));
+  if (!d->group) return d->rt->error.status;
+  make_groups(d);
   d->table = rt_alloc(d->rt, d->table_bytes);
   if (!d->table) return d->rt->error.status;
-  for (uint64_t k = 0; k < 1ull << seen; k++)
-    row_table(d, deposit(k, d->seen), (char *)d->table + k * row_bytes(d));
+  for (int g = 0; g < d->n_group; g++) {
+    Group *q = &d->group[g];
+    for (uint64_t k = 0; k < 1ull << __builtin_popcountll(q->seen); k++) {
+      c128 w[ROW];
+      if (g) ones(d, w);
+      else memcpy(w, d->low, sizeof *w << d->row_bits);
+      mixed_on(d, q->first, q->end, deposit(k, q->seen), w);
+      q->plain |= (unsigned)all_ones(d, w) << k;
+      spread_out(d, w, (char *)d->table + q->at + k * row_bytes(d));
+    }
+  }
   return RT_OK;
 }
 
-/* ---- sums within a row, for derivatives -------------------------------------------------- */
+/* ---- sums within a row, for derivatives --------------------------------------------- */
 
 /* The number of the pattern (-1)^parity(odd) where mask has value; -1: all ones. */
 static int pattern(Diagonal *d, uint64_t mask, uint64_t value, uint64_t odd) {
@@ -230,12 +281,13 @@ static RtStatus make_patterns(Diagonal *d) {
   return RT_OK;
 }
 
-/* ---- making ------------------------------------------------------------------------------ */
+/* ---- making ------------------------------------------------------------------------- */
 
 void diagonal_free(Rt *rt, Diagonal *d) {
   if (!d) return;
   if (d->term) rt_free(rt, d->term, sizeof *d->term * (size_t)(d->n + 1));
   if (d->table) rt_free(rt, d->table, d->table_bytes);
+  if (d->group) rt_free(rt, d->group, sizeof *d->group * (size_t)(d->n_mixed + 1));
   if (d->sign) rt_free(rt, d->sign, sizeof *d->sign * (size_t)d->cap_sign);
   rt_free(rt, d, sizeof *d);
 }
@@ -263,6 +315,7 @@ RtStatus diagonal_bind(Rt *rt, const Values *v, const Schedule *s, const Stage *
   if (!d) return rt->error.status;
   memset(d, 0, offsetof(Diagonal, low));
   d->table = NULL;
+  d->group = NULL;
   d->sign = NULL;
   d->n_sign = d->cap_sign = 0;
   d->rt = rt;
@@ -281,7 +334,7 @@ RtStatus diagonal_bind(Rt *rt, const Values *v, const Schedule *s, const Stage *
 
 int diagonal_bits(const Diagonal *d) { return d->bits; }
 
-/* ---- forwards ------------------------------------------------------------------------------ */
+/* ---- forwards ----------------------------------------------------------------------- */
 
 /* The rows' factors in the block at `outer`; the block's own. */
 static const c128 *row_factors(const Diagonal *d, uint64_t outer, c128 *room) {
@@ -299,9 +352,20 @@ static const c128 *row_factors(const Diagonal *d, uint64_t outer, c128 *room) {
   return room;
 }
 
-static const void *table_of(const Diagonal *d, uint64_t index, void *room) {
-  if (d->tabled) return (char *)d->table + extract(index, d->seen) * row_bytes(d);
-  row_table(d, index, room);
+/* Table k of a row: those of the groups, then, in room, that of the loose terms; NULL: no more.
+ * *plain: it is all ones.                                                            */
+static const void *table_of(const Diagonal *d, int k, uint64_t index, void *room, bool *plain) {
+  c128 w[ROW];
+  *plain = false;
+  if (k < d->n_group) {
+    const Group *g = &d->group[k];
+    *plain = g->plain >> extract(index, g->seen) & 1;
+    return (char *)d->table + g->at + extract(index, g->seen) * row_bytes(d);
+  }
+  if (k > d->n_group || d->loose == d->n) return NULL;
+  ones(d, w);
+  if (!mixed_on(d, d->loose, d->n, index, w)) return NULL;
+  spread_out(d, w, room);
   return room;
 }
 
@@ -312,12 +376,17 @@ void diagonal_apply(const Diagonal *d, const SweepTable *t, void *x, uint64_t ou
   double table[4 * ROW] __attribute__((aligned(64)));
   const c128 *factor = row_factors(d, outer, room);
   for (int64_t r = 0; r < rows; r++) {
-    const char *w = table_of(d, outer | (uint64_t)r << d->row_bits, table);
-    t->phase((char *)x + (size_t)(r * n) * each, n, w, w + (size_t)n * each, factor[r]);
+    uint64_t index = outer | (uint64_t)r << d->row_bits;
+    const char *w;
+    bool plain;
+    for (int k = 0; (w = table_of(d, k, index, table, &plain)); k++)
+      if (!plain || (!k && !is_one(factor[r])))
+        t->phase((char *)x + (size_t)(r * n) * each, n, w, w + (size_t)n * each,
+                 k ? (c128){1, 0} : factor[r]);
   }
 }
 
-/* ---- backwards --------------------------------------------------------------------------------- */
+/* ---- backwards ---------------------------------------------------------------------- */
 
 int64_t diagonal_sums(const Diagonal *d) { return d->sums; }
 
@@ -367,8 +436,12 @@ void diagonal_back(const Diagonal *d, const SweepBack *b, double *psi, double *a
   const c128 *factor = row_factors(d, outer, room);
   for (int64_t r = 0; r < rows; r++) {
     uint64_t index = outer | (uint64_t)r << d->row_bits;
-    const double *w = table_of(d, index, table);
-    b->phase(psi + r * n, adjoint + r * n, n, w, w + n, factor[r], wanted ? product : NULL);
+    const double *w;
+    bool plain;
+    for (int k = 0; (w = table_of(d, k, index, table, &plain)); k++)
+      if (!plain || (!k && (wanted || !is_one(factor[r]))))
+        b->phase(psi + r * n, adjoint + r * n, n, w, w + n, k ? (c128){1, 0} : factor[r],
+                 wanted && !k ? product : NULL);
     if (!wanted) continue;
     if (d->n_low) b->add(n, low, product);
     if (d->n_mid || d->n_far) total[r] = b->sum(n, product, NULL);

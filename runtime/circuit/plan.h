@@ -195,6 +195,7 @@ typedef struct {
   int held[128], n_held;     /* ascending                                         */
   uint64_t base;             /* the controls' bits                                */
   int64_t count;             /* indices to visit                                  */
+  uint64_t free;             /* the bits that are not held                        */
 } Visit;
 void visit_of(const Circuit *c, const Gate *g, int n, Visit *v);
 /* Index k of the visit: zeros put in at the held bits, the controls' bits set. */
@@ -206,6 +207,10 @@ static inline uint64_t visit_at(const Visit *v, int64_t k) {
   }
   return i | v->base;
 }
+/* The visit's indices without its base in ascending order, from 0; 0: that was all. */
+static inline uint64_t visit_next(const Visit *v, uint64_t j) { return (j - v->free) & v->free; }
+/* A matrix on one target, whose bit that is. */
+void apply_one(const Visit *v, uint64_t bit, const c128 *m, c128 *amp);
 /* Its letters as masks; y: how many are Y. */
 void pauli_masks(const Circuit *c, const Gate *g, uint64_t *x, uint64_t *z, int *y);
 

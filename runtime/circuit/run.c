@@ -43,7 +43,7 @@ void angles_free(Rt *rt, const Circuit *c, const CircuitBinding *b, double *valu
   if (value) rt_free(rt, value, angles_bytes(c, b));
 }
 
-/* ---- gate by gate ---------------------------------------------------------------------- */
+/* ---- gate by gate ------------------------------------------------------------------- */
 
 RtStatus run_gate(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, const Gate *g,
                   int64_t item, const double *value, c128 *amp) {
@@ -66,7 +66,7 @@ static RtStatus run_gates(Rt *rt, const CircuitPlan *p, const CircuitBinding *b,
   return RT_OK;
 }
 
-/* ---- stages ------------------------------------------------------------------------------- */
+/* ---- stages ------------------------------------------------------------------------- */
 
 typedef struct {
   const BoundStage *b;
@@ -177,7 +177,7 @@ static RtStatus run_stages(Rt *rt, const Schedule *s, const Values *v, const Cir
   return RT_OK;
 }
 
-/* ---- items ------------------------------------------------------------------------------------ */
+/* ---- items -------------------------------------------------------------------------- */
 
 /* f times the start, or f times |0...0>. */
 static void start(int n, bool single, c128 f, const void *from, void *amp) {

@@ -32,17 +32,10 @@ void circuit_plan_free(Rt *rt, CircuitPlan *p);
 RtStatus circuit_run(Rt *rt, CircuitPlan *p, const CircuitBinding *b, bool single,
                      const void *from, void *amp);
 
-/* <psi_b| H |psi_b> of every item, and derivatives by adjoint differentiation (Jones and
- * Gacon, arXiv 2009.02823): adds weight[b] * dE_b/d(slot) to slot_adjoint[s] (NULL: not
- * wanted).                                                                         */
-RtStatus circuit_expect(Rt *rt, const CircuitPlan *p, const CircuitBinding *b, const Applied *h,
-                        double *value);
-RtStatus circuit_expect_back(Rt *rt, const CircuitPlan *p, const CircuitBinding *b,
-                             const Applied *h, const double *weight,
-                             double *const *slot_adjoint);
 /* The derivative of any function L of the final amplitudes of a circuit without measurements or
- * projections: amp holds them and adjoint dL/dRe + i dL/dIm of each, [batch, 2^qubits]; both
- * are used up.  Adds to slot_adjoint[s], real and imaginary parts alike.             */
+ * projections, by adjoint differentiation (Jones and Gacon, arXiv 2009.02823): amp holds them and
+ * adjoint dL/dRe + i dL/dIm of each, [batch, 2^qubits]; both are used up.  Adds to
+ * slot_adjoint[s] (NULL: not wanted), real and imaginary parts alike.                */
 RtStatus circuit_run_back(Rt *rt, CircuitPlan *p, const CircuitBinding *b, c128 *amp,
                           c128 *adjoint, double *const *slot_adjoint);
 

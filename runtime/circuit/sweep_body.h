@@ -84,9 +84,12 @@ INLINE uint64_t spread3(uint64_t a, const int *p) {
 #define ALL0(F, P) F(P, 0, 1) F(P, 2, 3) F(P, 4, 5) F(P, 6, 7)
 #define ALL1(F, P) F(P, 0, 2) F(P, 1, 3) F(P, 4, 6) F(P, 5, 7)
 #define ALL2(F, P) F(P, 0, 4) F(P, 1, 5) F(P, 2, 6) F(P, 3, 7)
-#define SOME0(F, P) if (on & 1) F(P, 0, 1) if (on & 2) F(P, 2, 3) if (on & 4) F(P, 4, 5) if (on & 8) F(P, 6, 7)
-#define SOME1(F, P) if (on & 1) F(P, 0, 2) if (on & 2) F(P, 1, 3) if (on & 4) F(P, 4, 6) if (on & 8) F(P, 5, 7)
-#define SOME2(F, P) if (on & 1) F(P, 0, 4) if (on & 2) F(P, 1, 5) if (on & 4) F(P, 2, 6) if (on & 8) F(P, 3, 7)
+#define SOME0(F, P)                                                                        \
+  if (on & 1) F(P, 0, 1) if (on & 2) F(P, 2, 3) if (on & 4) F(P, 4, 5) if (on & 8) F(P, 6, 7)
+#define SOME1(F, P)                                                                        \
+  if (on & 1) F(P, 0, 2) if (on & 2) F(P, 1, 3) if (on & 4) F(P, 4, 6) if (on & 8) F(P, 5, 7)
+#define SOME2(F, P)                                                                        \
+  if (on & 1) F(P, 0, 4) if (on & 2) F(P, 1, 5) if (on & 4) F(P, 2, 6) if (on & 8) F(P, 3, 7)
 
 /* A gate within the lanes: m the flip of its bit; row 0's coefficients are of all lanes. */
 #define LANE_UNIT_REAL(P, k, m) P##k += other_re * SHUFFLE(P##k, m);
@@ -96,7 +99,8 @@ INLINE uint64_t spread3(uint64_t a, const int *p) {
 #define LANE_FULL(P, k, m)                                                                 \
   P##k = (own_re * P##k + own_im * SWAP(P##k)) +                                           \
          (other_re * SHUFFLE(P##k, m) + other_im * SHUFFLE(P##k, m ^ 1));
-#define LANES_ALL(F, P, m) F(P, 0, m) F(P, 1, m) F(P, 2, m) F(P, 3, m) F(P, 4, m) F(P, 5, m) F(P, 6, m) F(P, 7, m)
+#define LANES_ALL(F, P, m)                                                                 \
+  F(P, 0, m) F(P, 1, m) F(P, 2, m) F(P, 3, m) F(P, 4, m) F(P, 5, m) F(P, 6, m) F(P, 7, m)
 #define LANES_SOME(F, P, m)                                                                \
   if (on & 1) { F(P, 0, m) } if (on & 2) { F(P, 1, m) } if (on & 4) { F(P, 2, m) }         \
   if (on & 8) { F(P, 3, m) } if (on & 16) { F(P, 4, m) } if (on & 32) { F(P, 5, m) }       \
@@ -136,9 +140,10 @@ INLINE uint64_t spread3(uint64_t a, const int *p) {
 
 #define TAKE(k) vec r##k = LOAD(p##k);
 #define PUT(k) STORE(p##k, r##k);
-#define AT(k)                                                                              \
-  REAL *p##k = x + 2 * (i | (uint64_t)(k & 1) << place[0] | (uint64_t)(k >> 1 & 1) << place[1] | \
-                        (uint64_t)(k >> 2 & 1) << place[2]);
+#define AT(k) REAL *p##k = x + 2 * i + (k & 1 ? o0 : 0) + (k & 2 ? o1 : 0) + (k & 4 ? o2 : 0);
+#define OFFSETS                                                                            \
+  const int p[3] = {place[0] - LANE_BITS, place[1] - LANE_BITS, place[2] - LANE_BITS};     \
+  const int64_t o0 = 2ll << place[0], o1 = 2ll << place[1], o2 = 2ll << place[2];
 #endif
 
 #define BOTH(F, WHICH) WHICH(F, r)
@@ -146,7 +151,7 @@ INLINE uint64_t spread3(uint64_t a, const int *p) {
 static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place,
                               const Step *list, int n, int64_t first, int64_t end) {
   REAL *x = block;
-  int p[3] = {place[0] - LANE_BITS, place[1] - LANE_BITS, place[2] - LANE_BITS};
+  OFFSETS
   for (int64_t g = first; g < end; g++) {
     uint64_t i = spread3((uint64_t)g, p) << LANE_BITS;
     EACH(AT)
@@ -211,38 +216,63 @@ static void NAME(sweep_turn)(void *x, uint64_t outer, const TurnStep *t, int64_t
 
 /* ---- dense gates on two qubits ------------------------------------------------------------ */
 
-#define TERM(v) { vec w = (v); y += c[0] * w + c[1] * SWAP(w); c += 2; }
-/* V registers and S shifts of lanes, V S = 4 */
+#define TERM(v, h)                                                                         \
+  { const vec *f = c + 2 * ((k * V + u) * (4 / V) + h);                                    \
+    vec f0 = f[0], f1 = f[1], w0 = (v(0)), w1 = D > 1 ? (v(1)) : w0;                       \
+    y0 += f0 * w0 + f1 * SWAP(w0);                                                         \
+    if (D > 1) y1 += f0 * w1 + f1 * SWAP(w1); }
+#define WITHIN(d) r[d][u]
+#define BY_FIRST(d) SHUFFLE(r[d][u], m0)
+#define BY_SECOND(d) SHUFFLE(r[d][u], m1)
+#define BY_BOTH(d) SHUFFLE(r[d][u], m0 ^ m1)
+/* V registers and S shifts of lanes, V S = 4, of D groups at p: coefficients are loaded once. */
+INLINE void NAME(pair_at)(REAL *const *p, const PairStep *t, const int V, const int m0,
+                          const int m1, const int D) {
+  const uint64_t at[4] = {0, 2 * t->bit[0], 2 * t->bit[1], 2 * (t->bit[0] + t->bit[1])};
+  const vec *c = t->coef;
+  vec r[2][4];
+#pragma GCC unroll 4
+  for (int k = 0; k < V; k++)
+#pragma GCC unroll 2
+    for (int d = 0; d < D; d++) r[d][k] = LOAD(p[d] + at[k]);
+#pragma GCC unroll 4
+  for (int k = 0; k < V; k++) {
+    vec y0 = {0}, y1 = {0};
+#pragma GCC unroll 4
+    for (int u = 0; u < V; u++) {
+      TERM(WITHIN, 0)
+      if (V < 4) TERM(BY_FIRST, 1)
+      if (V < 2) TERM(BY_SECOND, 2)
+      if (V < 2) TERM(BY_BOTH, 3)
+    }
+    STORE(p[0] + at[k], y0);
+    if (D > 1) STORE(p[1] + at[k], y1);
+  }
+}
+
 INLINE void NAME(pair_by)(REAL *x, uint64_t outer, const PairStep *t, int64_t first, int64_t end,
                           const int V, const int m0, const int m1) {
   int low = V > 1 ? __builtin_ctzll(t->bit[0]) - LANE_BITS : 0;
   int high = V > 2 ? __builtin_ctzll(t->bit[1]) - LANE_BITS : 0;
+  REAL *p[2];
+  int n = 0;
   for (int64_t g = first; g < end; g++) {
     uint64_t i = (uint64_t)g;
     if (V > 1) i = spread_at(i, low);
     if (V > 2) i = spread_at(i, high);
     i <<= LANE_BITS;
     if (((i | outer) & t->mask) != t->value) continue;
-    REAL *p[4];
-    vec r[4];
-    for (int k = 0; k < V; k++) {
-      p[k] = x + 2 * (i + (k & 1 ? t->bit[0] : 0) + (k & 2 ? t->bit[1] : 0));
-      r[k] = LOAD(p[k]);
-    }
-    const vec *c = t->coef;
-    for (int k = 0; k < V; k++) {
-      vec y = {0};
-      for (int u = 0; u < V; u++) {
-        TERM(r[u])
-        if (V < 4) TERM(SHUFFLE(r[u], m0))
-        if (V < 2) TERM(SHUFFLE(r[u], m1))
-        if (V < 2) TERM(SHUFFLE(r[u], m0 ^ m1))
-      }
-      STORE(p[k], y);
-    }
+    p[n++] = x + 2 * i;
+    if (n == 2) NAME(pair_at)(p, t, V, m0, m1, 2);
+    n &= 1;
   }
+  if (n) NAME(pair_at)(p, t, V, m0, m1, 1);
 }
 #undef TERM
+#undef WITHIN
+#undef BY_FIRST
+#undef BY_SECOND
+#undef BY_BOTH
 
 #define PAIR(V, a, b) NAME(pair_by)(x, outer, t, first, end, V, a, b)
 static void NAME(sweep_pair)(void *x, uint64_t outer, const PairStep *t, int64_t first,
@@ -355,7 +385,7 @@ const SweepTable SWEEP_NAME = {NAME(sweep_steps), NAME(sweep_turn), NAME(sweep_p
 
 static void sweep_unsteps(double *x, double *adjoint, uint64_t outer, const int *place,
                           const Step *list, int n, double *acc, int64_t first, int64_t end) {
-  int p[3] = {place[0] - LANE_BITS, place[1] - LANE_BITS, place[2] - LANE_BITS};
+  OFFSETS
   for (int64_t g = first; g < end; g++) {
     uint64_t i = spread3((uint64_t)g, p) << LANE_BITS;
     EACH(AT)

@@ -41,7 +41,9 @@ static void walk_pass(const WalkJob *j, const BoundPass *p, double *psi, double 
   }
 }
 
-static double *piece_acc(const WalkJob *j, int64_t piece) { return j->acc + 8 * j->b->accs * piece; }
+static double *piece_acc(const WalkJob *j, int64_t piece) {
+  return j->acc + 8 * j->b->accs * piece;
+}
 
 /* Items are pieces of the blocks. */
 static int walk_blocks(void *job, int64_t first, int64_t end, int lane) {
@@ -89,14 +91,15 @@ static RtStatus walk_stage(Rt *rt, WalkJob *j) {
     }
     return RT_OK;
   }
-  size_t bytes = s->straight ? 0 : (2 * sizeof(c128) << s->bits) * (size_t)(threads > 1 ? threads : 1);
+  size_t lanes = threads > 1 ? (size_t)threads : 1;
+  size_t bytes = s->straight ? 0 : (2 * sizeof(c128) << s->bits) * lanes;
   if (bytes && !(j->buffer = rt_alloc(rt, bytes))) return rt->error.status;
   parallel_for(threads, j->pieces, 1, walk_blocks, j);
   if (bytes) rt_free(rt, j->buffer, bytes);
   return rt_poll(rt);
 }
 
-/* ---- from sums to derivatives ---------------------------------------------------------------- */
+/* ---- from sums to derivatives ------------------------------------------------------- */
 
 static inline c128 mul(c128 a, c128 b) {
   return (c128){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
@@ -203,7 +206,7 @@ static void stage_slopes(const Values *v, const BoundStage *b, const double *acc
   }
 }
 
-/* ---- the walk ------------------------------------------------------------------------------------ */
+/* ---- the walk ----------------------------------------------------------------------- */
 
 static RtStatus walk_bound(Rt *rt, const Values *v, const BoundStage *b, c128 *amp, c128 *adjoint,
                            double *node) {

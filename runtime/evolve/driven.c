@@ -66,13 +66,8 @@ static double distance(Stepper *e) {
   return vec_norm(n, e->x[COARSE]);
 }
 
-static RtStatus each(Stepper *e, double t, double h) {
-  if (e->d->progress) e->d->progress(e->d->progress_user, t + h);
-  if (!e->d->each) return RT_OK;
-  if (!e->magnus) split_store(e->planes[NOW], e->s->amp);
-  RT_TRY(e->d->each(e->d->each_user, t, h, e->s));
-  if (!e->magnus) split_load(e->planes[NOW], e->s->amp);
-  return RT_OK;
+static void progress(Stepper *e, double t) {
+  if (e->d->progress) e->d->progress(e->d->progress_user, t);
 }
 
 static RtStatus stepper_make(Rt *rt, const Driven *d, State *s, Stepper *e) {
@@ -115,7 +110,7 @@ static RtStatus uniform(Stepper *e, double t0, double t1, DriveReport *r) {
   double h = (t1 - t0) / (double)e->d->steps;
   for (int64_t k = 0; k < e->d->steps; k++) {
     RT_TRY(step(e, NOW, t0 + (double)k * h, h));
-    RT_TRY(each(e, t0 + (double)k * h, h));
+    progress(e, t0 + (double)(k + 1) * h);
     r->steps++;
   }
   return RT_OK;
@@ -140,7 +135,8 @@ static RtStatus compare(Stepper *e, double t, double per_time, double *h, bool *
   if (*ok) {
     r->error += error;
     r->steps += 2;
-    return each(e, t, 2 * now);
+    progress(e, t + 2 * now);
+    return RT_OK;
   }
   r->rejected++;
   copy(e, NOW, SAVED);
@@ -169,7 +165,7 @@ static RtStatus stretch(Stepper *e, double t, double end, double per_time, doubl
     }
     double part = left / ceil(left / *h - 1e-9);
     RT_TRY(step(e, NOW, t, part));
-    RT_TRY(each(e, t, part));
+    progress(e, t + part);
     t = part == left ? end : t + part;
     r->steps++;
     r->error += error;

@@ -39,10 +39,6 @@ typedef struct Driven {
   int64_t steps;             /* of one length; 0: controlled                     */
   const double *kinks;       /* times where controlled steps end, ascending      */
   int64_t n_kinks;
-  /* After every accepted step [t, t + h]; may change the vector (a bath's jump or damping).
-   * NULL: nothing.                                                              */
-  RtStatus (*each)(void *user, double t, double h, State *s);
-  void *each_user;
   void (*progress)(void *user, double t);  /* after every step; NULL: nothing       */
   void *progress_user;
   double step;               /* controlled: a length to begin with; 0: none is known */

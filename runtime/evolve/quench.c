@@ -153,9 +153,7 @@ RtStatus quench_evolve(Rt *rt, const Quench *q, int bits, const double *level, d
               .kinks = kink,
               .step = step ? *step : 0,
               .progress = q->progress ? progress : NULL,
-              .progress_user = &along,
-              .each = q->each,
-              .each_user = q->each_user};
+              .progress_user = &along};
   d.n_kinks = schedule_kinks(q->schedule, kink, KINKS);
   for (int64_t k = 0; k < d.n_kinks; k++) kink[k] *= q->time;
   DriveReport own, *r = report ? report : &own;
@@ -189,7 +187,7 @@ static void draw(const Ising *p, const State *s, RngCall rng, int64_t first, int
   }
 }
 
-static void put_start(const int8_t *spin, State *s) {
+void quench_start(const int8_t *spin, State *s) {
   int64_t at = 0;
   for (int64_t i = 0; (int64_t)1 << i < s->size; i++) at |= (int64_t)(spin[i] < 0) << i;
   memset(s->amp, 0, (size_t)s->size * sizeof *s->amp);
@@ -205,14 +203,14 @@ static RtStatus all_reads(Rt *rt, const Ising *p, const Quench *q, const QuenchA
   if (starts > out->rows) starts = out->rows;
   double step = 0;
   for (int64_t k = 0; k < starts; k++) {
-    if (reverse) put_start(a->initial + k * p->n, s);
+    if (reverse) quench_start(a->initial + k * p->n, s);
     RT_TRY(quench_evolve(rt, q, (int)p->n, level, 0, q->time, &step, s, r));
     draw(p, s, a->rng, k, starts, sum, out);
   }
   return RT_OK;
 }
 
-static RtStatus check_start(Rt *rt, const Quench *q, const QuenchArgs *a) {
+RtStatus quench_check_start(Rt *rt, const Quench *q, const QuenchArgs *a) {
   bool reverse = schedule_reverse(q->schedule);
   if (reverse && !(a->initial && a->initial_rows > 0)) {
     rt_fail(rt, RT_ERROR,
@@ -238,7 +236,7 @@ RtStatus sample_quench(Rt *rt, const Ising *p, const QuenchArgs *a, Samples *out
   State s;
   DriveReport r = {0};
   RT_TRY(quench_plan(rt, a, temper_scale(p), &q));
-  RtStatus st = check_start(rt, &q, a);
+  RtStatus st = quench_check_start(rt, &q, a);
   state_init(&s);
   if (!st && !(st = state_register(rt, p->n, &vars))) {
     st = state_plus(rt, &vars, &s);

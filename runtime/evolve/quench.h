@@ -4,7 +4,7 @@
  *
  * from the ground state of the driver -sum X (a reverse anneal: from a basis state), for
  * diagonal H_P given by its value on every basis state.  Split steps (split.h) of
- * controlled length.  Closed system: what a bath does is not in it.                  */
+ * controlled length.  Closed system: with a bath runtime/open/anneal.h.                   */
 #ifndef QA_EVOLVE_QUENCH_H
 #define QA_EVOLVE_QUENCH_H
 #include "runtime/binary/sampler.h"
@@ -38,9 +38,6 @@ typedef struct {
   int64_t steps;
   void (*progress)(void *user, double share);
   void *user;
-  /* After every step, as Driven.each: what a bath does in [t, t + h]; NULL: closed. */
-  RtStatus (*each)(void *user, double t, double h, State *s);
-  void *each_user;
 } Quench;
 /* scale: the root mean square of the local fields of H_P.  Errors: a negative time, a time
  * with a unit for a schedule without and the other way round, a schedule that is wrong.  */
@@ -53,6 +50,11 @@ RtStatus quench_levels(Rt *rt, const Ising *p, const int8_t *down, double *level
 double quench_scale(int bits, const double *level);
 /* Too many variables: an error, before anything is allocated. */
 RtStatus quench_fits(Rt *rt, int64_t variables, const char *more);
+
+/* The basis state of spins a reverse anneal starts from; whether there are such spins just when the
+ * schedule begins with s = 1: an error otherwise.                                    */
+void quench_start(const int8_t *spin, State *s);
+RtStatus quench_check_start(Rt *rt, const Quench *q, const QuenchArgs *a);
 
 /* s goes from time `from` to `to`; *step: a length to begin with (0: none), then the last one. */
 RtStatus quench_evolve(Rt *rt, const Quench *q, int bits, const double *level, double from,

@@ -51,7 +51,8 @@ RtStatus density_new(Rt *rt, const VarTable *vars, Density *out) {
     st = states_fit(rt, "the density matrix", out->dim * out->dim, VECTORS, sizeof(c128));
   }
   if (st) {
-    rt_help(rt, "evolve(H, psi, time, bath = .., trajectories = 1000) follows state vectors instead");
+    rt_help(rt,
+            "evolve(H, psi, time, bath = .., trajectories = 1000) follows state vectors instead");
     return st;
   }
   st = vars_copy(rt, &out->vars, vars);
@@ -97,8 +98,10 @@ RtStatus density_of(Rt *rt, const VarTable *vars, Tensor *m, Density *out) {
     }
   if (off <= 1e-10 * most && isfinite(most)) return RT_OK;
   density_free(rt, out);
-  return rt_fail(rt, RT_ERROR, "a density matrix is Hermitian; this one differs from its adjoint by "
-                               "%.3g", off);
+  return rt_fail(rt, RT_ERROR,
+                 "a density matrix is Hermitian; this one differs from its adjoint by "
+                 "%.3g",
+                 off);
 }
 
 /* ---- numbers ------------------------------------------------------------------------------ */
@@ -142,7 +145,8 @@ Tensor *density_matrix(Rt *rt, const Density *p) {
   int64_t shape[2] = {p->dim, p->dim};
   Tensor *t = tensor_new(rt, DT_C128, 2, shape);
   for (int64_t r = 0; t && r < p->dim; r++)
-    for (int64_t c = 0; c < p->dim; c++) ((c128 *)(void *)t->data)[r * p->dim + c] = density_at(p, r, c);
+    for (int64_t c = 0; c < p->dim; c++)
+      ((c128 *)(void *)t->data)[r * p->dim + c] = density_at(p, r, c);
   return t;
 }
 

@@ -76,7 +76,7 @@ typedef struct { const double *dephasing, *down, *up; bool each; } Bath;
 /* Adds its collapse operators to *list of *n; those of rate 0 are left out.  Error: a decay of
  * spins or binaries, which have no |0> and |1>.                                      */
 RtStatus bath_jumps(Rt *rt, const VarTable *vars, const Bath *b, int *n, Operator **list);
-/* One operator more, taken over. */
+/* One operator more, merged and taken over. */
 RtStatus jumps_add(Rt *rt, Operator *one, int *n, Operator **list);
 void jumps_free(Rt *rt, int n, Operator *list);
 #endif

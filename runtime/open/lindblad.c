@@ -106,8 +106,8 @@ static RtStatus apply(Rt *rt, const void *g, const double *x, double *y) {
   return applied_to(rt, g, x, y);
 }
 
-static RtStatus follow(Rt *rt, const Applied *g, double bound, int64_t n, const double *t, double tol,
-                       double *const room[2], const Density *from, Density *out) {
+static RtStatus follow(Rt *rt, const Applied *g, double bound, int64_t n, const double *t,
+                       double tol, double *const room[2], const Density *from, Density *out) {
   const Density *last = from;
   double at = 0, end = t[n - 1] > 0 ? t[n - 1] : 1;
   for (int64_t i = 0; i < n; i++) {
@@ -151,7 +151,8 @@ void jumps_free(Rt *rt, int n, Operator *list) {
 
 RtStatus jumps_add(Rt *rt, Operator *one, int *n, Operator **list) {
   size_t now = (size_t)*n * sizeof **list;
-  Operator *more = rt_realloc(rt, *list, now, now + sizeof *more);
+  bool merged = operator_merge(rt, one) == RT_OK; /* products of one form give the same bits */
+  Operator *more = merged ? rt_realloc(rt, *list, now, now + sizeof *more) : NULL;
   if (!more) {
     operator_free(rt, one);
     return rt->error.status;

@@ -13,10 +13,10 @@ enum { CHUNK = 64, LONG_STATES = 1 << 14, SEARCH_MAX = 200 };
 
 typedef struct {
   Rt *rt;
-  bool own;          /* the context is the lane's                                */
+  bool own; /* the context is the lane's                                */
   const Unravel *u;
   State s, start, trial, image;
-  double t, left;    /* left: the norm's logarithm may fall by so much until the jump */
+  double t, left; /* left: the norm's logarithm may fall by so much until the jump */
   RngCall rng;
   uint64_t drawn;
   int64_t jumps;
@@ -134,10 +134,10 @@ typedef struct {
   const Unravel *u;
   const TrajectoryAsk *ask;
   int lanes;
-  Walker *walker;            /* [lanes]                                          */
-  int64_t first;             /* trajectory of this chunk                         */
-  double *value;             /* [CHUNK, times, observables]                      */
-  State *at;                 /* [CHUNK, times] when each is there                */
+  Walker *walker; /* [lanes]                                          */
+  int64_t first;  /* trajectory of this chunk                         */
+  double *value;  /* [CHUNK, times, observables]                      */
+  State *at;      /* [CHUNK, times] when each is there                */
   int64_t jumps[CHUNK];
   RtStatus bad;
 } Team;
@@ -252,8 +252,8 @@ static RtStatus take(Team *m, int64_t count, double *mean, double *square, doubl
   return RT_OK;
 }
 
-RtStatus trajectories(Rt *rt, const Unravel *u, const TrajectoryAsk *ask, double *mean, double *error,
-                      double *jumps) {
+RtStatus trajectories(Rt *rt, const Unravel *u, const TrajectoryAsk *ask, double *mean,
+                      double *error, double *jumps) {
   Team m;
   int64_t n = ask->times * ask->observables, all = ask->trajectories;
   for (int64_t k = 0; k < n; k++) mean[k] = error[k] = 0;
@@ -295,7 +295,8 @@ void unravel_free(Rt *rt, int n, Applied **jump) {
   if (jump) rt_free(rt, jump, (size_t)n * sizeof *jump);
 }
 
-RtStatus unravel_jumps(Rt *rt, const VarTable *vars, const Lindblad *l, Unravel *u, Applied ***jump) {
+RtStatus unravel_jumps(Rt *rt, const VarTable *vars, const Lindblad *l, Unravel *u,
+                       Applied ***jump) {
   Operator decay;
   c128 c;
   *jump = NULL;

@@ -46,8 +46,8 @@ typedef struct {
 
 /* mean, error: [times, observables], the standard error of the mean (NAN for one trajectory).
  * *jumps: of a trajectory, on average.  Errors: memory, interrupts, those of move.     */
-RtStatus trajectories(Rt *rt, const Unravel *u, const TrajectoryAsk *ask, double *mean, double *error,
-                      double *jumps);
+RtStatus trajectories(Rt *rt, const Unravel *u, const TrajectoryAsk *ask, double *mean,
+                      double *error, double *jumps);
 
 /* Those of a constant H and L: opened once, then u is ready, and refers to its Constant, which
  * stays where it is.  tol: of the vector.                                          */
@@ -55,7 +55,8 @@ typedef struct { Unravel u; Applied *g; double bound, tol; Applied **jump; } Con
 RtStatus constant_open(Rt *rt, const VarTable *vars, const Lindblad *l, double tol, Constant *out);
 void constant_close(Rt *rt, Constant *c);
 /* Number and bound of sum L'L for u, and L compiled: the part that needs no H. */
-RtStatus unravel_jumps(Rt *rt, const VarTable *vars, const Lindblad *l, Unravel *u, Applied ***jump);
+RtStatus unravel_jumps(Rt *rt, const VarTable *vars, const Lindblad *l, Unravel *u,
+                       Applied ***jump);
 void unravel_free(Rt *rt, int n, Applied **jump);
 /* The means as a density matrix for each time: a row of `each`. */
 typedef struct { Density *rho; int64_t n; } Ensemble;

@@ -114,7 +114,8 @@ int main(int argc, char **argv) {
   float *J = malloc((size_t)(problems * s.pairs) * sizeof *J);
   float *f = malloc((size_t)(problems * b.n) * sizeof *f);
   RngCall rng = rng_seeded(7);
-  for (int64_t k = 0; k < problems * s.pairs; k++) J[k] = (float)(0.236 * rng_normal(rng, (uint64_t)k));
+  for (int64_t k = 0; k < problems * s.pairs; k++)
+    J[k] = (float)(0.236 * rng_normal(rng, (uint64_t)k));
   rng.call++;
   for (int64_t k = 0; k < problems * b.n; k++) f[k] = (float)(0.1 * rng_normal(rng, (uint64_t)k));
   double least = INFINITY;

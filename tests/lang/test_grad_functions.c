@@ -33,12 +33,18 @@ static const char prelude[] =
   "let im = reshape(sin(1.0 * arange(0, 32)), (2, 4, 4))\n"
   "attention lor { param gamma = 1.3 in (0, inf);  weight = 1 / (1 + dist2(q, k) / gamma^2) }\n"
   "attention biased(bias) { score = dot(q, k) / sqrt(d) + bias[i, j];  mask = j <= i }\n"
+  "let hb = [[[1, 1, 0, 1]], [[0, 1, 1, 0]]]\n"
+  "let hb2 = [[[1, 1, 0, 1], [0, 0, 1, 0]], [[0, 1, 1, 0], [1, 1, 1, 1]]]\n"
   "let kk = reshape(sin(1.0 * arange(0, 12)), (3, 4))\n"
   "let vv = reshape(cos(1.0 * arange(0, 6)), (3, 2))\n"
   "let bb = reshape(cos(2.0 * arange(0, 9)), (3, 3))\n"
   "circuit rot(t[4]) { qubits w[2]; ry(t[0]) w[0]; rx(t[1]) w[1]; cx w[0], w[1]; rzz(t[2] * t[3]) w[0], w[1]; h w }\n"
   "circuit nested(t) { qubits w[2]; ry(t[1]) w; rot(t) w; inverse { rx(t[2]) w[0] }; control w[0] { u(t[0], t[3], 0.2) w[1] } }\n"
   "circuit enc(x) { qubits w[2]; load(x) w; ry(0.4) w[0]; crx(0.7) w[0], w[1] }\n"
+  "hamiltonian pairs(J[n, n], f[n]) { binary b[n]; spin s[n]; "
+  "sum(J[i, j]^2 * b[i] * s[j] + 0.3 * f[i] * J[i, j] * s[i] * s[j] for i, j in 0..n if i < j) + sum(f * b) }\n"
+  "let xb = [[1, 0, 1], [0, 1, 1]]\n"
+  "let xs = [[1, -1, 1], [-1, -1, 1]]\n"
   "model net(n) { param W[n, 2] = randn((n, 2)); param b[2] = 0.1; fn forward(x) = tanh(x @ W + b) }\n";
 
 #define U(name) {#name, "x => w(" #name "(x))", "v"}
@@ -65,6 +71,12 @@ static const Row table[] = {
   {"amplitudes", "x => w(amplitudes(rot(x)) + amplitudes(enc(x)))", "v"},
   {"probabilities", "x => w(probabilities(rot(x)) + probabilities(enc(x)))", "v"},
   {"probability", "x => w(probability(rot(x), w = 1) * probability(enc(x), w = 2))", "v"},
+  /* Hamiltonians */
+  {"energy", "a => energy(pairs(a, v[..3]), {b: xb[0], s: xs[0]}) * energy(pairs(m, a[1]), {b: xb[1], s: xs[1]})", "m"},
+  {"__ham_param", "x => energy(pairs(m, x), {b: xb[0], s: xs[0]})^2", "v[..3]"},
+  {"energy", "a => w(energy(pairs(stack(a, a * a), v[..3]), {b: xb, s: xs})^2)", "m"},
+  {"sample", "a => { let H = pairs(stack(a, 2 * a), v[..3]); w(energy(H, sample(H, exact()).best)) }", "m"},
+  {"sample", "a => { let H = pairs(a, v[..3]); energy(H, sample(H, exact()).best)^2 }", "m"},
   /* reductions */
   {"sum", "x => sum(x * x) + w(sum(x, axis = 0)^2) + w(sum(x, axis = (0, 1), keepdims = true)^2)", "t"},
   {"prod", "x => prod(x) + w(prod(x, axis = 1)^2)", "t"},
@@ -123,6 +135,9 @@ static const Row table[] = {
   {"__add_norm", "g => w(__add_norm(t, t, g, g, 1e-5)[1])", "v"},
   {"__layer_norm", "x => w(__layer_norm(x, v, v, 1e-5))", "t"}, {"__layer_norm", "g => w(__layer_norm(t, g, g, 1e-5))", "v"},
   {"__rms_norm", "x => w(__rms_norm(x, v, 1e-6))", "t"}, {"__embedding", "x => w(__embedding(x, [1, 0, 1])^2)", "t"},
+  {"__qama_read", "q => w(__qama_read(q, im, im^2, v, hb))", "im + cos(im)"}, {"__qama_read", "k => w(__qama_read(im, k, im^2, v, hb))", "im + cos(im)"},
+  {"__qama_read", "x => w(__qama_read(x, x^2, im, v[..2], hb2))", "im"}, {"__qama_read", "x => w(__qama_read(im, x, sin(x), v, hb))", "im"},
+  {"__qama_read", "e => w(__qama_read(im, im^2, im + 1, e, hb2))", "v[..2]"}, {"__qama_read", "e => w(__qama_read(im, im^2, im + 1, e, hb))", "v"},
   {"__split_heads", "x => w(__split_heads(x, 2, 1)[0]^2)", "reshape(sin(1.0 * arange(0, 24)), (2, 3, 4))"},
   {"__merge_heads", "x => w(__merge_heads(x)^2)", "reshape(sin(1.0 * arange(0, 24)), (2, 2, 3, 2))"},
   /* attention */

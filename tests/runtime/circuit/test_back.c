@@ -53,7 +53,7 @@ static void check(Case *t, int slots, double **x, const int64_t *n) {
 
 static void open_case(Case *t, Circuit *c, CircuitBinding b) {
   *t = (Case){c, b, NULL, NULL, b.batch << c->reg.qubits};
-  t->amp = aligned_alloc(64, (size_t)t->size * sizeof *t->amp + 64);
+  t->amp = aligned_alloc(64, ((size_t)t->size * sizeof *t->amp + 63) & ~(size_t)63);
   t->w = malloc((size_t)t->size * sizeof *t->w);
   for (int64_t i = 0; i < t->size; i++) t->w[i] = (c128){sin(1.3 * (double)i), cos(0.7 * (double)i)};
 }

@@ -23,7 +23,7 @@ static void test_states(void **state) {
       int64_t stride[1] = {8}, size = 1ll << n;
       CircuitBinding b = {BATCH, slot, stride};
       CircuitPlan *p;
-      c128 *amp = aligned_alloc(64, (size_t)(BATCH * size) * sizeof *amp + 64);
+      c128 *amp = aligned_alloc(64, ((size_t)(BATCH * size) * sizeof *amp + 127) & ~(size_t)63);
       double complex *want = malloc((size_t)size * sizeof *want);
       assert_int_equal(circuit_plan(rt, &c, &p), RT_OK);
       assert_int_equal(circuit_run(rt, p, &b, false, NULL, amp), RT_OK);
@@ -54,11 +54,11 @@ static void test_blocks(void **state) {
     int64_t stride[1] = {0}, size = 1ll << n;
     CircuitBinding b = {1, slot, stride};
     CircuitPlan *p;
-    c128 *from = aligned_alloc(64, (size_t)size * sizeof *from);
-    c128 *amp = aligned_alloc(64, (size_t)size * sizeof *amp);
-    c128 *again = aligned_alloc(64, (size_t)size * sizeof *again);
-    c64 *from32 = aligned_alloc(64, (size_t)size * sizeof *from32);
-    c64 *amp32 = aligned_alloc(64, (size_t)size * sizeof *amp32);
+    c128 *from = aligned_alloc(64, ((size_t)size * sizeof *from + 63) & ~(size_t)63);
+    c128 *amp = aligned_alloc(64, ((size_t)size * sizeof *amp + 63) & ~(size_t)63);
+    c128 *again = aligned_alloc(64, ((size_t)size * sizeof *again + 63) & ~(size_t)63);
+    c64 *from32 = aligned_alloc(64, ((size_t)size * sizeof *from32 + 63) & ~(size_t)63);
+    c64 *amp32 = aligned_alloc(64, ((size_t)size * sizeof *amp32 + 63) & ~(size_t)63);
     double complex *want = malloc((size_t)size * sizeof *want);
     for (int64_t i = 0; i < size; i++) {
       from32[i] = (c64){(float)sin(1.1 * (double)i), (float)cos(0.3 * (double)i)};

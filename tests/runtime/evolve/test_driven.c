@@ -300,38 +300,6 @@ static void test_tables(void **state) {
   }
 }
 
-static RtStatus count(void *user, double t, double h, State *s) {
-  double *last = user;
-  assert_true(fabs(*last - t) < 1e-12);
-  *last = t + h;
-  state_scale(s, (c128){0.5, 0});
-  return RT_OK;
-}
-
-/* The hook of each step sees all of the time, and may change the state. */
-static void test_each(void **state) {
-  Model m;
-  (void)state;
-  chain(&m, 4, false);
-  for (int method = 1; method < 4; method++)
-    for (int64_t steps = 0; steps < 4; steps += 3) {
-      State s;
-      double last = 0;
-      DriveReport r;
-      plus(4, &s);
-      Driven d = driven(&m, (DriveMethod)method, steps, 1e-3);
-      d.each = count;
-      d.each_user = &last;
-      d.kinks = (double[]){0.7, 1.1};
-      d.n_kinks = 2;
-      assert_int_equal(driven_evolve(rt, &d, 0, 2, &s, &r), RT_OK);
-      assert_true(fabs(last - 2) < 1e-12);
-      if (steps) assert_true(fabs(state_norm2(&s) - pow(0.25, 3)) < 1e-13);
-      state_free(rt, &s);
-    }
-  model_free(&m);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_orders, setup, teardown),
@@ -340,7 +308,6 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_far, setup, teardown),
       cmocka_unit_test_setup_teardown(test_landau_zener, setup, teardown),
       cmocka_unit_test_setup_teardown(test_tables, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_each, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,37 +115,6 @@ static void test_threads(void **state) {
   ising_free(rt, &p);
 }
 
-static RtStatus damp(void *user, double t, double h, State *s) {
-  *(double *)user += h;
-  state_scale(s, (c128){exp(-h), 0});
-  return RT_OK;
-}
-
-/* What acts after every step sees the whole time and may change the state. */
-static void test_each(void **state) {
-  static double level[1 << 5];
-  Ising p = model(5);
-  QuenchArgs a = args(1);
-  Quench q;
-  VarTable v;
-  State s;
-  double seen = 0;
-  (void)state;
-  a.time = 3;
-  assert_int_equal(quench_levels(rt, &p, NULL, level), RT_OK);
-  assert_int_equal(quench_plan(rt, &a, 1, &q), RT_OK);
-  assert_int_equal(state_register(rt, 5, &v), RT_OK);
-  assert_int_equal(state_plus(rt, &v, &s), RT_OK);
-  q.each = damp;
-  q.each_user = &seen;
-  assert_int_equal(quench_evolve(rt, &q, 5, level, 0, q.time, NULL, &s, NULL), RT_OK);
-  assert_true(fabs(seen - 3) < 1e-12 && fabs(state_norm2(&s) - exp(-6)) < 1e-12);
-  state_free(rt, &s);
-  vars_free(rt, &v);
-  quench_free(rt, &q);
-  ising_free(rt, &p);
-}
-
 static void test_refusals(void **state) {
   Ising p = model(8), wide = model(QUENCH_QUBITS + 1);
   Samples out;
@@ -185,7 +154,6 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_curves, setup, teardown),
       cmocka_unit_test_setup_teardown(test_kinks, setup, teardown),
       cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_each, setup, teardown),
       cmocka_unit_test_setup_teardown(test_refusals, setup, teardown)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
