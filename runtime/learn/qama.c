@@ -52,9 +52,9 @@ static void add_scaled(double *to, double a, const double *x, int64_t d) {
 }
 
 static void load_head(const QamaInput *in, const QamaShape *s, int64_t b, int64_t t, Head *o) {
-  qama_head(in->q, s, b, t, o->q);
-  qama_head(in->k, s, b, t, o->k);
-  qama_head(in->v, s, b, t, o->v);
+  qama_head(in->q, s, b, t, o->q, s->d);
+  qama_head(in->k, s, b, t, o->k, s->d);
+  qama_head(in->v, s, b, t, o->v, s->d);
 }
 
 /* Sums and energies from q, k, v, e and the bits. */

@@ -46,8 +46,9 @@ RtStatus qama_contiguous(Rt *rt, const QamaInput *in, QamaInput *out);
 void qama_release(Rt *rt, QamaInput *in);
 /* x as bytes 0 or 1 (b, h, n), contiguous bool; refuses other shapes and numbers. */
 Tensor *qama_check_bits(Rt *rt, Tensor *x, const QamaShape *s);
-/* Head t of one sample of a (b, n, w) tensor as doubles (n, d). */
-void qama_head(const Tensor *x, const QamaShape *s, int64_t sample, int64_t head, double *out);
+/* Head t of one sample of a (b, n, w) tensor as doubles, n rows of d, `stride` apart. */
+void qama_head(const Tensor *x, const QamaShape *s, int64_t sample, int64_t head, double *out,
+               int64_t stride);
 void qama_vector(const Tensor *e, double *out);
 
 #endif

@@ -77,9 +77,10 @@ Tensor *qama_check_bits(Rt *rt, Tensor *x, const QamaShape *s) {
   return o;
 }
 
-void qama_head(const Tensor *x, const QamaShape *s, int64_t sample, int64_t head, double *out) {
+void qama_head(const Tensor *x, const QamaShape *s, int64_t sample, int64_t head, double *out,
+               int64_t stride) {
   const int64_t at = sample * s->n * s->w + head * s->d;
-  for (int64_t i = 0; i < s->n; i++, out += s->d) {
+  for (int64_t i = 0; i < s->n; i++, out += stride) {
     if (x->dtype == DT_F32) {
       const float *row = (const float *)(const void *)x->data + at + i * s->w;
       for (int64_t c = 0; c < s->d; c++) out[c] = (double)row[c];
@@ -137,12 +138,46 @@ typedef struct {
 static void value_terms(const BuildJob *j, int64_t sample, int64_t head, const double *e,
                         double *row, double *into) {
   const int64_t n = j->s->n, d = j->s->d;
-  qama_head(j->in->v, j->s, sample, head, row);
+  qama_head(j->in->v, j->s, sample, head, row, d);
   for (int64_t i = 0; i < n; i++) {
     double sum = 0;
     for (int64_t c = 0; c < d; c++) sum += row[i * d + c] * e[c];
     into[i] = sum / (double)d;
   }
+}
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* Not fused: the same bits on all of them. */
+#define PAIR_CLONES                                                                     \
+  __attribute__((optimize("O2,fp-contract=off"),                                        \
+                 target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define PAIR_CLONES
+#endif
+
+/* J_ij, i < j, of rows (n, m) and columns (m, n) times scale; their sums over either end are
+ * added to h, over all returned.  sum: n doubles. */
+PAIR_CLONES
+static double head_pairs(int64_t n, int64_t m, const double *row, const double *column,
+                         double scale, double *sum, double *J, double *h) {
+  double all = 0;
+  for (int64_t i = 0; i < n; i++) {
+    for (int64_t p = i + 1; p < n; p++) sum[p] = 0;
+    for (int64_t c = 0; c < m; c++) {
+      const double a = scale * row[i * m + c], *b = column + c * n;
+#pragma omp simd
+      for (int64_t p = i + 1; p < n; p++) sum[p] += a * b[p];
+    }
+    double own = 0;
+    for (int64_t p = i + 1; p < n; p++) {
+      *J++ = sum[p];
+      h[p] += sum[p];
+      own += sum[p];
+    }
+    h[i] += own;
+    all += own;
+  }
+  return all;
 }
 
 /* x = (1 + s) / 2: a product x_u x_v of weight a is a/4 (1 + s_u + s_v + s_u s_v). */
@@ -158,28 +193,12 @@ static void build_head(const BuildJob *j, int64_t sample, int64_t head, double *
     h[i] = -j->f.eta * (double)n * l[i] / 2;
     *offset += h[i];
   }
-  double *q = row, *k = row + n * d;
-  qama_head(j->in->q, j->s, sample, head, q);
-  qama_head(j->in->k, j->s, sample, head, k);
+  qama_head(j->in->q, j->s, sample, head, row, 2 * d);
+  qama_head(j->in->k, j->s, sample, head, row + d, 2 * d);
   for (int64_t i = 0; i < n; i++)
     for (int64_t c = 0; c < d; c++)
-      column[c * n + i] = k[i * d + c], column[(d + c) * n + i] = q[i * d + c];
-  const double scale = -j->f.alpha / (4 * sqrt((double)d));
-  for (int64_t i = 0; i < n; i++) {
-    memset(sum + i, 0, (size_t)(n - i) * sizeof *sum);
-    for (int64_t c = 0; c < 2 * d; c++) {
-      const double a = scale * (c < d ? q[i * d + c] : k[i * d + c - d]);
-      const double *b = column + c * n;
-#pragma omp simd
-      for (int64_t p = i + 1; p < n; p++) sum[p] += a * b[p];
-    }
-    for (int64_t p = i + 1; p < n; p++) {
-      *J++ = sum[p];
-      h[i] += sum[p];
-      h[p] += sum[p];
-      *offset += sum[p];
-    }
-  }
+      column[c * n + i] = row[i * 2 * d + d + c], column[(d + c) * n + i] = row[i * 2 * d + c];
+  *offset += head_pairs(n, 2 * d, row, column, -j->f.alpha / (4 * sqrt((double)d)), sum, J, h);
 }
 
 static int build_samples(void *job, int64_t first, int64_t end, int lane) {
