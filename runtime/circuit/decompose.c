@@ -153,11 +153,12 @@ RtStatus lower_gate(Job *j, const Gate *g) {
   return lower_one(l, q[0], m, &c);
 }
 
-/* ---- the whole circuit --------------------------------------------------------------------------- */
+/* ---- the whole circuit ---------------------------------------------------------------------- */
 
 /* Gates of one or two qubits that the basis has. */
 static bool stays(const Job *j, const Gate *g) {
   if (g->kind >= GATE_MEASURE) return true;
+  if (j->keep) return j->keep(g);
   if (j->l.basis != BASIS_TWO || g->targets + g->controls > 2) return false;
   if (!gate_table[g->kind].matrix || g->kind == GATE_ID) return false;
   return g->on == (1ull << g->controls) - 1;
@@ -199,7 +200,7 @@ static RtStatus lower_all(Job *j) {
     RT_TRY(rt_poll(j->l.rt));
     if (g->kind < GATE_MEASURE && g->controls)
       while (end < c->n && same_controls(c, g, &c->gate[end])) end++;
-    if (end - i > 1 && !(g->controls == 1 && j->l.basis == BASIS_TWO)) {
+    if (end - i > 1 && !j->keep && !(g->controls == 1 && j->l.basis == BASIS_TWO)) {
       RT_TRY(lower_run(j, i, end));
     } else {
       end = i + 1;
@@ -232,9 +233,9 @@ static RtStatus like(Rt *rt, const Circuit *c, Circuit *out) {
   return RT_OK;
 }
 
-RtStatus circuit_decompose(Rt *rt, const Circuit *c, const CircuitBinding *b, CircuitBasis basis,
-                           Circuit *out) {
-  Job j = {.l = {.rt = rt, .out = out, .basis = basis, .when = -1}, .c = c};
+RtStatus circuit_decompose_some(Rt *rt, const Circuit *c, const CircuitBinding *b,
+                                CircuitBasis basis, bool (*keep)(const Gate *g), Circuit *out) {
+  Job j = {.l = {.rt = rt, .out = out, .basis = basis, .when = -1}, .c = c, .keep = keep};
   CircuitBinding one = *b;
   one.batch = 1;
   j.b = &one;
@@ -244,4 +245,9 @@ RtStatus circuit_decompose(Rt *rt, const Circuit *c, const CircuitBinding *b, Ci
   angles_free(rt, c, &one, j.value);
   if (st) circuit_free(rt, out);
   return st;
+}
+
+RtStatus circuit_decompose(Rt *rt, const Circuit *c, const CircuitBinding *b, CircuitBasis basis,
+                           Circuit *out) {
+  return circuit_decompose_some(rt, c, b, basis, NULL, out);
 }

@@ -27,6 +27,10 @@ RtStatus circuit_basis(Rt *rt, const char *text, CircuitBasis *out);
 RtStatus circuit_decompose(Rt *rt, const Circuit *c, const CircuitBinding *b, CircuitBasis basis,
                            Circuit *out);
 
+/* The same with the gates for which keep() is true left as they are. */
+RtStatus circuit_decompose_some(Rt *rt, const Circuit *c, const CircuitBinding *b,
+                                CircuitBasis basis, bool (*keep)(const Gate *g), Circuit *out);
+
 /* Name of a gate for counts and drawings: "ccx", "sdg", "c5rz", "depolarize", to out[64]. */
 void gate_label(const Circuit *c, const Gate *g, char out[64]);
 /* Length of the longest path, a gate one step on all its qubits and bits; barriers hold

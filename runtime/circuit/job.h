@@ -8,6 +8,7 @@ typedef struct {
   Lower l;
   const Circuit *c;
   const CircuitBinding *b;
+  bool (*keep)(const Gate *g);   /* NULL: those of the basis                        */
   double *value;             /* of the angles' nodes                                */
 } Job;
 

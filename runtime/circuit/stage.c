@@ -102,6 +102,10 @@ static RtStatus gather_steps(Making *m, const Stage *st, int from, bool *taken) 
       leave(&left, op);
     }
   }
+  uint64_t looked = 0; /* controls are better kept out of the registers */
+  for (int i = 0; i < n; i++) looked |= stage_mask(st, m->p->op[member[i]].mask);
+  for (int b = lanes; b < st->bits && __builtin_popcountll(local) < most; b++)
+    local |= ~looked & 1ull << b;
   for (int b = lanes; __builtin_popcountll(local) < most; b++) local |= 1ull << b;
   Pass pass = {.kind = OP_ONE, .op = -1, .first = s->n_step, .count = n};
   uint64_t rest = local >> lanes << lanes;

@@ -58,6 +58,14 @@ INLINE uint64_t spread3(uint64_t a, const int *p) {
   return spread_at(spread_at(spread_at(a, p[0]), p[1]), p[2]);
 }
 
+/* Controls that all steps have: where they are off, nothing is loaded. */
+static inline void common_controls(const Step *s, int n, uint64_t *mask, uint64_t *value) {
+  *mask = n ? s->mask : 0;
+  *value = n ? s->value : 0;
+  for (int k = 1; k < n; k++) *mask &= s[k].mask & ~(s[k].value ^ *value);
+  *value &= *mask;
+}
+
 /* ---- one gate on registers P0..P7 ---------------------------------------------------- */
 
 #define COEF(k) (((const vec *)s->coef)[k])
@@ -151,9 +159,12 @@ INLINE uint64_t spread3(uint64_t a, const int *p) {
 static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place,
                               const Step *list, int n, int64_t first, int64_t end) {
   REAL *x = block;
+  uint64_t mask, value;
   OFFSETS
+  common_controls(list, n, &mask, &value);
   for (int64_t g = first; g < end; g++) {
     uint64_t i = spread3((uint64_t)g, p) << LANE_BITS;
+    if (((i | outer) & mask) != value) continue;
     EACH(AT)
     EACH(TAKE)
     for (const Step *s = list; s < list + n; s++) {
@@ -216,37 +227,41 @@ static void NAME(sweep_turn)(void *x, uint64_t outer, const TurnStep *t, int64_t
 
 /* ---- dense gates on two qubits ------------------------------------------------------------ */
 
-#define TERM(v, h)                                                                         \
-  { const vec *f = c + 2 * ((k * V + u) * (4 / V) + h);                                    \
-    vec f0 = f[0], f1 = f[1], w0 = (v(0)), w1 = D > 1 ? (v(1)) : w0;                       \
-    y0 += f0 * w0 + f1 * SWAP(w0);                                                         \
-    if (D > 1) y1 += f0 * w1 + f1 * SWAP(w1); }
-#define WITHIN(d) r[d][u]
-#define BY_FIRST(d) SHUFFLE(r[d][u], m0)
-#define BY_SECOND(d) SHUFFLE(r[d][u], m1)
-#define BY_BOTH(d) SHUFFLE(r[d][u], m0 ^ m1)
-/* V registers and S shifts of lanes, V S = 4, of D groups at p: coefficients are loaded once. */
+/* V registers and 4 / V shifts of lanes (none, m0, m1, both), of D groups at p: coefficients are
+ * loaded once for all groups.                                                       */
 INLINE void NAME(pair_at)(REAL *const *p, const PairStep *t, const int V, const int m0,
                           const int m1, const int D) {
   const uint64_t at[4] = {0, 2 * t->bit[0], 2 * t->bit[1], 2 * (t->bit[0] + t->bit[1])};
   const vec *c = t->coef;
-  vec r[2][4];
+  vec r[2][4], s[2][4];
 #pragma GCC unroll 4
   for (int k = 0; k < V; k++)
 #pragma GCC unroll 2
-    for (int d = 0; d < D; d++) r[d][k] = LOAD(p[d] + at[k]);
+    for (int d = 0; d < D; d++) {
+      r[d][k * (4 / V)] = LOAD(p[d] + at[k]);
+      if (V < 4) r[d][k * (4 / V) + 1] = SHUFFLE(r[d][k * (4 / V)], m0);
+      if (V < 2) r[d][2] = SHUFFLE(r[d][0], m1);
+      if (V < 2) r[d][3] = SHUFFLE(r[d][0], m0 ^ m1);
+    }
+#pragma GCC unroll 4
+  for (int k = 0; k < 4; k++)
+#pragma GCC unroll 2
+    for (int d = 0; d < D; d++) s[d][k] = SWAP(r[d][k]);
 #pragma GCC unroll 4
   for (int k = 0; k < V; k++) {
-    vec y0 = {0}, y1 = {0};
+    vec y[2];
 #pragma GCC unroll 4
-    for (int u = 0; u < V; u++) {
-      TERM(WITHIN, 0)
-      if (V < 4) TERM(BY_FIRST, 1)
-      if (V < 2) TERM(BY_SECOND, 2)
-      if (V < 2) TERM(BY_BOTH, 3)
+    for (int u = 0; u < 4; u++) {
+      vec f0 = c[2 * (k * 4 + u)], f1 = c[2 * (k * 4 + u) + 1];
+#pragma GCC unroll 2
+      for (int d = 0; d < D; d++) {
+        vec term = f0 * r[d][u] + f1 * s[d][u];
+        if (u) y[d] += term;
+        else y[d] = term;
+      }
     }
-    STORE(p[0] + at[k], y0);
-    if (D > 1) STORE(p[1] + at[k], y1);
+#pragma GCC unroll 2
+    for (int d = 0; d < D; d++) STORE(p[d] + at[k], y[d]);
   }
 }
 
@@ -268,11 +283,6 @@ INLINE void NAME(pair_by)(REAL *x, uint64_t outer, const PairStep *t, int64_t fi
   }
   if (n) NAME(pair_at)(p, t, V, m0, m1, 1);
 }
-#undef TERM
-#undef WITHIN
-#undef BY_FIRST
-#undef BY_SECOND
-#undef BY_BOTH
 
 #define PAIR(V, a, b) NAME(pair_by)(x, outer, t, first, end, V, a, b)
 static void NAME(sweep_pair)(void *x, uint64_t outer, const PairStep *t, int64_t first,
@@ -385,9 +395,12 @@ const SweepTable SWEEP_NAME = {NAME(sweep_steps), NAME(sweep_turn), NAME(sweep_p
 
 static void sweep_unsteps(double *x, double *adjoint, uint64_t outer, const int *place,
                           const Step *list, int n, double *acc, int64_t first, int64_t end) {
+  uint64_t mask, value;
   OFFSETS
+  common_controls(list, n, &mask, &value);
   for (int64_t g = first; g < end; g++) {
     uint64_t i = spread3((uint64_t)g, p) << LANE_BITS;
+    if (((i | outer) & mask) != value) continue;
     EACH(AT)
     EACH(AT_L)
     EACH(TAKE)

@@ -172,7 +172,10 @@ Tensor *tensor_swap_last(Rt *rt, Tensor *t, bool conj) {
 static int joint_dtype(Rt *rt, int n, Tensor **ts) {
   int dt = ts[0]->dtype;
   for (int i = 1; i < n && dt >= 0; i++)
-    if (ts[i]->dtype != dt) dt = binary_dtype(rt, BIN_MAX, (DType)dt, ts[i]->dtype, 0);
+    if (ts[i]->dtype != dt) {
+      bool complex = dt >= DT_C64 || ts[i]->dtype >= DT_C64;
+      dt = binary_dtype(rt, complex ? BIN_ADD : BIN_MAX, (DType)dt, ts[i]->dtype, 0);
+    }
   return dt;
 }
 

@@ -1,0 +1,81 @@
+/* qasm_text.h: reading OpenQASM (private to runtime/circuit/qasm_*.c). */
+#ifndef QA_CIRCUIT_QASM_TEXT_H
+#define QA_CIRCUIT_QASM_TEXT_H
+#include "runtime/circuit/qasm.h"
+
+typedef enum { T_END, T_NAME, T_INT, T_REAL, T_STRING, T_SIGN } TokenKind;
+/* T_SIGN: one of ( ) [ ] { } , ; : @ + - * / % ^ ! ~ < > = & | or two of them, as in `->`. */
+typedef struct { TokenKind kind; const char *at; int n, line; double value; } Token;
+
+typedef struct { const char *at; int line; } Place;
+
+/* A number, known or made of inputs. */
+typedef struct { bool known, whole; double v; int32_t node; } Number;
+
+typedef enum { S_QUBITS, S_BITS, S_NUMBER, S_GATE } SymbolKind;
+typedef struct {
+  SymbolKind kind;
+  const char *name; int n, frame;   /* of the text; 0: seen everywhere               */
+  bool fixed;                       /* const, a parameter, a loop's variable         */
+  int64_t first, count;             /* qubits: of `qubits`; bits                    */
+  bool single;
+  Number number;
+  int params, operands;             /* a gate: then its header and body              */
+  Place header, body;
+  const char *end;                  /* of the text that they are in                  */
+  bool opaque;
+} Symbol;
+
+typedef struct {
+  Rt *rt;
+  const char *name, *end;
+  Place at;                         /* behind the token                              */
+  Token t;                          /* the one that is looked at                     */
+  int version;
+  Circuit *out;                     /* gates go here                                 */
+  ScalarProg *scalar;               /* numbers of inputs: of the whole circuit       */
+  int32_t when;                     /* condition of what is read; -1                 */
+  Symbol *symbol; int symbols, cap;
+  int32_t *qubits; int64_t n_qubits, cap_qubits;   /* of S_QUBITS symbols             */
+  int depth, nested;                /* calls within calls, brackets                  */
+  int64_t steps, statements;        /* carried out; within each other             */
+} Qasm;
+
+/* ---- words ---- */
+RtStatus qasm_fail(Qasm *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+RtStatus qasm_next(Qasm *p);
+bool qasm_is(const Qasm *p, const char *text);           /* a name or sign             */
+RtStatus qasm_expect(Qasm *p, const char *text);
+bool token_is(const Token *t, const char *text);
+/* The name that is looked at, and on. */
+RtStatus qasm_name(Qasm *p, const char *what, Token *out);
+/* Back to a place: the token there is looked at. */
+RtStatus qasm_seek(Qasm *p, Place at);
+Place qasm_here(const Qasm *p);                          /* of the token looked at      */
+/* Over a { } or to the next `;`. */
+RtStatus qasm_skip_block(Qasm *p);
+Symbol *qasm_find(Qasm *p, const Token *name);           /* NULL: unknown               */
+RtStatus qasm_declare(Qasm *p, const Token *name, Symbol s);
+RtStatus qasm_step(Qasm *p);                             /* counts what is carried out   */
+
+/* ---- numbers ---- */
+RtStatus qasm_number(Qasm *p, Number *out);
+RtStatus qasm_whole(Qasm *p, const char *what, int64_t *out);
+RtStatus qasm_node(Qasm *p, Number x, int32_t *node);
+Number number_of(double v, bool whole);
+
+/* ---- gates ---- */
+typedef struct { int64_t count; bool single; int32_t *at; } Operand;   /* at [count] */
+/* A register of qubits or bits, an element, a range, a set of it; numbers in the circuit. */
+RtStatus qasm_operand(Qasm *p, SymbolKind kind, Operand *out);
+void operand_free(Qasm *p, Operand *o);
+RtStatus qasm_call(Qasm *p);                             /* modifiers, a gate, its operands */
+RtStatus qasm_gate_body(Qasm *p);                        /* { ... } of a definition      */
+RtStatus qasm_barrier(Qasm *p);
+RtStatus qasm_for(Qasm *p);
+/* Tells names from those of other gates' bodies. */
+RtStatus qasm_alias(Qasm *p, const Token *name, const int32_t *qubit, int64_t n, bool single);
+/* A gate of the circuit, with the condition that holds. */
+RtStatus qasm_add(Qasm *p, Gate g, const int32_t *target, const int32_t *control,
+                  const int32_t *angle);
+#endif

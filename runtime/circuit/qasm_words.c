@@ -1,0 +1,368 @@
+/* qasm_words.c: the words of OpenQASM, its names and numbers. */
+#include "runtime/circuit/qasm_text.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+RtStatus qasm_fail(Qasm *p, const char *fmt, ...) {
+  char text[300];
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(text, sizeof text, fmt, ap);
+  va_end(ap);
+  return rt_fail(p->rt, RT_ERROR, "%s, line %d: %s", p->name, p->t.line, text);
+}
+
+/* ---- words ---------------------------------------------------------------------------- */
+
+static bool name_start(int ch) { return isalpha(ch) || ch == '_' || ch >= 0x80 || ch == '$'; }
+static bool name_part(int ch) { return name_start(ch) || isdigit(ch); }
+
+static void skip_space(Qasm *p) {
+  while (p->at.at < p->end) {
+    const char *s = p->at.at;
+    bool two = s + 1 < p->end;
+    if (*s == '\n') p->at.line++;
+    if (isspace((unsigned char)*s)) {
+      p->at.at++;
+    } else if (*s == '/' && two && s[1] == '/') {
+      while (p->at.at < p->end && *p->at.at != '\n') p->at.at++;
+    } else if (*s == '/' && two && s[1] == '*') {
+      for (p->at.at += 2; p->at.at < p->end; p->at.at++) {
+        if (*p->at.at == '\n') p->at.line++;
+        if (*p->at.at == '/' && p->at.at[-1] == '*' && p->at.at > s + 2) break;
+      }
+      if (p->at.at < p->end) p->at.at++;
+    } else {
+      return;
+    }
+  }
+}
+
+static RtStatus read_number(Qasm *p) {
+  const char *s = p->t.at, *e = s;
+  char text[64];
+  bool real = false;
+  while (e < p->end && (isdigit((unsigned char)*e) || *e == '_')) e++;
+  if (e < p->end && *e == '.') {
+    real = true;
+    for (e++; e < p->end && isdigit((unsigned char)*e);) e++;
+  }
+  if (e < p->end && (*e == 'e' || *e == 'E')) {
+    const char *x = e + 1;
+    if (x < p->end && (*x == '+' || *x == '-')) x++;
+    if (x < p->end && isdigit((unsigned char)*x)) {
+      real = true;
+      for (e = x; e < p->end && isdigit((unsigned char)*e);) e++;
+    }
+  }
+  p->t.n = (int)(e - s);
+  p->t.kind = real ? T_REAL : T_INT;
+  p->at.at = e;
+  int n = 0;
+  for (const char *x = s; x < e && n < 63; x++)
+    if (*x != '_') text[n++] = *x;
+  text[n] = 0;
+  if (e - s >= 63) return qasm_fail(p, "a number of %d digits", p->t.n);
+  p->t.value = strtod(text, NULL);
+  return RT_OK;
+}
+
+static RtStatus read_sign(Qasm *p) {
+  static const char *const two[] = {"->", "==", "!=", "<=", ">=", "&&", "||", "**", "<<", ">>",
+                                    "++", "+=", "-=", "*=", "/="};
+  p->t.kind = T_SIGN;
+  p->t.n = 1;
+  for (size_t k = 0; k < sizeof two / sizeof *two; k++)
+    if (p->end - p->t.at > 1 && !memcmp(p->t.at, two[k], 2)) p->t.n = 2;
+  p->at.at += p->t.n;
+  if (strchr("()[]{},;:@+-*/%^!~<>=&|", *p->t.at) && *p->t.at) return RT_OK;
+  return qasm_fail(p, "the character `%c`", isprint((unsigned char)*p->t.at) ? *p->t.at : '?');
+}
+
+RtStatus qasm_next(Qasm *p) {
+  skip_space(p);
+  p->t = (Token){T_END, p->at.at, 0, p->at.line, 0};
+  if (p->at.at >= p->end) return RT_OK;
+  int ch = (unsigned char)*p->at.at;
+  bool dot = ch == '.' && p->at.at + 1 < p->end && isdigit((unsigned char)p->at.at[1]);
+  if (isdigit(ch) || dot) return read_number(p);
+  if (name_start(ch)) {
+    while (p->at.at < p->end && name_part((unsigned char)*p->at.at)) p->at.at++;
+    p->t.kind = T_NAME;
+    p->t.n = (int)(p->at.at - p->t.at);
+    return p->t.n < 200 ? RT_OK : qasm_fail(p, "a name of %d characters", p->t.n);
+  }
+  if (ch != '"' && ch != '\'') return read_sign(p);
+  for (p->at.at++; p->at.at < p->end && *p->at.at != ch && *p->at.at != '\n';) p->at.at++;
+  if (p->at.at >= p->end || *p->at.at != ch) return qasm_fail(p, "a string without an end");
+  p->t.kind = T_STRING;
+  p->t.at++;
+  p->t.n = (int)(p->at.at - p->t.at);
+  p->at.at++;
+  return RT_OK;
+}
+
+bool token_is(const Token *t, const char *text) {
+  return (t->kind == T_NAME || t->kind == T_SIGN) && (int)strlen(text) == t->n &&
+         !memcmp(t->at, text, (size_t)t->n);
+}
+
+bool qasm_is(const Qasm *p, const char *text) { return token_is(&p->t, text); }
+
+RtStatus qasm_expect(Qasm *p, const char *text) {
+  if (qasm_is(p, text)) return qasm_next(p);
+  if (p->t.kind == T_END) return qasm_fail(p, "expected `%s`, found the end", text);
+  return qasm_fail(p, "expected `%s`, found `%.*s`", text, p->t.n > 60 ? 60 : p->t.n, p->t.at);
+}
+
+RtStatus qasm_name(Qasm *p, const char *what, Token *out) {
+  *out = p->t;
+  if (p->t.kind == T_NAME) return qasm_next(p);
+  return qasm_fail(p, "expected %s, found `%.*s`", what, p->t.n > 60 ? 60 : p->t.n, p->t.at);
+}
+
+Place qasm_here(const Qasm *p) {
+  return (Place){p->t.kind == T_STRING ? p->t.at - 1 : p->t.at, p->t.line};
+}
+
+RtStatus qasm_seek(Qasm *p, Place at) {
+  p->at = at;
+  return qasm_next(p);
+}
+
+RtStatus qasm_skip_block(Qasm *p) {
+  RT_TRY(qasm_expect(p, "{"));
+  for (int open = 1; open;) {
+    if (p->t.kind == T_END) return qasm_fail(p, "expected `}`, found the end");
+    if (qasm_is(p, "{")) open++;
+    if (qasm_is(p, "}")) open--;
+    RT_TRY(qasm_next(p));
+  }
+  return RT_OK;
+}
+
+/* ---- names ------------------------------------------------------------------------------ */
+
+Symbol *qasm_find(Qasm *p, const Token *name) {
+  for (int k = p->symbols - 1; k >= 0; k--)
+    if ((!p->symbol[k].frame || p->symbol[k].frame == p->depth) && p->symbol[k].n == name->n &&
+        !memcmp(p->symbol[k].name, name->at, (size_t)name->n))
+      return &p->symbol[k];
+  return NULL;
+}
+
+RtStatus qasm_declare(Qasm *p, const Token *name, Symbol s) {
+  if (p->symbols == p->cap) {
+    int cap = p->cap ? 2 * p->cap : 16;
+    Symbol *more = rt_realloc(p->rt, p->symbol, sizeof *more * (size_t)p->cap,
+                              sizeof *more * (size_t)cap);
+    if (!more) return p->rt->error.status;
+    p->symbol = more;
+    p->cap = cap;
+  }
+  s.name = name->at;
+  s.n = name->n;
+  s.frame = p->depth;
+  p->symbol[p->symbols++] = s;
+  return RT_OK;
+}
+
+RtStatus qasm_step(Qasm *p) {
+  enum { MOST = 50000000 };
+  if (++p->steps > MOST) return qasm_fail(p, "more than %d statements are carried out", MOST);
+  return p->steps % 1024 ? RT_OK : rt_poll(p->rt);
+}
+
+/* ---- numbers ---------------------------------------------------------------------------- */
+
+Number number_of(double v, bool whole) {
+  return (Number){.known = true, .whole = whole, .v = v, .node = -1};
+}
+
+RtStatus qasm_node(Qasm *p, Number x, int32_t *node) {
+  *node = x.known ? scalar_const(p->rt, p->scalar, x.v) : x.node;
+  return *node < 0 ? p->rt->error.status : RT_OK;
+}
+
+static RtStatus combine(Qasm *p, ScalarOp op, bool two, Number a, Number b, double v, bool whole,
+                        Number *out) {
+  int32_t x, y = -1;
+  *out = number_of(v, whole);
+  if (a.known && (!two || b.known)) return RT_OK;
+  RT_TRY(qasm_node(p, a, &x));
+  if (two) RT_TRY(qasm_node(p, b, &y));
+  out->known = out->whole = false;
+  out->node = two ? scalar_binary(p->rt, p->scalar, op, x, y)
+                  : scalar_unary(p->rt, p->scalar, op, x);
+  return out->node < 0 ? p->rt->error.status : RT_OK;
+}
+
+static RtStatus sum(Qasm *p, Number *out);
+
+static RtStatus constant(Qasm *p, Number *out) {
+  static const struct { const char *name; double v; } table[] = {
+    {"pi", M_PI}, {"\u03c0", M_PI}, {"tau", 2 * M_PI}, {"\u03c4", 2 * M_PI}, {"euler", M_E},
+    {"\u2107", M_E}, {"true", 1}, {"false", 0}};
+  for (size_t k = 0; k < sizeof table / sizeof *table; k++)
+    if (qasm_is(p, table[k].name)) {
+      *out = number_of(table[k].v, k >= 6);
+      return qasm_next(p);
+    }
+  Symbol *s = qasm_find(p, &p->t);
+  if (s && s->kind == S_NUMBER) {
+    *out = s->number;
+    return qasm_next(p);
+  }
+  return qasm_fail(p, "`%.*s` is not a number", p->t.n > 60 ? 60 : p->t.n, p->t.at);
+}
+
+static RtStatus call(Qasm *p, Number *out) {
+  static const struct { const char *name; ScalarOp op; double (*f)(double); } table[] = {
+    {"sin", SCALAR_SIN, sin}, {"cos", SCALAR_COS, cos}, {"tan", SCALAR_TAN, tan},
+    {"exp", SCALAR_EXP, exp}, {"ln", SCALAR_LOG, log}, {"log", SCALAR_LOG, log},
+    {"sqrt", SCALAR_SQRT, sqrt}, {"asin", SCALAR_ASIN, asin}, {"arcsin", SCALAR_ASIN, asin},
+    {"acos", SCALAR_ACOS, acos}, {"arccos", SCALAR_ACOS, acos}, {"atan", SCALAR_ATAN, atan},
+    {"arctan", SCALAR_ATAN, atan}, {"abs", SCALAR_ABS, fabs},
+    {"floor", SCALAR_CONST, floor}, {"ceiling", SCALAR_CONST, ceil}};
+  Token name = p->t;
+  Number a, b = number_of(0, true);
+  RT_TRY(qasm_next(p));
+  RT_TRY(qasm_expect(p, "("));
+  RT_TRY(sum(p, &a));
+  bool two = qasm_is(p, ",");
+  if (two) {
+    RT_TRY(qasm_next(p));
+    RT_TRY(sum(p, &b));
+  }
+  RT_TRY(qasm_expect(p, ")"));
+  bool whole = a.whole && b.whole;
+  if (two && token_is(&name, "pow"))
+    return combine(p, SCALAR_POW, true, a, b, pow(a.v, b.v), whole, out);
+  bool known = a.known && b.known;
+  if (two && known && token_is(&name, "mod")) {
+    *out = number_of(a.v - b.v * floor(a.v / b.v), whole);
+    return RT_OK;
+  }
+  for (size_t k = 0; !two && k < sizeof table / sizeof *table; k++)
+    if (token_is(&name, table[k].name) && (known || table[k].op != SCALAR_CONST))
+      return combine(p, table[k].op, false, a, b, table[k].f(a.v), k >= 14, out);
+  static const char *const casts[] = {"int", "uint", "float", "angle"};
+  for (size_t k = 0; !two && k < 4; k++)
+    if (token_is(&name, casts[k])) {
+      *out = a;
+      if (k < 2 && a.known) *out = number_of(trunc(a.v), true);
+      return RT_OK;
+    }
+  return qasm_fail(p, "no function `%.*s` of %s", name.n, name.at, two ? "two numbers"
+                   : "a number");
+}
+
+static RtStatus primary(Qasm *p, Number *out) {
+  if (p->t.kind == T_INT || p->t.kind == T_REAL) {
+    *out = number_of(p->t.value, p->t.kind == T_INT);
+    return qasm_next(p);
+  }
+  if (qasm_is(p, "(")) {
+    RT_TRY(qasm_next(p));
+    RT_TRY(sum(p, out));
+    return qasm_expect(p, ")");
+  }
+  if (p->t.kind != T_NAME) {
+    if (p->t.kind == T_END) return qasm_fail(p, "expected a number, found the end");
+    return qasm_fail(p, "expected a number, found `%.*s`", p->t.n > 60 ? 60 : p->t.n, p->t.at);
+  }
+  Place here = qasm_here(p);
+  RT_TRY(qasm_next(p));
+  bool called = qasm_is(p, "(");
+  RT_TRY(qasm_seek(p, here));
+  return called ? call(p, out) : constant(p, out);
+}
+
+static RtStatus unary(Qasm *p, Number *out);
+
+/* a ^ b (version 2), a ** b: binds tighter than a sign in front, and to the right */
+static RtStatus power(Qasm *p, Number *out) {
+  Number b;
+  RT_TRY(primary(p, out));
+  if (!(qasm_is(p, "**") || (p->version == 2 && qasm_is(p, "^")))) return RT_OK;
+  RT_TRY(qasm_next(p));
+  RT_TRY(unary(p, &b));
+  return combine(p, SCALAR_POW, true, *out, b, pow(out->v, b.v), out->whole && b.whole && b.v >= 0,
+                 out);
+}
+
+static RtStatus unary(Qasm *p, Number *out) {
+  bool minus = qasm_is(p, "-");
+  if (!minus && !qasm_is(p, "+")) return power(p, out);
+  if (++p->nested > 200) return qasm_fail(p, "an expression nested more than 200 deep");
+  RT_TRY(qasm_next(p));
+  RT_TRY(unary(p, out));
+  p->nested--;
+  return minus ? combine(p, SCALAR_NEG, false, *out, *out, -out->v, out->whole, out) : RT_OK;
+}
+
+static RtStatus term(Qasm *p, Number *out) {
+  RT_TRY(unary(p, out));
+  for (;;) {
+    bool times = qasm_is(p, "*"), divide = qasm_is(p, "/"), rest = qasm_is(p, "%");
+    Number b;
+    if (!times && !divide && !rest) return RT_OK;
+    RT_TRY(qasm_next(p));
+    RT_TRY(unary(p, &b));
+    bool whole = out->whole && b.whole;
+    if (!times && b.known && b.v == 0) return qasm_fail(p, "a division by zero");
+    if (rest && !(out->known && b.known)) return qasm_fail(p, "`%%` of an input");
+    if (rest) *out = number_of(fmod(out->v, b.v), whole);
+    else if (times) RT_TRY(combine(p, SCALAR_MUL, true, *out, b, out->v * b.v, whole, out));
+    else if (whole && p->version == 3) *out = number_of(trunc(out->v / b.v), true);
+    else RT_TRY(combine(p, SCALAR_DIV, true, *out, b, out->v / b.v, false, out));
+  }
+}
+
+static RtStatus shifted(Qasm *p, Number *out) {
+  RT_TRY(term(p, out));
+  for (;;) {
+    bool plus = qasm_is(p, "+");
+    Number b;
+    if (!plus && !qasm_is(p, "-")) return RT_OK;
+    RT_TRY(qasm_next(p));
+    RT_TRY(term(p, &b));
+    double v = plus ? out->v + b.v : out->v - b.v;
+    RT_TRY(combine(p, plus ? SCALAR_ADD : SCALAR_SUB, true, *out, b, v, out->whole && b.whole,
+                   out));
+  }
+}
+
+static RtStatus sum(Qasm *p, Number *out) {
+  if (++p->nested > 200) return qasm_fail(p, "an expression nested more than 200 deep");
+  RT_TRY(shifted(p, out));
+  while (qasm_is(p, "<<") || qasm_is(p, ">>")) {
+    bool left = qasm_is(p, "<<");
+    Number b;
+    RT_TRY(qasm_next(p));
+    RT_TRY(shifted(p, &b));
+    if (!out->whole || !b.whole || b.v < 0 || b.v > 60)
+      return qasm_fail(p, "a shift of such numbers");
+    *out = number_of(left ? ldexp(out->v, (int)b.v) : floor(ldexp(out->v, -(int)b.v)), true);
+  }
+  p->nested--;
+  return RT_OK;
+}
+
+RtStatus qasm_number(Qasm *p, Number *out) {
+  p->nested = 0;
+  return sum(p, out);
+}
+
+RtStatus qasm_whole(Qasm *p, const char *what, int64_t *out) {
+  Number x;
+  RT_TRY(qasm_number(p, &x));
+  if (!x.known || x.v != rint(x.v) || fabs(x.v) > 1e15)
+    return qasm_fail(p, "%s must be a whole number that is known", what);
+  *out = (int64_t)x.v;
+  return RT_OK;
+}
