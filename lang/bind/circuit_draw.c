@@ -34,7 +34,8 @@ int circuit_draw(Vm *vm, Value *args, Value *out) {
     vm_help(vm, "drawings are SVG: draw(c, \"circuit.svg\"); draw(c) is text");
     return 1;
   }
-  if (width < 20 || width > 100000) return vm_error(vm, "width: from 20 to 10^5, found %lld", (long long)width);
+  if (width < 20 || width > 100000) return vm_error(vm, "width: from 20 to 10^5, found %lld",
+                                                    (long long)width);
   if (circuit_numbers(vm, v->code, v->slot, v->batch, &r)) return 1;
   const Circuit *c = &v->code->c;
   RtStatus st = path ? circuit_draw_svg(vm_rt(vm), c, &r.b, &text)

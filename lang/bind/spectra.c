@@ -14,6 +14,11 @@
 static int arg_levels(Vm *vm, Value *v, const char *what, Operator **out, bool *maximize) {
   Ham *h;
   bool yes;
+  if (value_is(*v, OBJ_TENSOR)) {
+    vm_error(vm, "%s needs a Hamiltonian, found %s %s", what, VALUE_A(*v));
+    vm_help(vm, "eigh(A) gives the levels and vectors of a Hermitian matrix A");
+    return 1;
+  }
   if (arg_ham_own(vm, v, what, &h)) return 1;
   *maximize = h->maximize && !h->n_constraint;
   if (!*maximize) {

@@ -211,7 +211,7 @@ const Native natives_thermal[] = {
      "list or one), error (a record of the same names: standard errors), method and samples.\n"
      "beta: a number, or a vector, and then every field is a vector. Negative: the upper end of\n"
      "the spectrum (not with modes).\n"
-     "\"exact\": up to 1024 states (4096 when asked for), or H diagonal; errors are 0.\n"
+     "\"exact\": up to 1024 states (2048 when asked for), or H diagonal; errors are 0.\n"
      "\"typicality\": means over `samples` random vectors (canonical typicality, Krylov spaces),\n"
      "with jackknife errors. sector: canonical, see help(spectrum). One random call.\n"
      "bond = 64: of a chain, see help(mps), with terms on at most two sites, by cooling a purification\n"

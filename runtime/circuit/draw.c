@@ -242,7 +242,8 @@ static void svg_cell(const Cell *c, double x, double y, Buf *out) {
     svg_text(out, c->text);
     buf_text(out, "</text>\n");
   } else if (c->kind == CELL_BARRIER) {
-    buf_format(out, "<rect x=\"%g\" y=\"%g\" width=\"6\" height=\"40\" class=\"b\"/>\n", x - 3, y - 20);
+    buf_format(out, "<rect x=\"%g\" y=\"%g\" width=\"6\" height=\"40\" class=\"b\"/>\n", x - 3,
+               y - 20);
   } else if (!strcmp(c->text, "\u25cf") || !strcmp(c->text, "\u25cb")) {
     buf_format(out, "<circle cx=\"%g\" cy=\"%g\" r=\"5\" class=\"%s\"/>\n", x, y,
                !strcmp(c->text, "\u25cf") ? "k" : "g");
@@ -284,9 +285,11 @@ RtStatus circuit_draw_svg(Rt *rt, const Circuit *c, const CircuitBinding *b, Buf
   for (int64_t q = 0; q < c->reg.qubits; q++) {
     Buf name = {0};
     circuit_qubit_name(c, q, &name);
-    buf_format(out, "<text x=\"%g\" y=\"%lld\" text-anchor=\"end\">", left - 8, (long long)(35 + 40 * q));
+    buf_format(out, "<text x=\"%g\" y=\"%lld\" text-anchor=\"end\">", left - 8,
+               (long long)(35 + 40 * q));
     svg_text(out, name.data ? name.data : "");
-    buf_format(out, "</text><path d=\"M%g %lldH%g\"/>\n", left, (long long)(30 + 40 * q), width - 10);
+    buf_format(out, "</text><path d=\"M%g %lldH%g\"/>\n", left, (long long)(30 + 40 * q),
+               width - 10);
     buf_free(&name);
   }
   svg_gates(&g, left, out);

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { DENSE = 256, DENSE_MAX = 4096 };
+enum { DENSE = 256, DENSE_MAX = 2048 };
 static const double TOLERANCE = 1e-11;
 
 /* ---- diagonal operators ---------------------------------------------------------------- */
@@ -138,7 +138,7 @@ static RtStatus solve(Rt *rt, Space *s, const LevelsAsk *ask, int64_t k, Level *
   if (3 * k > s->size) {
     rt_fail(rt, RT_ERROR, "%lld of %lld levels are too many for Lanczos's method", (long long)k,
             (long long)s->size);
-    rt_help(rt, "up to %d states the whole spectrum is found; sectors are smaller", DENSE_MAX);
+    rt_help(rt, "up to %d states the whole spectrum is found: ask for fewer levels, or by sector", DENSE_MAX);
     return RT_ERROR;
   }
   Linear l;

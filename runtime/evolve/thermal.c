@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { EXACT_AUTO = 1024, EXACT_MAX = 4096, STEPS = 400, LOOK_EVERY = 8 };
+enum { EXACT_AUTO = 1024, EXACT_MAX = 2048, STEPS = 400, LOOK_EVERY = 8 };
 
 /* ---- from sums to values ------------------------------------------------------------ */
 
@@ -25,6 +25,14 @@ static void values_of(Sums s, double shift, double log_d, double beta,
   out[THERMAL_FREE] = beta != 0 ? -lnz / beta : -INFINITY;
 }
 
+/* The energy of the largest -beta E. */
+static double favoured(double beta, int64_t n, const double *energy) {
+  double at = energy[0];
+  for (int64_t i = 1; i < n; i++)
+    if (beta < 0 ? energy[i] > at : energy[i] < at) at = energy[i];
+  return at;
+}
+
 /* The largest of -beta E, negated. */
 static double shift_of(double beta, int64_t n, const double *energy) {
   double most = -INFINITY;
@@ -35,29 +43,35 @@ static double shift_of(double beta, int64_t n, const double *energy) {
 /* ---- exact --------------------------------------------------------------------------- */
 
 /* From energies[n] and, for each observable, its value in each level ([n_observable, n]).
- * The heat capacity from (E - <E>)^2, which does not cancel.                         */
+ * All from E less the favoured energy: nothing cancels, and at a beta as large as 1e300 what has
+ * no weight adds nothing, rather than 0 inf.                                          */
 static void sum_up(const ThermalAsk *ask, int64_t n, const double *energy, const double *in_level,
                    Thermal *out) {
   out->exact = true;
   for (int64_t b = 0; b < ask->n_beta; b++) {
-    double beta = ask->beta[b], shift = shift_of(beta, n, energy), spread = 0;
+    double beta = ask->beta[b], base = favoured(beta, n, energy), spread = 0;
     Sums s = {0};
     for (int64_t i = 0; i < n; i++) {
-      double w = exp(shift - beta * energy[i]);
+      double w = exp(-beta * (energy[i] - base));
       s.z += w;
-      s.e += w * energy[i];
+      s.e += w * (energy[i] - base);
     }
+    double above = s.e / s.z;
     for (int64_t i = 0; i < n; i++) {
-      double d = energy[i] - s.e / s.z;
-      spread += exp(shift - beta * energy[i]) * d * d;
+      double w = exp(-beta * (energy[i] - base)), d = beta * (energy[i] - base - above);
+      if (w > 0) spread += w * d * d;
     }
-    values_of(s, shift, 0, beta, out->value[b]);
-    out->value[b][THERMAL_HEAT] = beta * beta * spread / s.z;
+    double *v = out->value[b];
+    v[THERMAL_LNZ] = log(s.z) - beta * base;
+    v[THERMAL_ENERGY] = base + above;
+    v[THERMAL_HEAT] = spread / s.z;
+    v[THERMAL_ENTROPY] = beta * above + log(s.z);
+    v[THERMAL_FREE] = beta != 0 ? base - log(s.z) / beta : -INFINITY;
     memset(out->error[b], 0, sizeof out->error[b]);
     for (int o = 0; o < ask->n_observable; o++) {
       double sum = 0;
       for (int64_t i = 0; i < n; i++)
-        sum += exp(shift - beta * energy[i]) * in_level[(int64_t)o * n + i];
+        sum += exp(-beta * (energy[i] - base)) * in_level[(int64_t)o * n + i];
       out->mean[b * ask->n_observable + o] = sum / s.z;
       out->mean_error[b * ask->n_observable + o] = 0;
     }
@@ -259,12 +273,25 @@ static RtStatus again(Typical *t) {
   return RT_OK;
 }
 
+/* Are Boltzmann's weights lost in the rounding of the levels? */
+static bool too_cold(const Typical *t) {
+  double size = 0, beta = 0;
+  for (int k = 0; k < t->m; k++) size = fmax(size, fabs(t->theta[k]));
+  for (int64_t b = 0; b < t->ask->n_beta; b++) beta = fmax(beta, fabs(t->ask->beta[b]));
+  return beta * DBL_EPSILON * size > 1;
+}
+
 static RtStatus one_vector(Typical *t, int64_t r) {
   const ThermalAsk *ask = t->ask;
   RngCall call = {rng_derive(ask->call.key, "thermal", r), ask->call.call};
   for (int64_t i = 0; i < t->n; i++) t->start[i] = rng_normal(call, (uint64_t)i);
   vectors()->scale(t->n, 1 / vec_norm(t->n, t->start), t->start);
   RT_TRY(forward(t));
+  if (too_cold(t)) {
+    rt_fail(t->rt, RT_ERROR, "beta * energy beyond 1 / %.2g is lost in rounding", DBL_EPSILON);
+    rt_help(t->rt, "at so low a temperature ask for ground(H) or spectrum(H, k)");
+    return RT_ERROR;
+  }
   for (int64_t b = 0; b < ask->n_beta; b++) {
     double shift = shift_of(ask->beta[b], t->m, t->theta);
     Sums s = {0};

@@ -70,8 +70,15 @@ RtStatus density_copy(Rt *rt, const Density *p, Density *out) {
   return RT_OK;
 }
 
+static RtStatus not_finite(Rt *rt, const char *what) {
+  rt_fail(rt, RT_ERROR, "the density matrix of a %s with entries that are not finite", what);
+  rt_help(rt, "nan or inf came about before: look where the entries were computed");
+  return RT_ERROR;
+}
+
 RtStatus density_pure(Rt *rt, const State *psi, Density *out) {
   double d = state_norm2(psi);
+  if (!isfinite(d)) return not_finite(rt, "state");
   if (!(d > 0)) return rt_fail(rt, RT_ERROR, "the state is zero");
   RT_TRY(density_new(rt, &psi->vars, out));
   c128 *x = out->s.amp;
@@ -87,6 +94,10 @@ RtStatus density_pure(Rt *rt, const State *psi, Density *out) {
 
 RtStatus density_of(Rt *rt, const VarTable *vars, Tensor *m, Density *out) {
   double most = 0, off = 0;
+  for (int64_t i = 0; i < m->size; i++) {
+    c128 a = tensor_get_c128(m, i);
+    if (!isfinite(a.re) || !isfinite(a.im)) return not_finite(rt, "matrix");
+  }
   RT_TRY(density_new(rt, vars, out));
   int64_t n = out->dim;
   for (int64_t r = 0; r < n; r++)

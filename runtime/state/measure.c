@@ -9,7 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK_BITS = 12, ITEM_BLOCKS = 16, SERIAL_BITS = 16, DIM_MAX = 1 << 12, SITES_MAX = 64 };
+enum { BLOCK_BITS = 12, ITEM_BLOCKS = 16, SERIAL_BITS = 16, DIM_MAX = 1 << 12, SITES_MAX = 64,
+       POLL_ITEMS = 32, POLL_EVERY = 1 << 20 };
 
 /* ---- strings of one letter ------------------------------------------------------------- */
 
@@ -24,7 +25,7 @@ bool state_binary(const State *s) {
 typedef struct {
   const State *s;
   int bits;                 /* of a block                                          */
-  int64_t blocks, k;
+  int64_t blocks, k, from;  /* item 0 of this call                                 */
   const uint64_t *z;
   double *part;             /* [items, k]                                          */
 } MeanJob;
@@ -45,7 +46,7 @@ static int mean_blocks(void *job, int64_t first, int64_t end, int lane) {
   const MeanJob *j = job;
   int64_t n = (int64_t)1 << j->bits;
   (void)lane;
-  for (int64_t item = first; item < end; item++) {
+  for (int64_t item = j->from + first; item < j->from + end; item++) {
     double *sum = j->part + item * j->k, p[1 << BLOCK_BITS];
     int64_t last = (item + 1) * ITEM_BLOCKS < j->blocks ? (item + 1) * ITEM_BLOCKS : j->blocks;
     for (int64_t b = item * ITEM_BLOCKS; b < last; b++) {
@@ -72,12 +73,18 @@ static RtStatus z_means(Rt *rt, const State *s, int64_t k, const uint64_t *z, do
   size_t bytes = (size_t)(items * k) * sizeof(double);
   if (!k) return RT_OK;
   if (!(j.part = rt_alloc0(rt, bytes))) return rt->error.status;
-  parallel_for(n < SERIAL_BITS ? 1 : rt->threads, items, 1, mean_blocks, &j);
+  RtStatus st = RT_OK;
+  for (j.from = 0; j.from < items && !st; j.from += POLL_ITEMS) {
+    int64_t left = items - j.from;
+    parallel_for(n < SERIAL_BITS ? 1 : rt->threads, left < POLL_ITEMS ? left : POLL_ITEMS, 1,
+                 mean_blocks, &j);
+    st = rt_poll(rt);
+  }
   for (int64_t i = 0; i < k; i++) mean[i] = 0;
   for (int64_t t = 0; t < items; t++)
     for (int64_t i = 0; i < k; i++) mean[i] += j.part[t * k + i];
   rt_free(rt, j.part, bytes);
-  return rt_poll(rt);
+  return st;
 }
 
 /* The basis in which X (or, with y, Y) is diagonal: H, or H S^-1, on every digit. */
@@ -186,9 +193,11 @@ static RtStatus split(Rt *rt, const State *s, int k, const int64_t *site, Split 
   if (!st) st = places(rt, s, n, rest, &out->cols, &col);
   if (!st && !(out->m = rt_alloc(rt, (size_t)s->size * sizeof *out->m))) st = rt->error.status;
   for (int64_t i = 0; i < out->rows && !st; i++)
-    for (int64_t j = 0; j < out->cols; j++) {
+    for (int64_t j = 0; j < out->cols && !st; j++) {
+      int64_t at = i * out->cols + j;
       c128 a = state_at(s, row[i] + col[j]);
-      out->m[i * out->cols + j] = (c128){a.re / norm, a.im / norm};
+      out->m[at] = (c128){a.re / norm, a.im / norm};
+      if (at % POLL_EVERY == 0) st = rt_poll(rt);
     }
   if (row) rt_free(rt, row, (size_t)out->rows * sizeof *row);
   if (col) rt_free(rt, col, (size_t)out->cols * sizeof *col);

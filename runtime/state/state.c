@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { POLL_EVERY = 1 << 18 };  /* amplitudes */
+
 void state_init(State *s) {
   *s = (State){0};
   vars_init(&s->vars);
@@ -87,6 +89,10 @@ RtStatus state_random_in(Rt *rt, const VarTable *vars, bool single, RngCall c, S
   for (int64_t i = 0; i < out->size; i++) {
     uint64_t at = 2 * (uint64_t)i;
     state_put(out, i, (c128){rng_normal(c, at), rng_normal(c, at + 1)});
+    if (i % POLL_EVERY == 0 && rt_poll(rt)) {
+      state_free(rt, out);
+      return rt->error.status;
+    }
   }
   state_scale(out, (c128){1 / sqrt(state_norm2(out)), 0});
   return RT_OK;
