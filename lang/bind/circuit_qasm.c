@@ -20,7 +20,8 @@ static int bind_qasm(Vm *vm, Value *args, int n, Value *out) {
     return 1;
   }
   if (circuit_numbers(vm, v->code, v->slot, 1, &r)) return 1;
-  int failed = qasm_write(vm_rt(vm), &v->code->c, &r.b, version < 0 || version > 99 ? 99 : (int)version, &text);
+  int failed = qasm_write(vm_rt(vm), &v->code->c, &r.b, version < 0 || version > 99 ? 99
+                          : (int)version, &text);
   circuit_close(vm, &r);
   Str *s = failed ? NULL : str_new(vm, text.data ? text.data : "", text.len);
   buf_free(&text);

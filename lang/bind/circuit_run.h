@@ -33,6 +33,8 @@ int circuit_operator(Vm *vm, const Operator *h, int64_t qubits, Operator *out);
 int circuit_estimate(Vm *vm, Value *args, Value *out);
 /* sample(c, shots), args as the function has them. */
 int circuit_shots(Vm *vm, Value *args, Value *out);
+/* draw(c, path, width) */
+int circuit_draw(Vm *vm, Value *args, Value *out);
 static inline bool is_circuit(Value v) {
   return box_data(v, &circuit_type) != NULL ||
          (value_is(v, OBJ_CLOSURE) && vm_closure_const(v, &circuit_cache_type));

@@ -1,5 +1,6 @@
 /* embed.c: minor embedding in the language: embed(H, topology), its value,
  * chain strengths, drawings.                                                  */
+#include "lang/bind/circuit_run.h"
 #include "lang/bind/embed.h"
 
 #include <stdio.h>
@@ -308,8 +309,9 @@ static int bind_draw(Vm *vm, Value *args, int argc, Value *out) {
   const Graph *g = d ? &d->target : NULL;
   const char *path = NULL;
   Buf b = {0};
+  if (is_circuit(args[0])) return circuit_draw(vm, args, out);
   if (!d && !box_data(args[0], &graph_type)) {
-    vm_error(vm, "draw: expected a graph or an embedding, found %s %s", VALUE_A(args[0]));
+    vm_error(vm, "draw: expected a circuit, a graph or an embedding, found %s %s", VALUE_A(args[0]));
     vm_help(vm, "draw(embed(H, pegasus(4)), \"chains.svg\") writes a picture");
     return 1;
   }
@@ -345,10 +347,14 @@ const Native natives_embed[] = {
      "\"torque\": prefactor (1.414) * rms(J) * sqrt(mean degree), uniform torque compensation;\n"
      "\"scaled\": prefactor (1) * max(|h|, |J|).  1 without couplings.",
      bind_chain_strength, NF_CONST},
-    {"draw", "x, path = nil",
+    {"draw", "x, path = nil, width = nil",
      "A graph, or an embedding with its chains in colour, as SVG: text, or written to a file.\n"
      "Qubits are bars along their lines; filled dots are couplers inside chains, open ones carry "
-     "couplings of H.",
+     "couplings of H.\n"
+     "draw(c) of a circuit: text, a line a qubit, wrapped at `width` (the terminal's): print(draw(c)); "
+     "draw(c, \"c.svg\").\n"
+     "Controls are filled, those that act on 0 empty; M c0[1] measures into a bit, X if c0=2 waits for "
+     "one.",
      bind_draw, NF_CONST},
     {"__load_Embedding", "saved", "A stored embedding.", bind_load_embedding, NF_HIDDEN},
     {NULL, NULL, NULL, NULL, 0},

@@ -7,7 +7,8 @@
 
 /* ---- arguments ---------------------------------------------------------------------- */
 
-static int arg_choice(Vm *vm, Value v, const char *what, const char *const *names, int n, int *out) {
+static int arg_choice(Vm *vm, Value v, const char *what, const char *const *names, int n,
+                      int *out) {
   const char *text;
   Buf all = {0};
   if (arg_str(vm, v, what, &text)) return 1;
@@ -113,8 +114,8 @@ static int get_bits(Vm *vm, const Tensor *m, int8_t *bit) {
 
 static double *numbers(Tensor *t) { return (double *)(void *)t->data; }
 
-static int fill(Vm *vm, const SelectProblem *p, const SelectRule *r, const int8_t *bit, int8_t *best,
-                Tensor **t) {
+static int fill(Vm *vm, const SelectProblem *p, const SelectRule *r, const int8_t *bit,
+                int8_t *best, Tensor **t) {
   int64_t count = 0;
   select_quality(p, bit, numbers(t[0]), numbers(t[1]), numbers(t[2]));
   if (best && select_solve(vm_rt(vm), p, r, best)) return 1;

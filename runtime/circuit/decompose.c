@@ -153,7 +153,7 @@ RtStatus lower_gate(Job *j, const Gate *g) {
   return lower_one(l, q[0], m, &c);
 }
 
-/* ---- the whole circuit --------------------------------------------------------------------------- */
+/* ---- the whole circuit ---------------------------------------------------------------------- */
 
 /* Gates of one or two qubits that the basis has. */
 static bool stays(const Job *j, const Gate *g) {

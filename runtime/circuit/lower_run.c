@@ -136,7 +136,8 @@ static RtStatus angles(Run *r, const char *letters) {
     angle[r->value[r->member[i]]] += g->inverse ? -a[0] : a[0];
   }
   const Gate *g = gate_at(r, r->member[0]);
-  RtStatus st = letters ? lower_paulis(l, letters, g->targets, targets_of(r, g), r->k, r->sel, angle)
+  RtStatus st = letters ? lower_paulis(l, letters, g->targets, targets_of(r, g), r->k, r->sel,
+                                       angle)
                         : lower_diagonal(l, r->k, r->sel, angle, NULL);
   rt_free(l->rt, angle, sizeof *angle * (size_t)d);
   return st;
@@ -167,7 +168,7 @@ static RtStatus write_column(Run *r) {
   return angles(r, letters_of(r, g));
 }
 
-/* ---- the run ----------------------------------------------------------------------------------- */
+/* ---- the run -------------------------------------------------------------------------------- */
 
 static int order(const void *a, const void *b) {
   int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;

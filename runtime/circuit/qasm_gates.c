@@ -83,7 +83,8 @@ RtStatus qasm_operand(Qasm *p, SymbolKind kind, Operand *out) {
     for (int64_t k = 0; !st && k < s.count; k++) out->at[k] = (int32_t)k;
   }
   for (int64_t k = 0; !st && k < out->count; k++)
-    out->at[k] = kind == S_QUBITS ? p->qubits[s.first + out->at[k]] : (int32_t)(s.first + out->at[k]);
+    out->at[k] = kind == S_QUBITS ? p->qubits[s.first + out->at[k]]
+        : (int32_t)(s.first + out->at[k]);
   if (st) operand_free(p, out);
   return st;
 }
@@ -103,7 +104,7 @@ RtStatus qasm_alias(Qasm *p, const Token *name, const int32_t *qubit, int64_t n,
                                         .single = single, .fixed = true});
 }
 
-/* ---- one gate on one set of qubits ------------------------------------------------------------ */
+/* ---- one gate on one set of qubits ---------------------------------------------------------- */
 
 /* A call with its modifiers, before it meets its qubits. */
 typedef struct {
@@ -173,7 +174,8 @@ static RtStatus expand(Qasm *p, const Call *c, const int32_t *q) {
   for (int k = 0; !st && some && k < gate.params; k++) {
     Token t;
     st = qasm_name(p, "a parameter", &t);
-    if (!st) st = qasm_declare(p, &t, (Symbol){.kind = S_NUMBER, .fixed = true, .number = c->angle[k]});
+    if (!st) st = qasm_declare(p, &t, (Symbol){.kind = S_NUMBER, .fixed = true,
+                                               .number = c->angle[k]});
     if (!st && k + 1 < gate.params) st = qasm_expect(p, ",");
   }
   if (!st && some) st = qasm_expect(p, ")");
@@ -237,7 +239,7 @@ static RtStatus apply(Qasm *p, const Call *c, const int32_t *q) {
   return RT_OK;
 }
 
-/* ---- reading a call ----------------------------------------------------------------------------- */
+/* ---- reading a call ------------------------------------------------------------------------- */
 
 /* Names of qelib1 that gate_find does not know. */
 static const struct { const char *name; GateKind kind; int controls; } others[] = {
@@ -254,7 +256,8 @@ static RtStatus unknown(Qasm *p, const Token *name) {
       return RT_ERROR;
     }
   qasm_fail(p, "no gate `%.*s`", name->n > 60 ? 60 : name->n, name->at);
-  rt_help(p->rt, "define it above its first use: `gate %.*s a { ... }`", name->n > 60 ? 60 : name->n,
+  rt_help(p->rt, "define it above its first use: `gate %.*s a { ... }`", name->n > 60 ? 60
+          : name->n,
           name->at);
   return RT_ERROR;
 }
@@ -426,7 +429,8 @@ RtStatus qasm_gate_body(Qasm *p) {
   RT_TRY(qasm_expect(p, "{"));
   while (!qasm_is(p, "}")) {
     if (p->t.kind == T_END) return qasm_fail(p, "expected `}`, found the end");
-    RT_TRY(qasm_is(p, "barrier") ? qasm_barrier(p) : qasm_is(p, "for") ? qasm_for(p) : qasm_call(p));
+    RT_TRY(qasm_is(p, "barrier") ? qasm_barrier(p) : qasm_is(p, "for") ? qasm_for(p)
+           : qasm_call(p));
   }
   return RT_OK;
 }

@@ -179,7 +179,8 @@ static RtStatus include(Qasm *p) {
                                          (p->t.n == 12 && !memcmp(p->t.at, "stdgates.inc", 12)));
   if (!known) {
     qasm_fail(p, "cannot include `%.*s`", p->t.n > 60 ? 60 : p->t.n, p->t.at);
-    rt_help(p->rt, "\"qelib1.inc\" and \"stdgates.inc\" are built in; put other definitions into the file");
+    rt_help(p->rt, "\"qelib1.inc\" and \"stdgates.inc\" are built in; put other definitions into the "
+            "file");
     return RT_ERROR;
   }
   RT_TRY(qasm_next(p));
@@ -251,7 +252,7 @@ static RtStatus assign(Qasm *p, Symbol *s) {
   return qasm_expect(p, ";");
 }
 
-/* ---- if, for ------------------------------------------------------------------------------------ */
+/* ---- if, for -------------------------------------------------------------------------------- */
 
 static RtStatus block(Qasm *p, bool run) {
   if (!qasm_is(p, "{")) {
@@ -288,14 +289,16 @@ static RtStatus bit_condition(Qasm *p, BitCondition *w) {
   bool row = true;
   for (int64_t k = 1; k < c.count; k++) row = row && c.at[k] == c.at[0] + k;
   operand_free(p, &c);
-  if (!row || w->count > 63) return qasm_fail(p, "a condition on bits that are not next to each other");
+  if (!row || w->count > 63)
+    return qasm_fail(p, "a condition on bits that are not next to each other");
   int sign = turned ? 0 : comparison(p);
   if (sign >= 0 && !turned) {
     RT_TRY(qasm_next(p));
     RT_TRY(qasm_whole(p, "what bits are compared with", &value));
   }
   if (turned) value = 0;
-  if (sign < 0 && w->count > 1) return qasm_fail(p, "a condition on %lld bits without `==`", (long long)w->count);
+  if (sign < 0 && w->count > 1) return qasm_fail(p, "a condition on %lld bits without `==`",
+                                                 (long long)w->count);
   if (sign == 1 && w->count == 1) value = !value;
   else if (sign > 0) {
     qasm_fail(p, "bits are compared by `==` only");
@@ -303,7 +306,8 @@ static RtStatus bit_condition(Qasm *p, BitCondition *w) {
     return RT_ERROR;
   }
   if (value < 0 || value >> w->count)
-    return qasm_fail(p, "%lld bit%s never %lld", (long long)w->count, w->count == 1 ? " is" : "s are",
+    return qasm_fail(p, "%lld bit%s never %lld", (long long)w->count, w->count == 1 ? " is"
+                     : "s are",
                      (long long)value);
   w->value = (uint64_t)value;
   return RT_OK;
@@ -418,7 +422,7 @@ RtStatus qasm_for(Qasm *p) {
   return RT_OK;
 }
 
-/* ---- statements ---------------------------------------------------------------------------------- */
+/* ---- statements ----------------------------------------------------------------------------- */
 
 static RtStatus skip_line(Qasm *p) {
   while (p->at.at < p->end && *p->at.at != '\n') p->at.at++;

@@ -179,7 +179,9 @@ RtStatus qasm_step(Qasm *p) {
 
 /* ---- numbers ---------------------------------------------------------------------------- */
 
-Number number_of(double v, bool whole) { return (Number){.known = true, .whole = whole, .v = v, .node = -1}; }
+Number number_of(double v, bool whole) {
+  return (Number){.known = true, .whole = whole, .v = v, .node = -1};
+}
 
 RtStatus qasm_node(Qasm *p, Number x, int32_t *node) {
   *node = x.known ? scalar_const(p->rt, p->scalar, x.v) : x.node;
@@ -194,7 +196,8 @@ static RtStatus combine(Qasm *p, ScalarOp op, bool two, Number a, Number b, doub
   RT_TRY(qasm_node(p, a, &x));
   if (two) RT_TRY(qasm_node(p, b, &y));
   out->known = out->whole = false;
-  out->node = two ? scalar_binary(p->rt, p->scalar, op, x, y) : scalar_unary(p->rt, p->scalar, op, x);
+  out->node = two ? scalar_binary(p->rt, p->scalar, op, x, y)
+                  : scalar_unary(p->rt, p->scalar, op, x);
   return out->node < 0 ? p->rt->error.status : RT_OK;
 }
 
@@ -237,7 +240,8 @@ static RtStatus call(Qasm *p, Number *out) {
   }
   RT_TRY(qasm_expect(p, ")"));
   bool whole = a.whole && b.whole;
-  if (two && token_is(&name, "pow")) return combine(p, SCALAR_POW, true, a, b, pow(a.v, b.v), whole, out);
+  if (two && token_is(&name, "pow"))
+    return combine(p, SCALAR_POW, true, a, b, pow(a.v, b.v), whole, out);
   bool known = a.known && b.known;
   if (two && known && token_is(&name, "mod")) {
     *out = number_of(a.v - b.v * floor(a.v / b.v), whole);
@@ -253,7 +257,8 @@ static RtStatus call(Qasm *p, Number *out) {
       if (k < 2 && a.known) *out = number_of(trunc(a.v), true);
       return RT_OK;
     }
-  return qasm_fail(p, "no function `%.*s` of %s", name.n, name.at, two ? "two numbers" : "a number");
+  return qasm_fail(p, "no function `%.*s` of %s", name.n, name.at, two ? "two numbers"
+                   : "a number");
 }
 
 static RtStatus primary(Qasm *p, Number *out) {
@@ -327,7 +332,8 @@ static RtStatus shifted(Qasm *p, Number *out) {
     RT_TRY(qasm_next(p));
     RT_TRY(term(p, &b));
     double v = plus ? out->v + b.v : out->v - b.v;
-    RT_TRY(combine(p, plus ? SCALAR_ADD : SCALAR_SUB, true, *out, b, v, out->whole && b.whole, out));
+    RT_TRY(combine(p, plus ? SCALAR_ADD : SCALAR_SUB, true, *out, b, v, out->whole && b.whole,
+                   out));
   }
 }
 
@@ -339,7 +345,8 @@ static RtStatus sum(Qasm *p, Number *out) {
     Number b;
     RT_TRY(qasm_next(p));
     RT_TRY(shifted(p, &b));
-    if (!out->whole || !b.whole || b.v < 0 || b.v > 60) return qasm_fail(p, "a shift of such numbers");
+    if (!out->whole || !b.whole || b.v < 0 || b.v > 60)
+      return qasm_fail(p, "a shift of such numbers");
     *out = number_of(left ? ldexp(out->v, (int)b.v) : floor(ldexp(out->v, -(int)b.v)), true);
   }
   p->nested--;

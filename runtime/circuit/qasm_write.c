@@ -24,13 +24,15 @@ static const struct { GateKind kind; const char *name, *text; } defined[] = {
   {GATE_ISWAP, "iswap", "gate iswap a,b { s a; s b; h a; cx a,b; cx b,a; h b; }\n"},
   {GATE_RXX, "rxx", "gate rxx(t) a,b { h a; h b; cx a,b; rz(t) b; cx a,b; h a; h b; }\n"},
   {GATE_RYY, "ryy",
-   "gate ryy(t) a,b { rx(pi/2) a; rx(pi/2) b; cx a,b; rz(t) b; cx a,b; rx(-pi/2) a; rx(-pi/2) b; }\n"},
+   "gate ryy(t) a,b { rx(pi/2) a; rx(pi/2) b; cx a,b; rz(t) b; cx a,b; rx(-pi/2) a; "
+   "rx(-pi/2) b; }\n"},
   {GATE_RZZ, "rzz", "gate rzz(t) a,b { cx a,b; rz(t) b; cx a,b; }\n"},
   {GATE_U, "u", "gate u(t,f,l) a { p(l) a; ry(t) a; p(f) a; }\n"}};
 
 static int definition(const Gate *g, int version) {
   for (int k = 0; k < 5; k++)
-    if (defined[k].kind == g->kind && (version == 3 || g->kind == GATE_ISWAP || g->kind == GATE_RYY))
+    if (defined[k].kind == g->kind &&
+        (version == 3 || g->kind == GATE_ISWAP || g->kind == GATE_RYY))
       return k;
   return -1;
 }
@@ -44,7 +46,8 @@ static bool in_version_2(const Gate *g) {
   static const uint8_t most[GATE_KINDS] = {
     [GATE_X] = 4, [GATE_Y] = 1, [GATE_Z] = 1, [GATE_H] = 1, [GATE_SX] = 1, [GATE_SWAP] = 1,
     [GATE_RX] = 1, [GATE_RY] = 1, [GATE_RZ] = 1, [GATE_P] = 1, [GATE_U] = 1};
-  if (!gate_table[g->kind].matrix || g->controls > most[g->kind] || !has_inverse_name(g)) return false;
+  if (!gate_table[g->kind].matrix || g->controls > most[g->kind] ||
+      !has_inverse_name(g)) return false;
   return !(g->kind == GATE_SX && g->inverse && g->controls);
 }
 
@@ -52,12 +55,13 @@ static bool in_version_3(const Gate *g) {
   return gate_table[g->kind].matrix || g->kind == GATE_GPHASE;
 }
 
-/* ---- names, numbers ----------------------------------------------------------------------------- */
+/* ---- names, numbers ------------------------------------------------------------------------- */
 
 /* A register's name as an identifier of both versions, different from those before. */
 static void safe_name(const char *name, char (*all)[64], int k) {
   static const char *const taken[] = {"gate", "measure", "reset", "barrier", "if", "pi", "opaque",
-                                      "qreg", "creg", "bit", "qubit", "input", "for", "in", "u", "x",
+                                      "qreg", "creg", "bit", "qubit", "input", "for", "in", "u",
+                                          "x",
                                       "y", "z", "h", "s", "t", "p", "id", "cx", "sin", "cos", "tan",
                                       "exp", "ln", "sqrt", "ctrl", "inv", "pow", "let", "const"};
   char *out = all[k];
@@ -110,7 +114,7 @@ static void bit(const Writer *w, int64_t b) {
   }
 }
 
-/* ---- gates -------------------------------------------------------------------------------------- */
+/* ---- gates ---------------------------------------------------------------------------------- */
 
 static RtStatus condition(const Writer *w, const Gate *g) {
   if (g->when < 0) return RT_OK;
@@ -193,13 +197,15 @@ static RtStatus gate_2(const Writer *w, const Gate *g) {
 }
 
 static RtStatus gate_3(const Writer *w, const Gate *g) {
-  static const char *const with[] = {"cx", "cy", "cz", "cp", "crx", "cry", "crz", "ch", "ccx", "cswap"};
+  static const char *const with[] = {"cx", "cy", "cz", "cp", "crx", "cry", "crz", "ch", "ccx",
+                                     "cswap"};
   const GateRow *row = &gate_table[g->kind];
   char name[80] = "";
   bool on = g->on == (g->controls ? (1ull << g->controls) - 1 : 0), short_name = !g->controls;
   if (on && g->controls && g->controls < 3) {
     snprintf(name, sizeof name, "%.*s%s", g->controls, "cc", row->name);
-    for (size_t k = 0; k < sizeof with / sizeof *with; k++) short_name = short_name || !strcmp(name, with[k]);
+    for (size_t k = 0; k < sizeof with / sizeof *with; k++)
+      short_name = short_name || !strcmp(name, with[k]);
   }
   RT_TRY(condition(w, g));
   for (int k = 0; !short_name && k < g->controls;) { /* equal ones together */
@@ -245,7 +251,7 @@ static RtStatus write_gate(const Writer *w, const Gate *g) {
   return RT_OK;
 }
 
-/* ---- the text --------------------------------------------------------------------------------------- */
+/* ---- the text ------------------------------------------------------------------------------- */
 
 static void heading(const Writer *w) {
   const Circuit *c = w->c;

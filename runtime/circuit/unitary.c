@@ -366,7 +366,7 @@ static RtStatus shannon(Lower *l, int n, const int32_t *q, const cplx *m, const 
   return st;
 }
 
-/* ---- any number of qubits ---------------------------------------------------------------------- */
+/* ---- any number of qubits ------------------------------------------------------------------- */
 
 static bool is_diagonal(int64_t d, const cplx *m) {
   for (int64_t i = 0; i < d; i++)

@@ -75,7 +75,8 @@ static double evaluate(unsigned n, const double *x, double *gradient, void *user
     return HUGE_VAL;
   }
   s->used++;
-  if (!isfinite(value)) value = s->worst + fabs(s->worst) + 1; /* linear models want a moderate one */
+  /* linear models want a moderate one */
+  if (!isfinite(value)) value = s->worst + fabs(s->worst) + 1;
   if (s->used == 1 || value > s->worst) s->worst = value;
   if (s->used == 1 || value < s->best) {
     s->best = value;

@@ -59,7 +59,8 @@ static double widest(const double *x, int64_t n) {
   return most;
 }
 
-static RtStatus read_pairs(Rt *rt, Tensor *rho, double lambda, int64_t rows, int64_t n, double *out) {
+static RtStatus read_pairs(Rt *rt, Tensor *rho, double lambda, int64_t rows, int64_t n,
+                           double *out) {
   Tensor *wide = tensor_astype(rt, rho, DT_F64), *all = wide ? tensor_contiguous(rt, wide) : NULL;
   tensor_unref(rt, wide);
   if (!all) return rt->error.status;

@@ -4,8 +4,8 @@
  *
  * (QAHAN, arXiv 2412.20930, in the form of its abstract: the paper's own coefficients are not
  * public).  s are scores, rho_ij redundancies.  With P > max|s| + lambda (k - 1) max|rho| exactly k
- * tokens are selected, and with lambda = 0 they are the k of largest score.  All rows of a batch are
- * solved in one call, each from a stream of its own: the same bits on any number of threads.
+ * tokens are selected, and with lambda = 0 they are the k of largest score.  All rows of a batch
+ * are solved in one call, each from a stream of its own: the same bits on any number of threads.
  *
  * Gradients.  The energy has dE/ds_i = -m_i and dE/drho_ij = lambda m_i m_j / 2 at the ends (i, j)
  * and (j, i) of a pair: exact wherever m is the minimum and stays it (Danskin).  The mask is
@@ -13,7 +13,8 @@
  *   detached        nothing
  *   straight        dm/ds := 1, or with tau the derivative of sigmoid(s / tau)
  *   black box       ds = (m(s) - m(s - mu g)) / mu, g = dL/dm, by a second solution from the same
- *                   stream (Vlastelica et al. 2020); drho_ij = -lambda (m_i m_j - m'_i m'_j) / (2 mu)
+ *                   stream (Vlastelica et al. 2020);
+ *                   drho_ij = -lambda (m_i m_j - m'_i m'_j) / (2 mu)
  */
 #ifndef QA_SELECT_H
 #define QA_SELECT_H

@@ -38,7 +38,8 @@ static void through_pairs(const Tensor *mask, double scale, const Tensor *weight
       if (tensor_get_f64(mask, r * n + i) == 0) continue;
       for (int64_t j = 0; j < n; j++) {
         const int64_t at = (r * n + i) * n + j;
-        if (i != j && tensor_get_f64(mask, r * n + j) != 0) put(drho, at, tensor_get_f64(drho, at) + c);
+        if (i == j || tensor_get_f64(mask, r * n + j) == 0) continue;
+        put(drho, at, tensor_get_f64(drho, at) + c);
       }
     }
   }
@@ -119,7 +120,8 @@ RtStatus select_tokens(Rt *rt, Tensor *s, Tensor *rho, const SelectRule *r, Tens
   }
   if (!st) {
     for (int64_t i = 0; i < p.rows * p.n; i++) put(*mask, i, m[i]);
-    for (int64_t row = 0; row < p.rows; row++) put(*energy, row, select_energy(&p, row, m + row * p.n));
+    for (int64_t row = 0; row < p.rows; row++)
+      put(*energy, row, select_energy(&p, row, m + row * p.n));
     st = record(rt, r, s, rho, *mask, *energy);
   }
   if (st) {

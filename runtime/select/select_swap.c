@@ -1,7 +1,7 @@
 /* select_swap.c: annealing at a fixed number of selected tokens.
  *
- * The walk exchanges a selected token with an unselected one (Kawasaki's dynamics), so that it never
- * leaves the states of exactly k tokens and has no penalty to climb.  Each token keeps
+ * The walk exchanges a selected token with an unselected one (Kawasaki's dynamics), so that it
+ * never leaves the states of exactly k tokens and has no penalty to climb.  Each token keeps
  * g_i = -s_i + sum_j w_ij m_j; an exchange of i for j changes the energy by g_j - w_ij - g_i.
  */
 #include <math.h>

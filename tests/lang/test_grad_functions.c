@@ -40,6 +40,7 @@ static const char prelude[] =
   "let bb = reshape(cos(2.0 * arange(0, 9)), (3, 3))\n"
   "circuit rot(t[4]) { qubits w[2]; ry(t[0]) w[0]; rx(t[1]) w[1]; cx w[0], w[1]; rzz(t[2] * t[3]) w[0], w[1]; h w }\n"
   "circuit nested(t) { qubits w[2]; ry(t[1]) w; rot(t) w; inverse { rx(t[2]) w[0] }; control w[0] { u(t[0], t[3], 0.2) w[1] } }\n"
+  "let text3 = \"OPENQASM 3.0; include \\\"stdgates.inc\\\"; input float a; qubit[2] q; ry(2*a) q[0]; cx q[0], q[1]; rx(sin(a)) q[1];\"\n"
   "circuit enc(x) { qubits w[2]; load(x) w; ry(0.4) w[0]; crx(0.7) w[0], w[1] }\n"
   "hamiltonian pairs(J[n, n], f[n]) { binary b[n]; spin s[n]; "
   "sum(J[i, j]^2 * b[i] * s[j] + 0.3 * f[i] * J[i, j] * s[i] * s[j] for i, j in 0..n if i < j) + sum(f * b) }\n"
@@ -70,6 +71,7 @@ static const Row table[] = {
   {"expect", "x => w(expect(Z[0] + X[1] * Y[0], rot(x)))", "v"},
   {"amplitudes", "x => w(amplitudes(rot(x)) + amplitudes(enc(x)))", "v"},
   {"probabilities", "x => w(probabilities(rot(x)) + probabilities(enc(x)))", "v"},
+  {"read_qasm", "x => w(probabilities(read_qasm(text3, a = x[0] * x[1])))", "v"},
   {"probability", "x => w(probability(rot(x), w = 1) * probability(enc(x), w = 2))", "v"},
   /* Hamiltonians */
   {"energy", "a => energy(pairs(a, v[..3]), {b: xb[0], s: xs[0]}) * energy(pairs(m, a[1]), {b: xb[1], s: xs[1]})", "m"},

@@ -28,7 +28,8 @@ static void compare(const Circuit *c) {
   const double *slot[1] = {x};
   CircuitBinding b = {1, slot, (int64_t[]){0}};
   int64_t size = 1ll << c->reg.qubits;
-  double complex *want = malloc(sizeof *want * (size_t)size), *got = malloc(sizeof *got * (size_t)size);
+  double complex *want = malloc(sizeof *want * (size_t)size);
+  double complex *got = malloc(sizeof *got * (size_t)size);
   for (int basis = 0; basis < 4; basis++) {
     Circuit d;
     CircuitBasis what = BASIS_TWO;
@@ -109,9 +110,13 @@ static void fill(int kind, int64_t d, double complex *x) {
       case 2: x[i * d + j] = j == (i + 1) % d; break;
       case 3: x[i * d + j] = i == j ? r + 2 : 0; break;
       case 4: x[i * d + j] = (i < half) == (j < half) ? r : 0; break;
-      case 5: x[i * d + j] = (i % half == j % half ? 1 : 0) * (i < half || j < half ? 1.0 : -1.0); break;
+      case 5:
+        x[i * d + j] = (i % half == j % half) * (i < half || j < half ? 1.0 : -1.0);
+        break;
       case 6: x[i * d + j] = creal(r); break;
-      default: x[i * d + j] = i % half == 0 || j % half == 0 ? (i == j) : 1e-5 * r + (i == j); break;
+      default:
+        x[i * d + j] = i % half == 0 || j % half == 0 ? (i == j) : 1e-5 * r + (i == j);
+        break;
       }
     }
   gram_schmidt(d, x);

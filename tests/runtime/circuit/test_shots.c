@@ -20,7 +20,8 @@ static void rho_gate(const Circuit *c, const Gate *g, const double *angle, Rho r
     for (int j = 0; j < D; j++) {
       for (int i = 0; i < D; i++) v[i] = side ? conj(rho[j * D + i]) : rho[i * D + j];
       dense_gate(c, g, angle, v);
-      for (int i = 0; i < D; i++) *(side ? &rho[j * D + i] : &rho[i * D + j]) = side ? conj(v[i]) : v[i];
+      for (int i = 0; i < D; i++)
+        *(side ? &rho[j * D + i] : &rho[i * D + j]) = side ? conj(v[i]) : v[i];
     }
 }
 
