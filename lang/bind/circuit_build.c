@@ -303,7 +303,7 @@ static int add_wide(Vm *vm, CircuitBuilder *b, Call *call, uint32_t n, QubitValu
 static int add_each(Vm *vm, CircuitBuilder *b, const Call *call, uint32_t n, QubitValue **q) {
   int need = call->controls + call->g.targets;
   int64_t count = 1;
-  if (call->g.kind == GATE_GPHASE) need = call->controls;
+  if (call->g.kind == GATE_GPHASE && !call->controls) return add_gate(vm, b, call, NULL, NULL);
   if ((int)n != need) {
     vm_error(vm, "gate `%s` acts on %d qubit%s, found %u", call->name, need, need == 1 ? "" : "s",
              n);

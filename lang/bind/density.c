@@ -261,7 +261,7 @@ static int pure_fidelity(Vm *vm, const State *a, const State *b, double *out) {
   double d = state_norm2(a) * state_norm2(b);
   if (!(d > 0)) return vm_error(vm, "the state is zero");
   if (state_single(a) != state_single(b))
-    return vm_error(vm, "`fidelity`: one state is c64, the other c128");
+    return vm_error(vm, "`state_fidelity`: one state is c64, the other c128");
   c128 z = state_overlap(a, b);
   *out = (z.re * z.re + z.im * z.im) / d;
   return 0;
@@ -271,9 +271,9 @@ static int bind_fidelity(Vm *vm, Value *args, int n, Value *out) {
   State *a = box_data(args[0], &state_type), *b = box_data(args[1], &state_type);
   Density *p = box_data(args[0], &density_type), *q = box_data(args[1], &density_type);
   double f;
-  if (!a && !p) return arg_density(vm, args[0], "`fidelity`", &p);
-  if (!b && !q) return arg_density(vm, args[1], "`fidelity`", &q);
-  if (same(vm, "`fidelity`", a ? &a->vars : &p->vars, b ? &b->vars : &q->vars)) return 1;
+  if (!a && !p) return arg_density(vm, args[0], "`state_fidelity`", &p);
+  if (!b && !q) return arg_density(vm, args[1], "`state_fidelity`", &q);
+  if (same(vm, "`state_fidelity`", a ? &a->vars : &p->vars, b ? &b->vars : &q->vars)) return 1;
   if (a && b) {
     if (pure_fidelity(vm, a, b, &f)) return 1;
   } else if (a || b) {
@@ -309,12 +309,12 @@ const Native natives_density[] = {
      "The density matrix |psi><psi| of a state (of length 1), or that of n qubits with the "
      "Hermitian\n"
      "matrix (2^n, 2^n). rho + sigma, 0.3 * rho, rho[row, column], matrix(rho), trace(rho);\n"
-     "expect(A, rho), probabilities, reduced, entropy, purity, fidelity. 16 * 4^n bytes.\n"
+     "expect(A, rho), probabilities, reduced, entropy, purity, state_fidelity. 16 * 4^n bytes.\n"
      "Errors: not Hermitian, too large for the memory.",
      bind_density, NF_CONST},
     {"purity", "rho", "tr(rho^2) / tr(rho)^2 of a density matrix: 1 when it is pure, 1/D at least.",
      bind_purity, NF_CONST},
-    {"fidelity", "a, b",
+    {"state_fidelity", "a, b",
      "Of states or density matrices, 0 to 1: |<a|b>|^2, <b|rho|b>, or Uhlmann's (tr sqrt(sqrt(rho) "
      "sigma\n"
      "sqrt(rho)))^2, without their lengths and traces. QuTiP's is the square root of it.",
