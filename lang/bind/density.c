@@ -145,23 +145,9 @@ static int item(Vm *vm, Box *self, const Value *ix, int n, Value *out) {
   return out->tag == V_NIL;
 }
 
-/* {matrix, space}: the variables go as a Hamiltonian without terms. */
 static int save(Vm *vm, Box *self, Value *out) {
   const Density *p = self->data;
-  Record *r = record_new(vm, 2);
-  Tensor *t = r ? density_matrix(vm_rt(vm), p) : NULL;
-  int failed = !t || record_set(vm, r, "matrix", value_obj(t));
-  Ham *h = failed ? NULL : ham_new(vm);
-  if (h) {
-    vars_free(vm_rt(vm), &h->op.vars);
-    failed = vars_copy(vm_rt(vm), &h->op.vars, &p->vars) != RT_OK;
-    if (failed) ham_free(vm, h);
-  }
-  Value space = h && !failed ? ham_value(vm, h) : NIL_VALUE;
-  failed = space.tag == V_NIL || record_set(vm, r, "space", space);
-  if (!failed) *out = value_obj(r);
-  else if (r) value_unref(vm, value_obj(r));
-  return failed;
+  return save_in_space(vm, &p->vars, "matrix", density_matrix(vm_rt(vm), p), out);
 }
 
 static int bind_load(Vm *vm, Value *args, int n, Value *out) {

@@ -228,16 +228,15 @@ static Tensor *amplitude_tensor(Vm *vm, const State *s) {
   return t;
 }
 
-/* {amplitudes, space}: the variables go as a Hamiltonian without terms. */
-static int state_save(Vm *vm, Box *self, Value *out) {
-  const State *s = self->data;
-  Record *r = record_new(vm, 2);
-  Tensor *t = r ? amplitude_tensor(vm, s) : NULL;
-  int failed = !t || record_set(vm, r, "amplitudes", value_obj(t));
+/* The variables go as a Hamiltonian without terms. */
+int save_in_space(Vm *vm, const VarTable *vars, const char *name, Tensor *t, Value *out) {
+  Record *r = t ? record_new(vm, 2) : NULL;
+  int failed = !r || record_set(vm, r, name, value_obj(t));
+  if (t && !r) tensor_unref(vm_rt(vm), t);
   Ham *h = failed ? NULL : ham_new(vm);
   if (h) {
     vars_free(vm_rt(vm), &h->op.vars);
-    failed = vars_copy(vm_rt(vm), &h->op.vars, &s->vars) != RT_OK;
+    failed = vars_copy(vm_rt(vm), &h->op.vars, vars) != RT_OK;
     if (failed) ham_free(vm, h);
   }
   Value space = h && !failed ? ham_value(vm, h) : NIL_VALUE;
@@ -245,6 +244,11 @@ static int state_save(Vm *vm, Box *self, Value *out) {
   if (!failed) *out = value_obj(r);
   else if (r) value_unref(vm, value_obj(r));
   return failed;
+}
+
+static int state_save(Vm *vm, Box *self, Value *out) {
+  const State *s = self->data;
+  return save_in_space(vm, &s->vars, "amplitudes", amplitude_tensor(vm, s), out);
 }
 
 static int bind_load(Vm *vm, Value *args, int n, Value *out) {

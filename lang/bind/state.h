@@ -9,6 +9,9 @@ extern const BoxType state_type;           /* "State", data: State             *
 /* Takes over what s holds; nil + error. */
 Value state_value(Vm *vm, State *s);
 /* Borrowed.  A state of c128 amplitudes; one of c64 is an error that says how to convert it. */
+/* {NAME: t, space}, for kept values: numbers t over the variables; takes over t, NULL passes
+ * the error on.                                                                  */
+int save_in_space(Vm *vm, const VarTable *vars, const char *name, Tensor *t, Value *out);
 int arg_state(Vm *vm, Value v, const char *what, State **out);
 /* Of c128 or c64, for what works in both. */
 int arg_state_any(Vm *vm, Value v, const char *what, State **out);

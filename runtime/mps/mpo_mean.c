@@ -92,7 +92,12 @@ static RtStatus as_wide(Rt *rt, bool wide, const Mps *m, Mps *own, const Mps **o
   return mps_widen(rt, own);
 }
 
-static RtStatus mean_of(Rt *rt, const Mpo *w, const Mps *m, c128 *out) {
+/* One site more in a contraction from the left; `twice`: its vectors have w's channels twice. */
+typedef RtStatus Step(Rt *rt, const MpoSite *w, const Mps *m, int64_t i, const double *e,
+                      double **out);
+
+/* The whole chain contracted: one number. */
+static RtStatus contract(Rt *rt, const Mpo *w, const Mps *m, Step *step, bool twice, c128 *out) {
   int64_t size = 1;
   double *e = dense_new0(rt, m->wide, size);
   if (!e) return rt->error.status;
@@ -100,10 +105,10 @@ static RtStatus mean_of(Rt *rt, const Mpo *w, const Mps *m, c128 *out) {
   RtStatus st = RT_OK;
   for (int64_t i = 0; i < m->n && !st; i++) {
     double *next;
-    st = mpo_left(rt, &w->site[i], m, i, e, &next);
+    st = step(rt, &w->site[i], m, i, e, &next);
     dense_free(rt, m->wide, size, e);
     e = next;
-    size = mpo_left_size(&w->site[i], m, i);
+    size = (twice ? w->site[i].right : 1) * mpo_left_size(&w->site[i], m, i);
     if (!st) st = rt_poll(rt);
   }
   if (!st) *out = first_of(m->wide, e);
@@ -115,7 +120,7 @@ RtStatus mpo_mean(Rt *rt, const Mpo *w, const Mps *m, c128 *out) {
   Mps own;
   const Mps *s;
   RtStatus st = as_wide(rt, w->wide, m, &own, &s);
-  if (!st) st = mean_of(rt, w, s, out);
+  if (!st) st = contract(rt, w, s, mpo_left, false, out);
   mps_free(rt, &own);
   return st;
 }
@@ -166,30 +171,13 @@ static RtStatus square_step(Rt *rt, const MpoSite *w, const Mps *m, int64_t i, c
   return st;
 }
 
-static RtStatus square_of(Rt *rt, const Mpo *w, const Mps *m, double *out) {
-  int64_t size = 1;
-  double *e = dense_new0(rt, m->wide, size);
-  if (!e) return rt->error.status;
-  e[0] = 1;
-  RtStatus st = RT_OK;
-  for (int64_t i = 0; i < m->n && !st; i++) {
-    double *next;
-    st = square_step(rt, &w->site[i], m, i, e, &next);
-    dense_free(rt, m->wide, size, e);
-    e = next;
-    size = w->site[i].right * mpo_left_size(&w->site[i], m, i);
-    if (!st) st = rt_poll(rt);
-  }
-  if (!st) *out = e[0];
-  dense_free(rt, m->wide, size, e);
-  return st;
-}
-
 RtStatus mpo_square(Rt *rt, const Mpo *w, const Mps *m, double *out) {
   Mps own;
   const Mps *s;
+  c128 z = {0, 0};
   RtStatus st = as_wide(rt, w->wide, m, &own, &s);
-  if (!st) st = square_of(rt, w, s, out);
+  if (!st) st = contract(rt, w, s, square_step, true, &z);
+  if (!st) *out = z.re;
   mps_free(rt, &own);
   return st;
 }
