@@ -1,6 +1,5 @@
 /* test_check.c: what is right passes, what is wrong gives this message; the
  * wrong scripts of tests/lang/wrong are in test_check_wrong.c.               */
-#include <time.h>
 #include "syntax_help.h"
 
 static void fine(const char *text) {
@@ -129,8 +128,9 @@ static void blocks(void **state) {
   wrong("fn f() { return 1\n  print(2)\n  print(3) }", 1, "this is never reached");
 }
 
-/* A file of 500 lines of ordinary code within 10 ms. */
-static void fast(void **state) {
+/* A file of 500 lines of ordinary code; its time is a row of `make bench`. */
+static void long_file(void **state) {
+  (void)state;
   Buf b = {0};
   for (int i = 0; i < 50; i++)
     buf_format(
@@ -139,31 +139,17 @@ static void fast(void **state) {
         "  for i in 0..n {\n    if x[i] > 0 and i %% 2 == 0 { total += kappa * x[i]^2 / 2 }\n  }\n"
         "  total\n}\nprint(\"e = {energy%d([1.0, 2.0]):.3f}\", energy%d([1, 2], kappa = 3))\n",
         i, i, i, i);
-  double best = 1;
-  for (int k = 0; k < 5; k++) {
-    struct timespec a, z;
-    clock_gettime(CLOCK_MONOTONIC, &a);
-    Parsed p = check_text(b.data, b.len);
-    clock_gettime(CLOCK_MONOTONIC, &z);
-    assert_int_equal(p.diags.n, 0);
-    double t = (double)(z.tv_sec - a.tv_sec) + 1e-9 * (double)(z.tv_nsec - a.tv_nsec);
-    if (t < best) best = t;
-    parsed_free(&p);
-  }
+  Parsed p = check_text(b.data, b.len);
+  assert_int_equal(p.diags.n, 0);
+  parsed_free(&p);
   buf_free(&b);
-  print_message("500 lines: %.2f ms\n", best * 1e3);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  assert_true(best < 0.1);
-#else
-  assert_true(best < 0.010);
-#endif
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(names),      cmocka_unit_test(no_cascades), cmocka_unit_test(calls),
       cmocka_unit_test(variables),  cmocka_unit_test(shapes),      cmocka_unit_test(guarded),
-      cmocka_unit_test(quantities), cmocka_unit_test(blocks),      cmocka_unit_test(fast),
+      cmocka_unit_test(quantities), cmocka_unit_test(blocks),      cmocka_unit_test(long_file),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

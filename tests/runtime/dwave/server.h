@@ -29,7 +29,7 @@ typedef struct {
   Buf request[64];
   char label[200];
   pthread_t thread;
-  atomic_int stop;
+  atomic_int stop, read; /* read: requests received, their answers perhaps not yet sent */
 } Server;
 
 static size_t header_value(const Buf *b, const char *name, char *out, size_t room) {
@@ -117,6 +117,7 @@ static void *serve(void *user) {
     if (fd < 0) continue;
     const Step *t = &s->step[s->seen];
     if (read_request(s, fd, &s->request[s->seen])) {
+      atomic_fetch_add(&s->read, 1);
       for (int ms = 0; ms < t->delay_ms && !atomic_load(&s->stop); ms += 10) usleep(10000);
       s->seen++;
       if (t->status) answer(s, fd, t);
@@ -138,6 +139,12 @@ static void server_start(Server *s, const Step *step, int n) {
   getsockname(s->fd, (struct sockaddr *)&a, &len);
   s->port = ntohs(a.sin_port);
   assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+}
+
+/* Until the server has received so many requests: a test acts on what the client did, not on
+ * how long it took. */
+static void server_wait(Server *s, int requests) {
+  while (!atomic_load(&s->stop) && atomic_load(&s->read) < requests) usleep(10000);
 }
 
 static void server_stop(Server *s) {

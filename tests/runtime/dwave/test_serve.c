@@ -341,7 +341,7 @@ static void test_queue(void **state) {
   DwProblem q = {.solver = &t.chip, .type = "ising", .qp = &m, .params = p};
   DwJob j[4];
   assert_int_equal(dw_submit(&t.c, &q, NULL, &j[0]), RT_OK);
-  for (int k = 0; k < 200 && strcmp(dw_job_text(&j[0], "state"), "IN_PROGRESS"); k++) {
+  for (int k = 0; k < 6000 && strcmp(dw_job_text(&j[0], "state"), "IN_PROGRESS"); k++) {
     usleep(10000);
     assert_int_equal(dw_refresh(&t.c, &j[0]), RT_OK);
   }
