@@ -36,7 +36,7 @@ static RtStatus samples_new(Rt *rt, const Batch *b, int64_t reads, BatchSamples 
 
 typedef struct {
   BatchWalk walk;
-  double *field;           /* [n] f_i of the descent                               */
+  double *field, *spin;    /* [n] f_i of the descent; s_i                          */
   float *middle;           /* [n + m] coefficients, for their median               */
   int64_t loaded;          /* problem whose couplings are in walk.w                */
   char *memory;
@@ -50,7 +50,7 @@ static size_t part(size_t bytes) { return (bytes + 63) / 64 * 64; }
 static size_t thread_bytes(const Batch *b) {
   const size_t p = (size_t)padded(b);
   return part((size_t)b->n_block * 64 + 64) + part((size_t)b->n_single * 4 + 4) + 3 * part(p * 4) +
-         part(p * 8) + part((size_t)(b->n + b->m + 1) * 4) + 64;
+         2 * part(p * 8) + part((size_t)(b->n + b->m + 1) * 4) + 64;
 }
 
 static bool thread_make(Rt *rt, Thread *t, const Batch *b) {
@@ -65,6 +65,7 @@ static bool thread_make(Rt *rt, Thread *t, const Batch *b) {
   t->walk.up = (uint32_t *)(void *)at, at += part(p * 4);
   t->walk.best = (uint32_t *)(void *)at, at += part(p * 4);
   t->field = (double *)(void *)at, at += part(p * 8);
+  t->spin = (double *)(void *)at, at += part(p * 8);
   t->middle = (float *)(void *)at;
   return true;
 }
@@ -75,21 +76,12 @@ static void load(Thread *t, int64_t problem) {
   if (t->loaded == problem) return;
   t->loaded = problem;
   memset(t->walk.w, 0, (size_t)b->n_block * BATCH_LANES * sizeof *t->walk.w);
-  for (int64_t k = 0; k < 2 * b->m; k++) {
-    const int32_t at = b->place[k];
-    const float w = (float)(4 * J[b->edge[k]]);
-    if (at >= 0) t->walk.w[at] = w;
-    else t->walk.ws[~at] = w;
-  }
-}
-
-static void fields(const Batch *b, int64_t problem, const int8_t *s, double *f) {
-  const double *J = b->J + problem * b->m;
-  memcpy(f, b->h + problem * b->n, (size_t)b->n * sizeof *f);
   for (int64_t k = 0; k < b->m; k++) {
-    const int32_t u = b->uv[2 * k], v = b->uv[2 * k + 1];
-    f[u] += J[k] * s[v];
-    f[v] += J[k] * s[u];
+    const float w = (float)(4 * J[k]);
+    for (int end = 0; end < 2; end++) {
+      const int32_t at = b->place[2 * k + end];
+      *(at >= 0 ? t->walk.w + at : t->walk.ws + ~at) = w;
+    }
   }
 }
 
@@ -109,7 +101,7 @@ static void start(Thread *t, int64_t problem, RngCall rng, int64_t row, int8_t *
     s[i] = (int8_t)((int)(bits & 1) * 2 - 1);
   }
   load(t, problem);
-  fields(b, problem, s, t->field);
+  batch_fields(b, problem, s, t->spin, t->field);
   memset(k->g, 0, (size_t)padded(b) * sizeof *k->g);
   memset(k->up, 0, (size_t)padded(b) * sizeof *k->up);
   for (int64_t i = 0; i < b->n; i++) {
@@ -130,16 +122,12 @@ static void descend(Thread *t, int64_t problem, int8_t *s, bool off) {
   const Batch *b = t->walk.b;
   const double *J = b->J + problem * b->m;
   double *f = t->field;
-  fields(b, problem, s, f);
+  batch_fields(b, problem, s, t->spin, f);
   for (;;) {
-    int64_t at = -1;
-    double most = 0;
-    for (int64_t i = 0; i < b->n; i++) {
-      const double gain = s[i] * f[i];
-      if (gain > most && (!off || s[i] > 0)) most = gain, at = i;
-    }
+    double most;
+    const int64_t at = batch_steepest(b->n, t->spin, f, off, &most);
     if (at < 0 || most <= 1e-12 * (1 + fabs(b->h[problem * b->n + at]))) return;
-    s[at] = (int8_t)-s[at];
+    t->spin[at] = s[at] = (int8_t)-s[at];
     for (int32_t k = b->start[at]; k < b->start[at + 1]; k++)
       f[b->other[k]] += 2 * s[at] * J[b->edge[k]];
   }
@@ -235,7 +223,7 @@ static int run_rows(void *job, int64_t first, int64_t end, int lane) {
       start(t, problem, j->a->rng, r, s);
       descend(t, problem, s, false);
     }
-    j->out->energy[r] = batch_energy(j->b, problem, s);
+    j->out->energy[r] = batch_energy_of(j->b, problem, s, t->spin);
   }
   return 0;
 }
