@@ -10,6 +10,8 @@ for e in tfim text signal cobyla; do
 done
 run circuits; ok $? circuits err out
 grep -q '^all the same to 1e-9: true' out; ok $? "circuits: gates are the algebra" out
+run cost; ok $? cost err out
+grep -q '^exponents hold: true' out; ok $? "cost: exponents of the gate counts" out
 run shots; ok $? shots err out
 grep -qE '^ *1000 shots: B 0\.6' out; ok $? "shots: the loss is near the exact one" out
 printf 'one two three four five six seven eight nine\n%.0s' $(seq 200) >words.txt
