@@ -79,7 +79,8 @@ static Step step_of(Room *r, const int *how) {
 static void do_step(const Level *l, bool single, Room *r, const int *how) {
   static const int place[3] = {3, 4, 6};
   Step s = step_of(r, how);
-  l->table[single]->steps(r->x[0], 0, place, &s, 1, 0, 1 << (BITS - 3 - sweep_lane_bits(single)));
+  l->table[single]->steps(r->x[0], 0, place, &s, 1, 0, 1 << (BITS - 3 - sweep_lane_bits(single)),
+                          false);
 }
 
 static void do_unstep(const Level *l, bool single, Room *r, const int *how) {
@@ -113,7 +114,7 @@ static TurnStep turn_of(Room *r, const int *how) {
 static void do_turn(const Level *l, bool single, Room *r, const int *how) {
   TurnStep t = turn_of(r, how);
   int64_t items = 1 << (BITS - sweep_lane_bits(single) - (how[0] != 0));
-  l->table[single]->turn(r->x[0], 0, &t, 0, items);
+  l->table[single]->turn(r->x[0], 0, &t, 0, items, false);
 }
 
 static void do_unturn(const Level *l, bool single, Room *r, const int *how) {
@@ -138,7 +139,7 @@ static void test_turns(void **state) {
 static void do_pair(const Level *l, bool single, Room *r, const int *how) {
   PairStep t = {.bit = {how[0] == 2 ? 8 : 32, 32}, .places = how[0], .lane = {how[1], how[2]},
                 .mask = how[3] ? 64 : 0, .value = how[3] ? 64 : 0, .coef = r->coef};
-  l->table[single]->pair(r->x[0], 0, &t, 0, 1 << (BITS - sweep_lane_bits(single) - how[0]));
+  l->table[single]->pair(r->x[0], 0, &t, 0, 1 << (BITS - sweep_lane_bits(single) - how[0]), false);
 }
 
 static void test_pairs(void **state) {
