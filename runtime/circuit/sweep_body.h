@@ -79,6 +79,7 @@ typedef struct {
   uint64_t mask, value;
   int inner, pages;               /* the low `inner` bits of a group's number come last    */
   bool fetch;
+  bool touch;
 } Order;
 
 INLINE uint64_t gather_at(uint64_t a, int top) {
@@ -122,6 +123,7 @@ static inline Order order_of(const int *p, uint64_t mask, uint64_t value, bool f
   int inner = page - (p[0] < page) - (p[1] < page) - (p[2] < page);
   uint64_t within = ((1ull << inner) - 1) & ~(p[0] > 0 ? 1ull : 0);
   if (!far) return o;
+  if (p[0] == 0 && (mask & 1)) return (Order){.touch = true};
   o.fetch = mask || fetch_helps(p[2] + LINE_BITS);
   if (!(mask & within) || (((uint64_t)first | (uint64_t)end) & ((1ull << (inner + PAGES)) - 1)))
     return o;
@@ -216,6 +218,7 @@ static inline Order order_of(const int *p, uint64_t mask, uint64_t value, bool f
 #define PUT(k) STORE(p##k, r##k);
 #define AT(k) REAL *p##k = x + 2 * i + (k & 1 ? o0 : 0) + (k & 2 ? o1 : 0) + (k & 4 ? o2 : 0);
 #define FETCH(k) __builtin_prefetch(p##k, 0, 2); /* to the second level: it waits for more of them */
+#define TOUCH(k) __builtin_prefetch(p##k);
 #define OFFSETS                                                                            \
   const int p[3] = {place[0] - LANE_BITS, place[1] - LANE_BITS, place[2] - LANE_BITS};     \
   const int64_t o0 = 2ll << place[0], o1 = 2ll << place[1], o2 = 2ll << place[2];
@@ -241,8 +244,11 @@ static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place, con
       EACH(FETCH)
     }
     const uint64_t i = spread3(order_group(&o, v), p) << LANE_BITS;
-    if (((i | outer) & mask) != value) continue;
     EACH(AT)
+    if (((i | outer) & mask) != value) {
+      if (o.touch) { EACH(TOUCH) }
+      continue;
+    }
     EACH(TAKE)
     for (const Step *s = list; s < list + n; s++) {
       if (((i | outer) & s->mask) != s->value) continue;
