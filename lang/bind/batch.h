@@ -85,6 +85,7 @@ typedef struct BatchSet {
   int8_t *x;                /* [problems, reads, n]                                */
   double *energy, *objective;          /* [problems, reads]                        */
   uint8_t *broken;          /* [problems, reads, constraints]                      */
+  float *breaks;            /* [problems, reads] share of broken chains; NULL: none */
   Tensor *best, *mean;      /* (problems, n) with a derivative; NULL: constants     */
   Value info;
 } BatchSet;
@@ -93,7 +94,7 @@ BatchSet *batch_set_new(Vm *vm, HamBatch *p, int64_t reads);
 void batch_set_free(Vm *vm, BatchSet *s);
 int64_t batch_set_best(const BatchSet *s, int64_t problem);      /* row of least energy */
 int batch_set_mean(Vm *vm, Value samples, Value what, Value *out);
-/* sample(P, sampler, seed, grad = ..) */
-int ham_batch_sample(Vm *vm, HamBatch *p, Value sampler, Value seed, Value from, Value grad,
-                     Value *out);
+/* sample(P, sampler, seed, grad = .., cache = ..) */
+typedef struct { Value sampler, seed, from, grad, cache; } BatchAsk;
+int ham_batch_sample(Vm *vm, HamBatch *p, const BatchAsk *ask, Value *out);
 #endif

@@ -2,6 +2,7 @@
  * Samples of one problem), means.                                                  */
 #include "lang/bind/batch.h"
 #include "lang/bind/samples.h"
+#include "lang/bind/tensor_args.h"
 #include "lang/vm/internal.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ void batch_set_free(Vm *vm, BatchSet *s) {
   if (s->energy) rt_free(rt, s->energy, (rows + 1) * sizeof *s->energy);
   if (s->objective) rt_free(rt, s->objective, (rows + 1) * sizeof *s->objective);
   if (s->broken) rt_free(rt, s->broken, rows * c + 1);
+  if (s->breaks) rt_free(rt, s->breaks, (rows + 1) * sizeof *s->breaks);
   tensor_unref(rt, s->best);
   tensor_unref(rt, s->mean);
   value_unref(vm, s->info);
@@ -133,7 +135,7 @@ static Tensor *feasible_tensor(Vm *vm, const BatchSet *s, bool best) {
 static SampleSet *problem_set(Vm *vm, const BatchSet *s, int64_t k) {
   const Ham *f = s->p->frame;
   const int64_t c = f->n_constraint;
-  SampleSet *o = sample_set_new(vm, &f->op.vars, s->reads, c, false, false);
+  SampleSet *o = sample_set_new(vm, &f->op.vars, s->reads, c, s->breaks != NULL, false);
   if (!o) return NULL;
   bool *taken = rt_alloc0(vm_rt(vm), (size_t)s->reads + 1);
   for (int64_t i = 0; i < c && taken; i++)
@@ -157,6 +159,7 @@ static SampleSet *problem_set(Vm *vm, const BatchSet *s, int64_t k) {
     memcpy(o->broken + r * c, s->broken + row * c, (size_t)c);
     o->energy[r] = s->energy[row];
     o->objective[r] = s->objective[row];
+    if (s->breaks) o->breaks[r] = s->breaks[row];
     o->count[r] = 1;
   }
   rt_free(vm_rt(vm), taken, (size_t)s->reads + 1);
@@ -189,8 +192,19 @@ static int best_record(Vm *vm, const BatchSet *s, Value *out) {
   return failed;
 }
 
-static const char *const field_names[] = {"best", "energies", "objectives", "feasible", "rows",
-                                          "info"};
+static const char *const field_names[] = {"best", "energies", "objectives", "feasible", "breaks",
+                                          "rows", "info"};
+
+/* nil without chains */
+static int breaks_field(Vm *vm, const BatchSet *s, Value *out) {
+  *out = NIL_VALUE;
+  if (!s->breaks) return 0;
+  int64_t shape[TENSOR_MAX_RANK + 1];
+  const int rank = shape_with(vm, s, true, 0, NULL, shape);
+  Tensor *t = rank < 0 ? NULL : tensor_new(vm_rt(vm), DT_F64, rank, shape);
+  for (size_t r = 0; t && r < rows_of(s); r++) tensor_set_f64(t, (int64_t)r, (double)s->breaks[r]);
+  return !t || give(vm, t, out);
+}
 
 static int set_field(Vm *vm, Box *self, const char *name, Value *out) {
   const BatchSet *s = self->data;
@@ -199,13 +213,14 @@ static int set_field(Vm *vm, Box *self, const char *name, Value *out) {
   if (!strcmp(name, "best")) return best_record(vm, s, out);
   if (!strcmp(name, "rows")) return *out = value_int(s->reads), 0;
   if (!strcmp(name, "info")) return *out = value_ref(s->info), 0;
+  if (!strcmp(name, "breaks")) return breaks_field(vm, s, out);
   if (!strcmp(name, "energies")) t = numbers_tensor(vm, s, s->energy, false);
   else if (!strcmp(name, "objectives")) t = numbers_tensor(vm, s, s->objective, false);
   else if (!strcmp(name, "feasible")) t = feasible_tensor(vm, s, false);
   else if (a) t = array_tensor(vm, s, a, false);
   else {
     vm_error(vm, "samples of a batch have no field `%s`", name);
-    vm_help(vm, "they have .best .energies .objectives .feasible .rows .info, s[\"b\"]; s[k] are "
+    vm_help(vm, "they have .best .energies .objectives .feasible .breaks .rows .info, s[\"b\"]; s[k] are "
                 "the Samples of problem k");
     return 1;
   }

@@ -1,5 +1,6 @@
 /* quench.c: annealing by Schroedinger's equation: a sampler among the others, and a function
  * that gives the final state and what happened on the way.                       */
+#include "lang/bind/batch_models.h"
 #include "lang/bind/density.h"
 #include "lang/bind/sampling.h"
 #include "lang/bind/schedule.h"
@@ -124,7 +125,28 @@ static int quench_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall
   return failed;
 }
 
-static const SamplerClass quench_class = {.name = "quench", .run = quench_run};
+static RtStatus quench_one(Rt *rt, void *user, const Ising *p, RngCall rng,
+                           const BatchProgress *progress, Samples *out) {
+  QuenchArgs a = *(const QuenchArgs *)user;
+  a.rng = rng;
+  a.progress = progress->call;
+  a.user = progress->user;
+  return sample_quench(rt, p, &a, out);
+}
+
+/* Problems of a batch side by side on threads; those with a bath one after the other. */
+static int quench_each(Vm *vm, const BatchCall *call, BatchRun *out) {
+  QuenchCall c;
+  if (sampler_arg(call->sampler, "bath").tag != V_NIL) return -1;
+  if (sampler_call(vm, call->sampler, &c)) return 1;
+  int failed = quench_fits(vm_rt(vm), call->b->n, "") ||
+               batch_run_each(vm, call, &(BatchEach){.run = quench_one, .user = &c.a}, out);
+  call_free(vm, &c);
+  return failed;
+}
+
+static const SamplerClass quench_class = {
+    .name = "quench", .run = quench_run, .each = quench_each};
 
 static int make_sampler(Vm *vm, Value *args, int n, Value *out) {
   QuenchCall c;

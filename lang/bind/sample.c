@@ -117,7 +117,10 @@ static int bind_sample(Vm *vm, Value *args, int n, Value *out) {
   HamBatch *batch = box_data(args[0], &ham_batch_type);
   if (default_sampler(vm, &args[1])) return 1;
   if (batch && (batch->batch_rank || args[5].tag != V_NIL))
-    return ham_batch_sample(vm, batch, args[1], args[2], args[3], args[5], out);
+    return ham_batch_sample(
+        vm, batch, &(BatchAsk){args[1], args[2], args[3], args[5], args[6]}, out);
+  if (value_equal(vm, args[6], value_bool(true)))
+    return vm_error(vm, "`cache` is for batches of problems, not for one");
   if (arg_sampler(vm, args[1], "sample", &s) ||
       task_make(vm, &args[0], args[3], "sample", &t))
     return 1;
@@ -156,7 +159,7 @@ int sample_solve(Vm *vm, Value *h, Value budget, Value seed, Value *out) {
 }
 
 const Native natives_sample[] = {
-    {"sample", "H, sampler = nil, seed = nil, from = nil, shots = nil, grad = nil",
+    {"sample", "H, sampler = nil, seed = nil, from = nil, shots = nil, grad = nil, cache = false",
      "Samples of low energy of a diagonal Hamiltonian: sample(H, anneal(reads = 100)).\n"
      "Constraints become penalties, terms of higher degree are made quadratic; rows come back over "
      "the declared\n"
@@ -183,6 +186,8 @@ const Native natives_sample[] = {
      "of problem k.\n"
      "grad: how a derivative by H's tensors goes through s.best and mean(s, \"b\"): "
      "straight_through, blackbox(mu); nil: constants.\n"
+     "cache = true: of equal problems of a batch only the first is sampled, the others get its rows "
+     "(exact(): always);\nrows of the first are what they are without. s.info.distinct counts them.\n"
      "Errors: a term that is not diagonal; a circuit's shots beyond 10^9.",
      bind_sample, NF_CONST | NF_DIFF},
     {NULL, NULL, NULL, NULL, 0},

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lang/bind/batch_models.h"
 #include "lang/bind/sampling.h"
 #include "lang/bind/schedule.h"
 #include "lang/bind/tensor_args.h"
@@ -183,7 +184,30 @@ static int row_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *c
   return st != RT_OK;
 }
 
-static const SamplerClass row_class = {.name = "sampler", .run = row_run};
+/* A problem of a batch on the thread of its own. */
+typedef struct { const SamplerKind *kind; const SamplerArgs *a; } RowEach;
+
+static RtStatus row_one(Rt *rt, void *user, const Ising *p, RngCall rng, const BatchProgress *progress,
+                        Samples *out) {
+  const RowEach *e = user;
+  SamplerArgs a = *e->a;
+  a.rng = rng;
+  a.threads = 1;
+  a.progress = progress->call;
+  a.user = progress->user;
+  return e->kind->run(rt, p, &a, out);
+}
+
+static int row_each(Vm *vm, const BatchCall *call, BatchRun *out) {
+  RowArgs r;
+  if (row_args(vm, call->sampler, &r)) return 1;
+  RowEach e = {call->sampler->kind, &r.a};
+  int failed = batch_run_each(vm, call, &(BatchEach){.run = row_one, .user = &e}, out);
+  row_args_free(vm, &r);
+  return failed;
+}
+
+static const SamplerClass row_class = {.name = "sampler", .run = row_run, .each = row_each};
 
 static int bind_row(Vm *vm, Value *args, int n, Value *out) {
   const SamplerKind *kind = sampler_find(vm_current_native(vm)->name);

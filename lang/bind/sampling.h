@@ -30,6 +30,8 @@ typedef struct SampleCall {
 } SampleCall;
 
 typedef struct Sampler Sampler;
+struct BatchCall;
+struct BatchRun;
 typedef struct SamplerClass {
   const char *name;
   /* Rows over the variables of p; minimises. */
@@ -37,6 +39,8 @@ typedef struct SamplerClass {
   bool empty;                /* runs also on models without variables (composites: the inner
                                 sampler may have something to say)                 */
   bool machine;              /* its variables are a machine's qubits: numbers are kept */
+  /* All problems of a batch (batch_models.h); 1: failed, -1: has no such way; NULL: none */
+  int (*each)(Vm *vm, const struct BatchCall *call, struct BatchRun *out);
 } SamplerClass;
 struct Sampler {
   const SamplerClass *class;

@@ -28,7 +28,7 @@ static int arg_maybe(Vm *vm, Value v, const char *what, double *out) {
 }
 
 static const char *const solvers[] = {"swap", "anneal", "exact", "top"};
-static const char *const grads[] = {"detach", "energy", "straight", "blackbox"};
+static const char *const grads[] = {"detach", "energy", "straight", "blackbox", "field"};
 
 /* k, lambda, penalty */
 static int get_model(Vm *vm, Value *args, SelectRule *r) {
@@ -75,24 +75,6 @@ static int get_tensors(Vm *vm, Value *args, Tensor **s, Tensor **rho) {
 
 /* ---- functions ------------------------------------------------------------------------ */
 
-/* s, rho, k, lambda, penalty, solver, reads, sweeps, hot, cold, grad, tau, mu, seed */
-static int bind_select(Vm *vm, Value *args, int n, Value *out) {
-  Rt *rt = vm_rt(vm);
-  SelectRule r;
-  Tensor *s, *rho, *both[2];
-  int grad;
-  if (get_model(vm, args + 2, &r) || get_solver(vm, args + 5, &r) ||
-      arg_choice(vm, args[10], "`grad`", grads, 4, &grad) ||
-      arg_maybe(vm, args[11], "`tau`", &r.tau) || arg_maybe(vm, args[12], "`mu`", &r.mu) ||
-      arg_stream(vm, args[13], &r.rng) || get_tensors(vm, args, &s, &rho))
-    return 1;
-  r.grad = (SelectGrad)grad;
-  const int failed = select_tokens(rt, s, rho, &r, &both[0], &both[1]) != RT_OK;
-  tensor_unref(rt, s);
-  tensor_unref(rt, rho);
-  return failed || give_tuple(vm, 2, both, out);
-}
-
 static int same_shape(Vm *vm, const Tensor *m, const Tensor *s) {
   char a[128], b[128];
   bool same = m->rank == s->rank;
@@ -110,6 +92,45 @@ static int get_bits(Vm *vm, const Tensor *m, int8_t *bit) {
     bit[i] = x == 1;
   }
   return 0;
+}
+
+/* The selection, or with a mask v what it is worth and what passes through it. */
+static int select_or_take(Vm *vm, Tensor *s, Tensor *rho, const SelectRule *r, Value v,
+                          Tensor **both) {
+  Rt *rt = vm_rt(vm);
+  Tensor *m;
+  if (v.tag == V_NIL) return select_tokens(rt, s, rho, r, NULL, &both[0], &both[1]) != RT_OK;
+  if (r->grad == SELECT_BLACKBOX) {
+    vm_error(vm, "`grad = \"blackbox\"` solves a second time, which no given `mask` can");
+    vm_help(vm, "\"field\", \"straight\", \"energy\" and \"detach\" go with masks from elsewhere");
+    return 1;
+  }
+  if (arg_tensor(vm, v, "`mask`", &m)) return 1;
+  const size_t bytes = (size_t)m->size + 1;
+  int8_t *bit = same_shape(vm, m, s) ? NULL : rt_alloc(rt, bytes);
+  int failed = !bit || get_bits(vm, m, bit);
+  if (!failed) failed = select_tokens(rt, s, rho, r, bit, &both[0], &both[1]) != RT_OK;
+  if (bit) rt_free(rt, bit, bytes);
+  tensor_unref(rt, m);
+  return failed;
+}
+
+/* s, rho, k, lambda, penalty, solver, reads, sweeps, hot, cold, grad, tau, mu, mask, seed */
+static int bind_select(Vm *vm, Value *args, int n, Value *out) {
+  Rt *rt = vm_rt(vm);
+  SelectRule r;
+  Tensor *s, *rho, *both[2];
+  int grad;
+  if (get_model(vm, args + 2, &r) || get_solver(vm, args + 5, &r) ||
+      arg_choice(vm, args[10], "`grad`", grads, 5, &grad) ||
+      arg_maybe(vm, args[11], "`tau`", &r.tau) || arg_maybe(vm, args[12], "`mu`", &r.mu) ||
+      arg_stream(vm, args[14], &r.rng) || get_tensors(vm, args, &s, &rho))
+    return 1;
+  r.grad = (SelectGrad)grad;
+  const int failed = select_or_take(vm, s, rho, &r, args[13], both);
+  tensor_unref(rt, s);
+  tensor_unref(rt, rho);
+  return failed || give_tuple(vm, 2, both, out);
 }
 
 static double *numbers(Tensor *t) { return (double *)(void *)t->data; }
@@ -185,7 +206,7 @@ static int bind_quality(Vm *vm, Value *args, int n, Value *out) {
 const Native natives_select[] = {
     {"hard_select",
      "s, rho = nil, k = nil, lambda = 0.0, penalty = nil, solver = nil, reads = 1, sweeps = 100, "
-     "hot = nil, cold = nil, grad = \"straight\", tau = nil, mu = 1.0, seed = nil",
+     "hot = nil, cold = nil, grad = \"straight\", tau = nil, mu = 1.0, mask = nil, seed = nil",
      "Hard attention by a Hamiltonian (QAHAN, arXiv 2412.20930): (mask (.., n), energy (..)) of\n"
      "lowest E(m) = -sum s_i m_i + lambda sum_{i<j} rho_ij m_i m_j + penalty (sum m_i - k)^2.\n"
      "All rows are solved in one call, each from its own random stream.\n"
@@ -198,8 +219,11 @@ const Native natives_select[] = {
      "temperatures from hot to cold (nil: from the coefficients); \"swap\" with 0 sweeps is descent.\n"
      "grad, what passes the mask: \"detach\" nothing; \"energy\" nothing, but the energy has\n"
      "dE/ds = -m, dE/drho_ij = lambda m_i m_j / 2, as in the next two; \"straight\" dm/ds = 1, with\n"
-     "tau the derivative of sigmoid(s / tau); \"blackbox\" ds = (m(s) - m(s - mu g)) / mu, g = dL/dm,\n"
-     "by a second solution (Vlastelica et al. 2020). Differentiable once. One random call.",
+     "tau the derivative of sigmoid(s / tau); \"field\" the same of f_i = s_i - lambda sum_j rho_ij\n"
+     "m_j, less the threshold between selected and other tokens, so that rho has a part in it:\n"
+     "drho_ij = -lambda (d_i m_j + d_j m_i) / 2, d what reaches f; \"blackbox\" ds = (m(s) - m(s - mu g)) / mu, g = dL/dm,\n"
+     "by a second solution (Vlastelica et al. 2020). Differentiable once. One random call.\n"
+     "mask: (.., n) of 0 and 1 that another solver found for the same problem; nothing is solved.",
      bind_select, NF_DIFF},
     {"select_quality", "s, rho, mask, k = nil, lambda = 0.0, penalty = nil, exact = false",
      "What masks (.., n) are worth in the problem of hard_select: a record of energy, flip and swap\n"

@@ -135,6 +135,8 @@ static void stranger(Checker *c, Node *s) {
     diag_help(d, "write the qubits behind the gate: `%s%s w[0]`", name->name,
               !want ? "" : want == 1 ? "(t)" : "(...)");
   else if (s->kind == N_VAR) diag_help(d, "write `let`");
+  else if (s->kind == N_CALL || s->kind == N_FIELD)
+    diag_help(d, "a circuit is applied to qubits: write them behind it");
 }
 
 static bool is_measure(const Node *s) {

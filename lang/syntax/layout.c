@@ -259,12 +259,18 @@ static void block_word(Layout *l, Tok *t) {
   }
 }
 
-/* A name, its arguments in brackets, primes, and then the name of a qubit: `rx(t)' w[0]`. */
+static bool goes_on_gate(int kind) {
+  return kind == T_LPAREN || kind == T_LBRACKET || kind == T_QUOTE || kind == T_DOT;
+}
+
+/* A name, `.name` of a module, an index, arguments, primes, and then the name of a qubit:
+ * `rx(t)' w[0]`, `parts.layer(t) w`, `layers[2] w`.                                  */
 static bool gate_ahead(Layout *l) {
   uint32_t i = l->i;
   int depth = 0;
   const Tok *t = raw(l, i);
-  while (t && t->kind != T_NL && (depth || t->kind == T_LPAREN || t->kind == T_QUOTE)) {
+  while (t && t->kind != T_NL && (depth || goes_on_gate(t->kind))) {
+    if (!depth && t->kind == T_DOT && (!(t = raw(l, ++i)) || t->kind != T_NAME)) return false;
     if (t->kind == T_LPAREN || t->kind == T_LBRACKET || t->kind == T_LBRACE) depth++;
     if (t->kind == T_RPAREN || t->kind == T_RBRACKET || t->kind == T_RBRACE) depth--;
     t = raw(l, ++i);

@@ -67,6 +67,18 @@ static void layout(Batch *b) {
   b->n_single = singles;
 }
 
+/* Where couplings stand in their rows, for moves of two. */
+static RtStatus pair_table(Rt *rt, Batch *b) {
+  const size_t cells = (size_t)(b->n * b->n) + 1;
+  if (b->n > BATCH_SIDE_N) return RT_OK;
+  b->pair = rt_alloc(rt, cells * sizeof *b->pair);
+  if (!b->pair) return rt->error.status;
+  memset(b->pair, 255, cells * sizeof *b->pair);
+  for (int32_t i = 0; i < b->n; i++)
+    for (int32_t k = b->start[i]; k < b->start[i + 1]; k++) b->pair[i * b->n + b->other[k]] = k;
+  return RT_OK;
+}
+
 static RtStatus refuse(Rt *rt, int64_t problems, int64_t n, int64_t m) {
   if (problems < 0 || n < 0 || n > BATCH_N_MAX || m < 0 || m > n * (n - 1) / 2)
     return rt_fail(rt, RT_ERROR,
@@ -112,6 +124,7 @@ RtStatus batch_make(Rt *rt, Batch *b, int64_t problems, int64_t n, int64_t m, co
     b->single = rt_alloc(rt, (size_t)(b->n_single + 1) * sizeof *b->single);
     st = b->block && b->single ? RT_OK : rt->error.status;
     if (!st) layout(b);
+    if (!st) st = pair_table(rt, b);
   }
   if (st) batch_free(rt, b);
   return st;
@@ -130,6 +143,7 @@ void batch_free(Rt *rt, Batch *b) {
   FREE(place, ends);
   FREE(row_block, n);
   FREE(row_single, n);
+  FREE(pair, (size_t)(b->n * b->n) + 1);
   FREE(block, (size_t)(b->n_block + 1));
   FREE(single, (size_t)(b->n_single + 1));
 #undef FREE

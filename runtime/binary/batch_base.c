@@ -36,6 +36,11 @@ OP uint32_t f_upto(F a, F b) {
   EACH m |= (uint32_t)(a.x[i] <= b.x[i]) << i;
   return m;
 }
+OP U u_upto(F a, F b) {
+  U r;
+  EACH r.x[i] = a.x[i] <= b.x[i] ? ~0u : 0;
+  return r;
+}
 OP F f_of_signed(U x) {
   F r;
   EACH r.x[i] = (float)(int32_t)x.x[i];
@@ -73,6 +78,11 @@ WORDS(u_add, +)
 WORDS(u_sub, -)
 WORDS(u_and, &)
 WORDS(u_xor, ^)
+OP bool u_any(U a) {
+  uint32_t all = 0;
+  EACH all |= a.x[i];
+  return all != 0;
+}
 OP U u_shr(U a, int k) {
   EACH a.x[i] >>= k;
   return a;
@@ -82,12 +92,12 @@ OP U u_sar(U a, int k) {   /* with the sign, without relying on what >> does to 
   return a;
 }
 
-OP Gen gen_load(const BatchWalk *k) {
+OP Gen gen_load(uint32_t (*rng)[16]) {
   Gen g;
-  memcpy(g.s, k->rng, sizeof g.s);
+  memcpy(g.s, rng, sizeof g.s);
   return g;
 }
-OP void gen_store(BatchWalk *k, const Gen *g) { memcpy(k->rng, g->s, sizeof g->s); }
+OP void gen_store(uint32_t (*rng)[16], const Gen *g) { memcpy(rng, g->s, sizeof g->s); }
 OP U gen_step(Gen *g) {
   U out;
   EACH {

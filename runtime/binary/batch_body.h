@@ -9,19 +9,32 @@
  */
 #define SIGN 0x80000000u
 
-/* -ln((r + 1) / 2^24) of 24 random bits, to 1e-6 absolute: exponent and mantissa, the
- * mantissa's logarithm as a series in z = (m - 1) / (m + 1), m in [sqrt(1/2), sqrt(2)). */
-OP F exponential(U r) {
-  F x = f_of(u_add(u_shr(r, 8), u_set(1)));          /* 1 .. 2^24, exact          */
+/* ln x = e ln 2 + rest for x > 0, to 1e-6 absolute: exponent and mantissa, the mantissa's
+ * logarithm as a series in z = (m - 1) / (m + 1), m in [sqrt(1/2), sqrt(2)).       */
+OP F log_parts(F x, F *rest) {
   U bits = u_bits(x), shifted = u_sub(bits, u_set(0x3f3504f3u));
-  F e = f_of_signed(u_sar(shifted, 23));
   F m = u_float(u_add(u_and(shifted, u_set(0x007fffffu)), u_set(0x3f3504f3u)));
   F z = f_div(f_sub(m, f_set(1)), f_add(m, f_set(1))), q = f_mul(z, z);
   F p = f_add(f_mul(q, f_set(0.2222222f)), f_set(0.2857143f));
   p = f_add(f_mul(p, q), f_set(0.4f));
   p = f_add(f_mul(p, q), f_set(0.6666667f));
   p = f_add(f_mul(p, q), f_set(2));
-  return f_sub(f_mul(f_sub(f_set(24), e), f_set(0.69314718f)), f_mul(p, z));
+  *rest = f_mul(p, z);
+  return f_of_signed(u_sar(shifted, 23));
+}
+
+/* -ln((r + 1) / 2^24) of 24 random bits. */
+OP F exponential(U r) {
+  F rest, e = log_parts(f_of(u_add(u_shr(r, 8), u_set(1))), &rest);
+  return f_sub(f_mul(f_sub(f_set(24), e), f_set(0.69314718f)), rest);
+}
+
+/* ln((1 - u) / u), u = (2 r + 1) / 2^24 of 23 random bits: a spin that flips when d <= T
+ * times this does so with probability 1 / (1 + exp(d / T)).                       */
+OP F logistic(U r) {
+  U odd = u_add(u_shr(r, 8), u_and(u_add(u_shr(r, 8), u_set(1)), u_set(1)));
+  F x = f_of(odd), rest, e = log_parts(f_div(f_sub(f_set(0x1p24f), x), x), &rest);
+  return f_add(f_mul(e, f_set(0.69314718f)), rest);
 }
 
 OP void flip(BatchWalk *k, int64_t i) {
@@ -39,12 +52,13 @@ OP void flip(BatchWalk *k, int64_t i) {
   for (int32_t a = b->row_single[i]; a < last; a++) k->g[b->single[a]] += one * k->ws[a];
 }
 
-static void sweep(BatchWalk *k, float temperature) {
+static void sweep(BatchWalk *k, float temperature, bool heat) {
   const F t = f_set(temperature);
   const int64_t n = k->b->n;
-  Gen gen = gen_load(k);
+  Gen gen = gen_load(k->rng);
   for (int64_t first = 0; first < n; first += 16) {
-    const F most = f_mul(t, exponential(gen_step(&gen)));
+    const U r = gen_step(&gen);
+    const F most = f_mul(t, heat ? logistic(r) : exponential(r));
     uint32_t open = n - first < 16 ? (1u << (n - first)) - 1 : 0xffffu;
     for (;;) {
       const F d = u_float(u_xor(f_bits(f_load(k->g + first)), u_load(k->up + first)));
@@ -55,7 +69,70 @@ static void sweep(BatchWalk *k, float temperature) {
       open &= ~((2u << i) - 1);
     }
   }
-  gen_store(k, &gen);
+  gen_store(k->rng, &gen);
+}
+
+/* Spin i, so far `up`, flips in the rows of `yes`; the others get their fields unchanged. */
+OP void flip_side(BatchSide *k, int64_t i, U up, U yes) {
+  const Batch *b = k->b;
+  const int32_t end = b->start[i + 1];
+  u_store(k->up + 16 * i, u_xor(up, u_and(yes, u_set(SIGN))));
+  for (int32_t e = b->start[i]; e < end; e++) {
+    float *g = k->g + 16 * (int64_t)b->other[e];
+    const U change = u_and(u_xor(f_bits(f_load(k->w + 16 * (int64_t)e)), up), yes);
+    f_store(g, f_add(f_load(g), u_float(change)));
+  }
+}
+
+static void side(BatchSide *k, const float temperature[BATCH_LANES], bool heat) {
+  const F t = f_load(temperature);
+  F energy = f_load(k->energy);
+  Gen gen = gen_load(k->rng);
+  for (int64_t i = 0; i < k->b->n; i++) {
+    const U r = gen_step(&gen), up = u_load(k->up + 16 * i);
+    const F most = f_mul(t, heat ? logistic(r) : exponential(r));
+    const F d = u_float(u_xor(f_bits(f_load(k->g + 16 * i)), up));
+    const U yes = u_upto(d, most);
+    if (!u_any(yes)) continue;
+    energy = f_add(energy, u_float(u_and(f_bits(d), yes)));
+    flip_side(k, i, up, yes);
+  }
+  f_store(k->energy, energy);
+  gen_store(k->rng, &gen);
+}
+
+static void pairs(BatchSide *k, const float temperature[BATCH_LANES], int64_t shift) {
+  const F t = f_load(temperature);
+  const int64_t n = k->b->n;
+  F energy = f_load(k->energy);
+  Gen gen = gen_load(k->rng);
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t j = i + shift < n ? i + shift : i + shift - n, at = k->b->pair[i * n + j];
+    const F most = f_mul(t, exponential(gen_step(&gen)));
+    const U up = u_load(k->up + 16 * i), other = u_load(k->up + 16 * j);
+    F d = f_add(u_float(u_xor(f_bits(f_load(k->g + 16 * i)), up)),
+                u_float(u_xor(f_bits(f_load(k->g + 16 * j)), other)));
+    if (at >= 0)      /* their own coupling does not change */
+      d = f_add(d, u_float(u_xor(f_bits(f_load(k->w + 16 * at)), u_xor(up, other))));
+    const U yes = u_upto(d, most);
+    if (!u_any(yes)) continue;
+    energy = f_add(energy, u_float(u_and(f_bits(d), yes)));
+    flip_side(k, i, up, yes);
+    flip_side(k, j, other, yes);
+  }
+  f_store(k->energy, energy);
+  gen_store(k->rng, &gen);
+}
+
+static void keep(BatchSide *k) {
+  const F energy = f_load(k->energy), lowest = f_load(k->lowest);
+  const U not = u_upto(lowest, energy), yes = u_xor(not, u_set(~0u));
+  if (!u_any(yes)) return;
+  f_store(k->lowest, u_float(u_xor(u_and(f_bits(energy), yes), u_and(f_bits(lowest), not))));
+  for (int64_t i = 0; i < k->b->n; i++) {
+    uint32_t *best = k->best + 16 * i;
+    u_store(best, u_xor(u_and(u_load(k->up + 16 * i), yes), u_and(u_load(best), not)));
+  }
 }
 
 typedef struct { uint32_t site[16]; float x[16]; int used; } Draws;
@@ -70,7 +147,7 @@ OP void draw(Draws *d, Gen *gen, uint32_t n) {
 
 static void lockstep(BatchWalk *k, int64_t steps, uint8_t *better) {
   const int64_t padded = (k->b->n + 15) / 16 * 16;
-  Gen gen = gen_load(k);
+  Gen gen = gen_load(k->rng);
   Draws d = {.used = 16};
   double energy = 0, lowest = 0, t = 1000;
   memcpy(k->best, k->up, (size_t)padded * sizeof *k->up);
@@ -90,8 +167,8 @@ static void lockstep(BatchWalk *k, int64_t steps, uint8_t *better) {
       memcpy(k->best, k->up, (size_t)padded * sizeof *k->up);
     }
   }
-  gen_store(k, &gen);
+  gen_store(k->rng, &gen);
 }
 
 extern const BatchKernels BATCH_NAME;
-const BatchKernels BATCH_NAME = {BATCH_LEVEL, sweep, lockstep};
+const BatchKernels BATCH_NAME = {BATCH_LEVEL, sweep, side, pairs, keep, lockstep};

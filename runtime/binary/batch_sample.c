@@ -1,18 +1,19 @@
-/* batch_sample.c: batch_sample(): annealing, the released lock-step annealer, descent
- * and enumeration of the problems of a batch.                                     */
+/* batch_sample.c: batch_sample(): annealing, the heat bath, the released lock-step annealer,
+ * descent and enumeration of the problems of a batch.                              */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "runtime/base/parallel.h"
-#include "runtime/binary/batch.h"
-#include "runtime/binary/exact.h"
-#include "runtime/binary/xoshiro.h"
+#include "runtime/binary/batch_walks.h"
 
-enum { GROUP = 64 };            /* rows between two polls                          */
+enum {
+  GROUP = 64,              /* items of work between two polls                     */
+  LOOK = 256               /* sweeps of a walk between two looks at the clock      */
+};
 
 void batch_args_init(BatchArgs *a) {
-  *a = (BatchArgs){.threads = 1, .reads = 1, .sweeps = 300, .hot = NAN, .cold = NAN};
+  *a = (BatchArgs){.threads = 1, .reads = 1, .sweeps = 500, .hot = NAN, .cold = NAN, .beta = 1};
 }
 
 void batch_samples_free(Rt *rt, BatchSamples *s) {
@@ -22,54 +23,77 @@ void batch_samples_free(Rt *rt, BatchSamples *s) {
   *s = (BatchSamples){0};
 }
 
-static RtStatus samples_new(Rt *rt, const Batch *b, int64_t reads, BatchSamples *s) {
-  *s = (BatchSamples){.problems = b->problems, .reads = reads, .n = b->n};
-  const int64_t rows = b->problems * reads;
-  s->spin = rt_alloc(rt, (size_t)(rows * b->n) + 1);
+RtStatus batch_samples_make(Rt *rt, BatchSamples *s, int64_t problems, int64_t reads, int64_t n) {
+  *s = (BatchSamples){.problems = problems, .reads = reads, .n = n};
+  const int64_t rows = problems * reads;
+  s->spin = rt_alloc(rt, (size_t)(rows * n) + 1);
   s->energy = rt_alloc(rt, (size_t)(rows + 1) * sizeof *s->energy);
   if (s->spin && s->energy) return RT_OK;
   batch_samples_free(rt, s);
   return rt->error.status;
 }
 
-/* ---- what a thread works with -------------------------------------------------- */
+/* ---- the walks ------------------------------------------------------------------- */
 
 typedef struct {
-  BatchWalk walk;
-  double *field;           /* [n] f_i of the descent                               */
-  float *middle;           /* [n + m] coefficients, for their median               */
-  int64_t loaded;          /* problem whose couplings are in walk.w                */
-  char *memory;
-} Thread;
+  Rt *rt;                  /* its flag of interrupts and its deadline are looked at      */
+  const Batch *b;
+  const BatchArgs *a;
+  const BatchKernels *kernels;
+  BatchThread *thread;
+  BatchSamples *out;
+  bool side;
+  uint8_t *better;         /* [rows, LOCKSTEP_STEPS]                                 */
+  int64_t first, steps;    /* number of this group's first item; temperatures to walk */
+} Job;
 
-static int64_t padded(const Batch *b) { return (b->n / BATCH_LANES + 1) * BATCH_LANES; }
-
-/* In units of 64 bytes, so that every part is aligned. */
-static size_t part(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
-static size_t thread_bytes(const Batch *b) {
-  const size_t p = (size_t)padded(b);
-  return part((size_t)b->n_block * 64 + 64) + part((size_t)b->n_single * 4 + 4) + 3 * part(p * 4) +
-         part(p * 8) + part((size_t)(b->n + b->m + 1) * 4) + 64;
+/* The caller polls when the group has ended; here walks only end early. */
+static bool called_off(const Job *j, int64_t sweep) {
+  if (sweep % LOOK) return false;
+  if (atomic_load_explicit(&j->rt->interrupted, memory_order_relaxed)) return true;
+  return j->rt->deadline > 0 && rt_now() > j->rt->deadline;
 }
 
-static bool thread_make(Rt *rt, Thread *t, const Batch *b) {
-  *t = (Thread){.walk.b = b, .loaded = -1};
-  const size_t p = (size_t)padded(b);
-  t->memory = rt_alloc(rt, thread_bytes(b));
-  if (!t->memory) return false;
-  char *at = t->memory + (64 - (uintptr_t)t->memory % 64) % 64;
-  t->walk.w = (float *)(void *)at, at += part((size_t)b->n_block * 64 + 64);
-  t->walk.ws = (float *)(void *)at, at += part((size_t)b->n_single * 4 + 4);
-  t->walk.g = (float *)(void *)at, at += part(p * 4);
-  t->walk.up = (uint32_t *)(void *)at, at += part(p * 4);
-  t->walk.best = (uint32_t *)(void *)at, at += part(p * 4);
-  t->field = (double *)(void *)at, at += part(p * 8);
-  t->middle = (float *)(void *)at;
-  return true;
+/* Temperatures of a row. */
+typedef struct { double now, factor; } Cooling;
+
+static Cooling cooling(const Job *j, BatchThread *t, int64_t problem) {
+  const BatchArgs *a = j->a;
+  double hot, cold;
+  if (a->method == BATCH_GIBBS) return (Cooling){a->beta > 0 ? 1 / a->beta : 1e30, 1};
+  if (a->betas) return (Cooling){0, 1};
+  batch_temperatures(t, problem, a, &hot, &cold);
+  return (Cooling){hot, a->sweeps > 1 ? pow(cold / hot, 1 / (double)(a->sweeps - 1)) : 1};
 }
 
-static void load(Thread *t, int64_t problem) {
+/* Of a row's random numbers. */
+static uint64_t stream(const BatchArgs *a, int64_t row) {
+  return (uint64_t)(a->number ? a->number[row / a->reads] * a->reads + row % a->reads : row);
+}
+
+static float next_temperature(const BatchArgs *a, Cooling *c, int64_t sweep) {
+  if (a->betas) {
+    const double beta = a->betas[sweep * a->n_beta / a->sweeps];
+    return (float)(beta > 0 ? 1 / beta : 1e30);
+  }
+  const double now = c->now;
+  c->now *= c->factor;
+  return (float)now;
+}
+
+static bool keeps_end(const BatchArgs *a) { return a->method == BATCH_GIBBS || a->boltzmann; }
+
+static void end_row(const Job *j, BatchThread *t, int64_t problem, int64_t row, bool off) {
+  int8_t *s = j->out->spin + row * j->b->n;
+  if (!keeps_end(j->a)) {
+    batch_fields(j->b, problem, s, t->field);
+    if (j->side) batch_descend_pairs(t, problem, s);
+    else batch_descend(t, problem, s, off);
+  }
+  j->out->energy[row] = batch_energy(j->b, problem, s);
+}
+
+static void load_walk(BatchThread *t, int64_t problem) {
   const Batch *b = t->walk.b;
   const double *J = b->J + problem * b->m;
   if (t->loaded == problem) return;
@@ -83,168 +107,131 @@ static void load(Thread *t, int64_t problem) {
   }
 }
 
-static void fields(const Batch *b, int64_t problem, const int8_t *s, double *f) {
-  const double *J = b->J + problem * b->m;
-  memcpy(f, b->h + problem * b->n, (size_t)b->n * sizeof *f);
-  for (int64_t k = 0; k < b->m; k++) {
-    const int32_t u = b->uv[2 * k], v = b->uv[2 * k + 1];
-    f[u] += J[k] * s[v];
-    f[v] += J[k] * s[u];
-  }
-}
-
-static void start(Thread *t, int64_t problem, RngCall rng, int64_t row, int8_t *s) {
+static void start_walk(BatchThread *t, int64_t problem, RngCall rng, uint64_t row, int8_t *s) {
   BatchWalk *k = &t->walk;
   const Batch *b = k->b;
+  const size_t padded = (size_t)(b->n / BATCH_LANES + 1) * BATCH_LANES;
   uint32_t w[4];
   for (int q = 0; q < BATCH_LANES; q++) {
-    rng_bits(rng, (uint64_t)row * 64 + (uint64_t)q, w);
+    rng_bits(rng, row * 64 + (uint64_t)q, w);
     if (!(w[0] | w[1] | w[2] | w[3])) w[0] = 1;
-    for (int j = 0; j < 4; j++) k->rng[j][q] = w[j];
+    for (int i = 0; i < 4; i++) k->rng[i][q] = w[i];
   }
-  Xoshiro x = xoshiro_seed(rng, (uint64_t)row * 64 + BATCH_LANES);
-  uint32_t bits = 0;
-  for (int64_t i = 0; i < b->n; i++, bits >>= 1) {
-    if (i % 32 == 0) bits = xoshiro_next(&x);
-    s[i] = (int8_t)((int)(bits & 1) * 2 - 1);
-  }
-  load(t, problem);
-  fields(b, problem, s, t->field);
-  memset(k->g, 0, (size_t)padded(b) * sizeof *k->g);
-  memset(k->up, 0, (size_t)padded(b) * sizeof *k->up);
+  batch_random(t, problem, rng, row, s);
+  load_walk(t, problem);
+  memset(k->g, 0, padded * sizeof *k->g);
+  memset(k->up, 0, padded * sizeof *k->up);
   for (int64_t i = 0; i < b->n; i++) {
     k->g[i] = (float)(2 * t->field[i]);
     k->up[i] = s[i] > 0 ? 0x80000000u : 0;
   }
 }
 
-static void spins_of(const uint32_t *up, int64_t n, int8_t *s) {
-  for (int64_t i = 0; i < n; i++) s[i] = up[i] ? 1 : -1;
+static void spins_of(const uint32_t *up, int64_t n, int64_t stride, int8_t *s) {
+  for (int64_t i = 0; i < n; i++) s[i] = up[i * stride] ? 1 : -1;
 }
 
-/* ---- descent -------------------------------------------------------------------- */
-
-/* The spin whose flip lowers the energy most flips until none does; `off`: only spins
- * that are +1 may.  Gains that rounding can pretend do not count.               */
-static void descend(Thread *t, int64_t problem, int8_t *s, bool off) {
-  const Batch *b = t->walk.b;
-  const double *J = b->J + problem * b->m;
-  double *f = t->field;
-  fields(b, problem, s, f);
-  for (;;) {
-    int64_t at = -1;
-    double most = 0;
-    for (int64_t i = 0; i < b->n; i++) {
-      const double gain = s[i] * f[i];
-      if (gain > most && (!off || s[i] > 0)) most = gain, at = i;
-    }
-    if (at < 0 || most <= 1e-12 * (1 + fabs(b->h[problem * b->n + at]))) return;
-    s[at] = (int8_t)-s[at];
-    for (int32_t k = b->start[at]; k < b->start[at + 1]; k++)
-      f[b->other[k]] += 2 * s[at] * J[b->edge[k]];
-  }
-}
-
-/* ---- temperatures ------------------------------------------------------------------ */
-
-static float median(float *x, int64_t n) {
-  int64_t lo = 0, hi = n - 1, want = n / 2;
-  while (lo < hi) {
-    const float pivot = x[lo + (hi - lo) / 2];
-    int64_t i = lo, j = hi;
-    while (i <= j) {
-      while (x[i] < pivot) i++;
-      while (x[j] > pivot) j--;
-      if (i > j) break;
-      const float swap = x[i];
-      x[i++] = x[j];
-      x[j--] = swap;
-    }
-    if (want <= j) hi = j;
-    else if (want >= i) lo = i;
-    else break;
-  }
-  return x[want];
-}
-
-/* From the couplings, since fields mostly balance them (penalties, binaries): first 1.5
- * times the largest root mean square of a variable's coupling field in random states, 1.5
- * times the critical temperature of a random dense model; last a tenth of what flips
- * change there by a median coupling.  Without couplings fields stand for them.      */
-static void temperatures(Thread *t, int64_t problem, const BatchArgs *a, double *hot,
-                         double *cold) {
-  const Batch *b = t->walk.b;
-  const double *h = b->h + problem * b->n, *J = b->J + problem * b->m;
-  double most = 0, degree = 1;
-  int64_t count = 0;
-  for (int64_t i = 0; i < b->n; i++) {
-    double sum = 0;
-    for (int32_t k = b->start[i]; k < b->start[i + 1]; k++) sum += J[b->edge[k]] * J[b->edge[k]];
-    if (sum > most) most = sum;
-  }
-  for (int64_t k = 0; k < b->m; k++)
-    if (J[k] != 0) t->middle[count++] = (float)fabs(J[k]);
-  if (count) degree = fmax(1, 2 * (double)count / (double)b->n);
-  for (int64_t i = 0; i < b->n && most == 0; i++)
-    if (h[i] != 0) t->middle[count++] = (float)fabs(h[i]);
-  *cold = isnan(a->cold) ? count ? 0.2 * median(t->middle, count) * sqrt(degree) : 1 : a->cold;
-  *hot = isnan(a->hot) ? most > 0 ? 1.5 * sqrt(most) : *cold : a->hot;
-  if (!(*hot > 0)) *hot = 1;
-  if (!(*cold > 0) || *cold > *hot) *cold = *hot;
-}
-
-/* ---- the methods -------------------------------------------------------------------- */
-
-typedef struct {
-  const Batch *b;
-  const BatchArgs *a;
-  const BatchKernels *kernels;
-  Thread *thread;
-  BatchSamples *out;
-  uint8_t *better;         /* [rows, LOCKSTEP_STEPS]                                 */
-  int64_t first, steps;    /* number of this group's first row; temperatures to walk */
-} Job;
-
-static void anneal_row(const Job *j, Thread *t, int64_t problem, int64_t row, int8_t *s) {
-  double hot, cold;
-  temperatures(t, problem, j->a, &hot, &cold);
-  start(t, problem, j->a->rng, row, s);
-  const int64_t sweeps = j->a->sweeps;
-  const double factor = sweeps > 1 ? pow(cold / hot, 1 / (double)(sweeps - 1)) : 1;
-  for (int64_t k = 0; k < sweeps; k++, hot *= factor) j->kernels->sweep(&t->walk, (float)hot);
-  spins_of(t->walk.up, j->b->n, s);
-  descend(t, problem, s, false);
+static void sweep_row(const Job *j, BatchThread *t, int64_t problem, int64_t row, int8_t *s) {
+  const bool heat = j->a->method == BATCH_GIBBS;
+  start_walk(t, problem, j->a->rng, stream(j->a, row), s);
+  Cooling c = cooling(j, t, problem);
+  for (int64_t k = 0; k < j->a->sweeps && !called_off(j, k); k++)
+    j->kernels->sweep(&t->walk, next_temperature(j->a, &c, k), heat);
+  spins_of(t->walk.up, j->b->n, 1, s);
+  end_row(j, t, problem, row, false);
 }
 
 static int run_rows(void *job, int64_t first, int64_t end, int lane) {
   const Job *j = job;
-  Thread *t = &j->thread[lane];
+  BatchThread *t = &j->thread[lane];
   for (int64_t r = j->first + first; r < j->first + end; r++) {
     const int64_t problem = r / j->a->reads;
     int8_t *s = j->out->spin + r * j->b->n;
     switch (j->a->method) {
-    case BATCH_ANNEAL: anneal_row(j, t, problem, r, s); break;
+    case BATCH_ANNEAL:
+    case BATCH_GIBBS: sweep_row(j, t, problem, r, s); break;
     case BATCH_LOCKSTEP:
     case BATCH_LOCKSTEP_BOTH:
-      start(t, problem, j->a->rng, r, s);
+      start_walk(t, problem, j->a->rng, (uint64_t)r, s);
       j->kernels->lockstep(&t->walk, j->steps, j->better + r * LOCKSTEP_STEPS);
-      spins_of(t->walk.best, j->b->n, s);
-      descend(t, problem, s, j->a->method == BATCH_LOCKSTEP);
+      spins_of(t->walk.best, j->b->n, 1, s);
+      end_row(j, t, problem, r, j->a->method == BATCH_LOCKSTEP);
       break;
     default:
-      start(t, problem, j->a->rng, r, s);
-      descend(t, problem, s, false);
+      batch_random(t, problem, j->a->rng, stream(j->a, r), s);
+      batch_descend(t, problem, s, false);
+      j->out->energy[r] = batch_energy(j->b, problem, s);
     }
-    j->out->energy[r] = batch_energy(j->b, problem, s);
   }
   return 0;
 }
 
+/* ---- sixteen rows side by side ----------------------------------------------------- */
+
+/* The last rows of a call stand in all lanes that are left. */
+static int64_t row_of(const Job *j, int64_t item, int lane) {
+  const int64_t rows = j->out->problems * j->out->reads, r = item * BATCH_LANES + lane;
+  return r < rows ? r : rows - 1;
+}
+
+static void start_side(const Job *j, BatchThread *t, int64_t item, Cooling *c) {
+  BatchSide *k = &t->side;
+  const Batch *b = k->b;
+  for (int q = 0; q < BATCH_LANES; q++) {
+    const int64_t row = row_of(j, item, q), problem = row / j->a->reads;
+    const double *J = b->J + problem * b->m;
+    int8_t *s = j->out->spin + row * b->n;
+    const bool again = q && row == row_of(j, item, q - 1);
+    uint32_t w[4];
+    rng_bits(j->a->rng, stream(j->a, row) * 64, w);
+    if (!(w[0] | w[1] | w[2] | w[3])) w[0] = 1;
+    for (int i = 0; i < 4; i++) k->rng[i][q] = w[i];
+    for (int64_t e = 0; e < 2 * b->m; e++) k->w[e * BATCH_LANES + q] = (float)(4 * J[b->edge[e]]);
+    if (!again) batch_random(t, problem, j->a->rng, stream(j->a, row), s);
+    for (int64_t i = 0; i < b->n; i++) {
+      k->g[i * BATCH_LANES + q] = (float)(2 * t->field[i]);
+      k->up[i * BATCH_LANES + q] = s[i] > 0 ? 0x80000000u : 0;
+    }
+    k->energy[q] = 0;
+    k->lowest[q] = INFINITY;
+    c[q] = q && problem == row_of(j, item, q - 1) / j->a->reads ? c[q - 1] : cooling(j, t, problem);
+  }
+}
+
+static int run_side(void *job, int64_t first, int64_t end, int lane) {
+  const Job *j = job;
+  const BatchArgs *a = j->a;
+  BatchThread *t = &j->thread[lane];
+  Cooling c[BATCH_LANES];
+  const int64_t n = j->b->n;
+  const bool heat = a->method == BATCH_GIBBS;
+  for (int64_t item = j->first + first; item < j->first + end; item++) {
+    start_side(j, t, item, c);
+    for (int64_t k = 0; k < a->sweeps && !called_off(j, k); k++) {
+      for (int q = 0; q < BATCH_LANES; q++) t->temperature[q] = next_temperature(a, &c[q], k);
+      j->kernels->side(&t->side, t->temperature, heat);
+      if (!heat && n > 1) j->kernels->pairs(&t->side, t->temperature, 1 + k % (n - 1));
+      if (!keeps_end(a)) j->kernels->keep(&t->side);
+    }
+    for (int q = 0; q < BATCH_LANES; q++) {
+      const int64_t row = row_of(j, item, q);
+      if (q && row == row_of(j, item, q - 1)) break;
+      spins_of((keeps_end(a) ? t->side.up : t->side.best) + q, j->b->n, BATCH_LANES, j->out->spin + row * j->b->n);
+      end_row(j, t, row / a->reads, row, false);
+    }
+  }
+  return 0;
+}
+
+/* ---- the call ---------------------------------------------------------------------- */
+
 static RtStatus run_all(Rt *rt, Job *j) {
   const int64_t rows = j->out->problems * j->out->reads;
-  for (j->first = 0; j->first < rows; j->first += GROUP) {
+  const int64_t items = j->side ? (rows + BATCH_LANES - 1) / BATCH_LANES : rows;
+  for (j->first = 0; j->first < items; j->first += GROUP) {
+    const int64_t left = items - j->first;
+    parallel_for(j->a->threads, left < GROUP ? left : GROUP, 1, j->side ? run_side : run_rows, j);
     RT_TRY(rt_poll(rt));
-    parallel_for(j->a->threads, rows - j->first < GROUP ? rows - j->first : GROUP, 1, run_rows, j);
   }
   return RT_OK;
 }
@@ -276,59 +263,79 @@ static RtStatus run_lockstep(Rt *rt, Job *j) {
   return st;
 }
 
+static bool side_by_side(const BatchArgs *a, const Batch *b) {
+  return (a->method == BATCH_ANNEAL || a->method == BATCH_GIBBS) && batch_is_small(b);
+}
+
 static RtStatus run_threads(Rt *rt, Job *j) {
   const int threads = j->a->threads > 1 ? j->a->threads : 1;
+  const bool together = j->a->method == BATCH_LOCKSTEP || j->a->method == BATCH_LOCKSTEP_BOTH;
+  j->side = side_by_side(j->a, j->b);
   j->thread = rt_alloc0(rt, (size_t)threads * sizeof *j->thread);
   if (!j->thread) return rt->error.status;
   RtStatus st = RT_OK;
   for (int k = 0; k < threads && !st; k++)
-    if (!thread_make(rt, &j->thread[k], j->b)) st = rt->error.status;
-  const bool together = j->a->method == BATCH_LOCKSTEP || j->a->method == BATCH_LOCKSTEP_BOTH;
+    if (!batch_thread_make(rt, &j->thread[k], j->b, j->side)) st = rt->error.status;
   if (!st) st = together ? run_lockstep(rt, j) : run_all(rt, j);
-  if (j->a->method == BATCH_ANNEAL) j->out->steps = j->a->sweeps;
-  for (int k = 0; k < threads; k++)
-    if (j->thread[k].memory) rt_free(rt, j->thread[k].memory, thread_bytes(j->b));
+  if (j->a->method == BATCH_ANNEAL || j->a->method == BATCH_GIBBS) j->out->steps = j->a->sweeps;
+  for (int k = 0; k < threads; k++) batch_thread_free(rt, &j->thread[k]);
   rt_free(rt, j->thread, (size_t)threads * sizeof *j->thread);
   return st;
 }
 
-/* One row each: the minimum, as often as rows are asked for. */
-static RtStatus enumerate(Rt *rt, const Batch *b, const BatchArgs *a, BatchSamples *out) {
-  SamplerArgs args;
-  sampler_args_init(&args);
-  args.threads = a->threads;
-  for (int64_t p = 0; p < b->problems; p++) {
-    Ising one;
-    Samples s = {0};
-    RT_TRY(rt_poll(rt));
-    RT_TRY(batch_ising(rt, b, p, &one));
-    RtStatus st = exact_gray(rt, &one, &args, 1, &s);
-    for (int64_t r = 0; r < a->reads && !st; r++) {
-      memcpy(out->spin + (p * a->reads + r) * b->n, s.spin, (size_t)b->n);
-      out->energy[p * a->reads + r] = batch_energy(b, p, s.spin);
+static int run_lowest(void *job, int64_t first, int64_t end, int lane) {
+  const Job *j = job;
+  const int64_t reads = j->a->reads, n = j->b->n;
+  for (int64_t p = j->first + first; p < j->first + end; p++) {
+    int8_t *s = j->out->spin + p * reads * n;
+    batch_lowest(j->b, p, s);
+    const double e = batch_energy(j->b, p, s);
+    for (int64_t r = 0; r < reads; r++) {
+      if (r) memcpy(s + r * n, s, (size_t)n);
+      j->out->energy[p * reads + r] = e;
     }
-    samples_free(rt, &s);
-    ising_free(rt, &one);
-    RT_TRY(st);
+  }
+  return 0;
+}
+
+/* The minimum, as often as rows are asked for. */
+static RtStatus enumerate(Rt *rt, Job *j) {
+  const int64_t problems = j->out->problems, group = j->b->n > 16 ? j->a->threads : GROUP;
+  for (j->first = 0; j->first < problems; j->first += group) {
+    const int64_t left = problems - j->first;
+    RT_TRY(rt_poll(rt));
+    parallel_for(j->a->threads, left < group ? left : group, 1, run_lowest, j);
   }
   return RT_OK;
+}
+
+static RtStatus refuse(Rt *rt, const Batch *b, const BatchArgs *a) {
+  const bool walks = a->method == BATCH_ANNEAL || a->method == BATCH_GIBBS;
+  if (a->reads < 1 || (walks && a->sweeps < 1))
+    return rt_fail(rt, RT_ERROR, "reads and sweeps must be positive");
+  if (a->method == BATCH_EXACT && b->n > BATCH_EXACT_MAX)
+    return rt_fail(rt, RT_ERROR, "a batch is enumerated up to %d variables, found %lld",
+                   BATCH_EXACT_MAX, (long long)b->n);
+  if (a->method == BATCH_GIBBS && !(a->beta >= 0 && isfinite(a->beta)))
+    return rt_fail(rt, RT_ERROR, "gibbs: beta is %g; an inverse temperature is a number from 0 up",
+                   a->beta);
+  for (int64_t k = 0; a->betas && k < a->n_beta; k++)
+    if (!(a->betas[k] >= 0 && isfinite(a->betas[k])))
+      return rt_fail(rt, RT_ERROR, "a beta of the schedule is %g; an inverse temperature is a "
+                     "number from 0 up", a->betas[k]);
+  return batch_check(rt, b);
 }
 
 RtStatus batch_sample_level(Rt *rt, const Batch *b, const BatchArgs *a, const BatchKernels *kernels,
                             BatchSamples *out) {
   *out = (BatchSamples){0};
-  if (a->reads < 1 || (a->method == BATCH_ANNEAL && a->sweeps < 1))
-    return rt_fail(rt, RT_ERROR, "reads and sweeps must be positive");
-  if (a->method == BATCH_EXACT && b->n > BATCH_EXACT_MAX)
-    return rt_fail(rt, RT_ERROR, "a batch is enumerated up to %d variables, found %lld",
-                   BATCH_EXACT_MAX, (long long)b->n);
-  RT_TRY(batch_check(rt, b));
-  RT_TRY(samples_new(rt, b, a->reads, out));
+  RT_TRY(refuse(rt, b, a));
+  RT_TRY(batch_samples_make(rt, out, b->problems, a->reads, b->n));
   RtStatus st = RT_OK;
+  Job j = {.rt = rt, .b = b, .a = a, .kernels = kernels, .out = out};
   if (b->n == 0)
     for (int64_t r = 0; r < b->problems * a->reads; r++) out->energy[r] = b->offset[r / a->reads];
-  else if (a->method == BATCH_EXACT) st = enumerate(rt, b, a, out);
-  else st = run_threads(rt, &(Job){.b = b, .a = a, .kernels = kernels, .out = out});
+  else st = a->method == BATCH_EXACT ? enumerate(rt, &j) : run_threads(rt, &j);
   if (st) batch_samples_free(rt, out);
   return st;
 }

@@ -46,18 +46,26 @@ OP U u_sub(U a, U b) { return U2(_mm256_sub_epi32, a, b); }
 OP U u_and(U a, U b) { return U2(_mm256_and_si256, a, b); }
 OP U u_xor(U a, U b) { return U2(_mm256_xor_si256, a, b); }
 OP U u_or(U a, U b) { return U2(_mm256_or_si256, a, b); }
+OP U u_upto(F a, F b) {
+  return (U){_mm256_castps_si256(_mm256_cmp_ps(a.a, b.a, _CMP_LE_OQ)),
+             _mm256_castps_si256(_mm256_cmp_ps(a.b, b.b, _CMP_LE_OQ))};
+}
+OP bool u_any(U x) {
+  const __m256i all = _mm256_or_si256(x.a, x.b);
+  return !_mm256_testz_si256(all, all);
+}
 #define u_shr(x, k) ((U){_mm256_srli_epi32((x).a, k), _mm256_srli_epi32((x).b, k)})
 #define u_shl(x, k) ((U){_mm256_slli_epi32((x).a, k), _mm256_slli_epi32((x).b, k)})
 OP U u_sar23(U x) { return (U){_mm256_srai_epi32(x.a, 23), _mm256_srai_epi32(x.b, 23)}; }
 #define u_sar(x, k) u_sar##k(x)
 
-OP Gen gen_load(const BatchWalk *k) {
+OP Gen gen_load(uint32_t (*rng)[16]) {
   Gen g;
-  for (int i = 0; i < 4; i++) g.s[i] = u_load(k->rng[i]);
+  for (int i = 0; i < 4; i++) g.s[i] = u_load(rng[i]);
   return g;
 }
-OP void gen_store(BatchWalk *k, const Gen *g) {
-  for (int i = 0; i < 4; i++) u_store(k->rng[i], g->s[i]);
+OP void gen_store(uint32_t (*rng)[16], const Gen *g) {
+  for (int i = 0; i < 4; i++) u_store(rng[i], g->s[i]);
 }
 OP U gen_step(Gen *g) {
   U *s = g->s, x = u_add(s[0], s[3]), t = u_shl(s[1], 9);

@@ -31,16 +31,18 @@ OP U u_add(U a, U b) { return _mm512_add_epi32(a, b); }
 OP U u_sub(U a, U b) { return _mm512_sub_epi32(a, b); }
 OP U u_and(U a, U b) { return _mm512_and_si512(a, b); }
 OP U u_xor(U a, U b) { return _mm512_xor_si512(a, b); }
+OP U u_upto(F a, F b) { return _mm512_movm_epi32(_mm512_cmp_ps_mask(a, b, _CMP_LE_OQ)); }
+OP bool u_any(U x) { return _mm512_test_epi32_mask(x, x) != 0; }
 #define u_shr(x, k) _mm512_srli_epi32(x, k)
 #define u_sar(x, k) _mm512_srai_epi32(x, k)
 
-OP Gen gen_load(const BatchWalk *k) {
+OP Gen gen_load(uint32_t (*rng)[16]) {
   Gen g;
-  for (int i = 0; i < 4; i++) g.s[i] = _mm512_loadu_si512(k->rng[i]);
+  for (int i = 0; i < 4; i++) g.s[i] = _mm512_loadu_si512(rng[i]);
   return g;
 }
-OP void gen_store(BatchWalk *k, const Gen *g) {
-  for (int i = 0; i < 4; i++) _mm512_storeu_si512(k->rng[i], g->s[i]);
+OP void gen_store(uint32_t (*rng)[16], const Gen *g) {
+  for (int i = 0; i < 4; i++) _mm512_storeu_si512(rng[i], g->s[i]);
 }
 OP U gen_step(Gen *g) {
   __m512i *s = g->s;

@@ -12,6 +12,12 @@
  * constant almost everywhere; what passes through it is chosen:
  *   detached        nothing
  *   straight        dm/ds := 1, or with tau the derivative of sigmoid(s / tau)
+ *   field           the same of sigmoid((f - theta) / tau), f_i = s_i - lambda sum_j rho_ij m_j the
+ *                   field that token i feels and theta half way between the least field of a
+ *                   selected token and the largest of another one (no k: 0). No exchange lowers
+ *                   the energy only where the selected tokens have the largest fields, so m is
+ *                   the mask of those, as it is of scores at lambda = 0; and redundancies take
+ *                   part: drho_ij = -lambda (d_i m_j + d_j m_i) / 2, d_i what reaches f_i
  *   black box       ds = (m(s) - m(s - mu g)) / mu, g = dL/dm, by a second solution from the same
  *                   stream (Vlastelica et al. 2020);
  *                   drho_ij = -lambda (m_i m_j - m'_i m'_j) / (2 mu)
@@ -31,7 +37,8 @@ typedef enum {
   SELECT_TOP       /* the k largest scores, whatever lambda                        */
 } SelectSolver;
 
-typedef enum { SELECT_DETACH, SELECT_ENERGY, SELECT_STRAIGHT, SELECT_BLACKBOX } SelectGrad;
+typedef enum { SELECT_DETACH, SELECT_ENERGY, SELECT_STRAIGHT, SELECT_BLACKBOX, SELECT_FIELD }
+SelectGrad;
 
 typedef struct SelectRule {
   int64_t k;               /* -1: any number (P = 0)                               */
@@ -41,7 +48,7 @@ typedef struct SelectRule {
   int64_t reads, sweeps;   /* the lowest of `reads` walks                          */
   double hot, cold;        /* NAN: from each row's coefficients                    */
   SelectGrad grad;
-  double tau;              /* straight: NAN: identity                              */
+  double tau;              /* straight, field: NAN: identity                       */
   double mu;               /* black box                                            */
   RngCall rng;
 } SelectRule;
@@ -64,9 +71,10 @@ RtStatus select_batch(Rt *rt, const SelectProblem *p, Batch *out);
 /* mask [rows, n] of 0 and 1. */
 RtStatus select_solve(Rt *rt, const SelectProblem *p, const SelectRule *r, int8_t *mask);
 
-/* mask (.., n) and energy (..) of s's dtype, new references. */
-RtStatus select_tokens(Rt *rt, Tensor *s, Tensor *rho, const SelectRule *r, Tensor **mask,
-                       Tensor **energy);
+/* mask (.., n) and energy (..) of s's dtype, new references.  given: the mask's bits, found by
+ * another solver, [rows, n]; NULL: solves. */
+RtStatus select_tokens(Rt *rt, Tensor *s, Tensor *rho, const SelectRule *r, const int8_t *given,
+                       Tensor **mask, Tensor **energy);
 
 /* What a mask is worth, one number a row (caller's arrays [rows]): its energy, the least change of
  * it by a flip and by an exchange (negative: not a local minimum; inf: there is none). */
@@ -74,5 +82,9 @@ void select_quality(const SelectProblem *p, const int8_t *mask, double *energy, 
                     double *swap);
 
 /* private to select*.c */
+/* ds += and drho += (NULL: not wanted) of the field rule, g the adjoint of the mask. */
+RtStatus select_through_field(Rt *rt, const SelectRule *r, Tensor *s, Tensor *rho,
+                              const Tensor *mask, const Tensor *g, Tensor *ds, Tensor *drho);
+void select_put(Tensor *t, int64_t i, double x);
 RtStatus select_swap(Rt *rt, const SelectProblem *p, const SelectRule *r, int8_t *mask);
 #endif

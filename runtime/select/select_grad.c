@@ -1,11 +1,12 @@
 /* select_grad.c: the selection as an operation on tensors, and what its derivatives are. */
 #include <math.h>
+#include <string.h>
 
 #include "runtime/select/select.h"
 
 static void rule_drop(Rt *rt, void *data) { rt_free(rt, data, sizeof(SelectRule)); }
 
-static void put(Tensor *t, int64_t i, double x) {
+void select_put(Tensor *t, int64_t i, double x) {
   if (t->dtype == DT_F32) ((float *)t->data)[i] = (float)x;
   else ((double *)t->data)[i] = x;
 }
@@ -23,7 +24,7 @@ static RtStatus through_mask(Rt *rt, const SelectRule *r, const Tensor *s, const
       const double p = 1 / (1 + exp(-tensor_get_f64(s, i) / r->tau));
       d *= p * (1 - p) / r->tau;
     }
-    put(ds, i, tensor_get_f64(ds, i) + d);
+    select_put(ds, i, tensor_get_f64(ds, i) + d);
   }
   tensor_unref(rt, c);
   return RT_OK;
@@ -39,7 +40,7 @@ static void through_pairs(const Tensor *mask, double scale, const Tensor *weight
       for (int64_t j = 0; j < n; j++) {
         const int64_t at = (r * n + i) * n + j;
         if (i == j || tensor_get_f64(mask, r * n + j) == 0) continue;
-        put(drho, at, tensor_get_f64(drho, at) + c);
+        select_put(drho, at, tensor_get_f64(drho, at) + c);
       }
     }
   }
@@ -52,8 +53,8 @@ static Tensor *shifted(Rt *rt, const SelectRule *r, Tensor *s, Tensor *rho, cons
   rule.grad = SELECT_DETACH;
   if (!at) return NULL;
   for (int64_t i = 0; i < s->size; i++)
-    put(at, i, tensor_get_f64(s, i) - r->mu * tensor_get_f64(g, i));
-  if (!select_tokens(rt, at, rho, &rule, &mask, &energy)) tensor_unref(rt, energy);
+    select_put(at, i, tensor_get_f64(s, i) - r->mu * tensor_get_f64(g, i));
+  if (!select_tokens(rt, at, rho, &rule, NULL, &mask, &energy)) tensor_unref(rt, energy);
   else mask = NULL;
   tensor_unref(rt, at);
   return mask;
@@ -74,10 +75,12 @@ static RtStatus select_backward(Rt *rt, TapeNode *node, Tensor **g) {
     other = shifted(rt, r, s, rho == s ? NULL : rho, gm);
     if (!other) st = rt->error.status;
   }
-  if (!st && gm) st = through_mask(rt, r, s, mask, other, gm, ds);
+  if (!st && gm && r->grad == SELECT_FIELD)
+    st = select_through_field(rt, r, s, rho == s ? NULL : rho, mask, gm, ds, drho);
+  else if (!st && gm) st = through_mask(rt, r, s, mask, other, gm, ds);
   if (!st && ge)
     for (int64_t i = 0; i < s->size; i++)
-      put(ds, i, tensor_get_f64(ds, i) - tensor_get_f64(ge, i / n) * tensor_get_f64(mask, i));
+      select_put(ds, i, tensor_get_f64(ds, i) - tensor_get_f64(ge, i / n) * tensor_get_f64(mask, i));
   if (!st && pairs && ge) through_pairs(mask, r->lambda / 2, ge, drho);
   if (!st && pairs && other) {
     through_pairs(mask, -r->lambda / (2 * r->mu), NULL, drho);
@@ -105,23 +108,25 @@ static RtStatus record(Rt *rt, const SelectRule *r, Tensor *s, Tensor *rho, Tens
   return tape_record(rt, &select_tape, whole ? 2 : 1, outs, rho ? 2 : 1, in, 3, saved, data);
 }
 
-RtStatus select_tokens(Rt *rt, Tensor *s, Tensor *rho, const SelectRule *r, Tensor **mask,
-                       Tensor **energy) {
+RtStatus select_tokens(Rt *rt, Tensor *s, Tensor *rho, const SelectRule *r, const int8_t *given,
+                       Tensor **mask, Tensor **energy) {
   SelectProblem p;
   *mask = *energy = NULL;
   RT_TRY(select_problem(rt, s, rho, r, &p));
   const size_t bytes = (size_t)(p.rows * p.n) + 1;
   int8_t *m = rt_alloc(rt, bytes);
-  RtStatus st = m ? select_solve(rt, &p, r, m) : rt->error.status;
+  RtStatus st = m ? RT_OK : rt->error.status;
+  if (!st && given) memcpy(m, given, bytes - 1);
+  else if (!st) st = select_solve(rt, &p, r, m);
   if (!st) {
     *mask = tensor_new(rt, s->dtype, s->rank, s->shape);
     *energy = tensor_new(rt, s->dtype, s->rank - 1, s->shape);
     st = *mask && *energy ? RT_OK : rt->error.status;
   }
   if (!st) {
-    for (int64_t i = 0; i < p.rows * p.n; i++) put(*mask, i, m[i]);
+    for (int64_t i = 0; i < p.rows * p.n; i++) select_put(*mask, i, m[i]);
     for (int64_t row = 0; row < p.rows; row++)
-      put(*energy, row, select_energy(&p, row, m + row * p.n));
+      select_put(*energy, row, select_energy(&p, row, m + row * p.n));
     st = record(rt, r, s, rho, *mask, *energy);
   }
   if (st) {
