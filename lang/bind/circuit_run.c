@@ -3,6 +3,7 @@
 #include "lang/bind/circuit_run.h"
 #include "lang/bind/tensor_args.h"
 #include "lang/vm/internal.h"
+#include "runtime/circuit/mixed.h"
 #include "runtime/grad/grad.h"
 
 #include <math.h>
@@ -265,8 +266,8 @@ static Tensor *weight_of(Vm *vm, const CircuitValue *v, const Tensor *amp, uint6
 }
 
 /* w = 3: the qubits of register w, as bits of the index. */
-static int outcome(Vm *vm, const Circuit *c, const Record *named, uint64_t *mask,
-                   uint64_t *value) {
+int circuit_outcome(Vm *vm, const Circuit *c, const Record *named, uint64_t *mask,
+                    uint64_t *value) {
   *mask = *value = 0;
   for (uint32_t k = 0; k < named->n; k++) {
     const char *name = named->fields[k].key->data;
@@ -299,7 +300,8 @@ static int bind_probability(Vm *vm, Value *args, int n, Value *out) {
             v->code->c.reg.at[0].name);
     return 1;
   }
-  if (outcome(vm, &v->code->c, AS_RECORD(args[1]), &ask.mask, &ask.value)) return 1;
+  if (circuit_outcome(vm, &v->code->c, AS_RECORD(args[1]), &ask.mask, &ask.value)) return 1;
+  if (circuit_mixed(&v->code->c)) return mixed_probability(vm, v, ask.mask, ask.value, out);
   Tensor *amp = run_amplitudes(vm, v->code, v->slot, v->batch, v->batch_rank, v->batch_shape);
   Tensor *p = amp ? weight_of(vm, v, amp, ask.mask, ask.value) : NULL;
   if (amp) tensor_unref(vm_rt(vm), amp);
@@ -335,10 +337,12 @@ int circuit_expectation(Vm *vm, Value *args, Value *out) {
   Rt *rt = vm_rt(vm);
   CircuitValue *v;
   Operator *h;
-  if (arg_whole_circuit(vm, &args[1], "`expect`", &v) ||
-      circuit_fits(vm, &v->code->c, v->batch, "a circuit's state") ||
+  if (arg_whole_circuit(vm, &args[1], "`expect`", &v)) return 1;
+  bool mixed = circuit_mixed(&v->code->c);
+  if ((!mixed && circuit_fits(vm, &v->code->c, v->batch, "a circuit's state")) ||
       arg_hermitian(vm, &args[0], "`expect` of a circuit", &h))
     return 1;
+  if (mixed) return mixed_expectation(vm, v, h, out);
   Ask ask = ask_of(vm, v, ASK_EXPECTATION);
   if (operator_on(vm, h, v->code->c.reg.qubits, &ask.h)) return 1;
   Tensor *amp = run_amplitudes(vm, v->code, v->slot, v->batch, v->batch_rank, v->batch_shape);
@@ -404,6 +408,7 @@ const Native natives_circuit_run[] = {
    bind_run, NF_CONST},
   {"probability", "c, **outcome",
    "The probability that registers have given values at the end of c: probability(c, w = 3, v = 0);\n"
-   "with project() in c, the joint one. A float, or a tensor of the batch's shape; differentiable.",
+   "with project() in c, the joint one. A float, or a tensor of the batch's shape; differentiable.\n"
+   "Circuits with noise, measurements, resets go by density matrices, 16 * 4^n bytes.",
    bind_probability, NF_DIFF},
   {0}};

@@ -27,6 +27,9 @@ int circuit_state(Vm *vm, CircuitValue *v, bool single, State *out);
 int circuit_matrix_value(Vm *vm, CircuitValue *v, Value *out);
 /* expect(H, c), args as the function has them. */
 int circuit_expectation(Vm *vm, Value *args, Value *out);
+/* Which basis states an outcome's record {register: value} names: index & mask == value. */
+int circuit_outcome(Vm *vm, const Circuit *c, const Record *named, uint64_t *mask,
+                    uint64_t *value);
 /* H on the circuit's qubits. */
 int circuit_operator(Vm *vm, const Operator *h, int64_t qubits, Operator *out);
 /* expect(H, c, shots, seed): sampled, with derivatives by parameter shift. */
@@ -35,6 +38,13 @@ int circuit_estimate(Vm *vm, Value *args, Value *out);
 int circuit_shots(Vm *vm, Value *args, Value *out);
 /* draw(c, path, width) */
 int circuit_draw(Vm *vm, Value *args, Value *out);
+/* The same questions where the circuit has noise, measurements or resets: by density matrices,
+ * differentiable (circuit_mixed.c).                                                 */
+int mixed_expectation(Vm *vm, CircuitValue *v, const Operator *h, Value *out);
+int mixed_probability(Vm *vm, CircuitValue *v, uint64_t mask, uint64_t value, Value *out);
+int mixed_probabilities(Vm *vm, CircuitValue *v, Value *out);
+/* density(c) */
+int circuit_density(Vm *vm, Value *args, Value *out);
 static inline bool is_circuit(Value v) {
   return box_data(v, &circuit_type) != NULL ||
          (value_is(v, OBJ_CLOSURE) && vm_closure_const(v, &circuit_cache_type));

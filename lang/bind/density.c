@@ -1,5 +1,6 @@
 /* density.c: density matrices in the language: making them, arithmetic, what is measured. */
 #include "lang/bind/density.h"
+#include "lang/bind/circuit_run.h"
 #include "lang/bind/number.h"
 #include "lang/bind/tensor_args.h"
 #include "lang/vm/internal.h"
@@ -203,6 +204,7 @@ static int of_matrix(Vm *vm, Value v, Value *out) {
 static int bind_density(Vm *vm, Value *args, int n, Value *out) {
   Density p;
   State *s = box_data(args[0], &state_type);
+  if (is_circuit(args[0])) return circuit_density(vm, args, out);
   if (value_is(args[0], OBJ_TENSOR)) return of_matrix(vm, args[0], out);
   if (!s && arg_state_any(vm, args[0], "`density`", &s)) return 1;
   return made(vm, density_pure(vm_rt(vm), s, &p), &p, out);
@@ -294,7 +296,8 @@ const Native natives_density[] = {
     {"density", "psi",
      "The density matrix |psi><psi| of a state (of length 1), or that of n qubits with the "
      "Hermitian\n"
-     "matrix (2^n, 2^n). rho + sigma, 0.3 * rho, rho[row, column], matrix(rho), trace(rho);\n"
+     "matrix (2^n, 2^n), or what a circuit leaves of |0...0>, noise and unread measurements "
+     "included. rho + sigma, 0.3 * rho, rho[row, column], matrix(rho), trace(rho);\n"
      "expect(A, rho), probabilities, reduced, entropy, purity, state_fidelity. 16 * 4^n bytes.\n"
      "Errors: not Hermitian, too large for the memory.",
      bind_density, NF_CONST},

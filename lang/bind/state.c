@@ -6,6 +6,7 @@
 #include "lang/bind/number.h"
 #include "lang/bind/tensor_args.h"
 #include "lang/vm/internal.h"
+#include "runtime/circuit/mixed.h"
 
 #include <math.h>
 #include <string.h>
@@ -387,6 +388,7 @@ static int circuit_probabilities(Vm *vm, Value *args, Value *out) {
   Rt *rt = vm_rt(vm);
   CircuitValue *c;
   if (arg_whole_circuit(vm, &args[0], "`probabilities`", &c)) return 1;
+  if (circuit_mixed(&c->code->c)) return mixed_probabilities(vm, c, out);
   Tensor *a = circuit_amplitudes(vm, c), *size = a ? op_unary(rt, UN_ABS, a, 0) : NULL;
   if (a) tensor_unref(rt, a);
   Tensor *p = size ? op_binary(rt, BIN_MUL, size, size, 0, 0) : NULL;

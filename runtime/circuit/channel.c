@@ -49,15 +49,22 @@ static int amplitude_damp(double p, c128 (*out)[4]) {
 }
 
 const ChannelRow channel_table[] = {
-  {"bit_flip", "X with probability p", bit_flip},
-  {"phase_flip", "Z with probability p", phase_flip},
-  {"depolarize", "the mixed state with probability p: X, Y, Z with p/4 each", depolarize},
-  {"dephase", "coherences shrink by sqrt(1 - p) (phase damping)", dephase},
-  {"amplitude_damp", "|1> decays to |0> with probability p", amplitude_damp},
+  {"bit_flip", "X with probability p", bit_flip, false},
+  {"phase_flip", "Z with probability p", phase_flip, false},
+  {"depolarize", "the mixed state with probability p: X, Y, Z with p/4 each", depolarize, false},
+  {"dephase", "coherences shrink by sqrt(1 - p) (phase damping)", dephase, true},
+  {"amplitude_damp", "|1> decays to |0> with probability p", amplitude_damp, true},
   {0}};
 
 int channel_find(const char *name) {
   for (int k = 0; channel_table[k].name; k++)
     if (!strcmp(channel_table[k].name, name)) return k;
   return -1;
+}
+
+RtStatus channel_check(Rt *rt, int row, double strength) {
+  if (strength >= 0 && strength <= 1) return RT_OK;
+  rt_fail(rt, RT_ERROR, "`%s` with strength %g", channel_table[row].name, strength);
+  rt_help(rt, "a strength is a probability, from 0 to 1");
+  return RT_ERROR;
 }

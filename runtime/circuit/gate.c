@@ -273,8 +273,10 @@ RtStatus gate_apply(Rt *rt, const Circuit *c, const Gate *g, bool inverse, const
   case GATE_MEASURE:
   case GATE_RESET:
   case GATE_CHANNEL:
-    return rt_fail(rt, RT_ERROR, "`%s` has no state vector: draw shots with sample()",
-                   gate_table[g->kind].name);
+    rt_fail(rt, RT_ERROR, "`%s` has no state vector: draw shots with sample()",
+            gate_table[g->kind].name);
+    rt_help(rt, "or ask for expect(H, c), probability, probabilities, density(c)");
+    return RT_ERROR;
   default: break;
   }
   gate_matrix(g, inverse, angle, m);

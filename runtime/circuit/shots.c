@@ -81,11 +81,9 @@ static void event_kraus(const Gate *g, double strength, Event *e) {
 static RtStatus event_of(Draw *d, const Gate *g, const c128 *amp, Event *e) {
   double w[2], sum = 0, strength = 0;
   c128 cross;
-  if (g->kind == GATE_CHANNEL) strength = d->value[d->c->angle[g->angle] * d->b->batch + d->item];
-  if (!(strength >= 0 && strength <= 1)) {
-    rt_fail(d->rt, RT_ERROR, "`%s` with strength %g", channel_table[g->data].name, strength);
-    rt_help(d->rt, "a strength is a probability, from 0 to 1");
-    return RT_ERROR;
+  if (g->kind == GATE_CHANNEL) {
+    strength = d->value[d->c->angle[g->angle] * d->b->batch + d->item];
+    RT_TRY(channel_check(d->rt, g->data, strength));
   }
   reduced(d, d->c->qubit[g->qubit], amp, w, &cross);
   event_kraus(g, strength, e);

@@ -40,6 +40,7 @@ static const char prelude[] =
   "let bb = reshape(cos(2.0 * arange(0, 9)), (3, 3))\n"
   "circuit rot(t[4]) { qubits w[2]; ry(t[0]) w[0]; rx(t[1]) w[1]; cx w[0], w[1]; rzz(t[2] * t[3]) w[0], w[1]; h w }\n"
   "circuit nested(t) { qubits w[2]; ry(t[1]) w; rot(t) w; inverse { rx(t[2]) w[0] }; control w[0] { u(t[0], t[3], 0.2) w[1] } }\n"
+  "circuit loud(t) { qubits w[2]; rot(t) w; amplitude_damp(sin(t[1])^2) w[0]; rx(t[2]) w; depolarize(0.1) w; reset w[1] }\n"
   "let text3 = \"OPENQASM 3.0; include \\\"stdgates.inc\\\"; input float a; qubit[2] q; ry(2*a) q[0]; cx q[0], q[1]; rx(sin(a)) q[1];\"\n"
   "circuit enc(x) { qubits w[2]; load(x) w; ry(0.4) w[0]; crx(0.7) w[0], w[1] }\n"
   "hamiltonian pairs(J[n, n], f[n]) { binary b[n]; spin s[n]; "
@@ -159,6 +160,8 @@ static const Row table[] = {
   {"__circuit_apply", "x => w(amplitudes(nested(x)))", "v"},
   {"__circuit_open", "x => expect(X[1], nested(x))", "v"},
   {"__circuit_close", "x => expect(Y[0], nested(x))", "v"},
+  {"expect", "x => expect(X[1] * Z[0], loud(x))", "v"}, {"probabilities", "x => w(probabilities(loud(x)))", "v"},
+  {"probability", "x => probability(loud(x), w = 2)", "v"},
   {"__attention_param", "a => w(weights(a, t, kk))", "astype(instance(lor, 1, 4), f64)"},
   {"__index", "x => { let C[i, j] = sum(x[i, k] * m[k, l] * x[j, l] for k, l); w(C) }", "m"},
   {"__model", "x => { let n = {W: x}; w(n.W^2) }", "t"}, {"__forward", "n => w(n(t))", "astype(net(4), f64)"},
