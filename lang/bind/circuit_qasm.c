@@ -117,8 +117,12 @@ const Native natives_circuit_qasm[] = {
    "theta;` of version 3 is an\n"
    "argument, read_qasm(path, theta = 0.1), differentiable. Conventions are Qiskit's: rz = exp(-i t "
    "Z/2), u1 = diag(1, e^(it)).\n"
-   "Read are all of version 2 and of version 3 gates, ctrl negctrl inv pow @, for, if, const, input, "
-   "let, functions.\n"
-   "Errors name the line: opaque gates, other includes, def, while, timing.",
+   "Read are all of version 2 and of version 3 gates, ctrl negctrl inv pow @, for, while over "
+   "numbers, if with any\n"
+   "expression of bits (read once for each value of at most 12 bits that it holds for), def, const, "
+   "input, let, $0.\n"
+   "delay and box leave ideal qubits as they are. Errors name the line: opaque gates, other "
+   "includes, switch, arrays,\n"
+   "arithmetic with bits outside conditions.",
    bind_read_qasm, NF_DIFF},
   {0}};
