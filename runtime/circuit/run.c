@@ -99,13 +99,13 @@ typedef struct {
 } StageJob;
 
 static void run_pass(const StageJob *j, const BoundPass *p, char *x, uint64_t outer, int64_t first,
-                     int64_t end) {
+                     int64_t end, bool far) {
   switch (p->pass->kind) {
   case OP_ONE:
-    j->table->steps(x, outer, p->pass->place, p->step, p->pass->count, first, end);
+    j->table->steps(x, outer, p->pass->place, p->step, p->pass->count, first, end, far);
     break;
-  case OP_TURN: j->table->turn(x, outer, &p->turn, first, end); break;
-  case OP_PAIR: j->table->pair(x, outer, &p->pair, first, end); break;
+  case OP_TURN: j->table->turn(x, outer, &p->turn, first, end, far); break;
+  case OP_PAIR: j->table->pair(x, outer, &p->pair, first, end, far); break;
   default:
     for (int64_t k = first; k < end; k++) {
       uint64_t at = (uint64_t)k << diagonal_bits(p->diagonal);
@@ -124,17 +124,20 @@ static int run_blocks(void *job, int64_t first, int64_t end, int lane) {
     char *x = buffer ? buffer : j->x + (size_t)t * bytes;
     if (buffer) tile_take(s, j->each, (uint64_t)t, j->n, j->x, x);
     for (int32_t k = 0; k < s->count; k++)
-      run_pass(j, &j->b->pass[k], x, (uint64_t)t << s->bits, 0, j->b->pass[k].items);
+      run_pass(j, &j->b->pass[k], x, (uint64_t)t << s->bits, 0, j->b->pass[k].items,
+               false);
     if (buffer) tile_put(s, j->each, (uint64_t)t, j->n, x, j->x);
   }
   return 0;
 }
 
+enum { FAR_BYTES = 32 << 20 };    /* more than a third-level cache keeps          */
+
 /* Items are those of one pass over the whole vector. */
 static int run_items(void *job, int64_t first, int64_t end, int lane) {
   const StageJob *j = job;
   (void)lane;
-  run_pass(j, j->pass, j->x, 0, first, end);
+  run_pass(j, j->pass, j->x, 0, first, end, j->each << j->n >= FAR_BYTES);
   return 0;
 }
 
