@@ -34,7 +34,11 @@ static bool is_path(const char *s) { return !strpbrk(s, "\n;"); }
 
 static int read_source(Vm *vm, const char *given, Buf *text) {
   enum { MOST = 1 << 30 };
-  if (is_path(given)) return file_read(vm_rt(vm), given, MOST, text) != RT_OK;
+  if (is_path(given)) {
+    if (file_read(vm_rt(vm), given, MOST, text) == RT_OK) return 0;
+    if (!strstr(given, ".qasm")) vm_help(vm, "a text, rather than a path, has lines or a `;`");
+    return 1;
+  }
   buf_text(text, given);
   return text->failed ? rt_fail(vm_rt(vm), RT_MEMORY, "out of memory") != RT_OK : 0;
 }
@@ -117,8 +121,12 @@ const Native natives_circuit_qasm[] = {
    "theta;` of version 3 is an\n"
    "argument, read_qasm(path, theta = 0.1), differentiable. Conventions are Qiskit's: rz = exp(-i t "
    "Z/2), u1 = diag(1, e^(it)).\n"
-   "Read are all of version 2 and of version 3 gates, ctrl negctrl inv pow @, for, if, const, input, "
-   "let, functions.\n"
-   "Errors name the line: opaque gates, other includes, def, while, timing.",
+   "Read are all of version 2 and of version 3 gates, ctrl negctrl inv pow @, for, while over "
+   "numbers, if with any\n"
+   "expression of bits (read once for each value of at most 12 bits that it holds for), def, const, "
+   "input, let, $0.\n"
+   "delay and box leave ideal qubits as they are. Errors name the line: opaque gates, other "
+   "includes, switch, arrays,\n"
+   "arithmetic with bits outside conditions.",
    bind_read_qasm, NF_DIFF},
   {0}};

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MOST_OPERANDS = 256, MOST_ANGLES = 64, MOST_CALLS = 64 };
@@ -57,10 +58,29 @@ static RtStatus indices(Qasm *p, int64_t extent, Operand *out) {
   return RT_OK;
 }
 
+/* $3: qubit 3 of the register that holds them all */
+static RtStatus physical(Qasm *p, Operand *out) {
+  char text[24];
+  int n = p->t.n - 1 < 12 ? p->t.n - 1 : 12;
+  snprintf(text, sizeof text, "%.*s", n, p->t.at + 1);
+  char *end;
+  long k = strtol(text, &end, 10);
+  if (*end || !n || k >= p->physical) {
+    qasm_fail(p, "`%.*s` is no qubit", p->t.n > 60 ? 60 : p->t.n, p->t.at);
+    rt_help(p->rt, "physical qubits of OpenQASM 3 are `$0`, `$1`, ..., at most `$4095`");
+    return RT_ERROR;
+  }
+  *out = (Operand){.count = 1, .single = true, .at = rt_alloc(p->rt, sizeof *out->at * 2)};
+  if (!out->at) return p->rt->error.status;
+  out->at[0] = (int32_t)k;
+  return qasm_next(p);
+}
+
 RtStatus qasm_operand(Qasm *p, SymbolKind kind, Operand *out) {
   Token name;
   const char *what = kind == S_QUBITS ? "a qubit or register" : "a classical bit or register";
   *out = (Operand){0};
+  if (kind == S_QUBITS && *p->t.at == '$' && p->t.kind == T_NAME) return physical(p, out);
   RT_TRY(qasm_name(p, what, &name));
   Symbol *found = qasm_find(p, &name);
   if (!found || found->kind != kind) {
@@ -220,13 +240,53 @@ static RtStatus expand_apart(Qasm *p, const Call *c, bool inverse, const int32_t
   return st;
 }
 
+/* One gate of an angle, under the controls of c unless bare. */
+static RtStatus turned(Qasm *p, const Call *c, GateKind kind, double t, bool bare,
+                       const int32_t *q) {
+  int32_t angle[3] = {-1, -1, -1};
+  int controls = bare ? 0 : c->controls;
+  Gate g = {.kind = (uint8_t)kind, .controls = (uint16_t)controls, .on = bare ? 0 : c->on,
+            .data = -1, .targets = (uint16_t)gate_table[kind].targets};
+  RT_TRY(qasm_node(p, number_of(t, false), &angle[0]));
+  return qasm_add(p, g, g.targets ? q + c->controls : NULL, q, angle);
+}
+
+/* G^e of gates without angles, with eigenvalue 1 kept: X^e = e^{i pi e / 2} rx(pi e). */
+static RtStatus fraction(Qasm *p, const Call *c, const int32_t *q) {
+  static const GateKind pauli[] = {GATE_RXX, GATE_RYY, GATE_RZZ};
+  double e = c->inverse && !gate_table[c->kind].self_inverse ? -c->power : c->power;
+  if (c->kind == GATE_SX) e *= 0.5;
+  switch (c->kind) {
+  case GATE_ID: return RT_OK;
+  case GATE_Z: return turned(p, c, GATE_P, M_PI * e, false, q);
+  case GATE_S: return turned(p, c, GATE_P, M_PI / 2 * e, false, q);
+  case GATE_T: return turned(p, c, GATE_P, M_PI / 4 * e, false, q);
+  case GATE_H:                  /* ry(pi/4) z ry(-pi/4) */
+    RT_TRY(turned(p, c, GATE_RY, -M_PI / 4, true, q));
+    RT_TRY(turned(p, c, GATE_P, M_PI * e, false, q));
+    return turned(p, c, GATE_RY, M_PI / 4, true, q);
+  case GATE_X: case GATE_Y: case GATE_SX:
+    RT_TRY(turned(p, c, c->kind == GATE_Y ? GATE_RY : GATE_RX, M_PI * e, false, q));
+    return turned(p, c, GATE_GPHASE, M_PI / 2 * e, false, q);
+  case GATE_SWAP:
+    for (int k = 0; k < 3; k++) RT_TRY(turned(p, c, pauli[k], M_PI / 2 * e, false, q));
+    return turned(p, c, GATE_GPHASE, M_PI / 4 * e, false, q);
+  default: break;
+  }
+  qasm_fail(p, "`pow(%g)` of `%.*s`", c->power, c->name.n, c->name.at);
+  rt_help(p->rt, "whole powers of it, or any power of a gate with at most one angle");
+  return RT_ERROR;
+}
+
 static RtStatus apply(Qasm *p, const Call *c, const int32_t *q) {
   RT_TRY(qasm_step(p));
   bool scales = !c->defined && gate_table[c->kind].angles == 1;
   if (scales) return standard(p, c, c->power, q);
-  if (c->power != rint(c->power) || fabs(c->power) > 1e6) {
-    qasm_fail(p, "`pow(%g)` of `%.*s`", c->power, c->name.n, c->name.at);
-    rt_help(p->rt, "whole powers, or any of a gate with one angle");
+  if (fabs(c->power) > 1e6) return qasm_fail(p, "`pow(%g)`: at most 10^6", c->power);
+  if (c->power != rint(c->power) && !c->defined) return fraction(p, c, q);
+  if (c->power != rint(c->power)) {
+    qasm_fail(p, "`pow(%g)` of a defined gate", c->power);
+    rt_help(p->rt, "whole powers of it, or any power of a gate with at most one angle");
     return RT_ERROR;
   }
   Call one = *c;
@@ -246,15 +306,6 @@ static const struct { const char *name; GateKind kind; int controls; } others[] 
   {"c3x", GATE_X, 3}, {"c4x", GATE_X, 4}, {"c3sqrtx", GATE_SX, 3}, {"u0", GATE_ID, 0}};
 
 static RtStatus unknown(Qasm *p, const Token *name) {
-  static const char *const words[] = {"def", "extern", "defcal", "cal", "box", "delay", "while",
-                                      "switch", "array", "return", "duration", "stretch", "break",
-                                      "continue", "end", "defcalgrammar", "complex"};
-  for (size_t k = 0; k < sizeof words / sizeof *words; k++)
-    if (token_is(name, words[k])) {
-      qasm_fail(p, "`%s` is not in the part of OpenQASM that is read", words[k]);
-      rt_help(p->rt, "gates, measurements, `if` on bits, `for` over numbers, `input`, `const`");
-      return RT_ERROR;
-    }
   qasm_fail(p, "no gate `%.*s`", name->n > 60 ? 60 : name->n, name->at);
   rt_help(p->rt, "define it above its first use: `gate %.*s a { ... }`", name->n > 60 ? 60
           : name->n,
@@ -308,8 +359,9 @@ static RtStatus modifiers(Qasm *p, Call *c) {
     RT_TRY(qasm_next(p));
     if (qasm_is(p, "(") && !inverse) {
       RT_TRY(qasm_next(p));
-      if (power) RT_TRY(qasm_number(p, &x));
-      else RT_TRY(qasm_whole(p, "a number of controls", &n));
+      p->fractions = power;             /* pow(1/2), as the standard itself writes it */
+      RT_TRY(power ? qasm_number(p, &x) : qasm_whole(p, "a number of controls", &n));
+      p->fractions = false;
       RT_TRY(qasm_expect(p, ")"));
     }
     RT_TRY(qasm_expect(p, "@"));
@@ -393,7 +445,9 @@ RtStatus qasm_call(Qasm *p) {
     if (!st) st = qasm_operand(p, S_QUBITS, &o[n]);
     if (st) break;
     n++;
-    if (!qasm_is(p, ";")) st = qasm_expect(p, ",");
+    if (!qasm_is(p, ";") && !qasm_is(p, ",") && p->t.kind != T_END)
+      st = qasm_fail(p, "expected `,` or `;`, found `%.*s`", p->t.n > 60 ? 60 : p->t.n, p->t.at);
+    else if (!qasm_is(p, ";")) st = qasm_expect(p, ",");
   }
   c.operands = n;
   Symbol kept;                            /* declarations within may move the table    */
@@ -430,7 +484,7 @@ RtStatus qasm_gate_body(Qasm *p) {
   while (!qasm_is(p, "}")) {
     if (p->t.kind == T_END) return qasm_fail(p, "expected `}`, found the end");
     RT_TRY(qasm_is(p, "barrier") ? qasm_barrier(p) : qasm_is(p, "for") ? qasm_for(p)
-           : qasm_call(p));
+           : qasm_is(p, ";") ? qasm_next(p) : qasm_call(p));
   }
   return RT_OK;
 }

@@ -48,7 +48,22 @@ static RtStatus add_register(Qasm *p, bool quantum, const Token *name, int64_t n
   return st;
 }
 
-static RtStatus measure(Qasm *p, const Operand *to);
+/* The right of `c = `: measure q, a def that returns one, zeros where the bits are new. */
+static RtStatus bits_from(Qasm *p, const Operand *to, bool fresh) {
+  Symbol *s = p->t.kind == T_NAME ? qasm_find(p, &p->t) : NULL;
+  if (s && s->kind == S_DEF) {
+    Symbol def = *s;
+    RT_TRY(qasm_next(p));
+    return qasm_invoke(p, &def, to);
+  }
+  bool zero = p->t.kind == T_INT ? p->t.value == 0 : qasm_is(p, "false");
+  if (p->t.kind == T_STRING) zero = (int)strspn(p->t.at, "0_") >= p->t.n;
+  if (fresh && zero) return qasm_next(p);
+  if (qasm_is(p, "measure")) return qasm_measure(p, to);
+  qasm_fail(p, "bits come from measurements, found `%.*s`", p->t.n > 60 ? 60 : p->t.n, p->t.at);
+  rt_help(p->rt, "write `c = measure q;`; new bits are 0");
+  return RT_ERROR;
+}
 
 /* qreg q[3]; qubit[3] q; creg c[2]; bit[2] c = measure q; */
 static RtStatus declare_register(Qasm *p, bool quantum, bool old) {
@@ -66,14 +81,14 @@ static RtStatus declare_register(Qasm *p, bool quantum, bool old) {
     to.at = rt_alloc(p->rt, sizeof *to.at * (size_t)(n + 1));
     RtStatus st = to.at ? qasm_next(p) : p->rt->error.status;
     for (int64_t k = 0; to.at && k < n; k++) to.at[k] = (int32_t)(s.first + k);
-    if (!st) st = measure(p, &to);
+    if (!st) st = bits_from(p, &to, true);
     operand_free(p, &to);
     RT_TRY(st);
   }
   return qasm_expect(p, ";");
 }
 
-static RtStatus skip_type(Qasm *p) {
+RtStatus qasm_skip_type(Qasm *p) {
   RT_TRY(qasm_next(p));
   if (!qasm_is(p, "[")) return RT_OK;
   int64_t width;
@@ -82,7 +97,7 @@ static RtStatus skip_type(Qasm *p) {
   return qasm_expect(p, "]");
 }
 
-static bool is_type(const Qasm *p) {
+bool qasm_is_type(const Qasm *p) {
   return qasm_is(p, "int") || qasm_is(p, "uint") || qasm_is(p, "float") || qasm_is(p, "angle") ||
          qasm_is(p, "bool");
 }
@@ -92,8 +107,8 @@ static RtStatus declare_number(Qasm *p, bool fixed) {
   Token name;
   Number x = number_of(0, true);
   bool whole = qasm_is(p, "int") || qasm_is(p, "uint") || qasm_is(p, "bool");
-  if (!is_type(p)) return qasm_fail(p, "expected a type, found `%.*s`", p->t.n, p->t.at);
-  RT_TRY(skip_type(p));
+  if (!qasm_is_type(p)) return qasm_fail(p, "expected a type, found `%.*s`", p->t.n, p->t.at);
+  RT_TRY(qasm_skip_type(p));
   RT_TRY(qasm_name(p, "a name", &name));
   RT_TRY(known_name(p, &name));
   if (qasm_is(p, "=")) {
@@ -112,12 +127,12 @@ static RtStatus declare_input(Qasm *p) {
   char text[201];
   int32_t slot;
   RT_TRY(qasm_next(p));
-  if (!is_type(p)) {
+  if (!qasm_is_type(p)) {
     qasm_fail(p, "an input of type `%.*s`", p->t.n, p->t.at);
     rt_help(p->rt, "inputs are numbers: `input float theta;`");
     return RT_ERROR;
   }
-  RT_TRY(skip_type(p));
+  RT_TRY(qasm_skip_type(p));
   RT_TRY(qasm_name(p, "a name", &name));
   RT_TRY(known_name(p, &name));
   if (p->depth || p->when >= 0) return qasm_fail(p, "a declaration within another statement");
@@ -159,7 +174,7 @@ static RtStatus declare_gate(Qasm *p, bool opaque) {
   return qasm_declare(p, &name, s);
 }
 
-/* let a = q[0:2]; */
+/* let a = q[0:2] ++ r; */
 static RtStatus declare_alias(Qasm *p) {
   Token name;
   Operand o;
@@ -170,6 +185,16 @@ static RtStatus declare_alias(Qasm *p) {
   RT_TRY(qasm_operand(p, S_QUBITS, &o));
   RtStatus st = qasm_alias(p, &name, o.at, o.count, o.single);
   operand_free(p, &o);
+  while (!st && qasm_is(p, "++")) { /* the next ones lie behind them in p->qubits */
+    RT_TRY(qasm_next(p));
+    RT_TRY(qasm_operand(p, S_QUBITS, &o));
+    st = qasm_alias(p, &name, o.at, o.count, false);
+    p->symbols--;
+    Symbol *s = qasm_find(p, &name);
+    s->count += o.count;
+    s->single = false;
+    operand_free(p, &o);
+  }
   return st ? st : qasm_expect(p, ";");
 }
 
@@ -200,13 +225,15 @@ static RtStatus measured(Qasm *p, const Operand *q, const Operand *to) {
   return RT_OK;
 }
 
-/* measure q -> c, or, with `to` given, the right of `c = measure q` */
-static RtStatus measure(Qasm *p, const Operand *to) {
+RtStatus qasm_measure(Qasm *p, const Operand *to) {
   Operand q, c = {0};
   RT_TRY(qasm_expect(p, "measure"));
   RT_TRY(qasm_operand(p, S_QUBITS, &q));
   RtStatus st = RT_OK;
-  if (!to) {
+  if (!to && qasm_is(p, ";")) {
+    st = qasm_fail(p, "a measurement that goes nowhere");
+    rt_help(p->rt, p->version == 2 ? "write `measure q -> c;`" : "write `c = measure q;`");
+  } else if (!to) {
     st = qasm_expect(p, "->");
     if (!st) st = qasm_operand(p, S_BITS, &c);
   }
@@ -233,7 +260,7 @@ static RtStatus assign(Qasm *p, Symbol *s) {
     Operand to;
     RT_TRY(qasm_operand(p, S_BITS, &to));
     RtStatus st = qasm_expect(p, "=");
-    if (!st) st = measure(p, &to);
+    if (!st) st = bits_from(p, &to, false);
     operand_free(p, &to);
     return st ? st : qasm_expect(p, ";");
   }
@@ -252,9 +279,9 @@ static RtStatus assign(Qasm *p, Symbol *s) {
   return qasm_expect(p, ";");
 }
 
-/* ---- if, for -------------------------------------------------------------------------------- */
+/* ---- blocks, for -------------------------------------------------------------------------------- */
 
-static RtStatus block(Qasm *p, bool run) {
+RtStatus qasm_block(Qasm *p, bool run) {
   if (!qasm_is(p, "{")) {
     if (run) return statement(p);
     while (!qasm_is(p, ";") && p->t.kind != T_END) RT_TRY(qasm_next(p));
@@ -269,98 +296,6 @@ static RtStatus block(Qasm *p, bool run) {
   }
   p->symbols = symbols;
   return qasm_next(p);
-}
-
-static int comparison(const Qasm *p) {
-  static const char *const sign[] = {"==", "!=", "<", ">", "<=", ">="};
-  for (int k = 0; k < 6; k++)
-    if (qasm_is(p, sign[k])) return k;
-  return -1;
-}
-
-/* c == 3, c[1], !c[0], c[0:1] != 2 */
-static RtStatus bit_condition(Qasm *p, BitCondition *w) {
-  bool turned = qasm_is(p, "!") || qasm_is(p, "~");
-  Operand c;
-  int64_t value = 1;
-  if (turned) RT_TRY(qasm_next(p));
-  RT_TRY(qasm_operand(p, S_BITS, &c));
-  *w = (BitCondition){c.at[0], c.count, 1};
-  bool row = true;
-  for (int64_t k = 1; k < c.count; k++) row = row && c.at[k] == c.at[0] + k;
-  operand_free(p, &c);
-  if (!row || w->count > 63)
-    return qasm_fail(p, "a condition on bits that are not next to each other");
-  int sign = turned ? 0 : comparison(p);
-  if (sign >= 0 && !turned) {
-    RT_TRY(qasm_next(p));
-    RT_TRY(qasm_whole(p, "what bits are compared with", &value));
-  }
-  if (turned) value = 0;
-  if (sign < 0 && w->count > 1) return qasm_fail(p, "a condition on %lld bits without `==`",
-                                                 (long long)w->count);
-  if (sign == 1 && w->count == 1) value = !value;
-  else if (sign > 0) {
-    qasm_fail(p, "bits are compared by `==` only");
-    rt_help(p->rt, "write one `if (c == n)` for each value");
-    return RT_ERROR;
-  }
-  if (value < 0 || value >> w->count)
-    return qasm_fail(p, "%lld bit%s never %lld", (long long)w->count, w->count == 1 ? " is"
-                     : "s are",
-                     (long long)value);
-  w->value = (uint64_t)value;
-  return RT_OK;
-}
-
-static RtStatus conditional(Qasm *p, BitCondition w) {
-  if (p->when >= 0) {
-    qasm_fail(p, "`if` on bits within another one");
-    rt_help(p->rt, "compare one register: `if (c == 3)`");
-    return RT_ERROR;
-  }
-  RT_TRY(circuit_when(p->rt, p->out, w, &p->when));
-  RT_TRY(block(p, true));
-  p->when = -1;
-  if (!qasm_is(p, "else")) return RT_OK;
-  if (w.count > 1) {
-    qasm_fail(p, "`else` of a condition on %lld bits", (long long)w.count);
-    rt_help(p->rt, "write one `if (c == n)` for each value");
-    return RT_ERROR;
-  }
-  RT_TRY(qasm_next(p));
-  w.value = !w.value;
-  RT_TRY(circuit_when(p->rt, p->out, w, &p->when));
-  RT_TRY(block(p, true));
-  p->when = -1;
-  return RT_OK;
-}
-
-static RtStatus read_if(Qasm *p) {
-  RT_TRY(qasm_next(p));
-  RT_TRY(qasm_expect(p, "("));
-  Symbol *s = p->t.kind == T_NAME ? qasm_find(p, &p->t) : NULL;
-  BitCondition w;
-  Number a, b = number_of(0, true);
-  if ((s && s->kind == S_BITS) || qasm_is(p, "!") || qasm_is(p, "~")) {
-    RT_TRY(bit_condition(p, &w));
-    RT_TRY(qasm_expect(p, ")"));
-    return conditional(p, w);
-  }
-  RT_TRY(qasm_number(p, &a));
-  int sign = comparison(p);
-  if (sign >= 0) {
-    RT_TRY(qasm_next(p));
-    RT_TRY(qasm_number(p, &b));
-  }
-  if (!a.known || !b.known) return qasm_fail(p, "a condition on an input");
-  RT_TRY(qasm_expect(p, ")"));
-  const bool all[] = {a.v == b.v, a.v != b.v, a.v < b.v, a.v > b.v, a.v <= b.v, a.v >= b.v};
-  bool yes = sign < 0 ? a.v != 0 : all[sign];
-  RT_TRY(block(p, yes));
-  if (!qasm_is(p, "else")) return RT_OK;
-  RT_TRY(qasm_next(p));
-  return block(p, !yes);
 }
 
 /* The values of [a:b], [a:s:b] or {a, b}, one after the other from `at`. */
@@ -403,20 +338,20 @@ RtStatus qasm_for(Qasm *p) {
   Token name;
   Values v = {0};
   RT_TRY(qasm_next(p));
-  if (is_type(p)) RT_TRY(skip_type(p));
+  if (qasm_is_type(p)) RT_TRY(qasm_skip_type(p));
   RT_TRY(qasm_name(p, "a loop's variable", &name));
   RT_TRY(qasm_expect(p, "in"));
   RT_TRY(values(p, &v));
   Place body = qasm_here(p);
   int symbols = p->symbols;
-  if (!v.n) return block(p, false);
+  if (!v.n) return qasm_block(p, false);
   for (int k = 0; k < v.n; k++) {
     double x = v.set ? v.list[k] : v.first + k * v.step;
     RT_TRY(qasm_step(p));
     RT_TRY(qasm_declare(p, &name, (Symbol){.kind = S_NUMBER, .fixed = true,
                                            .number = number_of(x, x == rint(x))}));
     RT_TRY(qasm_seek(p, body));
-    RT_TRY(block(p, true));
+    RT_TRY(qasm_block(p, true));
     p->symbols = symbols;
   }
   return RT_OK;
@@ -448,6 +383,50 @@ static RtStatus read_output(Qasm *p) {
   return statement(p);
 }
 
+/* Time passes without a trace in ideal qubits: delay[100ns] q; */
+static RtStatus delay(Qasm *p) {
+  RT_TRY(qasm_next(p));
+  RT_TRY(qasm_expect(p, "["));
+  while (!qasm_is(p, "]") && p->t.kind != T_END) RT_TRY(qasm_next(p));
+  RT_TRY(qasm_expect(p, "]"));
+  while (!qasm_is(p, ";")) {
+    Operand o;
+    RT_TRY(qasm_operand(p, S_QUBITS, &o));
+    operand_free(p, &o);
+    if (!qasm_is(p, ";")) RT_TRY(qasm_expect(p, ","));
+  }
+  return qasm_next(p);
+}
+
+static RtStatus box(Qasm *p) {
+  RT_TRY(qasm_next(p));
+  if (qasm_is(p, "[")) {
+    while (!qasm_is(p, "]") && p->t.kind != T_END) RT_TRY(qasm_next(p));
+    RT_TRY(qasm_expect(p, "]"));
+  }
+  return qasm_block(p, true);
+}
+
+static RtStatus end(Qasm *p) {
+  if (p->when >= 0 || p->depth || p->statements > 1)
+    return qasm_fail(p, "`end` within another statement");
+  p->at.at = p->end;
+  return qasm_next(p);
+}
+
+static RtStatus not_read(Qasm *p) {
+  static const char *const words[] = {"extern", "defcal", "cal", "switch", "array", "duration",
+                                      "stretch", "break", "continue", "defcalgrammar", "complex",
+                                      "durationof"};
+  for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+    if (qasm_is(p, words[k])) {
+      qasm_fail(p, "`%s` is not in the part of OpenQASM that is read", words[k]);
+      rt_help(p->rt, "gates, measurements, `if`, `for` and `while` over numbers, `def`, `input`");
+      return RT_ERROR;
+    }
+  return RT_OK;
+}
+
 static RtStatus plain_statement(Qasm *p) {
   if (qasm_is(p, "qreg")) return declare_register(p, true, true);
   if (qasm_is(p, "creg")) return declare_register(p, false, true);
@@ -456,7 +435,7 @@ static RtStatus plain_statement(Qasm *p) {
   if (qasm_is(p, "include")) return include(p);
   if (qasm_is(p, "barrier")) return qasm_barrier(p);
   if (qasm_is(p, "reset")) return reset(p);
-  if (qasm_is(p, "if")) return read_if(p);
+  if (qasm_is(p, "if")) return qasm_if(p);
   if (qasm_is(p, "qubit")) return in_version_3(p, read_qubit);
   if (qasm_is(p, "bit")) return in_version_3(p, read_bit);
   if (qasm_is(p, "const")) return in_version_3(p, read_const);
@@ -464,20 +443,33 @@ static RtStatus plain_statement(Qasm *p) {
   if (qasm_is(p, "output")) return in_version_3(p, read_output);
   if (qasm_is(p, "let")) return in_version_3(p, declare_alias);
   if (qasm_is(p, "for")) return in_version_3(p, qasm_for);
+  if (qasm_is(p, "while")) return in_version_3(p, qasm_while);
+  if (qasm_is(p, "def")) return in_version_3(p, qasm_def);
+  if (qasm_is(p, "return")) return in_version_3(p, qasm_return);
+  if (qasm_is(p, "delay")) return in_version_3(p, delay);
+  if (qasm_is(p, "box")) return in_version_3(p, box);
+  if (qasm_is(p, "end")) return in_version_3(p, end);
   if (qasm_is(p, "measure")) {
-    RT_TRY(measure(p, NULL));
+    RT_TRY(qasm_measure(p, NULL));
     return qasm_expect(p, ";");
   }
   Symbol *s = p->t.kind == T_NAME ? qasm_find(p, &p->t) : NULL;
   if (s && (s->kind == S_BITS || s->kind == S_NUMBER)) return assign(p, s);
-  if (p->version == 3 && is_type(p)) return read_variable(p);
+  if (s && s->kind == S_DEF) {
+    Symbol def = *s;
+    RT_TRY(qasm_next(p));
+    RT_TRY(qasm_invoke(p, &def, NULL));
+    return qasm_expect(p, ";");
+  }
+  if (!s && p->version == 3) RT_TRY(not_read(p));
+  if (p->version == 3 && qasm_is_type(p)) return read_variable(p);
   return qasm_call(p);
 }
 
 static RtStatus statement(Qasm *p) {
   RT_TRY(qasm_step(p));
   if (qasm_is(p, ";")) return qasm_next(p);
-  if (qasm_is(p, "@") || qasm_is(p, "pragma")) return skip_line(p);
+  if (qasm_is(p, "@") || qasm_is(p, "#") || qasm_is(p, "pragma")) return skip_line(p);
   if (p->depth + ++p->statements > 100)
     return qasm_fail(p, "statements nested more than 100 deep");
   RT_TRY(plain_statement(p));
@@ -510,6 +502,22 @@ static const char library[] =
   " u1(-pi/4) d; u2(0,pi) d; }"
   "gate dcx a,b { cx a,b; cx b,a; }";
 
+/* Physical qubits are a register as wide as the text needs, before all others. */
+static RtStatus physical_qubits(Qasm *p, const char *text, size_t n) {
+  enum { MOST = 4096 };
+  int64_t first;
+  for (size_t i = 0; i + 1 < n; i++) {
+    if (text[i] == '/' && text[i + 1] == '/')
+      while (i + 1 < n && text[i] != '\n') i++;
+    if (text[i] != '$' || text[i + 1] < '0' || text[i + 1] > '9') continue;
+    long k = 0;
+    for (i++; i < n && text[i] >= '0' && text[i] <= '9' && k < MOST; i++) k = 10 * k + text[i] - '0';
+    if (k < MOST && k >= p->physical) p->physical = k + 1;
+  }
+  if (!p->physical) return RT_OK;
+  return circuit_register(p->rt, p->out, "physical", p->physical, false, &first);
+}
+
 static RtStatus read_text(Qasm *p, const char *text, size_t n) {
   p->at = (Place){text, 1};
   p->end = text + n;
@@ -526,6 +534,7 @@ RtStatus qasm_read(Rt *rt, const char *text, size_t n, const char *name, Circuit
   scalar_init(&scalar);
   RtStatus st = read_text(&p, library, sizeof library - 1);
   p.version = 0;
+  if (!st) st = physical_qubits(&p, text, n);
   if (!st) st = read_text(&p, text, n);
   if (!st && !out->reg.qubits) {
     st = qasm_fail(&p, "no qubits are declared");

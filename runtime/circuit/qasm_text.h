@@ -9,10 +9,14 @@ typedef struct { TokenKind kind; const char *at; int n, line; double value; } To
 
 typedef struct { const char *at; int line; } Place;
 
-/* A number, known or made of inputs. */
-typedef struct { bool known, whole; double v; int32_t node; } Number;
+/* A number, known or made of inputs; bit: the value of a bit or of a comparison. */
+typedef struct { bool known, whole, bit; double v; int32_t node; } Number;
 
-typedef enum { S_QUBITS, S_BITS, S_NUMBER, S_GATE } SymbolKind;
+/* What classical bits are taken to be in an expression, and which it asked for: value is of
+ * the bits from `first` on; NULL: all 0.                                              */
+typedef struct { int64_t first, low, high; const uint64_t *value; } BitValues;
+
+typedef enum { S_QUBITS, S_BITS, S_NUMBER, S_GATE, S_DEF } SymbolKind;
 typedef struct {
   SymbolKind kind;
   const char *name; int n, frame;   /* of the text; 0: seen everywhere               */
@@ -20,11 +24,13 @@ typedef struct {
   int64_t first, count;             /* qubits: of `qubits`; bits                    */
   bool single;
   Number number;
-  int params, operands;             /* a gate: then its header and body              */
+  int params, operands;             /* a gate: then its header and body; a def too   */
   Place header, body;
   const char *end;                  /* of the text that they are in                  */
   bool opaque;
 } Symbol;
+
+typedef struct { int64_t count; bool single; int32_t *at; } Operand;   /* at [count] */
 
 typedef struct {
   Rt *rt;
@@ -32,9 +38,13 @@ typedef struct {
   Place at;                         /* behind the token                              */
   Token t;                          /* the one that is looked at                     */
   int version;
+  bool fractions;                   /* 1/2 is a half in version 3 too: in pow()      */
+  long physical;                    /* qubits $0, $1, ... of version 3               */
   Circuit *out;                     /* gates go here                                 */
   ScalarProg *scalar;               /* numbers of inputs: of the whole circuit       */
   int32_t when;                     /* condition of what is read; -1                 */
+  const Operand *result;            /* where a def's `return` goes; NULL             */
+  BitValues *bits;                  /* expressions may ask for bits; NULL: not here  */
   Symbol *symbol; int symbols, cap;
   int32_t *qubits; int64_t n_qubits, cap_qubits;   /* of S_QUBITS symbols             */
   int depth, nested;                /* calls within calls, brackets                  */
@@ -65,7 +75,6 @@ RtStatus qasm_node(Qasm *p, Number x, int32_t *node);
 Number number_of(double v, bool whole);
 
 /* ---- gates ---- */
-typedef struct { int64_t count; bool single; int32_t *at; } Operand;   /* at [count] */
 /* A register of qubits or bits, an element, a range, a set of it; numbers in the circuit. */
 RtStatus qasm_operand(Qasm *p, SymbolKind kind, Operand *out);
 void operand_free(Qasm *p, Operand *o);
@@ -73,6 +82,18 @@ RtStatus qasm_call(Qasm *p);                             /* modifiers, a gate, i
 RtStatus qasm_gate_body(Qasm *p);                        /* { ... } of a definition      */
 RtStatus qasm_barrier(Qasm *p);
 RtStatus qasm_for(Qasm *p);
+RtStatus qasm_if(Qasm *p);
+RtStatus qasm_while(Qasm *p);
+/* def f(qubit q, float t) { }, f(q, t); and return measure q; */
+RtStatus qasm_def(Qasm *p);
+RtStatus qasm_invoke(Qasm *p, const Symbol *def, const Operand *to);
+RtStatus qasm_return(Qasm *p);
+/* measure q -> c, or, with `to` given, the right of `c = measure q`. */
+RtStatus qasm_measure(Qasm *p, const Operand *to);
+RtStatus qasm_skip_type(Qasm *p);
+bool qasm_is_type(const Qasm *p);
+/* A statement or { } that is read, or passed over. */
+RtStatus qasm_block(Qasm *p, bool run);
 /* Tells names from those of other gates' bodies. */
 RtStatus qasm_alias(Qasm *p, const Token *name, const int32_t *qubit, int64_t n, bool single);
 /* A gate of the circuit, with the condition that holds. */

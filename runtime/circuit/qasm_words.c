@@ -79,7 +79,7 @@ static RtStatus read_sign(Qasm *p) {
   for (size_t k = 0; k < sizeof two / sizeof *two; k++)
     if (p->end - p->t.at > 1 && !memcmp(p->t.at, two[k], 2)) p->t.n = 2;
   p->at.at += p->t.n;
-  if (strchr("()[]{},;:@+-*/%^!~<>=&|", *p->t.at) && *p->t.at) return RT_OK;
+  if (strchr("()[]{},;:@+-*/%^!~<>=&|#", *p->t.at) && *p->t.at) return RT_OK;
   return qasm_fail(p, "the character `%c`", isprint((unsigned char)*p->t.at) ? *p->t.at : '?');
 }
 
@@ -201,7 +201,29 @@ static RtStatus combine(Qasm *p, ScalarOp op, bool two, Number a, Number b, doub
   return out->node < 0 ? p->rt->error.status : RT_OK;
 }
 
-static RtStatus sum(Qasm *p, Number *out);
+static RtStatus choice(Qasm *p, Number *out);
+
+/* c, c[1]: the number that the bits are taken to be. */
+static RtStatus bits_value(Qasm *p, Number *out) {
+  BitValues *b = p->bits;
+  Operand c;
+  if (!b) {
+    qasm_fail(p, "the value of `%.*s` is known when the circuit runs", p->t.n > 60 ? 60 : p->t.n,
+              p->t.at);
+    rt_help(p->rt, "bits can be asked for in the condition of an `if` only");
+    return RT_ERROR;
+  }
+  RT_TRY(qasm_operand(p, S_BITS, &c));
+  *out = number_of(0, true);
+  out->bit = c.count == 1;
+  for (int64_t k = 0; k < c.count; k++) {
+    if (c.at[k] < b->low) b->low = c.at[k];
+    if (c.at[k] > b->high) b->high = c.at[k];
+    if (b->value && *b->value >> (c.at[k] - b->first) & 1) out->v += ldexp(1, (int)k);
+  }
+  operand_free(p, &c);
+  return RT_OK;
+}
 
 static RtStatus constant(Qasm *p, Number *out) {
   static const struct { const char *name; double v; } table[] = {
@@ -210,14 +232,29 @@ static RtStatus constant(Qasm *p, Number *out) {
   for (size_t k = 0; k < sizeof table / sizeof *table; k++)
     if (qasm_is(p, table[k].name)) {
       *out = number_of(table[k].v, k >= 6);
+      out->bit = k >= 6;
       return qasm_next(p);
     }
   Symbol *s = qasm_find(p, &p->t);
+  if (s && s->kind == S_BITS) return bits_value(p, out);
+  if (s && s->kind == S_QUBITS) {
+    qasm_fail(p, "qubit `%.*s` is not a number", p->t.n > 60 ? 60 : p->t.n, p->t.at);
+    rt_help(p->rt, "measure it and ask for the bit: `c = measure q; if (c == 1) ...`");
+    return RT_ERROR;
+  }
   if (s && s->kind == S_NUMBER) {
     *out = s->number;
     return qasm_next(p);
   }
   return qasm_fail(p, "`%.*s` is not a number", p->t.n > 60 ? 60 : p->t.n, p->t.at);
+}
+
+/* 1 where x is not 0 */
+static RtStatus truth(Qasm *p, const Number *x, Number *out) {
+  if (!x->known) return qasm_fail(p, "a condition on an input");
+  *out = number_of(x->v != 0, true);
+  out->bit = true;
+  return RT_OK;
 }
 
 static RtStatus call(Qasm *p, Number *out) {
@@ -232,11 +269,11 @@ static RtStatus call(Qasm *p, Number *out) {
   Number a, b = number_of(0, true);
   RT_TRY(qasm_next(p));
   RT_TRY(qasm_expect(p, "("));
-  RT_TRY(sum(p, &a));
+  RT_TRY(choice(p, &a));
   bool two = qasm_is(p, ",");
   if (two) {
     RT_TRY(qasm_next(p));
-    RT_TRY(sum(p, &b));
+    RT_TRY(choice(p, &b));
   }
   RT_TRY(qasm_expect(p, ")"));
   bool whole = a.whole && b.whole;
@@ -250,12 +287,12 @@ static RtStatus call(Qasm *p, Number *out) {
   for (size_t k = 0; !two && k < sizeof table / sizeof *table; k++)
     if (token_is(&name, table[k].name) && (known || table[k].op != SCALAR_CONST))
       return combine(p, table[k].op, false, a, b, table[k].f(a.v), k >= 14, out);
-  static const char *const casts[] = {"int", "uint", "float", "angle"};
-  for (size_t k = 0; !two && k < 4; k++)
+  static const char *const casts[] = {"int", "uint", "float", "angle", "bool"};
+  for (size_t k = 0; !two && k < 5; k++)
     if (token_is(&name, casts[k])) {
       *out = a;
       if (k < 2 && a.known) *out = number_of(trunc(a.v), true);
-      return RT_OK;
+      return k < 4 ? RT_OK : truth(p, &a, out);
     }
   return qasm_fail(p, "no function `%.*s` of %s", name.n, name.at, two ? "two numbers"
                    : "a number");
@@ -268,7 +305,7 @@ static RtStatus primary(Qasm *p, Number *out) {
   }
   if (qasm_is(p, "(")) {
     RT_TRY(qasm_next(p));
-    RT_TRY(sum(p, out));
+    RT_TRY(choice(p, out));
     return qasm_expect(p, ")");
   }
   if (p->t.kind != T_NAME) {
@@ -295,8 +332,22 @@ static RtStatus power(Qasm *p, Number *out) {
                  out);
 }
 
+/* !a, ~a of a bit */
+static RtStatus negated(Qasm *p, Number *out) {
+  bool bits = qasm_is(p, "~");
+  if (++p->nested > 200) return qasm_fail(p, "an expression nested more than 200 deep");
+  RT_TRY(qasm_next(p));
+  RT_TRY(unary(p, out));
+  p->nested--;
+  if (bits && !out->bit) return qasm_fail(p, "`~` of several bits or a number");
+  RT_TRY(truth(p, out, out));
+  out->v = 1 - out->v;
+  return RT_OK;
+}
+
 static RtStatus unary(Qasm *p, Number *out) {
   bool minus = qasm_is(p, "-");
+  if (qasm_is(p, "!") || qasm_is(p, "~")) return negated(p, out);
   if (!minus && !qasm_is(p, "+")) return power(p, out);
   if (++p->nested > 200) return qasm_fail(p, "an expression nested more than 200 deep");
   RT_TRY(qasm_next(p));
@@ -318,7 +369,7 @@ static RtStatus term(Qasm *p, Number *out) {
     if (rest && !(out->known && b.known)) return qasm_fail(p, "`%%` of an input");
     if (rest) *out = number_of(fmod(out->v, b.v), whole);
     else if (times) RT_TRY(combine(p, SCALAR_MUL, true, *out, b, out->v * b.v, whole, out));
-    else if (whole && p->version == 3) *out = number_of(trunc(out->v / b.v), true);
+    else if (whole && p->version == 3 && !p->fractions) *out = number_of(trunc(out->v / b.v), true);
     else RT_TRY(combine(p, SCALAR_DIV, true, *out, b, out->v / b.v, false, out));
   }
 }
@@ -353,9 +404,55 @@ static RtStatus sum(Qasm *p, Number *out) {
   return RT_OK;
 }
 
+/* ---- comparisons and what joins them ---- */
+
+/* Signs of one level, loosest first; the tightest level is `sum`. */
+static const char *const joins[6][5] = {
+  {"||"}, {"&&"}, {"|"}, {"^"}, {"&"}, {"==", "!=", "<", ">", "<="}};
+
+static int joined(const Qasm *p, int level) {
+  if (level == 3 && p->version == 2) return -1; /* there ^ is a power */
+  for (int k = 0; k < 5 && joins[level][k]; k++)
+    if (qasm_is(p, joins[level][k])) return k;
+  return level == 5 && qasm_is(p, ">=") ? 5 : -1;
+}
+
+static RtStatus join(Qasm *p, int level, int sign, const Number *a, const Number *b, Number *out) {
+  if (!a->known || !b->known) return qasm_fail(p, "a condition on an input");
+  double x = a->v, y = b->v;
+  const bool compared[] = {x == y, x != y, x < y, x > y, x <= y, x >= y};
+  if (level >= 2 && level <= 4) { /* bit by bit */
+    bool fit = a->whole && b->whole && x >= 0 && y >= 0 && x < 0x1p53 && y < 0x1p53;
+    if (!fit) return qasm_fail(p, "`%s` of such numbers", joins[level][0]);
+    uint64_t u = (uint64_t)x, v = (uint64_t)y;
+    *out = number_of((double)(level == 2 ? u | v : level == 3 ? u ^ v : u & v), true);
+    out->bit = a->bit && b->bit;
+    return RT_OK;
+  }
+  bool yes = level == 5 ? compared[sign] : level ? x != 0 && y != 0 : x != 0 || y != 0;
+  *out = number_of(yes, true);
+  out->bit = true;
+  return RT_OK;
+}
+
+static RtStatus joined_from(Qasm *p, int level, Number *out) {
+  int sign;
+  if (level == 6) return sum(p, out);
+  RT_TRY(joined_from(p, level + 1, out));
+  while ((sign = joined(p, level)) >= 0) {
+    Number a = *out, b;
+    RT_TRY(qasm_next(p));
+    RT_TRY(joined_from(p, level + 1, &b));
+    RT_TRY(join(p, level, sign, &a, &b, out));
+  }
+  return RT_OK;
+}
+
+static RtStatus choice(Qasm *p, Number *out) { return joined_from(p, 0, out); }
+
 RtStatus qasm_number(Qasm *p, Number *out) {
   p->nested = 0;
-  return sum(p, out);
+  return choice(p, out);
 }
 
 RtStatus qasm_whole(Qasm *p, const char *what, int64_t *out) {

@@ -1,7 +1,9 @@
 /* run.c: running a plan: one parameter set after another, stage by stage. */
 #include "runtime/base/parallel.h"
+#include "runtime/circuit/decompose.h"
 #include "runtime/circuit/plan.h"
 
+#include <math.h>
 #include <string.h>
 
 RtStatus circuit_plan(Rt *rt, const Circuit *c, CircuitPlan **out) {
@@ -32,10 +34,29 @@ static size_t angles_bytes(const Circuit *c, const CircuitBinding *b) {
   return sizeof(double) * (size_t)(c->scalar.n * b->batch + 1);
 }
 
+static RtStatus not_finite(Rt *rt, const Circuit *c, int64_t angle) {
+  for (int64_t i = 0; i < c->n; i++) {
+    const Gate *g = &c->gate[i];
+    if (g->angle < 0 || angle < g->angle || angle >= g->angle + gate_table[g->kind].angles) continue;
+    char label[64];
+    gate_label(c, g, label);
+    rt_fail(rt, RT_ERROR, "an angle of `%s` is not finite (gate %lld)", label, (long long)i + 1);
+    rt_help(rt, "the arguments of the circuit, or what it computes of them, have nan or infinity");
+    return RT_ERROR;
+  }
+  return RT_OK;
+}
+
 RtStatus angles_run(Rt *rt, const Circuit *c, const CircuitBinding *b, double **value) {
   *value = rt_alloc(rt, angles_bytes(c, b));
   if (!*value) return rt->error.status;
   scalar_run(&c->scalar, b->batch, b->slot, b->stride, *value);
+  for (int64_t k = 0; k < c->n_angle; k++)
+    for (int64_t i = 0; i < b->batch; i++) {
+      if (isfinite((*value)[c->angle[k] * b->batch + i])) continue;
+      RT_TRY(not_finite(rt, c, k));
+      break;
+    }
   return RT_OK;
 }
 
@@ -78,13 +99,13 @@ typedef struct {
 } StageJob;
 
 static void run_pass(const StageJob *j, const BoundPass *p, char *x, uint64_t outer, int64_t first,
-                     int64_t end) {
+                     int64_t end, bool far) {
   switch (p->pass->kind) {
   case OP_ONE:
-    j->table->steps(x, outer, p->pass->place, p->step, p->pass->count, first, end);
+    j->table->steps(x, outer, p->pass->place, p->step, p->pass->count, first, end, far);
     break;
-  case OP_TURN: j->table->turn(x, outer, &p->turn, first, end); break;
-  case OP_PAIR: j->table->pair(x, outer, &p->pair, first, end); break;
+  case OP_TURN: j->table->turn(x, outer, &p->turn, first, end, far); break;
+  case OP_PAIR: j->table->pair(x, outer, &p->pair, first, end, far); break;
   default:
     for (int64_t k = first; k < end; k++) {
       uint64_t at = (uint64_t)k << diagonal_bits(p->diagonal);
@@ -103,17 +124,20 @@ static int run_blocks(void *job, int64_t first, int64_t end, int lane) {
     char *x = buffer ? buffer : j->x + (size_t)t * bytes;
     if (buffer) tile_take(s, j->each, (uint64_t)t, j->n, j->x, x);
     for (int32_t k = 0; k < s->count; k++)
-      run_pass(j, &j->b->pass[k], x, (uint64_t)t << s->bits, 0, j->b->pass[k].items);
+      run_pass(j, &j->b->pass[k], x, (uint64_t)t << s->bits, 0, j->b->pass[k].items,
+               false);
     if (buffer) tile_put(s, j->each, (uint64_t)t, j->n, x, j->x);
   }
   return 0;
 }
 
+enum { FAR_BYTES = 32 << 20 };    /* more than a third-level cache keeps          */
+
 /* Items are those of one pass over the whole vector. */
 static int run_items(void *job, int64_t first, int64_t end, int lane) {
   const StageJob *j = job;
   (void)lane;
-  run_pass(j, j->pass, j->x, 0, first, end);
+  run_pass(j, j->pass, j->x, 0, first, end, j->each << j->n >= FAR_BYTES);
   return 0;
 }
 

@@ -64,12 +64,13 @@ typedef struct {
 } PairStep;
 
 typedef struct {
-  /* groups [first, end) of the block at x; place: ascending index bits */
+  /* groups [first, end) of the block at x; place: ascending index bits; far: x is in memory, not
+   * in a cache */
   void (*steps)(void *x, uint64_t outer, const int *place, const Step *s, int n, int64_t first,
-                int64_t end);
+                int64_t end, bool far);
   /* registers (or pairs of registers) [first, end) */
-  void (*turn)(void *x, uint64_t outer, const TurnStep *t, int64_t first, int64_t end);
-  void (*pair)(void *x, uint64_t outer, const PairStep *t, int64_t first, int64_t end);
+  void (*turn)(void *x, uint64_t outer, const TurnStep *t, int64_t first, int64_t end, bool far);
+  void (*pair)(void *x, uint64_t outer, const PairStep *t, int64_t first, int64_t end, bool far);
   /* n numbers: times (re, im)[], then times s */
   void (*phase)(void *x, int64_t n, const void *re, const void *im, c128 s);
 } SweepTable;

@@ -66,6 +66,74 @@ static inline void common_controls(const Step *s, int n, uint64_t *mask, uint64_
   *value &= *mask;
 }
 
+/* ---- the order of groups ------------------------------------------------------------------
+ *
+ * In a vector that no cache holds, what a pass leaves out decides how fast the rest comes: the
+ * processor fetches on its own what follows, which is wrong behind every few lines, so groups are
+ * fetched by instruction, FETCH_AHEAD of them early.  Where lines are left out within a page, even
+ * that is too slow in ascending order, and 2^PAGES pages are gone through side by side.      */
+enum { PAGE_BITS = 12, PAGES = 5, FETCH_AHEAD = 16, FETCH_LINES = 64, LINE_BITS = 6 };
+
+/* Visit v is of group order_group(v); only visits where the bits `mask` are `value`. */
+typedef struct {
+  uint64_t mask, value;
+  int inner, pages;               /* the low `inner` bits of a group's number come last    */
+  bool fetch;
+  bool touch;
+} Order;
+
+INLINE uint64_t gather_at(uint64_t a, int top) {
+  return (a >> (top + 1)) << top | (a & (((uint64_t)1 << top) - 1));
+}
+INLINE uint64_t gather3(uint64_t a, const int *p) {
+  return gather_at(gather_at(gather_at(a, p[2]), p[1]), p[0]);
+}
+/* The low bits of v: a of them and the next b change places. */
+INLINE uint64_t exchange_low(uint64_t v, int a, int b) {
+  uint64_t low = v & (((uint64_t)1 << a) - 1), next = v >> a & (((uint64_t)1 << b) - 1);
+  return (v >> (a + b)) << (a + b) | low << b | next;
+}
+INLINE uint64_t order_group(const Order *o, uint64_t v) {
+  return exchange_low(v, o->pages, o->inner);
+}
+INLINE uint64_t order_next(const Order *o, uint64_t v) {
+  return (((v | o->mask) + 1) & ~o->mask) | o->value;
+}
+/* The first visit from v on. */
+static inline uint64_t order_from(const Order *o, uint64_t v) {
+  for (uint64_t off; (off = (v ^ o->value) & o->mask);) {
+    int h = 63 - __builtin_clzll(off);
+    uint64_t below = ((uint64_t)1 << h) - 1;
+    if (o->value >> h & 1) v = ((v >> h) | 1) << h | (o->value & below);
+    else v = ((v >> h) + 1) << h;
+  }
+  return v;
+}
+
+/* Streams 2^bit bytes apart: does fetching help when nothing is left out?  Measured on Zen 4: closer
+ * ones are one, those further apart are followed as they are.                         */
+INLINE bool fetch_helps(int bit) { return bit >= 9 && bit <= 16; }
+
+/* p: places above the lanes; mask, value: of groups' numbers.
+ * Lines that are left out one by one are no trouble in ascending order.               */
+static inline Order order_of(const int *p, uint64_t mask, uint64_t value, bool far,
+                             int64_t first, int64_t end) {
+  Order o = {.mask = mask, .value = value};
+  const int page = PAGE_BITS - LINE_BITS;
+  int inner = page - (p[0] < page) - (p[1] < page) - (p[2] < page);
+  uint64_t within = ((1ull << inner) - 1) & ~(p[0] > 0 ? 1ull : 0);
+  if (!far) return o;
+  if (p[0] == 0 && (mask & 1)) return (Order){.touch = true};
+  o.fetch = mask || fetch_helps(p[2] + LINE_BITS);
+  if (!(mask & within) || (((uint64_t)first | (uint64_t)end) & ((1ull << (inner + PAGES)) - 1)))
+    return o;
+  o.inner = inner;
+  o.pages = PAGES;
+  o.mask = exchange_low(mask, inner, PAGES);
+  o.value = exchange_low(value, inner, PAGES);
+  return o;
+}
+
 /* ---- one gate on registers P0..P7 ---------------------------------------------------- */
 
 #define COEF(k) (((const vec *)s->coef)[k])
@@ -149,6 +217,8 @@ static inline void common_controls(const Step *s, int n, uint64_t *mask, uint64_
 #define TAKE(k) vec r##k = LOAD(p##k);
 #define PUT(k) STORE(p##k, r##k);
 #define AT(k) REAL *p##k = x + 2 * i + (k & 1 ? o0 : 0) + (k & 2 ? o1 : 0) + (k & 4 ? o2 : 0);
+#define FETCH(k) __builtin_prefetch(p##k, 0, 2); /* to the second level: it waits for more of them */
+#define TOUCH(k) __builtin_prefetch(p##k);
 #define OFFSETS                                                                            \
   const int p[3] = {place[0] - LANE_BITS, place[1] - LANE_BITS, place[2] - LANE_BITS};     \
   const int64_t o0 = 2ll << place[0], o1 = 2ll << place[1], o2 = 2ll << place[2];
@@ -156,16 +226,29 @@ static inline void common_controls(const Step *s, int n, uint64_t *mask, uint64_
 
 #define BOTH(F, WHICH) WHICH(F, r)
 #define BOTH_LANES(F, WHICH, m) WHICH(F, r, m)
-static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place,
-                              const Step *list, int n, int64_t first, int64_t end) {
+static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place, const Step *list,
+                              int n, int64_t first, int64_t end, bool far) {
   REAL *x = block;
   uint64_t mask, value;
   OFFSETS
   common_controls(list, n, &mask, &value);
-  for (int64_t g = first; g < end; g++) {
-    uint64_t i = spread3((uint64_t)g, p) << LANE_BITS;
-    if (((i | outer) & mask) != value) continue;
+  Order o = order_of(p, outer ? 0 : gather3(mask >> LANE_BITS, p),
+                     outer ? 0 : gather3(value >> LANE_BITS, p), far, first, end);
+  uint64_t ahead = order_from(&o, (uint64_t)first), v = ahead;
+  for (int k = 0; o.fetch && k < FETCH_AHEAD; k++) ahead = order_next(&o, ahead);
+  for (; v < (uint64_t)end; v = order_next(&o, v)) {
+    if (o.fetch) {
+      const uint64_t i = spread3(order_group(&o, ahead), p) << LANE_BITS;
+      ahead = order_next(&o, ahead);
+      EACH(AT)
+      EACH(FETCH)
+    }
+    const uint64_t i = spread3(order_group(&o, v), p) << LANE_BITS;
     EACH(AT)
+    if (((i | outer) & mask) != value) {
+      if (o.touch) { EACH(TOUCH) }
+      continue;
+    }
     EACH(TAKE)
     for (const Step *s = list; s < list + n; s++) {
       if (((i | outer) & s->mask) != s->value) continue;
@@ -188,11 +271,17 @@ static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place,
 /* ---- Pauli strings --------------------------------------------------------------------- */
 
 INLINE void NAME(turn_by)(REAL *x, uint64_t outer, const TurnStep *t, int64_t first, int64_t end,
-                          const int lane, const bool alone) {
+                          const bool far, const int lane, const bool alone) {
   const vec *c = t->coef;
   vec own = c[0], even = c[1], odd = c[2];
   int top = alone ? 0 : 63 - __builtin_clzll(t->x) - LANE_BITS;
+  bool fetch = far && !alone && fetch_helps(top + LINE_BITS);
   for (int64_t g = first; g < end; g++) {
+    if (fetch) {
+      uint64_t i = spread_at((uint64_t)g + FETCH_LINES, top) << LANE_BITS;
+      __builtin_prefetch(x + 2 * i, 0, 2);
+      __builtin_prefetch(x + 2 * (i ^ t->x), 0, 2);
+    }
     uint64_t i = (alone ? (uint64_t)g : spread_at((uint64_t)g, top)) << LANE_BITS;
     uint64_t j = i ^ t->x;
     if (((i | outer) & t->mask) != t->value) continue;
@@ -209,11 +298,11 @@ INLINE void NAME(turn_by)(REAL *x, uint64_t outer, const TurnStep *t, int64_t fi
 
 #define TURN_CASE(m)                                                                       \
   case m:                                                                                  \
-    if (t->x) NAME(turn_by)(x, outer, t, first, end, m, false);                            \
-    else NAME(turn_by)(x, outer, t, first, end, m, true);                                  \
+    if (t->x) NAME(turn_by)(x, outer, t, first, end, far, m, false);                       \
+    else NAME(turn_by)(x, outer, t, first, end, far, m, true);                                 \
     break;
 static void NAME(sweep_turn)(void *x, uint64_t outer, const TurnStep *t, int64_t first,
-                             int64_t end) {
+                             int64_t end, bool far) {
   switch (t->lane) {
     TURN_CASE(0) TURN_CASE(1) TURN_CASE(2) TURN_CASE(3)
     TURN_CASE(4) TURN_CASE(5) TURN_CASE(6) TURN_CASE(7)
@@ -266,9 +355,10 @@ INLINE void NAME(pair_at)(REAL *const *p, const PairStep *t, const int V, const 
 }
 
 INLINE void NAME(pair_by)(REAL *x, uint64_t outer, const PairStep *t, int64_t first, int64_t end,
-                          const int V, const int m0, const int m1) {
+                          const bool far, const int V, const int m0, const int m1) {
   int low = V > 1 ? __builtin_ctzll(t->bit[0]) - LANE_BITS : 0;
   int high = V > 2 ? __builtin_ctzll(t->bit[1]) - LANE_BITS : 0;
+  bool fetch = far && V > 1 && fetch_helps((V > 2 ? high : low) + LINE_BITS);
   REAL *p[2];
   int n = 0;
   for (int64_t g = first; g < end; g++) {
@@ -276,6 +366,14 @@ INLINE void NAME(pair_by)(REAL *x, uint64_t outer, const PairStep *t, int64_t fi
     if (V > 1) i = spread_at(i, low);
     if (V > 2) i = spread_at(i, high);
     i <<= LANE_BITS;
+    if (fetch) {
+      uint64_t a = (uint64_t)g + FETCH_LINES / V;
+      if (V > 1) a = spread_at(a, low);
+      if (V > 2) a = spread_at(a, high);
+      const REAL *q = x + 2 * (a << LANE_BITS);
+      for (int k = 0; k < V; k++)
+        __builtin_prefetch(q + (k & 1 ? 2 * t->bit[0] : 0) + (k & 2 ? 2 * t->bit[1] : 0), 0, 2);
+    }
     if (((i | outer) & t->mask) != t->value) continue;
     p[n++] = x + 2 * i;
     if (n == 2) NAME(pair_at)(p, t, V, m0, m1, 2);
@@ -284,9 +382,9 @@ INLINE void NAME(pair_by)(REAL *x, uint64_t outer, const PairStep *t, int64_t fi
   if (n) NAME(pair_at)(p, t, V, m0, m1, 1);
 }
 
-#define PAIR(V, a, b) NAME(pair_by)(x, outer, t, first, end, V, a, b)
+#define PAIR(V, a, b) NAME(pair_by)(x, outer, t, first, end, far, V, a, b)
 static void NAME(sweep_pair)(void *x, uint64_t outer, const PairStep *t, int64_t first,
-                             int64_t end) {
+                             int64_t end, bool far) {
   int key = t->places == 1 ? t->lane[0] : t->lane[0] | t->lane[1];
   if (t->places == 2) {
     PAIR(4, 0, 0);

@@ -73,7 +73,8 @@ static void one(Bench *b, GateKind kind, int q, bool turn) {
 /* ms of an in-place pass over a vector of n qubits: a multiplication by a number */
 static double streaming(int n) {
   int64_t size = 2ll << n;
-  double *x = aligned_alloc(64, (size_t)size * sizeof *x), best = 1e9;
+  double *x = rt_alloc(rt, (size_t)size * sizeof *x), best = 1e9;
+  if (!x) exit(1);
   for (int64_t i = 0; i < size; i++) x[i] = 1;
   for (int r = 0; r < 5 + (1 << 22 >> (n < 22 ? n : 22)); r++) {
     double t = now(CLOCK_THREAD_CPUTIME_ID);
@@ -81,7 +82,7 @@ static double streaming(int n) {
     t = now(CLOCK_THREAD_CPUTIME_ID) - t;
     if (t < best) best = t;
   }
-  free(x);
+  rt_free(rt, x, (size_t)size * sizeof *x);
   return best;
 }
 
@@ -92,8 +93,8 @@ static double run_ms(Bench *b, bool single, int rounds, clockid_t clock) {
   const double *slot[1] = {b->angle};
   CircuitBinding bind = {1, slot, (int64_t[]){0}};
   size_t bytes = (single ? sizeof(c64) : sizeof(c128)) << b->n;
-  void *amp = aligned_alloc(64, bytes < 64 ? 64 : bytes);
-  if (circuit_plan(rt, &b->c, &p)) exit(1);
+  void *amp = rt_alloc(rt, bytes); /* as states are, in large pages */
+  if (!amp || circuit_plan(rt, &b->c, &p)) exit(1);
   for (int r = 0; r <= rounds; r++) {
     double t = now(clock);
     if (circuit_run(rt, p, &bind, single, NULL, amp)) exit(1);
@@ -101,7 +102,7 @@ static double run_ms(Bench *b, bool single, int rounds, clockid_t clock) {
     if (r && t < best) best = t;
   }
   circuit_plan_free(rt, p);
-  free(amp);
+  rt_free(rt, amp, bytes);
   return best;
 }
 

@@ -13,6 +13,7 @@ grep -q '^all the same to 1e-9: true' out; ok $? "circuits: gates are the algebr
 for k in 'mono 1' 'mono 2' 'mono 3' 'poly 1' 'poly 2' 'poly 3'; do
   grep -qE "^4 +4 +$k .* -> .* -> " out; ok $? "circuits: $k is trained both ways" out
 done
+"$QA" run "$ROOT/examples/qsa/idle.qa" >out 2>err; ok $? "idle: the published curve without data" err out
 run cost; ok $? cost err out
 grep -q '^exponents hold: true' out; ok $? "cost: exponents of the gate counts" out
 run shots; ok $? shots err out

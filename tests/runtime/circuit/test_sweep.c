@@ -79,7 +79,8 @@ static Step step_of(Room *r, const int *how) {
 static void do_step(const Level *l, bool single, Room *r, const int *how) {
   static const int place[3] = {3, 4, 6};
   Step s = step_of(r, how);
-  l->table[single]->steps(r->x[0], 0, place, &s, 1, 0, 1 << (BITS - 3 - sweep_lane_bits(single)));
+  l->table[single]->steps(r->x[0], 0, place, &s, 1, 0, 1 << (BITS - 3 - sweep_lane_bits(single)),
+                          false);
 }
 
 static void do_unstep(const Level *l, bool single, Room *r, const int *how) {
@@ -113,7 +114,7 @@ static TurnStep turn_of(Room *r, const int *how) {
 static void do_turn(const Level *l, bool single, Room *r, const int *how) {
   TurnStep t = turn_of(r, how);
   int64_t items = 1 << (BITS - sweep_lane_bits(single) - (how[0] != 0));
-  l->table[single]->turn(r->x[0], 0, &t, 0, items);
+  l->table[single]->turn(r->x[0], 0, &t, 0, items, false);
 }
 
 static void do_unturn(const Level *l, bool single, Room *r, const int *how) {
@@ -138,7 +139,7 @@ static void test_turns(void **state) {
 static void do_pair(const Level *l, bool single, Room *r, const int *how) {
   PairStep t = {.bit = {how[0] == 2 ? 8 : 32, 32}, .places = how[0], .lane = {how[1], how[2]},
                 .mask = how[3] ? 64 : 0, .value = how[3] ? 64 : 0, .coef = r->coef};
-  l->table[single]->pair(r->x[0], 0, &t, 0, 1 << (BITS - sweep_lane_bits(single) - how[0]));
+  l->table[single]->pair(r->x[0], 0, &t, 0, 1 << (BITS - sweep_lane_bits(single) - how[0]), false);
 }
 
 static void test_pairs(void **state) {
@@ -175,8 +176,51 @@ static void test_phases(void **state) {
   }
 }
 
+/* ---- orders of groups ------------------------------------------------------------------- */
+
+enum { WIDE = 15 };
+
+/* X on `target` where index & mask == value, amplitude by amplitude */
+static void plain_flip(double *x, int target, uint64_t mask, uint64_t value) {
+  for (uint64_t i = 0; i < 1u << WIDE; i++)
+    if ((i & mask) == value && !(i >> target & 1))
+      for (int k = 0; k < 2; k++) {
+        double *a = x + 2 * i + k, *b = x + 2 * (i | 1ull << target) + k, t = *a;
+        *a = *b;
+        *b = t;
+      }
+}
+
+/* Controls anywhere above the lanes and the places, vectors near and far, in pieces of any size:
+ * every group is visited once.                                                       */
+static void test_orders(void **state) {
+  (void)state;
+  static double x[2 << WIDE], y[2 << WIDE];
+  for (int k = 0; k < 400; k++) {
+    int place[3], target = (int)(state_of >> 40) % 3, n = 0;
+    uint64_t used = 0, mask = 0, value = 0;
+    while (__builtin_popcountll(used) < 3) number(), used |= 4ull << (state_of >> 33) % (WIDE - 2);
+    for (int b = 0; b < WIDE; b++)
+      if (used >> b & 1) place[n++] = b;
+    for (int c = (int)(number(), state_of >> 40) % 4; c > 0; c--)
+      number(), mask |= 4ull << (state_of >> 33) % (WIDE - 2);
+    mask &= ~used;
+    number();
+    value = state_of >> 20 & mask;
+    for (int i = 0; i < 2 << WIDE; i++) x[i] = y[i] = i;
+    Step s = {.form = FORM_FLIP, .where = (uint8_t)target, .on = 0xf, .mask = mask, .value = value};
+    int64_t groups = 1 << (WIDE - 5), piece = k % 3 ? groups >> k % 3 : 100;
+    for (int64_t g = 0; g < groups; g += piece)
+      sweep_table(false)->steps(x, 0, place, &s, 1, g, g + piece < groups ? g + piece : groups,
+                                k % 4 != 0);
+    plain_flip(y, place[target], mask, value);
+    assert_memory_equal(x, y, sizeof x);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps), cmocka_unit_test(test_turns),
-                                     cmocka_unit_test(test_pairs), cmocka_unit_test(test_phases)};
+                                     cmocka_unit_test(test_pairs), cmocka_unit_test(test_phases),
+                                     cmocka_unit_test(test_orders)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
