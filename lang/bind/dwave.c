@@ -10,8 +10,7 @@
 
 /* ---- the sampler ----------------------------------------------------------------------- */
 
-/* What is waited for, and what it costs by the service's model. */
-static void show_waiting(Vm *vm, const Load *l, const DwJob *j) {
+void load_waiting(Vm *vm, const Load *l, const DwJob *j) {
   Buf b = {0};
   buf_format(&b, "waiting for %.60s, job %.60s", l->m.solver.name, dw_job_text(j, "id"));
   if (isfinite(l->microseconds)) buf_format(&b, ", %.3g s of its time", l->microseconds * 1e-6);
@@ -19,8 +18,7 @@ static void show_waiting(Vm *vm, const Load *l, const DwJob *j) {
   buf_free(&b);
 }
 
-/* The time that is paid for, as the answer has it; NAN: it does not say. */
-static double paid_seconds(const DwJob *j) {
+double job_paid(const DwJob *j) {
   const cJSON *answer = js_get(j->json, "answer"), *info = js_get(js_get(answer, "data"), "info");
   double us;
   if (js_number(js_get(answer, "timing"), "qpu_access_time", &us) ||
@@ -37,7 +35,7 @@ static int dwave_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall 
   if (load_make(vm, s, p, call, false, &l)) return 1;
   int failed = load_submit(vm, s, &l, p, call, &job);
   if (!failed) {
-    show_waiting(vm, &l, &job);
+    load_waiting(vm, &l, &job);
     failed = dw_wait(&l.m.client, &job) != RT_OK;
     vm_progress(vm, NULL);
     machine_notes(vm, &l.m.client);
@@ -45,7 +43,7 @@ static int dwave_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall 
   if (!failed) failed = job_rows(vm, &job, p, out);
   if (!failed) {
     out->seconds = rt_now() - start;
-    double paid = paid_seconds(&job);
+    double paid = job_paid(&job);
     char time[32] = "";
     if (isfinite(paid)) snprintf(time, sizeof time, ", %.6g s", paid);
     snprintf(out->note, sizeof out->note, "%.60s, job %.60s%s", l.m.solver.name,
@@ -56,7 +54,8 @@ static int dwave_run(Vm *vm, const Sampler *s, const Ising *p, const SampleCall 
   return failed;
 }
 
-const SamplerClass dwave_class = {.name = "dwave", .run = dwave_run, .machine = true};
+const SamplerClass dwave_class = {.name = "dwave", .run = dwave_run, .machine = true,
+                                .each = dwave_each};
 
 /* ---- tokens as values: never printed, read or kept ------------------------------------- */
 
@@ -264,7 +263,7 @@ static bool same_model(const Ising *a, const Ising *b) {
 static int job_info(Vm *vm, const DwJob *j, Value *out) {
   Record *r = record_new(vm, 8);
   const char *solver = js_text(js_get(j->json, "solver"), "name");
-  double paid = paid_seconds(j);
+  double paid = job_paid(j);
   if (!r) return 1;
   int failed = set_text(vm, r, "sampler", "dwave") ||
                set_text(vm, r, "solver", solver ? solver : "") ||
@@ -498,6 +497,8 @@ const Native natives_dwave[] = {
      "service's names.\n"
      "budget = 2s: refused (exit code 6) when the machine would be busy longer, by the service's "
      "own model.\n"
+     "A batch of problems: as many in a submission as disjoint embeddings of their structure fit on "
+     "the chip.\n"
      "Configuration: dwave.conf files and DWAVE_... variables as D-Wave's client; profile, config "
      "(a file).\n"
      "A token goes only to the endpoint that is configured beside it, over https.",

@@ -29,6 +29,7 @@ int machine_params(Vm *vm, const Sampler *s, const Machine *m, cJSON **out);
 /* A model on its way to a machine. */
 typedef struct {
   Machine m;
+  bool lent;                   /* m is the caller's                                */
   cJSON *params;
   Embedding e;
   Graph graph;
@@ -40,7 +41,17 @@ typedef struct {
 } Load;
 int load_make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, bool dry,
               Load *out);
+/* On a machine that is open; it stays the caller's. */
+int load_make_on(Vm *vm, const Sampler *s, const Machine *m, const Ising *p,
+                 const SampleCall *call, Load *out);
 void load_free(Vm *vm, Load *l);
+/* What is waited for, and what it costs by the service's model, as progress. */
+void load_waiting(Vm *vm, const Load *l, const DwJob *job);
+/* `budget` of the sampler is refused where so much of the machine's time (NAN: not known) is
+ * more. */
+int budget_check(Vm *vm, const Sampler *s, const Machine *m, double microseconds);
+/* fields = "..." of the sampler. */
+bool fields_by(const Sampler *s, const char *how);
 int load_submit(Vm *vm, const Sampler *s, Load *l, const Ising *p, const SampleCall *call,
                 DwJob *job);
 int load_body(Vm *vm, const Sampler *s, Load *l, Buf *out);
@@ -53,6 +64,11 @@ RtStatus ancilla_model(Rt *rt, const Ising *p, Ising *out);
 RtStatus ancilla_fold(Rt *rt, const Ising *p, Samples *rows);
 /* Rows over the model's variables from a job that ended. */
 int job_rows(Vm *vm, const DwJob *job, const Ising *p, Samples *out);
+/* The time that is paid for, as the answer has it; NAN: it does not say. */
+double job_paid(const DwJob *job);
+/* All problems of a batch on disjoint parts of the chip, as many a submission as fit
+ * (dwave_batch.c).                                                               */
+int dwave_each(Vm *vm, const struct BatchCall *call, struct BatchRun *out);
 /* The model that was submitted, from the job file. */
 int job_model(Vm *vm, const DwJob *job, Ising *out);
 /* The declaration's variables from the job file; an array `s` when it has none. */

@@ -118,20 +118,20 @@ static int add_initial(Vm *vm, const Ising *p, const SampleCall *call, Load *l) 
   return list ? 0 : (int)rt_fail(rt, RT_MEMORY, "out of memory");
 }
 
-static int check_budget(Vm *vm, const Sampler *s, const Load *l) {
+int budget_check(Vm *vm, const Sampler *s, const Machine *m, double microseconds) {
   Value limit = sampler_arg(s, "budget");
   double seconds;
   if (limit.tag == V_NIL) return 0;
   if (arg_seconds(vm, limit, "dwave: budget", &seconds)) return 1;
-  if (isnan(l->microseconds))
+  if (isnan(microseconds))
     return vm_error(vm,
                     "dwave: solver %.80s does not tell how long a problem takes, so that "
                     "`budget` cannot be kept",
-                    l->m.solver.name);
-  if (l->microseconds <= seconds * 1e6) return 0;
+                    m->solver.name);
+  if (microseconds <= seconds * 1e6) return 0;
   rt_fail(vm_rt(vm), RT_BUDGET,
           "dwave: this would take %.6g s of the machine, the budget is %.6g s",
-          l->microseconds * 1e-6, seconds);
+          microseconds * 1e-6, seconds);
   vm_help(vm, "fewer reads, or a larger budget");
   return 1;
 }
@@ -175,8 +175,7 @@ static int make_ancilla(Vm *vm, const Sampler *s, const Ising *p, const SampleCa
   return failed;
 }
 
-/* fields = "..." of the sampler. */
-static bool fields_by(const Sampler *s, const char *how) {
+bool fields_by(const Sampler *s, const char *how) {
   Value v = sampler_arg(s, "fields");
   return value_is(v, OBJ_STR) && !strcmp(AS_STR(v)->data, how);
 }
@@ -213,7 +212,7 @@ static int fields_to_flux(Vm *vm, const Sampler *s, Load *l) {
 static int make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, Load *l) {
   Rt *rt = vm_rt(vm);
   if (machine_params(vm, s, &l->m, &l->params)) return 1;
-  if (l->m.hybrid) return make_hybrid(vm, p, l) || check_budget(vm, s, l);
+  if (l->m.hybrid) return make_hybrid(vm, p, l) || budget_check(vm, s, &l->m, l->microseconds);
   if (dw_solver_graph(rt, &l->m.solver, &l->graph)) return 1;
   l->ancilla = fields_by(s, "ancilla") &&
                cJSON_IsTrue(js_get(l->params, "fast_anneal")) && ancilla_needed(p);
@@ -232,7 +231,7 @@ static int make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call
     l->microseconds = NAN; /* only a budget needs it */
     rt->error = before;
   }
-  return check_budget(vm, s, l);
+  return budget_check(vm, s, &l->m, l->microseconds);
 }
 
 int load_make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, bool dry,
@@ -245,6 +244,14 @@ int load_make(Vm *vm, const Sampler *s, const Ising *p, const SampleCall *call, 
   return 1;
 }
 
+int load_make_on(Vm *vm, const Sampler *s, const Machine *m, const Ising *p,
+                 const SampleCall *call, Load *out) {
+  *out = (Load){.m = *m, .lent = true, .microseconds = NAN};
+  if (!make(vm, s, p, call, out)) return 0;
+  load_free(vm, out);
+  return 1;
+}
+
 void load_free(Vm *vm, Load *l) {
   Rt *rt = vm_rt(vm);
   cJSON_Delete(l->params);
@@ -252,7 +259,7 @@ void load_free(Vm *vm, Load *l) {
   graph_free(rt, &l->graph);
   qp_free(rt, &l->qp);
   buf_free(&l->file);
-  machine_close(vm, &l->m);
+  if (!l->lent) machine_close(vm, &l->m);
 }
 
 /* ---- submitting ------------------------------------------------------------------------ */
@@ -425,6 +432,15 @@ static RtStatus check_active(Rt *rt, const QpAnswer *a, const Embedding *e) {
   return RT_OK;
 }
 
+/* And of every qubit that has a term, where variables are qubits. */
+static RtStatus check_terms(Rt *rt, const QpAnswer *a, const Ising *p) {
+  for (int32_t v = 0; v < p->n; v++)
+    if ((p->h[v] != 0 || p->start[v] < p->start[v + 1]) &&
+        (!a->n || !bsearch(&v, a->active, (size_t)a->n, sizeof *a->active, by_number)))
+      return rt_fail(rt, RT_BACKEND, "the answer says nothing of qubit %d, which was used", (int)v);
+  return RT_OK;
+}
+
 /* Rows of the qubits as rows of the model. */
 static RtStatus chain_rows(Rt *rt, const DwJob *job, const QpAnswer *a, const Samples *q,
                            const Ising *p, Samples *out) {
@@ -458,6 +474,7 @@ static RtStatus quantum_rows(Rt *rt, const DwJob *job, const Ising *p, Samples *
                     ? rt_fail(rt, RT_BACKEND, "the answer has %lld qubits, the model %lld",
                               (long long)a.num_variables, (long long)p->n)
                     : samples_make(rt, &q, a.rows, a.num_variables);
+  if (!st && direct) st = check_terms(rt, &a, p);
   for (int64_t r = 0; !st && r < a.rows; r++) {
     for (int64_t i = 0; i < a.n; i++) q.spin[r * q.n + a.active[i]] = a.value[r * a.n + i];
     q.energy[r] = direct ? ising_energy(p, q.spin + r * q.n) : a.energy[r];

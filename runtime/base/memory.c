@@ -21,7 +21,7 @@
 #define UNPOISON(p, n) ((void)0)
 #endif
 
-#define HUGE_BLOCK ((size_t)4 << 20)   /* from here on ask for huge pages */
+#define HUGE_BLOCK ((size_t)2 << 20)   /* from here on ask for huge pages: of that size */
 #define POOL_KEEP ((size_t)1 << 30)    /* at most this much waits in pools */
 
 static inline int class_of(size_t size) {

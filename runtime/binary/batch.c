@@ -51,11 +51,13 @@ static void layout(Batch *b) {
       for (next = k; next < b->start[i + 1] && b->other[next] / BATCH_LANES == column;) next++;
       const bool dense = next - k >= DENSE_COUPLED;
       if (b->block) {
-        if (dense) b->block[blocks] = column;
+        if (dense) b->block[blocks] = column * BATCH_LANES;
         for (int32_t q = k; q < next; q++) {
           if (!dense) b->single[singles + q - k] = b->other[q];
-          b->place[q] = dense ? (int32_t)blocks * BATCH_LANES + b->other[q] % BATCH_LANES
-                              : ~(int32_t)(singles + q - k);
+          const int32_t e = 2 * b->edge[q];
+          b->place[e + (b->uv[e] != i)] =
+              dense ? (int32_t)blocks * BATCH_LANES + b->other[q] % BATCH_LANES
+                    : ~(int32_t)(singles + q - k);
         }
       }
       if (dense) blocks++;
@@ -65,6 +67,19 @@ static void layout(Batch *b) {
   }
   b->n_block = blocks;
   b->n_single = singles;
+}
+
+/* The first call (run NULL) only counts. */
+static void find_runs(Batch *b) {
+  int64_t n = 0;
+  for (int64_t k = 0; k < b->m; k++) {
+    const int32_t *at = b->uv + 2 * k;
+    if (k && at[0] == at[-2] && at[1] == at[-1] + 1) continue;
+    if (b->run) b->run[n] = (int32_t)k;
+    n++;
+  }
+  if (b->run) b->run[n] = (int32_t)b->m;
+  b->n_run = n;
 }
 
 /* Where couplings stand in their rows, for moves of two. */
@@ -120,10 +135,12 @@ RtStatus batch_make(Rt *rt, Batch *b, int64_t problems, int64_t n, int64_t m, co
   if (!st) st = rows(rt, b);
   if (!st) {
     layout(b);
+    find_runs(b);
+    b->run = rt_alloc(rt, (size_t)(b->n_run + 1) * sizeof *b->run);
     b->block = rt_alloc(rt, (size_t)(b->n_block + 1) * sizeof *b->block);
     b->single = rt_alloc(rt, (size_t)(b->n_single + 1) * sizeof *b->single);
-    st = b->block && b->single ? RT_OK : rt->error.status;
-    if (!st) layout(b);
+    st = b->block && b->single && b->run ? RT_OK : rt->error.status;
+    if (!st) layout(b), find_runs(b);
     if (!st) st = pair_table(rt, b);
   }
   if (st) batch_free(rt, b);
@@ -146,12 +163,14 @@ void batch_free(Rt *rt, Batch *b) {
   FREE(pair, (size_t)(b->n * b->n) + 1);
   FREE(block, (size_t)(b->n_block + 1));
   FREE(single, (size_t)(b->n_single + 1));
+  FREE(run, (size_t)(b->n_run + 1));
 #undef FREE
   *b = (Batch){0};
 }
 
 static bool all_finite(const double *x, int64_t n, int64_t *at) {
   double sum = 0;
+#pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < n; i++) sum += x[i] * 0;
   if (sum == 0) return true;
   for (*at = 0; isfinite(x[*at]); ++*at) continue;
@@ -184,4 +203,24 @@ double batch_energy(const Batch *b, int64_t problem, const int8_t *s) {
 RtStatus batch_ising(Rt *rt, const Batch *b, int64_t problem, Ising *out) {
   return ising_make(rt, out, b->n, b->h + problem * b->n, b->m, b->uv, b->J + problem * b->m,
                     b->offset[problem]);
+}
+
+RtStatus batch_of_ising(Rt *rt, const Ising *p, Batch *b) {
+  int32_t *uv = rt_alloc(rt, (size_t)(2 * p->m + 1) * sizeof *uv);
+  int64_t at = 0;
+  *b = (Batch){0};
+  if (!uv) return rt->error.status;
+  for (int32_t i = 0; i < p->n; i++)
+    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
+      if (p->other[k] > i) uv[2 * at] = i, uv[2 * at++ + 1] = p->other[k];
+  const RtStatus st = batch_make(rt, b, 1, p->n, p->m, uv);
+  rt_free(rt, uv, (size_t)(2 * p->m + 1) * sizeof *uv);
+  if (st) return st;
+  b->offset[0] = p->offset;
+  memcpy(b->h, p->h, (size_t)p->n * sizeof *b->h);
+  at = 0;
+  for (int32_t i = 0; i < p->n; i++)
+    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
+      if (p->other[k] > i) b->J[at++] = p->J[k];
+  return RT_OK;
 }

@@ -32,11 +32,14 @@ typedef struct Batch {
   int32_t *start, *other, *edge;     /* [n + 1], [2 m], [2 m]                      */
   /* the walks' form of a row: 16 columns side by side where three or more of them
    * are coupled, single columns elsewhere                                        */
-  int32_t *row_block, *block;        /* [n + 1], [n_block] first column / 16        */
+  int32_t *row_block, *block;        /* [n + 1], [n_block] first column             */
   int32_t *row_single, *single;      /* [n + 1], [n_single] column                  */
-  int32_t *place;                    /* [2 m] beside `other`: in the blocks; ~ in the singles */
+  int32_t *place;                    /* [2 m] beside `uv`, in the row of u and in that of v:
+                                        in the blocks; ~ in the singles            */
   int64_t n_block, n_single;
   int32_t *pair;           /* small structures: [n, n] where j stands in row i; -1: uncoupled */
+  int32_t *run;            /* [n_run + 1] first couplings of runs (u, v), (u, v + 1), ..  */
+  int64_t n_run;
 } Batch;
 
 /* Pairs are distinct, either order (uv keeps them as u < v, in the caller's order);
@@ -46,6 +49,18 @@ void batch_free(Rt *rt, Batch *b);
 /* Refuses coefficients that are not finite. */
 RtStatus batch_check(Rt *rt, const Batch *b);
 double batch_energy(const Batch *b, int64_t problem, const int8_t *s);
+/* Local fields f_i = h_i + sum_j J_ij s_j, [n], and the energy faster; spin: scratch for n. */
+void batch_fields(const Batch *b, int64_t problem, const int8_t *s, double *spin, double *f);
+double batch_energy_of(const Batch *b, int64_t problem, const int8_t *s, double *spin);
+/* The first of the largest gains s_i f_i > 0 (off: of spins +1 only), -1 when there is none.
+ * spin and f: [n] as batch_fields() leaves them. */
+int64_t batch_steepest(int64_t n, const double *spin, const double *f, bool off, double *gain);
+/* One model as a batch of one problem. */
+RtStatus batch_of_ising(Rt *rt, const Ising *p, Batch *out);
+/* In each problem the coefficients of its 0/1 form are rounded to the multiples of their largest
+ * magnitude over 2^(bits - 1) - 1, bits 2 .. BATCH_ROUND_MAX; the energy at all zeros stays. */
+enum { BATCH_ROUND_MAX = 32 };
+RtStatus batch_round(Rt *rt, Batch *b, int64_t bits);
 /* Problem b as a model of its own, for every other sampler. */
 RtStatus batch_ising(Rt *rt, const Batch *b, int64_t problem, Ising *out);
 

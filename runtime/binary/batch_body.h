@@ -37,24 +37,40 @@ OP F logistic(U r) {
   return f_add(f_mul(e, f_set(0.69314718f)), rest);
 }
 
-OP void flip(BatchWalk *k, int64_t i) {
+/* Where a walk's rows are, at hand in a loop that stores all the time. */
+typedef struct {
+  const int32_t *row_block, *block, *row_single, *single;
+  const float *w, *ws;
+  float *g;
+  uint32_t *up;
+} Rows;
+
+OP Rows rows_of(const BatchWalk *k) {
   const Batch *b = k->b;
+  return (Rows){b->row_block, b->block, b->row_single, b->single, k->w, k->ws, k->g, k->up};
+}
+
+OP void flip(const Rows *k, int64_t i) {
   const uint32_t s = k->up[i];
   const U sign = u_set(s);                            /* +1 to -1: fields fall by 2 J  */
   k->up[i] = s ^ SIGN;
-  const int32_t end = b->row_block[i + 1], last = b->row_single[i + 1];
-  const float *w = k->w;
-  for (int32_t a = b->row_block[i]; a < end; a++) {
-    float *g = k->g + (int64_t)b->block[a] * 16;
-    f_store(g, f_add(f_load(g), u_float(u_xor(f_bits(f_load(w + (int64_t)a * 16)), sign))));
+  const int32_t first = k->row_block[i], n = k->row_block[i + 1] - first;
+  const float *w = k->w + (int64_t)first * 16, *ws = k->ws;
+  const int32_t *block = k->block + first, *single = k->single;
+  float *all = k->g;
+  for (int64_t a = 0; a < n; a++) {
+    float *g = all + block[a];
+    f_store(g, f_add(f_load(g), u_float(u_xor(f_bits(f_load(w + a * 16)), sign))));
   }
   const float one = s ? -1.0f : 1.0f;
-  for (int32_t a = b->row_single[i]; a < last; a++) k->g[b->single[a]] += one * k->ws[a];
+  const int32_t last = k->row_single[i + 1];
+  for (int64_t a = k->row_single[i]; a < last; a++) all[single[a]] += one * ws[a];
 }
 
 static void sweep(BatchWalk *k, float temperature, bool heat) {
   const F t = f_set(temperature);
   const int64_t n = k->b->n;
+  const Rows rows = rows_of(k);
   Gen gen = gen_load(k->rng);
   for (int64_t first = 0; first < n; first += 16) {
     const U r = gen_step(&gen);
@@ -65,7 +81,7 @@ static void sweep(BatchWalk *k, float temperature, bool heat) {
       const uint32_t yes = f_upto(d, most) & open;
       if (!yes) break;
       const int i = __builtin_ctz(yes);
-      flip(k, first + i);
+      flip(&rows, first + i);
       open &= ~((2u << i) - 1);
     }
   }
@@ -145,8 +161,26 @@ OP void draw(Draws *d, Gen *gen, uint32_t n) {
   d->used = 0;
 }
 
+/* x, -x where the sign bit of s is set: a branch would be a guess. */
+OP float flipped(float x, uint32_t s) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  bits ^= s;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+/* Rows are longer than the first cache holds, and which comes next is known. */
+OP void prefetch(const BatchWalk *k, uint32_t i) {
+  const Batch *b = k->b;
+  const char *row = (const char *)(k->w + (int64_t)b->row_block[i] * 16);
+  const char *end = (const char *)(k->w + (int64_t)b->row_block[i + 1] * 16);
+  for (; row < end; row += 64) __builtin_prefetch(row);
+}
+
 static void lockstep(BatchWalk *k, int64_t steps, uint8_t *better) {
   const int64_t padded = (k->b->n + 15) / 16 * 16;
+  const Rows rows = rows_of(k);
   Gen gen = gen_load(k->rng);
   Draws d = {.used = 16};
   double energy = 0, lowest = 0, t = 1000;
@@ -157,9 +191,10 @@ static void lockstep(BatchWalk *k, int64_t steps, uint8_t *better) {
     for (int p = 0; p < LOCKSTEP_PROPOSALS; p++) {
       if (d.used == 16) draw(&d, &gen, (uint32_t)k->b->n);
       const uint32_t i = d.site[d.used];
-      const float x = d.x[d.used++], change = k->up[i] ? -k->g[i] : k->g[i];
+      if (d.used < 15) prefetch(k, d.site[d.used + 1]);
+      const float x = d.x[d.used++], change = flipped(k->g[i], k->up[i]);
       if (!(change <= ft * x)) continue;
-      flip(k, i);
+      flip(&rows, i);
       energy += (double)change;
       if (energy >= lowest) continue;
       lowest = energy;

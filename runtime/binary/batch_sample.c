@@ -86,11 +86,11 @@ static bool keeps_end(const BatchArgs *a) { return a->method == BATCH_GIBBS || a
 static void end_row(const Job *j, BatchThread *t, int64_t problem, int64_t row, bool off) {
   int8_t *s = j->out->spin + row * j->b->n;
   if (!keeps_end(j->a)) {
-    batch_fields(j->b, problem, s, t->field);
+    batch_fields(j->b, problem, s, t->spin, t->field);
     if (j->side) batch_descend_pairs(t, problem, s);
     else batch_descend(t, problem, s, off);
   }
-  j->out->energy[row] = batch_energy(j->b, problem, s);
+  j->out->energy[row] = batch_energy_of(j->b, problem, s, t->spin);
 }
 
 static void load_walk(BatchThread *t, int64_t problem) {
@@ -99,11 +99,12 @@ static void load_walk(BatchThread *t, int64_t problem) {
   if (t->loaded == problem) return;
   t->loaded = problem;
   memset(t->walk.w, 0, (size_t)b->n_block * BATCH_LANES * sizeof *t->walk.w);
-  for (int64_t k = 0; k < 2 * b->m; k++) {
-    const int32_t at = b->place[k];
-    const float w = (float)(4 * J[b->edge[k]]);
-    if (at >= 0) t->walk.w[at] = w;
-    else t->walk.ws[~at] = w;
+  for (int64_t k = 0; k < b->m; k++) {
+    const float w = (float)(4 * J[k]);
+    for (int end = 0; end < 2; end++) {
+      const int32_t at = b->place[2 * k + end];
+      *(at >= 0 ? t->walk.w + at : t->walk.ws + ~at) = w;
+    }
   }
 }
 
@@ -160,7 +161,7 @@ static int run_rows(void *job, int64_t first, int64_t end, int lane) {
     default:
       batch_random(t, problem, j->a->rng, stream(j->a, r), s);
       batch_descend(t, problem, s, false);
-      j->out->energy[r] = batch_energy(j->b, problem, s);
+      j->out->energy[r] = batch_energy_of(j->b, problem, s, t->spin);
     }
   }
   return 0;
@@ -348,31 +349,17 @@ RtStatus batch_sample(Rt *rt, const Batch *b, const BatchArgs *a, BatchSamples *
 
 RtStatus sample_lockstep(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out) {
   const double begin = rt_now();
-  int32_t *uv = rt_alloc(rt, (size_t)(2 * p->m + 1) * sizeof *uv);
   BatchSamples rows = {0};
   Batch b = {0};
   BatchArgs args;
-  int64_t at = 0;
   *out = (Samples){0};
-  if (!uv) return rt->error.status;
-  for (int32_t i = 0; i < p->n; i++)
-    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
-      if (p->other[k] > i) uv[2 * at] = i, uv[2 * at++ + 1] = p->other[k];
-  RtStatus st = batch_make(rt, &b, 1, p->n, p->m, uv);
-  rt_free(rt, uv, (size_t)(2 * p->m + 1) * sizeof *uv);
-  if (st) return st;
-  b.offset[0] = p->offset;
-  memcpy(b.h, p->h, (size_t)p->n * sizeof *b.h);
-  at = 0;
-  for (int32_t i = 0; i < p->n; i++)
-    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
-      if (p->other[k] > i) b.J[at++] = p->J[k];
+  RT_TRY(batch_of_ising(rt, p, &b));
   batch_args_init(&args);
   args.method = a->both ? BATCH_LOCKSTEP_BOTH : BATCH_LOCKSTEP;
   args.rng = a->rng;
   args.threads = a->threads;
   if (a->reads) args.reads = a->reads;
-  st = batch_sample(rt, &b, &args, &rows);
+  RtStatus st = batch_sample(rt, &b, &args, &rows);
   if (!st) st = samples_make(rt, out, args.reads, p->n);
   if (!st) {
     memcpy(out->spin, rows.spin, (size_t)(args.reads * p->n));

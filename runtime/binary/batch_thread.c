@@ -24,6 +24,7 @@ static void lay_out(BatchThread *t, char *at, bool side) {
   const size_t p = (size_t)padded(b), n = (size_t)b->n;
   t->bytes = 64;
   t->field = take(&at, &t->bytes, p * sizeof(double));
+  t->spin = take(&at, &t->bytes, p * sizeof(double));
   t->middle = take(&at, &t->bytes, (n + (size_t)b->m + 1) * sizeof(float));
   if (side) {
     t->side.w = take(&at, &t->bytes, (2 * (size_t)b->m + 1) * BATCH_LANES * sizeof(float));
@@ -56,16 +57,6 @@ void batch_thread_free(Rt *rt, BatchThread *t) {
   t->memory = NULL;
 }
 
-void batch_fields(const Batch *b, int64_t problem, const int8_t *s, double *f) {
-  const double *J = b->J + problem * b->m;
-  memcpy(f, b->h + problem * b->n, (size_t)b->n * sizeof *f);
-  for (int64_t k = 0; k < b->m; k++) {
-    const int32_t u = b->uv[2 * k], v = b->uv[2 * k + 1];
-    f[u] += J[k] * s[v];
-    f[v] += J[k] * s[u];
-  }
-}
-
 void batch_random(BatchThread *t, int64_t problem, RngCall rng, uint64_t row, int8_t *s) {
   const Batch *b = t->walk.b;
   Xoshiro x = xoshiro_seed(rng, row * 64 + BATCH_LANES);
@@ -74,13 +65,14 @@ void batch_random(BatchThread *t, int64_t problem, RngCall rng, uint64_t row, in
     if (i % 32 == 0) bits = xoshiro_next(&x);
     s[i] = (int8_t)((int)(bits & 1) * 2 - 1);
   }
-  batch_fields(b, problem, s, t->field);
+  batch_fields(b, problem, s, t->spin, t->field);
 }
 
-static void flip(const Batch *b, const double *J, int64_t i, int8_t *s, double *f) {
-  s[i] = (int8_t)-s[i];
+static void flip(BatchThread *t, const double *J, int64_t i, int8_t *s) {
+  const Batch *b = t->walk.b;
+  t->spin[i] = s[i] = (int8_t)-s[i];
   for (int32_t k = b->start[i]; k < b->start[i + 1]; k++)
-    f[b->other[k]] += 2 * s[i] * J[b->edge[k]];
+    t->field[b->other[k]] += 2 * s[i] * J[b->edge[k]];
 }
 
 /* Gains that rounding can pretend do not count. */
@@ -91,14 +83,10 @@ static bool counts(const Batch *b, int64_t problem, int64_t i, double gain) {
 void batch_descend(BatchThread *t, int64_t problem, int8_t *s, bool off) {
   const Batch *b = t->walk.b;
   for (;;) {
-    int64_t at = -1;
-    double most = 0;
-    for (int64_t i = 0; i < b->n; i++) {
-      const double gain = s[i] * t->field[i];
-      if (gain > most && (!off || s[i] > 0)) most = gain, at = i;
-    }
+    double most;
+    const int64_t at = batch_steepest(b->n, t->spin, t->field, off, &most);
     if (at < 0 || !counts(b, problem, at, most)) return;
-    flip(b, b->J + problem * b->m, at, s, t->field);
+    flip(t, b->J + problem * b->m, at, s);
   }
 }
 
@@ -117,8 +105,8 @@ void batch_descend_pairs(BatchThread *t, int64_t problem, int8_t *s) {
         if (gain > most) most = gain, u = i, v = j;
       }
     if (u < 0 || !counts(b, problem, u, most) || !counts(b, problem, v, most)) return;
-    flip(b, J, u, s, t->field);
-    flip(b, J, v, s, t->field);
+    flip(t, J, u, s);
+    flip(t, J, v, s);
   }
 }
 

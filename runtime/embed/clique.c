@@ -337,12 +337,13 @@ static RtStatus attempt_both(Rt *rt, const Lines *l, const Graph *g, int64_t n, 
 static int widest(const Lines *l) { return l->size[0] < l->size[1] ? l->size[0] : l->size[1]; }
 
 /* The shortest chains, then the narrowest rectangles, that hold n. */
-static RtStatus shortest_plan(Rt *rt, const Lines *l, const Graph *g, int64_t n, bool *found,
-                              Embedding *out) {
+static RtStatus shortest_plan(Rt *rt, const Lines *l, const Graph *g, int64_t n, int longest,
+                              bool *found, Embedding *out) {
   int64_t least = (n + l->wires - 1) / l->wires;
   /* A corner over w + 1 cells has at least (w + 1) / span qubits, rounded up; whatever
    * fits at all fits with as many as there are cells. */
   int first = (int)((least + l->span) / l->span), last = 2 * widest(l) / l->span + 3;
+  if (longest && longest < last) last = longest;
   for (int most = first < 2 ? 2 : first; most <= last && least <= widest(l); most++)
     for (int w = (int)least; w <= widest(l) && w + 1 <= most * l->span; w++) {
       if (bound(l, w, most) < n) continue;
@@ -374,14 +375,15 @@ static RtStatus tiny(Rt *rt, int64_t n, const Graph *g, Embedding *out) {
   return embedding_make(rt, out, n, (int64_t[]){0, 1, 2}, pair, "clique");
 }
 
-RtStatus clique_try(Rt *rt, int64_t n, const Graph *target, Embedding *out, bool *found) {
+RtStatus clique_try(Rt *rt, int64_t n, const Graph *target, int longest, Embedding *out,
+                    bool *found) {
   *found = false;
   *out = (Embedding){0};
   if (n > 2) {
     Lines l;
     bool known;
     RT_TRY(lines_open(rt, &l, target, &known));
-    RtStatus st = known ? shortest_plan(rt, &l, target, n, found, out) : RT_OK;
+    RtStatus st = known ? shortest_plan(rt, &l, target, n, longest, found, out) : RT_OK;
     if (known) lines_close(rt, &l);
     return st;
   }
@@ -393,7 +395,7 @@ RtStatus clique_try(Rt *rt, int64_t n, const Graph *target, Embedding *out, bool
 
 RtStatus embed_clique(Rt *rt, int64_t n, const Graph *target, Embedding *out) {
   bool found, known;
-  RT_TRY(clique_try(rt, n, target, out, &found));
+  RT_TRY(clique_try(rt, n, target, 0, out, &found));
   if (found) return RT_OK;
   if (n <= 2)
     return rt_fail(rt, RT_ERROR, "the target graph has no %s", n == 2 ? "edges" : "nodes");

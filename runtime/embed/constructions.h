@@ -4,8 +4,9 @@
 #define QA_EMBED_CONSTRUCTIONS_H
 #include "runtime/embed/embed.h"
 
-/* K_n on crossing lines. */
-RtStatus clique_try(Rt *rt, int64_t n, const Graph *target, Embedding *out, bool *found);
+/* K_n on crossing lines; chains of at most `longest` qubits (0: any). */
+RtStatus clique_try(Rt *rt, int64_t n, const Graph *target, int longest, Embedding *out,
+                    bool *found);
 /* One qubit a variable: the source is part of the target (a bounded search). */
 RtStatus direct_try(Rt *rt, const Graph *source, const Graph *target, RngCall rng, Embedding *out,
                     bool *found);

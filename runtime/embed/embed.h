@@ -60,6 +60,7 @@ typedef struct {
   int tries;              /* starts of the heuristic; 0: 10                     */
   int max_chain;          /* content with chains this short; 0: shorten until patience ends */
   bool heuristic_only;    /* no constructions                                   */
+  bool constructions_only;  /* cliques then have no chains above max_chain        */
 } EmbedArgs;
 /* Constructions first (direct, lattice, clique), then the heuristic; the shortest
  * longest chain wins, then the fewest qubits.  RT_ERROR when none was found, with
@@ -68,6 +69,14 @@ RtStatus embed_find(Rt *rt, const Graph *source, const Graph *target, const Embe
                     Embedding *out);
 /* K_n on lines that cross each other, with defects; RT_ERROR naming the largest n that fits. */
 RtStatus embed_clique(Rt *rt, int64_t n, const Graph *target, Embedding *out);
+
+/* Disjoint embeddings of one graph. */
+typedef struct Packing { int64_t count, room; Embedding *e; } Packing;
+/* As many as are found, at most `most`: copies of `first` (NULL: of one that is found) all over
+ * the graph, then of others between them.  RT_ERROR when there is not even one.   */
+RtStatus embed_pack(Rt *rt, const Graph *source, const Graph *target, int64_t most,
+                    const Embedding *first, const EmbedArgs *a, Packing *out);
+void packing_free(Rt *rt, Packing *p);
 
 /* ---- chains ---------------------------------------------------------------- */
 /* prefactor * rms(J) * sqrt(mean degree), the mean over all variables: uniform torque

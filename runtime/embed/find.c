@@ -56,7 +56,7 @@ static RtStatus construct(Rt *rt, const Graph *s, const Graph *g, const EmbedArg
   *done = *have;
   if (*done)
     return strcmp(g->family, "chimera") ? embed_shorten(rt, s, g, a, deadline, best) : RT_OK;
-  RT_TRY(clique_try(rt, s->nodes, g, &e, &found));
+  RT_TRY(clique_try(rt, s->nodes, g, a->constructions_only ? a->max_chain : 0, &e, &found));
   if (!found) return RT_OK;
   RtStatus st = present_only(rt, s, &e);
   *done = complete;
@@ -75,6 +75,7 @@ static RtStatus none_found(Rt *rt, const Graph *s, const Graph *g, const EmbedAr
           "with %lld couplers", (long long)s->nodes, (long long)s->m, (long long)g->nodes,
           (long long)g->m);
   if (s->nodes > g->nodes) rt_help(rt, "it has more variables than the target has qubits");
+  else if (a->constructions_only) rt_help(rt, "direct, lattice and clique constructions do not fit");
   else if (rt_now() >= deadline) rt_help(rt, "time ran out: give it more, or a larger target");
   else
     rt_help(rt, "%sthe heuristic from %d starts failed: more tries, another seed or a larger target",
@@ -99,7 +100,7 @@ RtStatus embed_find(Rt *rt, const Graph *source, const Graph *target, const Embe
   embedding_stats(out, &size);
   if (have && a->max_chain && size.longest <= a->max_chain) done = true;
   if (have && dense(source)) done = true;
-  if (!st && !done) {
+  if (!st && !done && !a->constructions_only) {
     st = embed_heuristic(rt, source, target, a, deadline, &e, &found);
     if (!st && found) keep_better(rt, out, &have, &e);
   }

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "runtime/learn/common.h"
+#include "runtime/learn/qama_lanes.h"
 
 enum { IN_Q, IN_K, IN_V, IN_E, SAVED_X };
 
@@ -24,55 +25,67 @@ static const TapeRule read_rule = {"qama", read_backward, NULL, true};
 
 /* ---- one head --------------------------------------------------------------------------- */
 
-/* In a scratch of head_doubles(). */
+/* The tokens whose bit is 1, in a scratch of head_doubles(); rows are padded to D = QAMA_WIDE(d)
+ * doubles, zeros beyond d. */
 typedef struct {
-  double *q, *k, *v;       /* [n, d]                                               */
-  double *energy, *g;      /* [n] E_i without e; g_i                               */
-  double *K, *Q, *K1, *Q1; /* [d] sums over the bits, weighted with g where 1       */
-  double *e;               /* [d]                                                  */
+  int64_t m, D;
+  double *q, *k, *v, *G;   /* [m, D]; G: adjoint of y                              */
+  double *energy, *g;      /* [m] E_i without e; g_i                               */
+  double *K, *Q, *K1, *Q1; /* [D] sums over the tokens, weighted with g where 1     */
+  double *e, *row;         /* [D] e; what is stored                                */
 } Head;
 
-static int64_t head_doubles(const QamaShape *s) { return 3 * s->n * s->d + 2 * s->n + 5 * s->d; }
-
-static Head head_at(double *work, const QamaShape *s) {
-  const int64_t nd = s->n * s->d, n = s->n, d = s->d;
-  double *small = work + 3 * nd + 2 * n;
-  return (Head){work, work + nd, work + 2 * nd, work + 3 * nd, work + 3 * nd + n, small,
-                small + d, small + 2 * d, small + 3 * d, small + 4 * d};
+static int64_t head_doubles(const QamaShape *s) {
+  return 4 * s->n * QAMA_WIDE(s->d) + 2 * s->n + 6 * QAMA_WIDE(s->d);
 }
 
-static double dot(const double *a, const double *b, int64_t d) {
-  double sum = 0;
-  for (int64_t c = 0; c < d; c++) sum += a[c] * b[c];
-  return sum;
+static Head head_at(double *work, const QamaInput *in, const QamaShape *s) {
+  const int64_t D = QAMA_WIDE(s->d), nD = s->n * D, n = s->n;
+  double *energy = work + 4 * nD, *small = energy + 2 * n;
+  memset(work, 0, (size_t)head_doubles(s) * sizeof *work);
+  qama_vector(in->e, small);
+  return (Head){0, D, work, work + nD, work + 2 * nD, work + 3 * nD, energy, energy + n,
+                small + D, small + 2 * D, small + 3 * D, small + 4 * D, small, small + 5 * D};
 }
 
-static void add_scaled(double *to, double a, const double *x, int64_t d) {
-  for (int64_t c = 0; c < d; c++) to[c] += a * x[c];
-}
-
-static void load_head(const QamaInput *in, const QamaShape *s, int64_t b, int64_t t, Head *o) {
-  qama_head(in->q, s, b, t, o->q, s->d);
-  qama_head(in->k, s, b, t, o->k, s->d);
-  qama_head(in->v, s, b, t, o->v, s->d);
-}
-
-/* Sums and energies from q, k, v, e and the bits. */
-static void head_energies(const QamaShape *s, const char *x, Head *o) {
-  const int64_t n = s->n, d = s->d;
-  memset(o->K, 0, (size_t)d * sizeof *o->K);
-  memset(o->Q, 0, (size_t)d * sizeof *o->Q);
-  for (int64_t i = 0; i < n; i++) {
+/* g: adjoint of y or NULL. */
+static void load_head(const QamaInput *in, const QamaShape *s, int64_t b, int64_t t, const char *x,
+                      const Tensor *g, Head *o) {
+  o->m = 0;
+  for (int64_t i = 0; i < s->n; i++) {
     if (!x[i]) continue;
-    add_scaled(o->K, 1, o->k + i * d, d);
-    add_scaled(o->Q, 1, o->q + i * d, d);
+    const int64_t at = o->m * o->D;
+    qama_row(in->q, s, b, t, i, o->q + at);
+    qama_row(in->k, s, b, t, i, o->k + at);
+    qama_row(in->v, s, b, t, i, o->v + at);
+    if (g) qama_row(g, s, b, t, i, o->G + at);
+    o->m++;
   }
-  const double scale = 1 / (2 * sqrt((double)d));
-  for (int64_t i = 0; i < n; i++) {
-    const double *q = o->q + i * d, *k = o->k + i * d;
-    o->energy[i] = x[i] ? -(scale * (dot(q, o->K, d) + dot(k, o->Q, d) - 2 * dot(q, k, d)) +
-                            dot(o->v + i * d, o->e, d) / (double)d)
-                        : 0;
+}
+
+/* Sums and energies. */
+QAMA_CLONES
+static void head_energies(int64_t d, Head *o) {
+  const double scale = 1 / (2 * sqrt((double)d)), by = 1 / (double)d;
+  const int64_t m = o->m, D = o->D;
+  for (int64_t c = 0; c < D; c += 8) {
+    V8 K = {0}, Q = {0};
+    for (int64_t i = 0; i < m; i++) {
+      K += *(const V8 *)(o->k + i * D + c);
+      Q += *(const V8 *)(o->q + i * D + c);
+    }
+    *(V8 *)(o->K + c) = K;
+    *(V8 *)(o->Q + c) = Q;
+  }
+  for (int64_t i = 0; i < m; i++) {
+    V8 sum = {0};
+    for (int64_t c = 0; c < D; c += 8) {
+      const V8 q = *(const V8 *)(o->q + i * D + c), k = *(const V8 *)(o->k + i * D + c);
+      const V8 K = *(const V8 *)(o->K + c), Q = *(const V8 *)(o->Q + c);
+      sum += scale * (q * (K - k) + k * (Q - q)) +
+             by * (*(const V8 *)(o->v + i * D + c) * *(const V8 *)(o->e + c));
+    }
+    o->energy[i] = -SUM8(sum);
   }
 }
 
@@ -84,32 +97,25 @@ typedef struct {
   const char *x;           /* [b, h, n]                                            */
   const Tensor *g;         /* backward: adjoint of y                               */
   Tensor *out[3];          /* y; backward: dq, dk, dv, NULL where not wanted        */
-  double *de;              /* backward: [b h, d]                                    */
+  double *de;              /* backward: [b h, D]                                    */
   double *work;            /* [blocks, head_doubles]                               */
 } ReadJob;
-
-static void store(Tensor *to, int64_t at, double v) {
-  if (to->dtype == DT_F32) ((float *)(void *)to->data)[at] = (float)v;
-  else ((double *)(void *)to->data)[at] = v;
-}
-
-static double load(const Tensor *from, int64_t at) {
-  return from->dtype == DT_F32 ? (double)((const float *)(const void *)from->data)[at]
-                               : ((const double *)(const void *)from->data)[at];
-}
 
 static void read_block(void *job, int64_t block, int64_t first, int64_t end) {
   const ReadJob *j = job;
   const QamaShape *s = j->s;
-  Head o = head_at(j->work + block * head_doubles(s), s);
-  qama_vector(j->in->e, o.e);
+  Head o = head_at(j->work + block * head_doubles(s), j->in, s);
   for (int64_t r = first; r < end; r++) {
     const int64_t b = r / s->h, t = r % s->h;
-    load_head(j->in, s, b, t, &o);
-    head_energies(s, j->x + r * s->n, &o);
-    for (int64_t i = 0; i < s->n; i++)
-      for (int64_t c = 0; c < s->d; c++)
-        store(j->out[0], (b * s->n + i) * s->w + t * s->d + c, o.energy[i] * o.e[c]);
+    const char *x = j->x + r * s->n;
+    load_head(j->in, s, b, t, x, NULL, &o);
+    head_energies(s->d, &o);
+    for (int64_t i = 0, at = 0; i < s->n; i++) {
+      if (x[i])
+        for (int64_t c = 0; c < s->d; c++) o.row[c] = o.energy[at] * o.e[c];
+      at += x[i];
+      qama_row_store(j->out[0], s, b, t, i, x[i] ? o.row : NULL);
+    }
   }
 }
 
@@ -151,54 +157,69 @@ Tensor *qama_read(Rt *rt, const QamaInput *in, Tensor *x) {
 
 /* ---- backward --------------------------------------------------------------------------- */
 
-/* g_i, and de = sum_i E_i G_i - sum_i x_i g_i v_i / d. */
-static void head_adjoints(const ReadJob *j, int64_t b, int64_t t, const char *x, Head *o,
-                          double *de) {
-  const QamaShape *s = j->s;
-  const int64_t d = s->d;
-  memset(de, 0, (size_t)d * sizeof *de);
-  memset(o->K1, 0, (size_t)d * sizeof *o->K1);
-  memset(o->Q1, 0, (size_t)d * sizeof *o->Q1);
-  for (int64_t i = 0; i < s->n; i++) {
-    if (!x[i]) continue;
-    double g = 0;
-    for (int64_t c = 0; c < d; c++) {
-      const double G = load(j->g, (b * s->n + i) * s->w + t * d + c);
-      g += G * o->e[c];
-      de[c] += o->energy[i] * G;
+/* g_i, K', Q' and de = sum_i E_i G_i - sum_i g_i v_i / d. */
+QAMA_CLONES
+static void head_adjoints(int64_t d, Head *o, double *de) {
+  const double by = 1 / (double)d;
+  const int64_t D = o->D;
+  memset(de, 0, (size_t)D * sizeof *de);
+  memset(o->K1, 0, (size_t)D * sizeof *o->K1);
+  memset(o->Q1, 0, (size_t)D * sizeof *o->Q1);
+  for (int64_t i = 0; i < o->m; i++) {
+    V8 sum = {0};
+    for (int64_t c = 0; c < D; c += 8)
+      sum += *(const V8 *)(o->G + i * D + c) * *(const V8 *)(o->e + c);
+    const double g = o->g[i] = SUM8(sum);
+    for (int64_t c = 0; c < D; c += 8) {
+      const int64_t at = i * D + c;
+      *(V8 *)(de + c) += o->energy[i] * *(const V8 *)(o->G + at) -
+                         (g * by) * *(const V8 *)(o->v + at);
+      *(V8 *)(o->K1 + c) += g * *(const V8 *)(o->k + at);
+      *(V8 *)(o->Q1 + c) += g * *(const V8 *)(o->q + at);
     }
-    o->g[i] = g;
-    add_scaled(de, -g / (double)d, o->v + i * d, d);
-    add_scaled(o->K1, g, o->k + i * d, d);
-    add_scaled(o->Q1, g, o->q + i * d, d);
   }
+}
+
+/* - (g all + weighted - 2 g own) / (2 sqrt d) */
+QAMA_CLONES
+static void adjoint_row(int64_t d, int64_t D, double g, const double *all, const double *weighted,
+                        const double *own, double *row) {
+  const double scale = -1 / (2 * sqrt((double)d));
+  for (int64_t c = 0; c < D; c += 8)
+    *(V8 *)(row + c) = scale * (g * (*(const V8 *)(all + c) - 2 * *(const V8 *)(own + c)) +
+                                *(const V8 *)(weighted + c));
 }
 
 static void store_head(const ReadJob *j, int64_t b, int64_t t, const char *x, const Head *o) {
   const QamaShape *s = j->s;
-  const double scale = 1 / (2 * sqrt((double)s->d));
-  for (int64_t i = 0; i < s->n; i++)
-    for (int64_t c = 0; c < s->d; c++) {
-      const int64_t at = (b * s->n + i) * s->w + t * s->d + c, own = i * s->d + c;
-      const double g = x[i] ? o->g[i] : 0;
-      const double dq = g * o->K[c] + o->K1[c] - 2 * g * o->k[own];
-      const double dk = g * o->Q[c] + o->Q1[c] - 2 * g * o->q[own];
-      if (j->out[IN_Q]) store(j->out[IN_Q], at, x[i] ? -scale * dq : 0);
-      if (j->out[IN_K]) store(j->out[IN_K], at, x[i] ? -scale * dk : 0);
-      if (j->out[IN_V]) store(j->out[IN_V], at, -g * o->e[c] / (double)s->d);
+  const int64_t d = s->d, D = o->D;
+  for (int64_t i = 0, at = 0; i < s->n; at += x[i++]) {
+    const double *q = o->q + at * D, *k = o->k + at * D, g = x[i] ? o->g[at] : 0;
+    const double *from = x[i] ? o->row : NULL;
+    if (j->out[IN_Q]) {
+      if (x[i]) adjoint_row(d, D, g, o->K, o->K1, k, o->row);
+      qama_row_store(j->out[IN_Q], s, b, t, i, from);
     }
+    if (j->out[IN_K]) {
+      if (x[i]) adjoint_row(d, D, g, o->Q, o->Q1, q, o->row);
+      qama_row_store(j->out[IN_K], s, b, t, i, from);
+    }
+    if (j->out[IN_V]) {
+      for (int64_t c = 0; c < d && x[i]; c++) o->row[c] = -g * o->e[c] / (double)d;
+      qama_row_store(j->out[IN_V], s, b, t, i, from);
+    }
+  }
 }
 
 static void back_block(void *job, int64_t block, int64_t first, int64_t end) {
   const ReadJob *j = job;
   const QamaShape *s = j->s;
-  Head o = head_at(j->work + block * head_doubles(s), s);
-  qama_vector(j->in->e, o.e);
+  Head o = head_at(j->work + block * head_doubles(s), j->in, s);
   for (int64_t r = first; r < end; r++) {
     const char *x = j->x + r * s->n;
-    load_head(j->in, s, r / s->h, r % s->h, &o);
-    head_energies(s, x, &o);
-    head_adjoints(j, r / s->h, r % s->h, x, &o, j->de + r * s->d);
+    load_head(j->in, s, r / s->h, r % s->h, x, j->g, &o);
+    head_energies(s->d, &o);
+    head_adjoints(s->d, &o, j->de + r * o.D);
     store_head(j, r / s->h, r % s->h, x, &o);
   }
 }
@@ -208,8 +229,8 @@ static RtStatus add_vector(Rt *rt, TapeNode *node, const ReadJob *j) {
   Tensor *de = tensor_new(rt, (DType)j->in->e->dtype, 1, &s->d);
   for (int64_t c = 0; de && c < s->d; c++) {
     double sum = 0;
-    for (int64_t r = 0; r < s->b * s->h; r++) sum += j->de[r * s->d + c];
-    store(de, c, sum);
+    for (int64_t r = 0; r < s->b * s->h; r++) sum += j->de[r * QAMA_WIDE(s->d) + c];
+    tensor_set_f64(de, c, sum);
   }
   return tape_add(rt, node, IN_E, de);
 }
@@ -222,7 +243,7 @@ static RtStatus read_backward(Rt *rt, TapeNode *node, Tensor **g) {
   RT_TRY(qama_shape(rt, &in, &s));
   Tensor *c = tensor_contiguous(rt, g[0]);
   ReadJob j = {.in = &in, .s = &s, .x = tape_saved(node, SAVED_X)->data, .g = c};
-  const size_t bytes = (size_t)(s.b * s.w + 1) * sizeof *j.de;
+  const size_t bytes = (size_t)(s.b * s.h * QAMA_WIDE(s.d) + 1) * sizeof *j.de;
   RtStatus st = c && (j.de = rt_alloc(rt, bytes)) ? RT_OK : rt->error.status;
   for (int i = 0; i < 3 && !st; i++)
     if (tape_wants(node, i) &&

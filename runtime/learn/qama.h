@@ -46,9 +46,20 @@ RtStatus qama_contiguous(Rt *rt, const QamaInput *in, QamaInput *out);
 void qama_release(Rt *rt, QamaInput *in);
 /* x as bytes 0 or 1 (b, h, n), contiguous bool; refuses other shapes and numbers. */
 Tensor *qama_check_bits(Rt *rt, Tensor *x, const QamaShape *s);
-/* Head t of one sample of a (b, n, w) tensor as doubles, n rows of d, `stride` apart. */
+/* The d numbers of one token in one head as doubles; all tokens of it, `stride` apart. */
+void qama_row(const Tensor *x, const QamaShape *s, int64_t sample, int64_t head, int64_t token,
+              double *out);
+void qama_row_store(Tensor *x, const QamaShape *s, int64_t sample, int64_t head, int64_t token,
+                    const double *from);    /* NULL: zeros                            */
 void qama_head(const Tensor *x, const QamaShape *s, int64_t sample, int64_t head, double *out,
                int64_t stride);
+/* Columns are padded to whole vectors; what is beyond n must be 0. */
+#define QAMA_WIDE(n) (((n) + 7) / 8 * 8)
+/* J_ij = scale times row i (of m) times column j (of m, QAMA_WIDE(n) apart), i < j, in order; the
+ * sums over either end are added to h (QAMA_WIDE(n)), the sum over all is returned.  sum:
+ * QAMA_WIDE(n) doubles of scratch. */
+double qama_pairs(int64_t n, int64_t m, const double *row, const double *column, double scale,
+                  double *sum, double *J, double *h);
 void qama_vector(const Tensor *e, double *out);
 
 #endif

@@ -77,20 +77,6 @@ Tensor *qama_check_bits(Rt *rt, Tensor *x, const QamaShape *s) {
   return o;
 }
 
-void qama_head(const Tensor *x, const QamaShape *s, int64_t sample, int64_t head, double *out,
-               int64_t stride) {
-  const int64_t at = sample * s->n * s->w + head * s->d;
-  for (int64_t i = 0; i < s->n; i++, out += stride) {
-    if (x->dtype == DT_F32) {
-      const float *row = (const float *)(const void *)x->data + at + i * s->w;
-      for (int64_t c = 0; c < s->d; c++) out[c] = (double)row[c];
-    } else {
-      memcpy(out, (const double *)(const void *)x->data + at + i * s->w,
-             (size_t)s->d * sizeof *out);
-    }
-  }
-}
-
 void qama_vector(const Tensor *e, double *out) {
   for (int64_t c = 0; c < e->size; c++) out[c] = tensor_get_f64(e, c);
 }
@@ -121,9 +107,10 @@ static RtStatus structure(Rt *rt, const QamaShape *s, Batch *out) {
   return st;
 }
 
-/* Doubles a thread works with: rows (q_i, k_i), columns (k_j, q_j), sums of one row, l, e. */
+/* Doubles a thread works with: rows (q_i, k_i), columns (k_j, q_j), sums of one row, h, l, e. */
 static size_t work_bytes(const QamaShape *s) {
-  return (size_t)(4 * s->n * s->d + 2 * s->n + s->d) * sizeof(double);
+  const int64_t wide = QAMA_WIDE(s->n);
+  return (size_t)(2 * s->n * s->d + 2 * wide * s->d + 2 * wide + s->n + s->d) * sizeof(double);
 }
 
 typedef struct {
@@ -146,46 +133,12 @@ static void value_terms(const BuildJob *j, int64_t sample, int64_t head, const d
   }
 }
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-/* Not fused: the same bits on all of them. */
-#define PAIR_CLONES                                                                     \
-  __attribute__((optimize("O2,fp-contract=off"),                                        \
-                 target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
-#else
-#define PAIR_CLONES
-#endif
-
-/* J_ij, i < j, of rows (n, m) and columns (m, n) times scale; their sums over either end are
- * added to h, over all returned.  sum: n doubles. */
-PAIR_CLONES
-static double head_pairs(int64_t n, int64_t m, const double *row, const double *column,
-                         double scale, double *sum, double *J, double *h) {
-  double all = 0;
-  for (int64_t i = 0; i < n; i++) {
-    for (int64_t p = i + 1; p < n; p++) sum[p] = 0;
-    for (int64_t c = 0; c < m; c++) {
-      const double a = scale * row[i * m + c], *b = column + c * n;
-#pragma omp simd
-      for (int64_t p = i + 1; p < n; p++) sum[p] += a * b[p];
-    }
-    double own = 0;
-    for (int64_t p = i + 1; p < n; p++) {
-      *J++ = sum[p];
-      h[p] += sum[p];
-      own += sum[p];
-    }
-    h[i] += own;
-    all += own;
-  }
-  return all;
-}
-
 /* x = (1 + s) / 2: a product x_u x_v of weight a is a/4 (1 + s_u + s_v + s_u s_v). */
 static void build_head(const BuildJob *j, int64_t sample, int64_t head, double *work) {
-  const int64_t n = j->s->n, d = j->s->d;
-  double *row = work, *column = row + 2 * n * d, *sum = column + 2 * n * d;
-  double *l = sum + n, *e = l + n;
-  double *h = j->out->h + sample * j->out->n + head * n, *offset = j->out->offset + sample;
+  const int64_t n = j->s->n, d = j->s->d, wide = QAMA_WIDE(n);
+  double *row = work, *column = row + 2 * n * d, *sum = column + 2 * wide * d;
+  double *h = sum + wide, *l = h + wide, *e = l + n;
+  double *offset = j->out->offset + sample;
   double *J = j->out->J + sample * j->out->m + head * pairs_of(n);
   qama_vector(j->in->e, e);
   value_terms(j, sample, head, e, row, l);
@@ -195,10 +148,14 @@ static void build_head(const BuildJob *j, int64_t sample, int64_t head, double *
   }
   qama_head(j->in->q, j->s, sample, head, row, 2 * d);
   qama_head(j->in->k, j->s, sample, head, row + d, 2 * d);
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t c = 0; c < d; c++)
-      column[c * n + i] = row[i * 2 * d + d + c], column[(d + c) * n + i] = row[i * 2 * d + c];
-  *offset += head_pairs(n, 2 * d, row, column, -j->f.alpha / (4 * sqrt((double)d)), sum, J, h);
+  for (int64_t c = 0; c < d; c++) {
+    double *k = column + c * wide, *q = k + d * wide;
+    for (int64_t i = 0; i < n; i++) k[i] = row[i * 2 * d + d + c], q[i] = row[i * 2 * d + c];
+    for (int64_t i = n; i < wide; i++) k[i] = q[i] = h[i] = 0;
+  }
+  const double scale = -j->f.alpha / (4 * sqrt((double)d));
+  *offset += qama_pairs(n, 2 * d, row, column, scale, sum, J, h);
+  memcpy(j->out->h + sample * j->out->n + head * n, h, (size_t)n * sizeof *h);
 }
 
 static int build_samples(void *job, int64_t first, int64_t end, int lane) {

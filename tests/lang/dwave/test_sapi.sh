@@ -13,6 +13,17 @@ ok "what it says" "export export # solver qa_zephyr2: zephyr, 160 qubits, 1224 c
   "$(sed 's/^export .*/export/' env | tr '\n' ' ' | sed 's/ $//')"
 "$QA" run "$ROOT/tests/lang/dwave/sapi_max_cut.qa" --seed 1 >out 2>errors
 ok "end to end" '["qa_zephyr2"] -2.0 50 true -7.0 true -2.0 -2.0 -2.0' "$(tr '\n' ' ' <out | sed 's/ $//')$(cat errors)"
+"$QA" run "$ROOT/tests/lang/dwave/sapi_batch.qa" --seed 1 >out 2>errors
+ok "a batch in few submissions" "true true true true 60 (30, 60, 6) (30, 60) true true \
+true true true 60 true [-0.008, -8.0] 1 2 2 true \
+dwave: not one problem of the batch fits on qa_zephyr2: no embedding found of 170 variables with \
+14365 couplings in 160 qubits with 1224 couplers dwave: breaks = \"discard\" leaves the problems of \
+a batch different numbers of rows true 1" "$(tr '\n' ' ' <out | sed 's/ $//')$(cat errors)"
+"$QA" run "$ROOT/tests/lang/dwave/sapi_qahan.qa" --seed 1 >out 2>errors
+ok "hard attention in few submissions" "true true true true true" "$(tr '\n' ' ' <out | sed 's/ $//')$(cat errors)"
+before=$("$QA" jobs | wc -l)
+ok "a batch over the budget" "6 0" "$("$QA" run "$ROOT/tests/lang/dwave/sapi_batch_budget.qa" \
+  >refused 2>&1; echo $? $(($("$QA" jobs | wc -l) - before)))"
 ok "jobs as the service sees them" "COMPLETED" "$("$QA" jobs | awk '{print $2}' | sort -u)"
 ok "nobody else shows the token" "" "$(grep -rl "$DWAVE_API_TOKEN" jobs out errors err)"
 ok "a wrong token" "5 told" "$(DWAVE_API_TOKEN=DEV-0000000000000000000000000000000000000000 \

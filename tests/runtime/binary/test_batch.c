@@ -353,8 +353,9 @@ static void test_boltzmann(void **state) {
     for (int i = 0; i < 4; i++) {
       double f = b.h[i];
       for (int32_t q = b.start[i]; q < b.start[i + 1]; q++) {
-        assert_true(b.place[q] >= 0);
-        w[b.place[q]] = (float)(4 * b.J[b.edge[q]]);
+        const int32_t e = b.edge[q], place = b.place[2 * e + (b.uv[2 * e] != i)];
+        assert_true(place >= 0);
+        w[place] = (float)(4 * b.J[e]);
         f -= b.J[b.edge[q]];
       }
       g[i] = (float)(2 * f);

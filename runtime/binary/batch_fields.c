@@ -1,0 +1,90 @@
+/* batch_fields.c: local fields and energies of a state of one problem, in double precision.
+ *
+ * Couplings that follow each other at one variable u with neighbours v, v + 1, .. are a run: eight
+ * at a time, their products add to the fields of v .. and to that of u.  Lanes are added in a fixed
+ * order and nothing is fused, so that all levels of instruction sets give the same bits.  */
+#include <string.h>
+
+#include "runtime/binary/batch.h"
+
+enum { LONG = 6 };             /* runs from here on go by vectors                    */
+
+typedef double V8 __attribute__((vector_size(64), aligned(8), may_alias));
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define CLONES                                                                          \
+  __attribute__((optimize("O2,fp-contract=off"),                                        \
+                 target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define CLONES
+#endif
+
+#define SUM8(a) \
+  ((((a)[0] + (a)[4]) + ((a)[2] + (a)[6])) + (((a)[1] + (a)[5]) + ((a)[3] + (a)[7])))
+
+CLONES
+void batch_fields(const Batch *b, int64_t problem, const int8_t *s, double *spin, double *f) {
+  const double *J = b->J + problem * b->m;
+  memcpy(f, b->h + problem * b->n, (size_t)b->n * sizeof *f);
+  for (int64_t i = 0; i < b->n; i++) spin[i] = s[i];
+  for (int64_t r = 0; r < b->n_run; r++) {
+    int64_t k = b->run[r];
+    const int64_t end = b->run[r + 1];
+    const int32_t u = b->uv[2 * k];
+    int32_t v = b->uv[2 * k + 1];
+    const double su = spin[u];
+    double own = 0;
+    if (end - k >= LONG) {
+      V8 sum = {0};
+      for (; k + 8 <= end; k += 8, v += 8) {
+        const V8 w = *(const V8 *)(J + k);
+        sum += w * *(const V8 *)(spin + v);
+        *(V8 *)(f + v) += w * su;
+      }
+      own = SUM8(sum);
+    }
+    for (; k < end; k++, v++) {
+      own += J[k] * spin[v];
+      f[v] += J[k] * su;
+    }
+    f[u] += own;
+  }
+}
+
+CLONES
+double batch_energy_of(const Batch *b, int64_t problem, const int8_t *s, double *spin) {
+  const double *h = b->h + problem * b->n, *J = b->J + problem * b->m;
+  double one = 0, two = 0;
+  for (int64_t i = 0; i < b->n; i++) spin[i] = s[i], one += h[i] * spin[i];
+  for (int64_t r = 0; r < b->n_run; r++) {
+    int64_t k = b->run[r];
+    const int64_t end = b->run[r + 1];
+    const double su = spin[b->uv[2 * k]];
+    int32_t v = b->uv[2 * k + 1];
+    double own = 0;
+    if (end - k >= LONG) {
+      V8 sum = {0};
+      for (; k + 8 <= end; k += 8, v += 8) sum += *(const V8 *)(J + k) * *(const V8 *)(spin + v);
+      own = SUM8(sum);
+    }
+    for (; k < end; k++, v++) own += J[k] * spin[v];
+    two += own * su;
+  }
+  return b->offset[problem] + (one + two);
+}
+
+CLONES
+int64_t batch_steepest(int64_t n, const double *spin, const double *f, bool off, double *gain) {
+  const double own = off ? 0.5 : 0, times = off ? 0.5 : 1;   /* off: (1 + s) / 2 instead of s */
+  double most = 0;
+#pragma omp simd reduction(max : most)
+  for (int64_t i = 0; i < n; i++) {
+    const double g = f[i] * (own + times * spin[i]);
+    most = g > most ? g : most;
+  }
+  *gain = most;
+  if (!(most > 0)) return -1;
+  for (int64_t i = 0; i < n; i++)
+    if (f[i] * (own + times * spin[i]) == most) return i;
+  return -1;
+}
