@@ -115,7 +115,21 @@ static int select_or_take(Vm *vm, Tensor *s, Tensor *rho, const SelectRule *r, V
   return failed;
 }
 
-/* s, rho, k, lambda, penalty, solver, reads, sweeps, hot, cold, grad, tau, mu, mask, seed */
+/* A mean over reads needs a walk that samples, and two reads for a covariance. */
+static int get_temperature(Vm *vm, Value v, Value mask, SelectRule *r) {
+  if (v.tag == V_NIL) return 0;
+  if (arg_maybe(vm, v, "`temperature`", &r->temperature)) return 1;
+  if (r->solver != SELECT_SWAP || mask.tag != V_NIL) {
+    vm_error(vm, "a `temperature` needs `k` and solver = \"swap\", whose walk it stops at");
+    return 1;
+  }
+  if (r->grad != SELECT_DETACH && r->reads < 2)
+    return vm_error(vm, "derivatives at a temperature are covariances of at least 2 `reads`");
+  return 0;
+}
+
+/* s, rho, k, lambda, penalty, solver, reads, sweeps, hot, cold, grad, tau, mu, mask, temperature,
+ * seed */
 static int bind_select(Vm *vm, Value *args, int n, Value *out) {
   Rt *rt = vm_rt(vm);
   SelectRule r;
@@ -124,9 +138,10 @@ static int bind_select(Vm *vm, Value *args, int n, Value *out) {
   if (get_model(vm, args + 2, &r) || get_solver(vm, args + 5, &r) ||
       arg_choice(vm, args[10], "`grad`", grads, 5, &grad) ||
       arg_maybe(vm, args[11], "`tau`", &r.tau) || arg_maybe(vm, args[12], "`mu`", &r.mu) ||
-      arg_stream(vm, args[14], &r.rng) || get_tensors(vm, args, &s, &rho))
+      arg_stream(vm, args[15], &r.rng))
     return 1;
   r.grad = (SelectGrad)grad;
+  if (get_temperature(vm, args[14], args[13], &r) || get_tensors(vm, args, &s, &rho)) return 1;
   const int failed = select_or_take(vm, s, rho, &r, args[13], both);
   tensor_unref(rt, s);
   tensor_unref(rt, rho);
@@ -206,7 +221,7 @@ static int bind_quality(Vm *vm, Value *args, int n, Value *out) {
 const Native natives_select[] = {
     {"hard_select",
      "s, rho = nil, k = nil, lambda = 0.0, penalty = nil, solver = nil, reads = 1, sweeps = 100, "
-     "hot = nil, cold = nil, grad = \"straight\", tau = nil, mu = 1.0, mask = nil, seed = nil",
+     "hot = nil, cold = nil, grad = \"straight\", tau = nil, mu = 1.0, mask = nil, temperature = nil, seed = nil",
      "Hard attention by a Hamiltonian (QAHAN, arXiv 2412.20930): (mask (.., n), energy (..)) of\n"
      "lowest E(m) = -sum s_i m_i + lambda sum_{i<j} rho_ij m_i m_j + penalty (sum m_i - k)^2.\n"
      "All rows are solved in one call, each from its own random stream.\n"
@@ -223,7 +238,10 @@ const Native natives_select[] = {
      "m_j, less the threshold between selected and other tokens, so that rho has a part in it:\n"
      "drho_ij = -lambda (d_i m_j + d_j m_i) / 2, d what reaches f; \"blackbox\" ds = (m(s) - m(s - mu g)) / mu, g = dL/dm,\n"
      "by a second solution (Vlastelica et al. 2020). Differentiable once. One random call.\n"
-     "mask: (.., n) of 0 and 1 that another solver found for the same problem; nothing is solved.",
+     "mask: (.., n) of 0 and 1 that another solver found for the same problem; nothing is solved.\n"
+     "temperature: mask and energy are means over `reads` walks (2 or more) that end at this\n"
+     "temperature, draws from exp(-E / temperature) among the masks of k; derivatives by s and rho\n"
+     "are then those of thermal means, from covariances over the reads (grad but \"detach\").",
      bind_select, NF_DIFF},
     {"select_quality", "s, rho, mask, k = nil, lambda = 0.0, penalty = nil, exact = false",
      "What masks (.., n) are worth in the problem of hard_select: a record of energy, flip and swap\n"

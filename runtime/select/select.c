@@ -7,7 +7,7 @@
 
 void select_rule_init(SelectRule *r) {
   *r = (SelectRule){.k = -1, .penalty = NAN, .reads = 1, .sweeps = 100, .hot = NAN, .cold = NAN,
-                    .grad = SELECT_STRAIGHT, .tau = NAN, .mu = 1};
+                    .temperature = NAN, .grad = SELECT_STRAIGHT, .tau = NAN, .mu = 1};
 }
 
 /* ---- coefficients ---------------------------------------------------------------- */

@@ -18,6 +18,9 @@
  *                   the energy only where the selected tokens have the largest fields, so m is
  *                   the mask of those, as it is of scores at lambda = 0; and redundancies take
  *                   part: drho_ij = -lambda (d_i m_j + d_j m_i) / 2, d_i what reaches f_i
+ * At a temperature the mask is the mean of reads that are drawn from exp(-E / T) among the masks of
+ * k, the energy their mean, and derivatives are those of thermal averages, estimated from the
+ * same reads by the covariance of what is averaged with dE/ds and dE/drho (linear response).
  *   black box       ds = (m(s) - m(s - mu g)) / mu, g = dL/dm, by a second solution from the same
  *                   stream (Vlastelica et al. 2020);
  *                   drho_ij = -lambda (m_i m_j - m'_i m'_j) / (2 mu)
@@ -47,6 +50,7 @@ typedef struct SelectRule {
   SelectSolver solver;
   int64_t reads, sweeps;   /* the lowest of `reads` walks                          */
   double hot, cold;        /* NAN: from each row's coefficients                    */
+  double temperature;      /* NAN: the lowest mask; else means over the reads (swap only) */
   SelectGrad grad;
   double tau;              /* straight, field: NAN: identity                       */
   double mu;               /* black box                                            */
@@ -82,6 +86,10 @@ void select_quality(const SelectProblem *p, const int8_t *mask, double *energy, 
                     double *swap);
 
 /* private to select*.c */
+/* Reads [rows, reads, n] at r->temperature. */
+RtStatus select_thermal(Rt *rt, const SelectProblem *p, const SelectRule *r, int8_t *read);
+RtStatus select_mean(Rt *rt, Tensor *s, Tensor *rho, const SelectRule *r, const SelectProblem *p,
+                     Tensor **mask, Tensor **energy);
 /* ds += and drho += (NULL: not wanted) of the field rule, g the adjoint of the mask. */
 RtStatus select_through_field(Rt *rt, const SelectRule *r, Tensor *s, Tensor *rho,
                               const Tensor *mask, const Tensor *g, Tensor *ds, Tensor *drho);

@@ -113,6 +113,11 @@ RtStatus select_tokens(Rt *rt, Tensor *s, Tensor *rho, const SelectRule *r, cons
   SelectProblem p;
   *mask = *energy = NULL;
   RT_TRY(select_problem(rt, s, rho, r, &p));
+  if (!isnan(r->temperature)) {
+    RtStatus done = select_mean(rt, s, rho, r, &p, mask, energy);
+    select_problem_free(rt, &p);
+    return done;
+  }
   const size_t bytes = (size_t)(p.rows * p.n) + 1;
   int8_t *m = rt_alloc(rt, bytes);
   RtStatus st = m ? RT_OK : rt->error.status;

@@ -25,7 +25,8 @@ typedef struct {
   const SelectProblem *p;
   const SelectRule *r;
   Thread *thread;
-  int8_t *mask;
+  int8_t *mask;                 /* [rows, n] the lowest, or NULL                   */
+  int8_t *read;                 /* [rows, reads, n] all of them at a temperature, or NULL */
   int64_t first;
 } Job;
 
@@ -52,7 +53,7 @@ static float exponential(Xoshiro *x) {
   return -logf((float)((xoshiro_next(x) >> 8) + 1) * 0x1p-24f);
 }
 
-/* Temperatures of the first and the last sweep: what an exchange may change when the others are
+/* Temperatures of the first and the last sweep, a given one included: what an exchange may change when the others are
  * random, and a hundredth of it. */
 static void temperatures(const SelectProblem *p, const SelectRule *r, int64_t row, double *hot,
                          double *cold) {
@@ -65,6 +66,8 @@ static void temperatures(const SelectProblem *p, const SelectRule *r, int64_t ro
   const double share = (double)p->k / (double)n;
   *hot = isnan(r->hot) ? sqrt((spread + pairs * share) / (double)n) : r->hot;
   *cold = isnan(r->cold) ? 0.01 * *hot : r->cold;
+  if (!isnan(r->temperature)) *cold = r->temperature;
+  if (!isnan(r->temperature) && !(*hot > *cold)) *hot = *cold;
   if (!(*hot > 0)) *hot = 1;
   if (!(*cold > 0) || *cold > *hot) *cold = *hot;
 }
@@ -84,9 +87,11 @@ static void anneal(Thread *t, const SelectProblem *p, const SelectRule *r, int64
   const int64_t n = p->n, k = p->k;
   double hot, cold;
   temperatures(p, r, row, &hot, &cold);
-  const double factor = r->sweeps > 1 ? pow(cold / hot, 1 / (double)(r->sweeps - 1)) : 1;
+  /* at a temperature the second half of the sweeps is for equilibrium there */
+  const int64_t cooling = isnan(r->temperature) ? r->sweeps : (r->sweeps + 1) / 2;
+  const double factor = cooling > 1 ? pow(cold / hot, 1 / (double)(cooling - 1)) : 1;
   int64_t a = 0;
-  for (int64_t sweep = 0; sweep < r->sweeps; sweep++, hot *= factor) {
+  for (int64_t sweep = 0; sweep < r->sweeps; sweep++, hot = sweep < cooling ? hot * factor : cold) {
     const float temperature = (float)hot, most = 17 * temperature;
     for (int64_t step = 0; step < n; step++, a = a + 1 == k ? 0 : a + 1) {
       const int64_t b = k + xoshiro_below(x, (uint32_t)(n - k));
@@ -142,7 +147,7 @@ static void walk(Thread *t, const SelectProblem *p, const SelectRule *r, int64_t
   }
   if (k > 0 && k < n) {
     anneal(t, p, r, row, &x);
-    descend(t, p, row);
+    if (isnan(r->temperature)) descend(t, p, row);
   }
 }
 
@@ -158,6 +163,10 @@ static int run_rows(void *data, int64_t first, int64_t end, int lane) {
       walk(t, p, job->r, row, read);
       memset(t->best, 0, (size_t)n);
       for (int64_t a = 0; a < p->k; a++) t->best[t->token[a]] = 1;
+      if (job->read) {
+        memcpy(job->read + (row * job->r->reads + read) * n, t->best, (size_t)n);
+        continue;
+      }
       const double e = select_energy(p, row, t->best);
       if (e >= lowest) continue;
       lowest = e;
@@ -167,9 +176,10 @@ static int run_rows(void *data, int64_t first, int64_t end, int lane) {
   return 0;
 }
 
-RtStatus select_swap(Rt *rt, const SelectProblem *p, const SelectRule *r, int8_t *mask) {
+static RtStatus all_rows(Rt *rt, const SelectProblem *p, const SelectRule *r, int8_t *mask,
+                         int8_t *read) {
   const int threads = rt->threads > 1 ? rt->threads : 1;
-  Job job = {.p = p, .r = r, .mask = mask};
+  Job job = {.p = p, .r = r, .mask = mask, .read = read};
   job.thread = rt_alloc0(rt, (size_t)threads * sizeof *job.thread);
   if (!job.thread) return rt->error.status;
   RtStatus st = RT_OK;
@@ -184,4 +194,12 @@ RtStatus select_swap(Rt *rt, const SelectProblem *p, const SelectRule *r, int8_t
     if (job.thread[q].memory) rt_free(rt, job.thread[q].memory, thread_bytes(p));
   rt_free(rt, job.thread, (size_t)threads * sizeof *job.thread);
   return st;
+}
+
+RtStatus select_swap(Rt *rt, const SelectProblem *p, const SelectRule *r, int8_t *mask) {
+  return all_rows(rt, p, r, mask, NULL);
+}
+
+RtStatus select_thermal(Rt *rt, const SelectProblem *p, const SelectRule *r, int8_t *read) {
+  return all_rows(rt, p, r, NULL, read);
 }
