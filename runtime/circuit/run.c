@@ -131,13 +131,15 @@ static int run_blocks(void *job, int64_t first, int64_t end, int lane) {
   return 0;
 }
 
-enum { FAR_BYTES = 32 << 20 };    /* more than a third-level cache keeps          */
+/* More than a third-level cache keeps; than a second-level one. */
+enum { FAR_BYTES = 32 << 20, FAR_PAIR = 4 << 20 };
 
 /* Items are those of one pass over the whole vector. */
 static int run_items(void *job, int64_t first, int64_t end, int lane) {
   const StageJob *j = job;
   (void)lane;
-  run_pass(j, j->pass, j->x, 0, first, end, j->each << j->n >= FAR_BYTES);
+  size_t far = j->pass->pass->kind == OP_PAIR ? FAR_PAIR : FAR_BYTES;
+  run_pass(j, j->pass, j->x, 0, first, end, j->each << j->n >= far);
   return 0;
 }
 
