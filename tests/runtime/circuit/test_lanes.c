@@ -99,7 +99,9 @@ static void test_derivatives(void **state) {
 
 /* ---- kernels ---------------------------------------------------------------------------- */
 
-typedef struct { _Alignas(64) double x[2][16 * 16], m[32 * LANES], sum[LANES], sine[2][LANES]; } Room;
+typedef struct {
+  _Alignas(64) double x[2][16 * 16], m[32 * LANES], sum[LANES], sine[2][LANES];
+} Room;
 
 static void all_kernels(const LaneTable *l, const CircuitPlan *p, const Gate *g, Room *r) {
   Visit v;
@@ -124,7 +126,7 @@ static void test_levels(void **state) {
     Circuit c;
     lane_circuit(&c, 4, 1, false);
     memset(&start, 0, sizeof start);
-    for (int i = 0; i < 16 * 16; i++) start.x[0][i] = 0.01 * draw(999), start.x[1][i] = 0.3 * draw(99);
+    for (int i = 0; i < 2 * 16 * 16; i++) start.x[i / 256][i % 256] = 0.01 * draw(999);
     for (int i = 0; i < 32 * LANES; i++) start.m[i] = 1e-3 * draw(99999) - 50;
     assert_int_equal(circuit_plan(rt, &c, &p), RT_OK);
     first = start;
@@ -160,7 +162,8 @@ static void test_sines(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_states), cmocka_unit_test(test_derivatives),
-                                     cmocka_unit_test(test_levels), cmocka_unit_test(test_sines)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_states), cmocka_unit_test(test_derivatives),
+      cmocka_unit_test(test_levels), cmocka_unit_test(test_sines)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
