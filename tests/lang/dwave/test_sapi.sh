@@ -19,6 +19,8 @@ true true true 60 true [-0.008, -8.0] 1 2 2 true \
 dwave: not one problem of the batch fits on qa_zephyr2: no embedding found of 170 variables with \
 14365 couplings in 160 qubits with 1224 couplers dwave: breaks = \"discard\" leaves the problems of \
 a batch different numbers of rows true 1" "$(tr '\n' ' ' <out | sed 's/ $//')$(cat errors)"
+"$QA" run "$ROOT/tests/lang/dwave/sapi_qahan.qa" --seed 1 >out 2>errors
+ok "hard attention in few submissions" "true true true true true" "$(tr '\n' ' ' <out | sed 's/ $//')$(cat errors)"
 before=$("$QA" jobs | wc -l)
 ok "a batch over the budget" "6 0" "$("$QA" run "$ROOT/tests/lang/dwave/sapi_batch_budget.qa" \
   >refused 2>&1; echo $? $(($("$QA" jobs | wc -l) - before)))"
