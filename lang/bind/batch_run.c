@@ -232,7 +232,9 @@ static int run_distinct(Vm *vm, const BatchCall *c, BatchRun *out) {
 int batch_run(Vm *vm, const BatchCall *call, bool cache, BatchRun *out) {
   const char *name = call->sampler->kind ? call->sampler->kind->name : "";
   *out = (BatchRun){.distinct = call->b->problems, .seconds = NAN};
-  const bool once = (cache || !strcmp(name, "exact")) && call->b->problems > 1;
+  /* problems in step depend on each other, so that equal ones differ */
+  const bool once = (cache ? strcmp(name, "lockstep") != 0 : !strcmp(name, "exact")) &&
+                    call->b->problems > 1;
   const int failed = once ? run_distinct(vm, call, out) : run_all(vm, call, out);
   if (failed) batch_run_free(vm, out);
   return failed;

@@ -77,6 +77,19 @@ int circuit_finish(Vm *vm, Value v, Circuit *out) {
 
 /* ---- registers ------------------------------------------------------------------ */
 
+static int fixed_extents(Vm *vm, const List *extents, const char *name) {
+  for (uint32_t k = 0; k < extents->n; k++) {
+    if (extents->items[k].tag == V_INT) continue;
+    bool slot = box_data(extents->items[k], &slot_type);
+    vm_error(vm, "the size of register `%s` is an int, found %s %s", name,
+             slot ? "a" : value_article(extents->items[k]),
+             slot ? "float argument" : value_type_name(extents->items[k]));
+    if (slot) vm_help(vm, "ints among the arguments fix a circuit's structure: pass 2, not 2.0");
+    return 1;
+  }
+  return 0;
+}
+
 /* (block, name, (extents), ancilla) */
 static int bind_register(Vm *vm, Value *args, int n, Value *out) {
   CircuitBuilder *b = circuit_builder(vm, args[0]);
@@ -84,7 +97,7 @@ static int bind_register(Vm *vm, Value *args, int n, Value *out) {
   bool ancilla;
   int rank;
   int64_t shape[TENSOR_MAX_RANK], first, size = 1;
-  if (!b || arg_str(vm, args[1], "name", &name) ||
+  if (!b || arg_str(vm, args[1], "name", &name) || fixed_extents(vm, AS_LIST(args[2]), name) ||
       arg_shape(vm, args[2], "the extents of a register", &rank, shape) ||
       arg_bool(vm, args[3], "ancilla", &ancilla))
     return 1;
@@ -277,6 +290,16 @@ static int add_gate(Vm *vm, CircuitBuilder *b, const Call *call, const int32_t *
   return circuit_add(vm_rt(vm), &b->c, g, target, control, call->angle) != RT_OK;
 }
 
+static int load_size(Vm *vm, int64_t amplitudes, int64_t qubits) {
+  int need = 0;
+  while (need < 62 && 1ll << need < amplitudes) need++;
+  vm_error(vm, "`load` of %lld amplitudes on %lld qubit%s, which hold 2^%lld",
+           (long long)amplitudes, (long long)qubits, qubits == 1 ? "" : "s", (long long)qubits);
+  if (need == qubits) vm_help(vm, "fill the vector up with zeros");
+  else if (amplitudes == 1ll << need) vm_help(vm, "it takes %d qubits", need);
+  return 1;
+}
+
 /* All qubits of all operands together. */
 static int add_wide(Vm *vm, CircuitBuilder *b, Call *call, uint32_t n, QubitValue **q) {
   int32_t target[MOST_QUBITS];
@@ -289,8 +312,7 @@ static int add_wide(Vm *vm, CircuitBuilder *b, Call *call, uint32_t n, QubitValu
   if (call->g.kind == GATE_LOAD) {
     int64_t want = b->c.load[call->g.data].count;
     if (size > 40 || want != 1ll << size)
-      return vm_error(vm, "`load` of %lld amplitudes on %lld qubit%s, which hold 2^%lld",
-                      (long long)want, (long long)size, size == 1 ? "" : "s", (long long)size);
+      return load_size(vm, want, size);
   } else if (call->g.kind != GATE_BARRIER && size != call->g.targets) {
     return vm_error(vm, "`%s` acts on %d qubit%s, found %lld", call->name, call->g.targets,
                     call->g.targets == 1 ? "" : "s", (long long)size);
@@ -492,6 +514,13 @@ static int bind_apply(Vm *vm, Value *args, int n, Value *out) {
 
 /* ---- inverse, control, when ----------------------------------------------------------- */
 
+static int never(Vm *vm, const char *what, int64_t n, int64_t value) {
+  vm_error(vm, "`when`: %lld %s%s never %lld", (long long)n, what, n == 1 ? " is" : "s are",
+           (long long)value);
+  if (n < 62) vm_help(vm, "from 0 to %lld", (1ll << n) - 1);
+  return 1;
+}
+
 static int section_controls(Vm *vm, Section *s, const QubitValue *q, Value value) {
   int64_t v;
   if (arg_int(vm, value, "`when`", &v)) return 1;
@@ -503,7 +532,7 @@ static int section_controls(Vm *vm, Section *s, const QubitValue *q, Value value
     return 0;
   }
   if (v < 0 || v >> q->size)
-    return vm_error(vm, "`when`: %lld qubits are never %lld", (long long)q->size, (long long)v);
+    return never(vm, "qubit", q->size, v);
   s->on = (uint64_t)v;
   return 0;
 }
@@ -512,7 +541,7 @@ static int section_bits(Vm *vm, Section *s, const BitsValue *m, Value value) {
   int64_t v;
   if (arg_int(vm, value, "`when`", &v)) return 1;
   if (v < 0 || (m->count < 63 && v >> m->count))
-    return vm_error(vm, "`when`: %lld bits are never %lld", (long long)m->count, (long long)v);
+    return never(vm, "bit", m->count, v);
   s->when = (BitCondition){m->first, m->count, (uint64_t)v};
   s->kind = 3;
   return 0;

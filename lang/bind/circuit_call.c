@@ -118,8 +118,8 @@ static int batch_of(Reading *r, const Tensor *t, int *extra) {
   char text[128];
   *extra = r->rank >= 0 && t->rank > r->rank ? t->rank - (int)r->rank : 0;
   if (r->rank >= 0 && t->rank < r->rank)
-    return vm_error(r->vm, "parameter `%s` is declared with %lld axes, found shape %s", r->param,
-                    (long long)r->rank, tensor_shape_text(t, text));
+    return vm_error(r->vm, "parameter `%s` is declared with %lld ax%s, found shape %s", r->param,
+                    (long long)r->rank, r->rank == 1 ? "is" : "es", tensor_shape_text(t, text));
   if (!*extra) return 0;
   bool same = *extra == r->batch_rank &&
               !memcmp(r->batch_shape, t->shape, sizeof *t->shape * (size_t)*extra);

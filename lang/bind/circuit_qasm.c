@@ -34,7 +34,11 @@ static bool is_path(const char *s) { return !strpbrk(s, "\n;"); }
 
 static int read_source(Vm *vm, const char *given, Buf *text) {
   enum { MOST = 1 << 30 };
-  if (is_path(given)) return file_read(vm_rt(vm), given, MOST, text) != RT_OK;
+  if (is_path(given)) {
+    if (file_read(vm_rt(vm), given, MOST, text) == RT_OK) return 0;
+    if (!strstr(given, ".qasm")) vm_help(vm, "a text, rather than a path, has lines or a `;`");
+    return 1;
+  }
   buf_text(text, given);
   return text->failed ? rt_fail(vm_rt(vm), RT_MEMORY, "out of memory") != RT_OK : 0;
 }

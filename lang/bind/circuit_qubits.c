@@ -44,8 +44,10 @@ static int qubit_index(Vm *vm, Value v, int64_t extent, int64_t *out) {
   if (arg_int(vm, v, "the index of a qubit", &i)) return 1;
   *out = i < 0 ? i + extent : i;
   if (*out >= 0 && *out < extent) return 0;
-  return vm_error(vm, "index %lld is out of range for a register of %lld qubits", (long long)i,
-                  (long long)extent);
+  vm_error(vm, "index %lld is out of range for a register of %lld qubit%s", (long long)i,
+           (long long)extent, extent == 1 ? "" : "s");
+  if (extent) vm_help(vm, "they are 0 to %lld", (long long)extent - 1);
+  return 1;
 }
 
 /* w[a..b] of a register of one axis. */

@@ -58,9 +58,11 @@ int circuit_open(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch, 
 static int64_t states_of(const Circuit *c) { return 1ll << c->reg.qubits; }
 
 int circuit_fits(Vm *vm, const Circuit *c, int64_t batch, const char *what) {
-  if (c->reg.qubits > 40)
-    return vm_error(vm, "%s: %lld qubits have no state vector that fits", what,
-                    (long long)c->reg.qubits);
+  if (c->reg.qubits > 40) {
+    vm_error(vm, "%s: %lld qubits have no state vector that fits", what, (long long)c->reg.qubits);
+    vm_help(vm, "2^%lld amplitudes of 16 bytes; 30 qubits take 16 GiB", (long long)c->reg.qubits);
+    return 1;
+  }
   return states_fit(vm_rt(vm), what, states_of(c), (double)batch, sizeof(c128)) != RT_OK;
 }
 

@@ -101,7 +101,14 @@ static int not_traced(Vm *vm, Value v) {
 
 static int constant_node(Vm *vm, CircuitSpace *space, Value v, const char *what, int32_t *node) {
   double x;
-  if (not_traced(vm, v) || arg_float(vm, v, what, &x)) return 1;
+  if (not_traced(vm, v)) return 1;
+  if (value_is(v, OBJ_BOX) || value_is(v, OBJ_STR) || value_is(v, OBJ_COMPLEX)) {
+    vm_error(vm, "%s is a real number, found %s", what, value_type_name(v));
+    if (box_data(v, &bits_type))
+      vm_help(vm, "gates can wait for measured bits: `when m == 1 { x w }`");
+    return 1;
+  }
+  if (arg_float(vm, v, what, &x)) return 1;
   *node = scalar_const(vm_rt(vm), &space->scalar, x);
   return *node < 0;
 }

@@ -105,7 +105,13 @@ static int run_sampler(Vm *vm, const Sampler *s, const Batch *p, int64_t heads, 
   return failed;
 }
 
-/* (x, steps) = __qama_solve(q, k, v, e, alpha, eta, gamma, method, reads, sweeps, hot, cold) */
+/* Coefficients of few bits, where asked for. */
+static int arg_round(Vm *vm, Value v, Batch *p) {
+  int64_t bits;
+  return v.tag != V_NIL && (arg_int(vm, v, "bits", &bits) || batch_round(vm_rt(vm), p, bits));
+}
+
+/* (x, steps) = __qama_solve(q, k, v, e, alpha, eta, gamma, method, reads, sweeps, hot, cold, bits) */
 static int bind_solve(Vm *vm, Value *args, int n, Value *out) {
   Rt *rt = vm_rt(vm);
   QamaInput in;
@@ -119,7 +125,7 @@ static int bind_solve(Vm *vm, Value *args, int n, Value *out) {
   if (!failed)
     failed = named ? arg_batch(vm, args + 7, &a) : arg_sampler(vm, args[7], "solver", &sampler);
   const int64_t heads = failed || !in.e->size || in.q->rank != 3 ? 1 : in.q->shape[2] / in.e->size;
-  if (!failed) failed = qama_problems(rt, &in, f, &p) != RT_OK;
+  if (!failed) failed = qama_problems(rt, &in, f, &p) != RT_OK || arg_round(vm, args[12], &p);
   if (!failed)
     failed = named ? batch_sample(rt, &p, &a, &s) != RT_OK
                    : run_sampler(vm, sampler, &p, heads, &s);
@@ -161,7 +167,8 @@ static int bind_flips(Vm *vm, Value *args, int n, Value *out) {
 
 const Native natives_qama[] = {
     {"__qama_solve",
-     "q, k, v, e, alpha, eta, gamma, method, reads = 1, sweeps = 300, hot = nil, cold = nil",
+     "q, k, v, e, alpha, eta, gamma, method, reads = 1, sweeps = 300, hot = nil, cold = nil, "
+     "bits = nil",
      "Bits (b, heads, n) of the problems of a layer, and the temperatures run.", bind_solve,
      NF_CONST | NF_HIDDEN},
     {"__qama_read", "q, k, v, e, x", "Energies at fixed bits times e: (b, n, width).", bind_read,

@@ -187,7 +187,7 @@ const Native natives_sample[] = {
      "grad: how a derivative by H's tensors goes through s.best and mean(s, \"b\"): "
      "straight_through, blackbox(mu); nil: constants.\n"
      "cache = true: of equal problems of a batch only the first is sampled, the others get its rows "
-     "(exact(): always);\nrows of the first are what they are without. s.info.distinct counts them.\n"
+     "(exact(): always;\nlockstep(): never); rows of the first are what they are without. s.info.distinct counts them.\n"
      "Errors: a term that is not diagonal; a circuit's shots beyond 10^9.",
      bind_sample, NF_CONST | NF_DIFF},
     {NULL, NULL, NULL, NULL, 0},

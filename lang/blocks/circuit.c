@@ -127,7 +127,7 @@ static Node *body(Circ *h, const Node *decl) {
   Source *s = h->s;
   Node *fn = node_new(s, N_LAMBDA, decl), *block = node_new(s, N_BLOCK, decl);
   if (!fn || !block) return NULL;
-  fn->name = decl->name;
+  fn->name = ".gates"; /* not the circuit's: within, that is the declaration, for recursion */
   node_push(s, fn, parameter(s, BLOCK, NULL, decl));
   for (uint32_t i = 0; i < decl->n; i++) {
     node_push(s, fn, parameter(s, decl->items[i]->name, NULL, decl->items[i]));

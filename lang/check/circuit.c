@@ -85,12 +85,24 @@ bool circuit_gate_name(const char *name, int *arguments_of) {
   return channel_find(name) >= 0;
 }
 
+/* What a gate acts on: a register, an index of one. */
+static void operand(Checker *c, Node *e) {
+  const Node *name = e;
+  while (name->kind == N_INDEX) name = name->a;
+  if (name->kind != N_NAME || find(c, name->name)) {
+    walk(c, e);
+    return;
+  }
+  Diag *d = check_error(c, name->span, "no register is called `%s`", name->name);
+  diag_help(d, "declare it above: `qubits %s` or `qubits %s[n]`", name->name, name->name);
+}
+
 static void gate(Checker *c, Node *s) {
   Node *head = s->a;
   while (head->kind == N_TRANSPOSE) head = head->a;
   Node *call = head->kind == N_CALL ? head : NULL, *name = call ? call->a : head;
   int want;
-  for (uint32_t i = 0; i < s->n; i++) walk(c, s->items[i]);
+  for (uint32_t i = 0; i < s->n; i++) operand(c, s->items[i]);
   if (name->kind == N_NAME && !is_circuit(c, name->name)) {
     if (circuit_gate_name(name->name, &want)) {
       if (call) known_gate(c, call, name->name, want);
@@ -101,6 +113,7 @@ static void gate(Checker *c, Node *s) {
     if (!find(c, name->name)) {
       Diag *d = check_error(c, name->span, "no gate or circuit is called `%s`", name->name);
       if (near) diag_help(d, "did you mean `%s`?", near);
+      else diag_help(d, "declare it: `circuit %s(...) { qubits w; ... }`", name->name);
       for (uint32_t i = 0; call && i < call->n; i++)
         walk(c, call->items[i]->kind == N_ARG ? call->items[i]->a : call->items[i]);
       return;
@@ -135,7 +148,8 @@ static void stranger(Checker *c, Node *s) {
     diag_help(d, "write the qubits behind the gate: `%s%s w[0]`", name->name,
               !want ? "" : want == 1 ? "(t)" : "(...)");
   else if (s->kind == N_VAR) diag_help(d, "write `let`");
-  else if (s->kind == N_CALL || s->kind == N_FIELD)
+  else if (s->kind == N_FIELD || (s->kind == N_CALL && (name->kind == N_FIELD ||
+                                  (name->kind == N_NAME && is_circuit(c, name->name)))))
     diag_help(d, "a circuit is applied to qubits: write them behind it");
 }
 

@@ -111,6 +111,7 @@ static void trace_text(Vm *vm, Buf *out) {
       continue;
     }
     repeats = 0;
+    if (callee->function && callee->function->data[0] == '.') continue; /* the body of a block */
     uint32_t line, column;
     source_locate(caller->source, caller->span.start, &line, &column);
     if (callee->module) buf_text(out, "imported");

@@ -204,3 +204,23 @@ RtStatus batch_ising(Rt *rt, const Batch *b, int64_t problem, Ising *out) {
   return ising_make(rt, out, b->n, b->h + problem * b->n, b->m, b->uv, b->J + problem * b->m,
                     b->offset[problem]);
 }
+
+RtStatus batch_of_ising(Rt *rt, const Ising *p, Batch *b) {
+  int32_t *uv = rt_alloc(rt, (size_t)(2 * p->m + 1) * sizeof *uv);
+  int64_t at = 0;
+  *b = (Batch){0};
+  if (!uv) return rt->error.status;
+  for (int32_t i = 0; i < p->n; i++)
+    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
+      if (p->other[k] > i) uv[2 * at] = i, uv[2 * at++ + 1] = p->other[k];
+  const RtStatus st = batch_make(rt, b, 1, p->n, p->m, uv);
+  rt_free(rt, uv, (size_t)(2 * p->m + 1) * sizeof *uv);
+  if (st) return st;
+  b->offset[0] = p->offset;
+  memcpy(b->h, p->h, (size_t)p->n * sizeof *b->h);
+  at = 0;
+  for (int32_t i = 0; i < p->n; i++)
+    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
+      if (p->other[k] > i) b->J[at++] = p->J[k];
+  return RT_OK;
+}

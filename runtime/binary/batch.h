@@ -55,6 +55,12 @@ double batch_energy_of(const Batch *b, int64_t problem, const int8_t *s, double 
 /* The first of the largest gains s_i f_i > 0 (off: of spins +1 only), -1 when there is none.
  * spin and f: [n] as batch_fields() leaves them. */
 int64_t batch_steepest(int64_t n, const double *spin, const double *f, bool off, double *gain);
+/* One model as a batch of one problem. */
+RtStatus batch_of_ising(Rt *rt, const Ising *p, Batch *out);
+/* In each problem the coefficients of its 0/1 form are rounded to the multiples of their largest
+ * magnitude over 2^(bits - 1) - 1, bits 2 .. BATCH_ROUND_MAX; the energy at all zeros stays. */
+enum { BATCH_ROUND_MAX = 32 };
+RtStatus batch_round(Rt *rt, Batch *b, int64_t bits);
 /* Problem b as a model of its own, for every other sampler. */
 RtStatus batch_ising(Rt *rt, const Batch *b, int64_t problem, Ising *out);
 

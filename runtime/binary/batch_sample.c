@@ -349,31 +349,17 @@ RtStatus batch_sample(Rt *rt, const Batch *b, const BatchArgs *a, BatchSamples *
 
 RtStatus sample_lockstep(Rt *rt, const Ising *p, const SamplerArgs *a, Samples *out) {
   const double begin = rt_now();
-  int32_t *uv = rt_alloc(rt, (size_t)(2 * p->m + 1) * sizeof *uv);
   BatchSamples rows = {0};
   Batch b = {0};
   BatchArgs args;
-  int64_t at = 0;
   *out = (Samples){0};
-  if (!uv) return rt->error.status;
-  for (int32_t i = 0; i < p->n; i++)
-    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
-      if (p->other[k] > i) uv[2 * at] = i, uv[2 * at++ + 1] = p->other[k];
-  RtStatus st = batch_make(rt, &b, 1, p->n, p->m, uv);
-  rt_free(rt, uv, (size_t)(2 * p->m + 1) * sizeof *uv);
-  if (st) return st;
-  b.offset[0] = p->offset;
-  memcpy(b.h, p->h, (size_t)p->n * sizeof *b.h);
-  at = 0;
-  for (int32_t i = 0; i < p->n; i++)
-    for (int64_t k = p->start[i]; k < p->start[i + 1]; k++)
-      if (p->other[k] > i) b.J[at++] = p->J[k];
+  RT_TRY(batch_of_ising(rt, p, &b));
   batch_args_init(&args);
   args.method = a->both ? BATCH_LOCKSTEP_BOTH : BATCH_LOCKSTEP;
   args.rng = a->rng;
   args.threads = a->threads;
   if (a->reads) args.reads = a->reads;
-  st = batch_sample(rt, &b, &args, &rows);
+  RtStatus st = batch_sample(rt, &b, &args, &rows);
   if (!st) st = samples_make(rt, out, args.reads, p->n);
   if (!st) {
     memcpy(out->spin, rows.spin, (size_t)(args.reads * p->n));

@@ -1,5 +1,5 @@
 /* circuit.c: building circuits: registers, slots, gates one by one and whole circuits. */
-#include "runtime/circuit/circuit.h"
+#include "runtime/circuit/decompose.h"
 
 #include <string.h>
 
@@ -156,8 +156,9 @@ void circuit_qubit_name(const Circuit *c, int64_t q, Buf *out) {
 static RtStatus qubit_error(Rt *rt, const Circuit *c, const Gate *g, int64_t q, const char *what) {
   Buf name = {0};
   circuit_qubit_name(c, q, &name);
-  RtStatus st = rt_fail(rt, RT_ERROR, "`%s`: %s %s", gate_table[g->kind].name,
-                        name.data ? name.data : "a qubit", what);
+  char label[64];
+  gate_label(c, g, label);
+  RtStatus st = rt_fail(rt, RT_ERROR, "`%s`: %s %s", label, name.data ? name.data : "a qubit", what);
   buf_free(&name);
   return st;
 }

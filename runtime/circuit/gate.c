@@ -1,5 +1,6 @@
 /* gate.c: one gate on a state vector, whatever its kind: what circuits of any shape can fall
  * back on, and what the faster ways are compared with.                              */
+#include "runtime/circuit/channel.h"
 #include "runtime/circuit/plan.h"
 
 #include <math.h>
@@ -274,7 +275,7 @@ RtStatus gate_apply(Rt *rt, const Circuit *c, const Gate *g, bool inverse, const
   case GATE_RESET:
   case GATE_CHANNEL:
     rt_fail(rt, RT_ERROR, "`%s` has no state vector: draw shots with sample()",
-            gate_table[g->kind].name);
+            g->kind == GATE_CHANNEL ? channel_table[g->data].name : gate_table[g->kind].name);
     rt_help(rt, "or ask for expect(H, c), probability, probabilities, density(c)");
     return RT_ERROR;
   default: break;

@@ -445,7 +445,9 @@ RtStatus qasm_call(Qasm *p) {
     if (!st) st = qasm_operand(p, S_QUBITS, &o[n]);
     if (st) break;
     n++;
-    if (!qasm_is(p, ";")) st = qasm_expect(p, ",");
+    if (!qasm_is(p, ";") && !qasm_is(p, ",") && p->t.kind != T_END)
+      st = qasm_fail(p, "expected `,` or `;`, found `%.*s`", p->t.n > 60 ? 60 : p->t.n, p->t.at);
+    else if (!qasm_is(p, ";")) st = qasm_expect(p, ",");
   }
   c.operands = n;
   Symbol kept;                            /* declarations within may move the table    */

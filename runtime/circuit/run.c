@@ -1,7 +1,9 @@
 /* run.c: running a plan: one parameter set after another, stage by stage. */
 #include "runtime/base/parallel.h"
+#include "runtime/circuit/decompose.h"
 #include "runtime/circuit/plan.h"
 
+#include <math.h>
 #include <string.h>
 
 RtStatus circuit_plan(Rt *rt, const Circuit *c, CircuitPlan **out) {
@@ -32,10 +34,29 @@ static size_t angles_bytes(const Circuit *c, const CircuitBinding *b) {
   return sizeof(double) * (size_t)(c->scalar.n * b->batch + 1);
 }
 
+static RtStatus not_finite(Rt *rt, const Circuit *c, int64_t angle) {
+  for (int64_t i = 0; i < c->n; i++) {
+    const Gate *g = &c->gate[i];
+    if (g->angle < 0 || angle < g->angle || angle >= g->angle + gate_table[g->kind].angles) continue;
+    char label[64];
+    gate_label(c, g, label);
+    rt_fail(rt, RT_ERROR, "an angle of `%s` is not finite (gate %lld)", label, (long long)i + 1);
+    rt_help(rt, "the arguments of the circuit, or what it computes of them, have nan or infinity");
+    return RT_ERROR;
+  }
+  return RT_OK;
+}
+
 RtStatus angles_run(Rt *rt, const Circuit *c, const CircuitBinding *b, double **value) {
   *value = rt_alloc(rt, angles_bytes(c, b));
   if (!*value) return rt->error.status;
   scalar_run(&c->scalar, b->batch, b->slot, b->stride, *value);
+  for (int64_t k = 0; k < c->n_angle; k++)
+    for (int64_t i = 0; i < b->batch; i++) {
+      if (isfinite((*value)[c->angle[k] * b->batch + i])) continue;
+      RT_TRY(not_finite(rt, c, k));
+      break;
+    }
   return RT_OK;
 }
 

@@ -22,5 +22,7 @@ run() {
 }
 run landscape landscape.qa
 run mnist images.qa
+run width width.qa
+run soft soft.qa
 run fashion images.qa set=fashion_mnist
 grep -q '^collapsed: 0 of 6 runs' mnist.out; ok $? "collapses are counted" mnist.out

@@ -172,9 +172,9 @@ static void test_wrong(void **state) {
   int64_t first;
   Gate g = {.kind = GATE_X, .targets = 1, .controls = 1, .data = -1, .when = -1};
   assert_int_equal(circuit_add(rt, &c, g, (int32_t[]){1}, (int32_t[]){1}, NULL), RT_ERROR);
-  assert_string_equal(rt->error.message, "`x`: w[1] is used twice");
+  assert_string_equal(rt->error.message, "`cx`: w[1] is used twice");
   assert_int_equal(circuit_add(rt, &c, g, (int32_t[]){1}, (int32_t[]){3}, NULL), RT_ERROR);
-  assert_string_equal(rt->error.message, "`x`: qubit 3 is not there");
+  assert_string_equal(rt->error.message, "`cx`: qubit 3 is not there");
   g.targets = 2;
   assert_int_equal(circuit_add(rt, &c, g, (int32_t[]){1, 2}, (int32_t[]){0}, NULL), RT_ERROR);
   assert_string_equal(rt->error.message, "`x` acts on 1 qubit, found 2");
