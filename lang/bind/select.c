@@ -239,7 +239,7 @@ const Native natives_select[] = {
      "m_j, less the threshold between selected and other tokens, so that rho has a part in it:\n"
      "drho_ij = -lambda (d_i m_j + d_j m_i) / 2, d what reaches f; \"blackbox\"\n"
      "ds = (m(s) - m(s - mu g)) / mu, g = dL/dm, by a second solution (Vlastelica et al. 2020).\n"
-     " Differentiable once. One random call.\n"
+     "Differentiable once. One random call.\n"
      "mask: (.., n) of 0 and 1 that another solver found for the same problem; nothing is solved.\n"
      "temperature: mask and energy are means over `reads` walks (2 or more) that end at this\n"
      "temperature, draws from exp(-E / temperature) among the masks of k; derivatives by s and rho\n"
