@@ -1,7 +1,7 @@
 /* run.c: running a plan: one parameter set after another, stage by stage. */
 #include "runtime/base/parallel.h"
 #include "runtime/circuit/decompose.h"
-#include "runtime/circuit/plan.h"
+#include "runtime/circuit/lanes.h"
 
 #include <math.h>
 #include <string.h>
@@ -259,6 +259,11 @@ RtStatus circuit_run(Rt *rt, CircuitPlan *p, const CircuitBinding *b, bool singl
   double *value;
   RT_TRY(angles_run(rt, p->c, b, &value));
   RtStatus st = RT_OK;
+  if (!single && !from && lanes_fit(p, b)) {
+    st = lanes_run(rt, p, b, value, amp);
+    angles_free(rt, p->c, b, value);
+    return st;
+  }
   for (int64_t k = 0; !st && k < b->batch; k++) {
     st = run_item(rt, p, b, k, value, single, from ? (const char *)from + (size_t)k * each : NULL,
                   (char *)amp + (size_t)k * each);
