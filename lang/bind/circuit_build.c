@@ -120,8 +120,11 @@ static int bind_register(Vm *vm, Value *args, int n, Value *out) {
 static int arg_qubits(Vm *vm, Value v, Value block, const char *what, QubitValue **out) {
   *out = box_data(v, &qubits_type);
   if (!*out) {
-    vm_error(vm, "%s acts on qubits, found %s %s", what, VALUE_A(v));
-    vm_help(vm, "`qubits w[n]` declares them, `w[0]` is one of them");
+    bool bits = box_data(v, &bits_type);
+    vm_error(vm, "%s acts on qubits, found %s%s%s", what, bits ? "" : value_article(v),
+             bits ? "" : " ", value_type_name(v));
+    vm_help(vm, bits ? "gates can wait for measured bits: `when m == 1 { x w }`"
+            : "`qubits w[n]` declares them, `w[0]` is one of them");
     return 1;
   }
   if ((*out)->builder.o == block.o) return 0;

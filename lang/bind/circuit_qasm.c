@@ -68,7 +68,11 @@ static int inputs(Vm *vm, const Circuit *c, const Record *given, Tensor **slot) 
     bool known = false;
     for (int i = 0; i < c->slot.n; i++)
       known = known || !strcmp(c->slot.at[i].name, given->fields[k].key->data);
-    if (!known) return vm_error(vm, "the text has no input `%s`", given->fields[k].key->data);
+    if (known) continue;
+    vm_error(vm, "the text has no input `%s`", given->fields[k].key->data);
+    if (c->slot.n) vm_help(vm, "its first one is `%s`", c->slot.at[0].name);
+    else vm_help(vm, "it has none: `input float theta;` declares one");
+    return 1;
   }
   for (int k = 0; k < c->slot.n; k++)
     if (!(slot[k] = input(vm, &c->slot.at[k], given))) return 1;
@@ -96,7 +100,7 @@ static int bind_read_qasm(Vm *vm, Value *args, int n, Value *out) {
   const char *given;
   Buf text = {0};
   Circuit c;
-  if (arg_str(vm, args[0], "`read_qasm`", &given)) return 1;
+  if (arg_str(vm, args[0], "source", &given)) return 1;
   int failed = read_source(vm, given, &text) ||
                qasm_read(vm_rt(vm), text.data ? text.data : "", text.len,
                          is_path(given) ? given : "OpenQASM text", &c) != RT_OK;

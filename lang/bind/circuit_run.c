@@ -98,14 +98,14 @@ typedef struct {
   CircuitCode *code;
   AskKind kind;
   uint64_t mask, value;      /* ASK_PROBABILITY: index & mask == value             */
-  Applied *h;                /* ASK_EXPECTATION, owned                             */
+  HamApplied *h;             /* ASK_EXPECTATION, a reference                       */
   int batch_rank;
   int64_t batch, batch_shape[TENSOR_MAX_RANK];
 } Ask;
 
 static void ask_drop(Rt *rt, void *data) {
   Ask *a = data;
-  applied_free(rt, a->h);
+  ham_applied_unref(rt, a->h);
   circuit_code_unref(a->vm, a->code);
   rt_free(rt, a, sizeof *a);
 }
@@ -120,7 +120,7 @@ static RtStatus seed_item(Rt *rt, const Ask *a, const c128 *amp, double g, c128 
     }
     return RT_OK;
   }
-  RT_TRY(applied_to(rt, a->h, (const double *)amp, (double *)adjoint));
+  RT_TRY(applied_to(rt, ham_applied_map(a->h), (const double *)amp, (double *)adjoint));
   for (int64_t i = 0; i < size; i++) adjoint[i] = (c128){2 * g * adjoint[i].re, 2 * g * adjoint[i].im};
   return RT_OK;
 }
@@ -197,7 +197,7 @@ static int ask_record(Vm *vm, const CircuitValue *v, Ask ask, Tensor *out) {
   for (int k = 0; k < n; k++) traced = traced || rt_taped(rt, v->slot[k]);
   Ask *kept = traced ? rt_alloc(rt, sizeof *kept) : NULL;
   if (!kept) {
-    applied_free(rt, ask.h);
+    ham_applied_unref(rt, ask.h);
     return traced;
   }
   *kept = ask;
@@ -327,12 +327,18 @@ int circuit_operator(Vm *vm, const Operator *h, int64_t qubits, Operator *out) {
   return st != RT_OK;
 }
 
-static int operator_on(Vm *vm, const Operator *h, int64_t qubits, Applied **out) {
-  Operator wide;
-  if (circuit_operator(vm, h, qubits, &wide)) return 1;
-  RtStatus st = applied_make(vm_rt(vm), &wide, true, out);
-  operator_free(vm_rt(vm), &wide);
-  return st != RT_OK;
+/* The Hermitian operator of *v on a circuit's qubits, compiled. */
+static int operator_on(Vm *vm, Value *v, int64_t qubits, HamApplied **out) {
+  Operator *h;
+  State s;
+  if ((*out = ham_applied_found(*v, NULL, qubits, false))) return 0;
+  if (arg_hermitian(vm, v, "`expect` of a circuit", &h)) return 1;
+  state_init(&s);
+  if (state_register(vm_rt(vm), qubits, &s.vars)) return 1;
+  s.size = 1ll << qubits;
+  int failed = ham_applied_make(vm, *v, h, &s, out);
+  vars_free(vm_rt(vm), &s.vars);
+  return failed;
 }
 
 int circuit_expectation(Vm *vm, Value *args, Value *out) {
@@ -340,21 +346,21 @@ int circuit_expectation(Vm *vm, Value *args, Value *out) {
   CircuitValue *v;
   Operator *h;
   if (arg_whole_circuit(vm, &args[1], "`expect`", &v)) return 1;
-  bool mixed = circuit_mixed(&v->code->c);
-  if ((!mixed && circuit_fits(vm, &v->code->c, v->batch, "a circuit's state")) ||
-      arg_hermitian(vm, &args[0], "`expect` of a circuit", &h))
-    return 1;
-  if (mixed) return mixed_expectation(vm, v, h, out);
+  if (circuit_mixed(&v->code->c))
+    return arg_hermitian(vm, &args[0], "`expect` of a circuit", &h) ||
+           mixed_expectation(vm, v, h, out);
+  if (circuit_fits(vm, &v->code->c, v->batch, "a circuit's state")) return 1;
   Ask ask = ask_of(vm, v, ASK_EXPECTATION);
-  if (operator_on(vm, h, v->code->c.reg.qubits, &ask.h)) return 1;
+  if (operator_on(vm, &args[0], v->code->c.reg.qubits, &ask.h)) return 1;
   Tensor *amp = run_amplitudes(vm, v->code, v->slot, v->batch, v->batch_rank, v->batch_shape);
   Tensor *e = amp ? tensor_new(rt, DT_F64, v->batch_rank, v->batch_shape) : NULL;
   int failed = !e;
   for (int64_t k = 0; !failed && k < v->batch; k++)
-    failed = applied_mean(rt, ask.h, (const double *)amp->data + 2 * k * states_of(&v->code->c),
+    failed = applied_mean(rt, ham_applied_map(ask.h),
+                          (const double *)amp->data + 2 * k * states_of(&v->code->c),
                           (double *)e->data + k) != RT_OK;
   if (amp) tensor_unref(rt, amp);
-  if (failed) applied_free(rt, ask.h);
+  if (failed) ham_applied_unref(rt, ask.h);
   else failed = ask_record(vm, v, ask, e);
   if (failed && e) tensor_unref(rt, e);
   return failed || give(vm, e, out);

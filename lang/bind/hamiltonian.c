@@ -28,6 +28,7 @@ Ham *ham_new(Vm *vm) {
 void ham_free(Vm *vm, Ham *h) {
   Rt *rt = vm_rt(vm);
   if (!h) return;
+  ham_changes(vm, h);
   text_free(rt, h->name);
   operator_free(rt, &h->op);
   for (int64_t i = 0; i < h->n_constraint; i++) {

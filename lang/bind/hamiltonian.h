@@ -22,6 +22,7 @@ typedef struct Ham {
   int64_t n_constraint, cap_constraint;
   bool maximize;            /* op holds the negative of the user's objective   */
   ProblemSense sense;       /* of a file; factor 0: not from a file            */
+  struct HamApplied *applied; /* compiled for the last small state (applied.c); NULL */
 } Ham;
 extern const BoxType ham_type;             /* "Hamiltonian", data: Ham         */
 
@@ -29,6 +30,8 @@ Ham *ham_new(Vm *vm);                      /* empty; NULL + error              *
 void ham_free(Vm *vm, Ham *h);
 Ham *ham_copy(Vm *vm, const Ham *h);
 Value ham_value(Vm *vm, Ham *h);           /* takes over h; nil + error        */
+/* To be called before a value that was in use is changed in place: drops what was kept with it. */
+void ham_changes(Vm *vm, Ham *h);
 int ham_set_name(Vm *vm, Ham *h, const char *name);
 /* h also knows the variables of `more`; *map: their numbers in h (as operator_vars). */
 int ham_adopt(Vm *vm, Ham *h, const VarTable *more, int32_t **map);

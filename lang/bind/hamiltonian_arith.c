@@ -30,6 +30,7 @@ static int wrong_operand(Vm *vm, AstOp op, Value a, Value b) {
 /* A fresh copy, or the box itself when it may be changed. */
 static int writable(Vm *vm, Value v, bool mine, Value *out) {
   if (mine && v.o->refs == 1) {
+    ham_changes(vm, AS_BOX(v)->data);
     *out = value_ref(v);
     return 0;
   }

@@ -431,18 +431,20 @@ int state_expect(Vm *vm, Value *args, Value *out) {
   Operator *h;
   State *s, y;
   double d, e;
-  bool hermitian;
+  bool hermitian = true;
+  HamApplied *a = NULL;
   if (mps_is(args[1])) return mps_call_expect(vm, args, out);
   if (density_is(args[1])) return density_call_expect(vm, args, out);
   if (arg_operator(vm, &args[0], "`expect`", &h) || arg_state_any(vm, args[1], "`expect`", &s) ||
-      operator_hermitian(rt, h, &hermitian) || length2(vm, s, &d))
+      length2(vm, s, &d))
     return 1;
+  a = ham_applied_found(args[0], &s->vars, 0, state_single(s));
+  if (!a && operator_hermitian(rt, h, &hermitian)) return 1;
   if (hermitian) {
-    Applied *a;
-    if (state_applied(vm, h, s, &a)) return 1;
-    RtStatus st = state_single(s) ? applied_mean32(rt, a, state_floats(s), &e)
-                                  : applied_mean(rt, a, state_doubles(s), &e);
-    applied_free(rt, a);
+    if (!a && ham_applied_make(vm, args[0], h, s, &a)) return 1;
+    RtStatus st = state_single(s) ? applied_mean32(rt, ham_applied_map(a), state_floats(s), &e)
+                                  : applied_mean(rt, ham_applied_map(a), state_doubles(s), &e);
+    ham_applied_unref(rt, a);
     *out = value_float(e / d);
     return st != RT_OK;
   }

@@ -25,6 +25,16 @@ int arg_operator(Vm *vm, Value *v, const char *what, Operator **out);
 int arg_hermitian(Vm *vm, Value *v, const char *what, Operator **out);
 /* H compiled for the variables of s. */
 int state_applied(Vm *vm, const Operator *h, const State *s, Applied **out);
+
+/* The same, kept with the value for as long as that is unchanged (applied.c). */
+typedef struct HamApplied HamApplied;
+const Applied *ham_applied_map(const HamApplied *a);
+void ham_applied_unref(Rt *rt, HamApplied *a);      /* NULL is fine */
+/* A reference to what is kept with v for states over `vars` (NULL: a register of qubits); NULL:
+ * nothing is.  What is kept passed arg_hermitian().                                */
+HamApplied *ham_applied_found(Value v, const VarTable *vars, int64_t qubits, bool single);
+/* Compiles op, the Hermitian operator of v, for s and keeps it. */
+int ham_applied_make(Vm *vm, Value v, const Operator *op, const State *s, HamApplied **out);
 /* H |s> */
 int state_times(Vm *vm, Value h, Value s, Value *out);
 /* expect(H, psi) of one operator; of a list of them (lang/bind/measure.c). */

@@ -10,13 +10,31 @@ static void statements(Checker *c, Node *block);
 
 static const char *const words[] = {"qubits", "ancilla", "when", "control", "inverse", NULL};
 
+/* `cx w[0], w[1]`: a gate on as many qubits as it takes. */
+static void on_qubits(Diag *d, const char *what, const char *name) {
+  GateKind kind;
+  int controls, want;
+  bool inverse;
+  if (!circuit_gate_name(name, &want)) return;
+  bool gate = gate_find(name, &kind, &controls, &inverse);
+  int n = gate ? gate_table[kind].targets + controls : 1;
+  diag_help(d, "%s`%s%s %s`", what, name, !want ? "" : want == 1 ? "(t)" : "(...)",
+            n == 3 ? "w[0], w[1], w[2]" : n == 2 ? "w[0], w[1]" : "w[0]");
+}
+
 /* The nearest name of a gate, channel or word of circuits, or NULL. */
-static const char *near_gate(const char *name) {
+static const char *near_gate(const char *name, char lower[32]) {
   Nearest n = nearest_of(name);
-  for (int k = 0; k < GATE_KINDS; k++)
-    if (k != GATE_CHANNEL) nearest_try(&n, gate_table[k].name);
-  for (int k = 0; channel_table[k].name; k++) nearest_try(&n, channel_table[k].name);
-  for (int k = 0; words[k]; k++) nearest_try(&n, words[k]);
+  size_t k = strlen(name);
+  if (k < 32) {
+    for (size_t i = 0; i <= k; i++)
+      lower[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + 32) : name[i];
+    if (circuit_gate_name(lower, &(int){0})) return lower;
+  }
+  for (int g = 0; g < GATE_KINDS; g++)
+    if (g != GATE_CHANNEL) nearest_try(&n, gate_table[g].name);
+  for (int g = 0; channel_table[g].name; g++) nearest_try(&n, channel_table[g].name);
+  for (int g = 0; words[g]; g++) nearest_try(&n, words[g]);
   return n.best;
 }
 
@@ -56,14 +74,14 @@ static void known_gate(Checker *c, Node *call, const char *name, int want) {
   if (found == (uint32_t)want) return;
   Diag *d = check_error(c, call->span, "gate `%s` takes %d argument%s, found %u", name, want,
                         want == 1 ? "" : "s", found);
-  if (!want) diag_help(d, "write `%s w[0]`", name);
+  if (!want) on_qubits(d, "write ", name);
 }
 
 static void bare_gate(Checker *c, Node *name, int want) {
   if (!want) return;
   Diag *d = check_error(c, name->span, "gate `%s` takes %d argument%s", name->name, want,
                         want == 1 ? "" : "s");
-  diag_help(d, want == 1 ? "write `%s(t) w[0]`" : "write `%s(...) w[0]`", name->name);
+  on_qubits(d, "write ", name->name);
 }
 
 /* Is `name` a circuit or a value that may hold one?  Gates win over everything else. */
@@ -109,7 +127,8 @@ static void gate(Checker *c, Node *s) {
       else bare_gate(c, name, want);
       return;
     }
-    const char *near = near_gate(name->name);
+    char lower[32];
+    const char *near = near_gate(name->name, lower);
     if (!find(c, name->name)) {
       Diag *d = check_error(c, name->span, "no gate or circuit is called `%s`", name->name);
       if (near) diag_help(d, "did you mean `%s`?", near);
@@ -145,8 +164,7 @@ static void stranger(Checker *c, Node *s) {
   const Node *name = s->kind == N_CALL ? s->a : s;
   int want;
   if (name->kind == N_NAME && circuit_gate_name(name->name, &want))
-    diag_help(d, "write the qubits behind the gate: `%s%s w[0]`", name->name,
-              !want ? "" : want == 1 ? "(t)" : "(...)");
+    on_qubits(d, "write the qubits behind the gate: ", name->name);
   else if (s->kind == N_VAR) diag_help(d, "write `let`");
   else if (s->kind == N_FIELD || (s->kind == N_CALL && (name->kind == N_FIELD ||
                                   (name->kind == N_NAME && is_circuit(c, name->name)))))

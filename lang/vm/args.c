@@ -7,6 +7,7 @@
 
 static int wrong(Vm *vm, const char *what, const char *wanted, Value v) {
   const char *fn = vm->current ? vm->current->name : NULL;
+  if (fn && !strncmp(fn, "__", 2)) fn = NULL; /* what blocks call is no name of the script's */
   char shape[128], found[200];
   if (value_is(v, OBJ_TENSOR))
     snprintf(found, sizeof found, "%s tensor %s", dtype_name[AS_TENSOR(v)->dtype],

@@ -51,6 +51,8 @@ RtStatus batch_check(Rt *rt, const Batch *b);
 double batch_energy(const Batch *b, int64_t problem, const int8_t *s);
 /* Local fields f_i = h_i + sum_j J_ij s_j, [n], and the energy faster; spin: scratch for n. */
 void batch_fields(const Batch *b, int64_t problem, const int8_t *s, double *spin, double *f);
+/* sum_j J_ij^2, [n]. */
+void batch_squares(const Batch *b, int64_t problem, double *sum);
 double batch_energy_of(const Batch *b, int64_t problem, const int8_t *s, double *spin);
 /* The first of the largest gains s_i f_i > 0 (off: of spins +1 only), -1 when there is none.
  * spin and f: [n] as batch_fields() leaves them. */

@@ -52,6 +52,30 @@ void batch_fields(const Batch *b, int64_t problem, const int8_t *s, double *spin
 }
 
 CLONES
+void batch_squares(const Batch *b, int64_t problem, double *sum) {
+  const double *J = b->J + problem * b->m;
+  memset(sum, 0, (size_t)b->n * sizeof *sum);
+  for (int64_t r = 0; r < b->n_run; r++) {
+    int64_t k = b->run[r];
+    const int64_t end = b->run[r + 1];
+    const int32_t u = b->uv[2 * k];
+    int32_t v = b->uv[2 * k + 1];
+    V8 all = {0};
+    for (; k + 8 <= end; k += 8, v += 8) {
+      const V8 w = *(const V8 *)(J + k);
+      all += w * w;
+      *(V8 *)(sum + v) += w * w;
+    }
+    double own = SUM8(all);
+    for (; k < end; k++, v++) {
+      own += J[k] * J[k];
+      sum[v] += J[k] * J[k];
+    }
+    sum[u] += own;
+  }
+}
+
+CLONES
 double batch_energy_of(const Batch *b, int64_t problem, const int8_t *s, double *spin) {
   const double *h = b->h + problem * b->n, *J = b->J + problem * b->m;
   double one = 0, two = 0;

@@ -112,8 +112,9 @@ void batch_descend_pairs(BatchThread *t, int64_t problem, int8_t *s) {
 
 /* ---- temperatures ------------------------------------------------------------------ */
 
-static float median(float *x, int64_t n) {
-  int64_t lo = 0, hi = n - 1, want = n / 2;
+/* The number in place `want` of the sorted ones. */
+static float ranked(float *x, int64_t n, int64_t want) {
+  int64_t lo = 0, hi = n - 1;
   while (lo < hi) {
     const float pivot = x[lo + (hi - lo) / 2];
     int64_t i = lo, j = hi;
@@ -140,6 +141,27 @@ static double spread(const double *x, int64_t n) {
   return n ? sqrt(sum / (double)n) : 0;
 }
 
+/* Of numbers >= 0, whose bits are ordered as they are: those of the bin in the middle are looked at
+ * one by one. */
+static float median(float *x, int64_t n) {
+  enum { BINS = 2048, SHIFT = 20, FEW = 256 };
+  uint32_t count[BINS] = {0}, bits;
+  int64_t want = n / 2, kept = 0;
+  uint32_t bin = 0;
+  if (n < FEW) return ranked(x, n, want);
+  for (int64_t i = 0; i < n; i++) {
+    memcpy(&bits, x + i, sizeof bits);
+    count[bits >> SHIFT]++;
+  }
+  for (; want >= count[bin]; bin++) want -= count[bin];
+  for (int64_t i = 0; i < n; i++) {
+    memcpy(&bits, x + i, sizeof bits);
+    x[kept] = x[i];
+    kept += bits >> SHIFT == bin;
+  }
+  return ranked(x, kept, want);
+}
+
 /* From the couplings, since fields mostly balance them (penalties, binaries): first 1.5
  * times the largest root mean square of a variable's coupling field in random states, 1.5
  * times the critical temperature of a random dense model; last a tenth of what flips
@@ -152,11 +174,9 @@ void batch_temperatures(BatchThread *t, int64_t problem, const BatchArgs *a, dou
   const double *h = b->h + problem * b->n, *J = b->J + problem * b->m;
   double most = 0, degree = 1, last = 1;
   int64_t count = 0;
-  for (int64_t i = 0; i < b->n; i++) {
-    double sum = 0;
-    for (int32_t k = b->start[i]; k < b->start[i + 1]; k++) sum += J[b->edge[k]] * J[b->edge[k]];
-    if (sum > most) most = sum;
-  }
+  batch_squares(b, problem, t->spin);
+  for (int64_t i = 0; i < b->n; i++)
+    if (t->spin[i] > most) most = t->spin[i];
   for (int64_t k = 0; k < b->m; k++)
     if (J[k] != 0) t->middle[count++] = (float)fabs(J[k]);
   if (count) degree = fmax(1, 2 * (double)count / (double)b->n);

@@ -230,16 +230,18 @@ void bind_pair(const Values *v, const Schedule *s, const Stage *stage, const Op 
       for (int u = 0; u < V; u++)
         for (int h = 0; h < shifts; h++) {
           int to[2], from[2]; /* values of the two targets, ascending */
+          int source = l;     /* the lane that it is multiplied in    */
           int free_bits = 2 - out->places;
           for (int k = 0; k < 2; k++) {
             bool lane = k < free_bits;
             to[k] = lane ? l >> at[k] & 1 : r >> (k - free_bits) & 1;
             from[k] = lane ? to[k] ^ (h >> k & 1) : u >> (k - free_bits) & 1;
+            if (lane) source ^= (h >> k & 1) << at[k];
           }
           int i = to[0] << row[0] | to[1] << row[1], j = from[0] << row[0] | from[1] << row[1];
           c128 f = on ? (inverse ? conjugate(m[j * 4 + i]) : m[i * 4 + j])
                       : (r == u && !h ? one : none);
-          put_factor(coef, s->single, 2 * ((r * V + u) * shifts + h), l, f);
+          put_factor(coef, s->single, 2 * ((r * V + u) * shifts + h), source, f);
         }
   }
 }

@@ -256,7 +256,8 @@ static RtStatus item_back(const Mixed *m, int64_t events, c128 *room, const c128
 RtStatus mixed_fits(Rt *rt, const Circuit *c, double matrices) {
   for (int64_t i = 0; i < c->n; i++)
     if (c->gate[i].when >= 0) {
-      rt_fail(rt, RT_ERROR, "a circuit whose gates depend on measured bits has no density matrix here");
+      rt_fail(rt, RT_ERROR,
+              "a circuit whose gates depend on measured bits has no density matrix here");
       rt_help(rt, "draw shots with sample()");
       return RT_ERROR;
     }

@@ -1,7 +1,7 @@
 /* run.c: running a plan: one parameter set after another, stage by stage. */
 #include "runtime/base/parallel.h"
 #include "runtime/circuit/decompose.h"
-#include "runtime/circuit/plan.h"
+#include "runtime/circuit/lanes.h"
 
 #include <math.h>
 #include <string.h>
@@ -131,13 +131,15 @@ static int run_blocks(void *job, int64_t first, int64_t end, int lane) {
   return 0;
 }
 
-enum { FAR_BYTES = 32 << 20 };    /* more than a third-level cache keeps          */
+/* More than a third-level cache keeps; than a second-level one. */
+enum { FAR_BYTES = 32 << 20, FAR_PAIR = 4 << 20 };
 
 /* Items are those of one pass over the whole vector. */
 static int run_items(void *job, int64_t first, int64_t end, int lane) {
   const StageJob *j = job;
   (void)lane;
-  run_pass(j, j->pass, j->x, 0, first, end, j->each << j->n >= FAR_BYTES);
+  size_t far = j->pass->pass->kind == OP_PAIR ? FAR_PAIR : FAR_BYTES;
+  run_pass(j, j->pass, j->x, 0, first, end, j->each << j->n >= far);
   return 0;
 }
 
@@ -257,6 +259,11 @@ RtStatus circuit_run(Rt *rt, CircuitPlan *p, const CircuitBinding *b, bool singl
   double *value;
   RT_TRY(angles_run(rt, p->c, b, &value));
   RtStatus st = RT_OK;
+  if (!single && !from && lanes_fit(p, b)) {
+    st = lanes_run(rt, p, b, value, amp);
+    angles_free(rt, p->c, b, value);
+    return st;
+  }
   for (int64_t k = 0; !st && k < b->batch; k++) {
     st = run_item(rt, p, b, k, value, single, from ? (const char *)from + (size_t)k * each : NULL,
                   (char *)amp + (size_t)k * each);

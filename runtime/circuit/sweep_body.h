@@ -110,8 +110,8 @@ static inline uint64_t order_from(const Order *o, uint64_t v) {
   return v;
 }
 
-/* Streams 2^bit bytes apart: does fetching help when nothing is left out?  Measured on Zen 4: closer
- * ones are one, those further apart are followed as they are.                         */
+/* Streams 2^bit bytes apart: does fetching help when nothing is left out?  Measured on Zen 4:
+ * closer ones are one, those further apart are followed as they are.                  */
 INLINE bool fetch_helps(int bit) { return bit >= 9 && bit <= 16; }
 
 /* p: places above the lanes; mask, value: of groups' numbers.
@@ -217,7 +217,7 @@ static inline Order order_of(const int *p, uint64_t mask, uint64_t value, bool f
 #define TAKE(k) vec r##k = LOAD(p##k);
 #define PUT(k) STORE(p##k, r##k);
 #define AT(k) REAL *p##k = x + 2 * i + (k & 1 ? o0 : 0) + (k & 2 ? o1 : 0) + (k & 4 ? o2 : 0);
-#define FETCH(k) __builtin_prefetch(p##k, 0, 2); /* to the second level: it waits for more of them */
+#define FETCH(k) __builtin_prefetch(p##k, 0, 2); /* to the second level: more are on their way */
 #define TOUCH(k) __builtin_prefetch(p##k);
 #define OFFSETS                                                                            \
   const int p[3] = {place[0] - LANE_BITS, place[1] - LANE_BITS, place[2] - LANE_BITS};     \
@@ -317,7 +317,7 @@ static void NAME(sweep_turn)(void *x, uint64_t outer, const TurnStep *t, int64_t
 /* ---- dense gates on two qubits ------------------------------------------------------------ */
 
 /* V registers and 4 / V shifts of lanes (none, m0, m1, both), of D groups at p: coefficients are
- * loaded once for all groups.                                                       */
+ * loaded once for all groups, and what goes to other lanes is shifted when it is summed up. */
 INLINE void NAME(pair_at)(REAL *const *p, const PairStep *t, const int V, const int m0,
                           const int m1, const int D) {
   const uint64_t at[4] = {0, 2 * t->bit[0], 2 * t->bit[1], 2 * (t->bit[0] + t->bit[1])};
@@ -327,26 +327,32 @@ INLINE void NAME(pair_at)(REAL *const *p, const PairStep *t, const int V, const 
   for (int k = 0; k < V; k++)
 #pragma GCC unroll 2
     for (int d = 0; d < D; d++) {
-      r[d][k * (4 / V)] = LOAD(p[d] + at[k]);
-      if (V < 4) r[d][k * (4 / V) + 1] = SHUFFLE(r[d][k * (4 / V)], m0);
-      if (V < 2) r[d][2] = SHUFFLE(r[d][0], m1);
-      if (V < 2) r[d][3] = SHUFFLE(r[d][0], m0 ^ m1);
+      r[d][k] = LOAD(p[d] + at[k]);
+      s[d][k] = SWAP(r[d][k]);
     }
-#pragma GCC unroll 4
-  for (int k = 0; k < 4; k++)
-#pragma GCC unroll 2
-    for (int d = 0; d < D; d++) s[d][k] = SWAP(r[d][k]);
 #pragma GCC unroll 4
   for (int k = 0; k < V; k++) {
     vec y[2];
 #pragma GCC unroll 4
-    for (int u = 0; u < 4; u++) {
-      vec f0 = c[2 * (k * 4 + u)], f1 = c[2 * (k * 4 + u) + 1];
+    for (int h = 0; h < 4 / V; h++) {
+      vec sum[2];
+#pragma GCC unroll 4
+      for (int u = 0; u < V; u++) {
+        const vec *f = c + 2 * ((k * V + u) * (4 / V) + h);
+        vec f0 = f[0], f1 = f[1];
+#pragma GCC unroll 2
+        for (int d = 0; d < D; d++) {
+          vec term = f0 * r[d][u] + f1 * s[d][u];
+          if (u) sum[d] += term;
+          else sum[d] = term;
+        }
+      }
 #pragma GCC unroll 2
       for (int d = 0; d < D; d++) {
-        vec term = f0 * r[d][u] + f1 * s[d][u];
-        if (u) y[d] += term;
-        else y[d] = term;
+        if (h == 0) y[d] = sum[d];
+        else if (h == 1) y[d] += SHUFFLE(sum[d], m0);
+        else if (h == 2) y[d] += SHUFFLE(sum[d], m1);
+        else y[d] += SHUFFLE(sum[d], m0 ^ m1);
       }
     }
 #pragma GCC unroll 2
@@ -358,7 +364,7 @@ INLINE void NAME(pair_by)(REAL *x, uint64_t outer, const PairStep *t, int64_t fi
                           const bool far, const int V, const int m0, const int m1) {
   int low = V > 1 ? __builtin_ctzll(t->bit[0]) - LANE_BITS : 0;
   int high = V > 2 ? __builtin_ctzll(t->bit[1]) - LANE_BITS : 0;
-  bool fetch = far && V > 1 && fetch_helps((V > 2 ? high : low) + LINE_BITS);
+  bool fetch = far && V == 2 && fetch_helps(low + LINE_BITS);
   REAL *p[2];
   int n = 0;
   for (int64_t g = first; g < end; g++) {
@@ -367,12 +373,9 @@ INLINE void NAME(pair_by)(REAL *x, uint64_t outer, const PairStep *t, int64_t fi
     if (V > 2) i = spread_at(i, high);
     i <<= LANE_BITS;
     if (fetch) {
-      uint64_t a = (uint64_t)g + FETCH_LINES / V;
-      if (V > 1) a = spread_at(a, low);
-      if (V > 2) a = spread_at(a, high);
-      const REAL *q = x + 2 * (a << LANE_BITS);
-      for (int k = 0; k < V; k++)
-        __builtin_prefetch(q + (k & 1 ? 2 * t->bit[0] : 0) + (k & 2 ? 2 * t->bit[1] : 0), 0, 2);
+      const REAL *q = x + 2 * (spread_at((uint64_t)g + FETCH_LINES / V, low) << LANE_BITS);
+      __builtin_prefetch(q, 0, 2);
+      __builtin_prefetch(q + 2 * t->bit[0], 0, 2);
     }
     if (((i | outer) & t->mask) != t->value) continue;
     p[n++] = x + 2 * i;

@@ -1,9 +1,11 @@
 /* test_shots.c: shots of circuits with measurements, resets, noise, conditions, projections
- * against density matrices, one for each value of the classical bits.             */
+ * against density matrices, one for each value of the classical bits; the library's density
+ * matrices and their derivatives against the same.                                 */
 #include "tests/runtime/fixture.h"
 #include <stdlib.h>
 
 #include "runtime/circuit/channel.h"
+#include "runtime/circuit/mixed.h"
 #include "runtime/circuit/run.h"
 #include "tests/runtime/circuit/random.h"
 
@@ -152,6 +154,44 @@ static void compare(const Circuit *c, const double *p, double passes) {
   free(keep);
 }
 
+/* Re sum conj(G) rho of the reference, G any Hermitian matrix; G at r + D c. */
+static double functional(const Circuit *c, const double *x, const c128 *g) {
+  static Rho rho[1];
+  const double *slot[1] = {x};
+  double sum = 0;
+  reference(c, slot, rho, 1);
+  for (int i = 0; i < D; i++)
+    for (int j = 0; j < D; j++)
+      sum += g[i + D * j].re * creal(rho[0][i * D + j]) + g[i + D * j].im * cimag(rho[0][i * D + j]);
+  return sum;
+}
+
+static void compare_mixed(const Circuit *c, const Rho *rho, double *x) {
+  enum { SLOTS = 8 };
+  const double *slot[1] = {x}, h = 1e-5;
+  CircuitBinding b = {1, slot, (int64_t[]){0}};
+  c128 mine[D * D], g[D * D];
+  double slope[SLOTS] = {0};
+  assert_int_equal(mixed_run(rt, c, &b, mine), RT_OK);
+  for (int i = 0; i < D; i++)
+    for (int j = 0; j < D; j++) {
+      assert_true(fabs(mine[i + D * j].re - creal(rho[0][i * D + j])) < 1e-13);
+      assert_true(fabs(mine[i + D * j].im - cimag(rho[0][i * D + j])) < 1e-13);
+      g[i + D * j] = (c128){cos(i * j + i + j), i < j ? 0.3 * i - 0.2 * j : 0.2 * i - 0.3 * j};
+      if (i == j) g[i + D * j].im = 0;
+    }
+  assert_int_equal(mixed_back(rt, c, &b, g, (double *[]){slope}), RT_OK);
+  for (int k = 0; k < SLOTS; k++) {
+    double at = x[k];
+    x[k] = at + h;
+    double high = functional(c, x, g);
+    x[k] = at - h;
+    double low = functional(c, x, g);
+    x[k] = at;
+    assert_true(fabs(slope[k] - (high - low) / (2 * h)) < 1e-8 * (1 + fabs(slope[k])));
+  }
+}
+
 static void test_density(void **state) {
   (void)state;
   static Rho rho[1 << BITS];
@@ -164,6 +204,7 @@ static void test_density(void **state) {
     int bits = measured ? 1 << BITS : 1;
     noisy_circuit(&c, measured, round % 3 == 0);
     reference(&c, slot, rho, bits);
+    if (!measured) compare_mixed(&c, rho, x);
     double p[8] = {0}, passes = 0;
     for (int b = 0; b < bits; b++)
       for (int i = 0; i < D; i++) {
