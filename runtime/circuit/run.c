@@ -47,6 +47,10 @@ static RtStatus not_finite(Rt *rt, const Circuit *c, int64_t angle) {
   return RT_OK;
 }
 
+void angles_free(Rt *rt, const Circuit *c, const CircuitBinding *b, double *value) {
+  if (value) rt_free(rt, value, angles_bytes(c, b));
+}
+
 RtStatus angles_run(Rt *rt, const Circuit *c, const CircuitBinding *b, double **value) {
   *value = rt_alloc(rt, angles_bytes(c, b));
   if (!*value) return rt->error.status;
@@ -54,14 +58,13 @@ RtStatus angles_run(Rt *rt, const Circuit *c, const CircuitBinding *b, double **
   for (int64_t k = 0; k < c->n_angle; k++)
     for (int64_t i = 0; i < b->batch; i++) {
       if (isfinite((*value)[c->angle[k] * b->batch + i])) continue;
-      RT_TRY(not_finite(rt, c, k));
-      break;
+      RtStatus st = not_finite(rt, c, k);
+      if (!st) break;       /* no gate asks for it */
+      angles_free(rt, c, b, *value);
+      *value = NULL;
+      return st;
     }
   return RT_OK;
-}
-
-void angles_free(Rt *rt, const Circuit *c, const CircuitBinding *b, double *value) {
-  if (value) rt_free(rt, value, angles_bytes(c, b));
 }
 
 /* ---- gate by gate ------------------------------------------------------------------- */
