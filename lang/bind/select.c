@@ -221,7 +221,8 @@ static int bind_quality(Vm *vm, Value *args, int n, Value *out) {
 const Native natives_select[] = {
     {"hard_select",
      "s, rho = nil, k = nil, lambda = 0.0, penalty = nil, solver = nil, reads = 1, sweeps = 100, "
-     "hot = nil, cold = nil, grad = \"straight\", tau = nil, mu = 1.0, mask = nil, temperature = nil, seed = nil",
+     "hot = nil, cold = nil, grad = \"straight\", tau = nil, mu = 1.0, mask = nil, "
+     "temperature = nil, seed = nil",
      "Hard attention by a Hamiltonian (QAHAN, arXiv 2412.20930): (mask (.., n), energy (..)) of\n"
      "lowest E(m) = -sum s_i m_i + lambda sum_{i<j} rho_ij m_i m_j + penalty (sum m_i - k)^2.\n"
      "All rows are solved in one call, each from its own random stream.\n"
@@ -236,8 +237,9 @@ const Native natives_select[] = {
      "dE/ds = -m, dE/drho_ij = lambda m_i m_j / 2, as in the next two; \"straight\" dm/ds = 1, with\n"
      "tau the derivative of sigmoid(s / tau); \"field\" the same of f_i = s_i - lambda sum_j rho_ij\n"
      "m_j, less the threshold between selected and other tokens, so that rho has a part in it:\n"
-     "drho_ij = -lambda (d_i m_j + d_j m_i) / 2, d what reaches f; \"blackbox\" ds = (m(s) - m(s - mu g)) / mu, g = dL/dm,\n"
-     "by a second solution (Vlastelica et al. 2020). Differentiable once. One random call.\n"
+     "drho_ij = -lambda (d_i m_j + d_j m_i) / 2, d what reaches f; \"blackbox\"\n"
+     "ds = (m(s) - m(s - mu g)) / mu, g = dL/dm, by a second solution (Vlastelica et al. 2020).\n"
+     "Differentiable once. One random call.\n"
      "mask: (.., n) of 0 and 1 that another solver found for the same problem; nothing is solved.\n"
      "temperature: mask and energy are means over `reads` walks (2 or more) that end at this\n"
      "temperature, draws from exp(-E / temperature) among the masks of k; derivatives by s and rho\n"

@@ -5,7 +5,7 @@
  * that is needed of the two vectors is E[r][s] = sum conj(adjoint_r) psi_s over the indices
  * that the gate visits: dL/dt = Re sum E[r][s] dU[r][s] / dt.
  * Source: Jones and Gacon, arXiv 2009.02823.                                          */
-#include "runtime/circuit/plan.h"
+#include "runtime/circuit/lanes.h"
 
 #include <math.h>
 #include <string.h>
@@ -283,7 +283,9 @@ RtStatus circuit_run_back(Rt *rt, CircuitPlan *p, const CircuitBinding *b, c128 
   RT_TRY(no_derivative(rt, c));
   node = rt_alloc0(rt, bytes);
   RtStatus st = node ? angles_run(rt, c, b, &value) : rt->error.status;
-  for (int64_t item = 0; !st && item < b->batch; item++) {
+  bool lanes = lanes_fit_back(p, b);
+  if (!st && lanes) st = lanes_back(rt, p, b, value, amp, adjoint, node);
+  for (int64_t item = 0; !st && !lanes && item < b->batch; item++) {
     int64_t at = item << p->n;
     if (plan_sweeps(p, false)) {
       st = sweep_walk(rt, p, b, item, value, amp + at, adjoint + at, node, slot_adjoint);

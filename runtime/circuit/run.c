@@ -1,7 +1,7 @@
 /* run.c: running a plan: one parameter set after another, stage by stage. */
 #include "runtime/base/parallel.h"
 #include "runtime/circuit/decompose.h"
-#include "runtime/circuit/plan.h"
+#include "runtime/circuit/lanes.h"
 
 #include <math.h>
 #include <string.h>
@@ -47,6 +47,10 @@ static RtStatus not_finite(Rt *rt, const Circuit *c, int64_t angle) {
   return RT_OK;
 }
 
+void angles_free(Rt *rt, const Circuit *c, const CircuitBinding *b, double *value) {
+  if (value) rt_free(rt, value, angles_bytes(c, b));
+}
+
 RtStatus angles_run(Rt *rt, const Circuit *c, const CircuitBinding *b, double **value) {
   *value = rt_alloc(rt, angles_bytes(c, b));
   if (!*value) return rt->error.status;
@@ -54,14 +58,13 @@ RtStatus angles_run(Rt *rt, const Circuit *c, const CircuitBinding *b, double **
   for (int64_t k = 0; k < c->n_angle; k++)
     for (int64_t i = 0; i < b->batch; i++) {
       if (isfinite((*value)[c->angle[k] * b->batch + i])) continue;
-      RT_TRY(not_finite(rt, c, k));
-      break;
+      RtStatus st = not_finite(rt, c, k);
+      if (!st) break;       /* no gate asks for it */
+      angles_free(rt, c, b, *value);
+      *value = NULL;
+      return st;
     }
   return RT_OK;
-}
-
-void angles_free(Rt *rt, const Circuit *c, const CircuitBinding *b, double *value) {
-  if (value) rt_free(rt, value, angles_bytes(c, b));
 }
 
 /* ---- gate by gate ------------------------------------------------------------------- */
@@ -259,6 +262,11 @@ RtStatus circuit_run(Rt *rt, CircuitPlan *p, const CircuitBinding *b, bool singl
   double *value;
   RT_TRY(angles_run(rt, p->c, b, &value));
   RtStatus st = RT_OK;
+  if (!single && !from && lanes_fit(p, b)) {
+    st = lanes_run(rt, p, b, value, amp);
+    angles_free(rt, p->c, b, value);
+    return st;
+  }
   for (int64_t k = 0; !st && k < b->batch; k++) {
     st = run_item(rt, p, b, k, value, single, from ? (const char *)from + (size_t)k * each : NULL,
                   (char *)amp + (size_t)k * each);

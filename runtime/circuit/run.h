@@ -4,7 +4,8 @@
  * gates gathered into stages that work on one block of the vector while it is in the cache
  * (Haener and Steiger, SC17; Jones et al., Sci. Rep. 9, 10736, 2019).  It is made once for a
  * structure and kept with it.  Many parameter sets run at once: the amplitudes of item b of a
- * batch follow those of item b - 1.
+ * batch follow those of item b - 1.  Small circuits do so in the lanes of vector registers
+ * (lanes.h), which rounds differently from a run alone.
  *
  * Results have the same bits for any number of threads and any instruction set.
  */

@@ -110,8 +110,8 @@ static inline uint64_t order_from(const Order *o, uint64_t v) {
   return v;
 }
 
-/* Streams 2^bit bytes apart: does fetching help when nothing is left out?  Measured on Zen 4: closer
- * ones are one, those further apart are followed as they are.                         */
+/* Streams 2^bit bytes apart: does fetching help when nothing is left out?  Measured on Zen 4:
+ * closer ones are one, those further apart are followed as they are.                  */
 INLINE bool fetch_helps(int bit) { return bit >= 9 && bit <= 16; }
 
 /* p: places above the lanes; mask, value: of groups' numbers.
@@ -217,7 +217,7 @@ static inline Order order_of(const int *p, uint64_t mask, uint64_t value, bool f
 #define TAKE(k) vec r##k = LOAD(p##k);
 #define PUT(k) STORE(p##k, r##k);
 #define AT(k) REAL *p##k = x + 2 * i + (k & 1 ? o0 : 0) + (k & 2 ? o1 : 0) + (k & 4 ? o2 : 0);
-#define FETCH(k) __builtin_prefetch(p##k, 0, 2); /* to the second level: it waits for more of them */
+#define FETCH(k) __builtin_prefetch(p##k, 0, 2); /* to the second level: more are on their way */
 #define TOUCH(k) __builtin_prefetch(p##k);
 #define OFFSETS                                                                            \
   const int p[3] = {place[0] - LANE_BITS, place[1] - LANE_BITS, place[2] - LANE_BITS};     \

@@ -1,5 +1,5 @@
-/* select_field.c: straight-through by fields: what changes a mask with redundancies is not a token's
- * score but its field f_i = s_i - lambda sum_j rho_ij m_j, beside those of the others. */
+/* select_field.c: straight-through by fields: what changes a mask with redundancies is not the
+ * score of a token but its field f_i = s_i - lambda sum_j rho_ij m_j, beside those of the others. */
 #include <math.h>
 
 #include "runtime/select/select.h"

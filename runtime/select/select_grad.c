@@ -80,7 +80,8 @@ static RtStatus select_backward(Rt *rt, TapeNode *node, Tensor **g) {
   else if (!st && gm) st = through_mask(rt, r, s, mask, other, gm, ds);
   if (!st && ge)
     for (int64_t i = 0; i < s->size; i++)
-      select_put(ds, i, tensor_get_f64(ds, i) - tensor_get_f64(ge, i / n) * tensor_get_f64(mask, i));
+      select_put(ds, i,
+                 tensor_get_f64(ds, i) - tensor_get_f64(ge, i / n) * tensor_get_f64(mask, i));
   if (!st && pairs && ge) through_pairs(mask, r->lambda / 2, ge, drho);
   if (!st && pairs && other) {
     through_pairs(mask, -r->lambda / (2 * r->mu), NULL, drho);

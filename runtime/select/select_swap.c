@@ -53,8 +53,8 @@ static float exponential(Xoshiro *x) {
   return -logf((float)((xoshiro_next(x) >> 8) + 1) * 0x1p-24f);
 }
 
-/* Temperatures of the first and the last sweep, a given one included: what an exchange may change when the others are
- * random, and a hundredth of it. */
+/* Temperatures of the first and the last sweep: what an exchange may change when the others are
+ * random, and a hundredth of it or the temperature to sample at. */
 static void temperatures(const SelectProblem *p, const SelectRule *r, int64_t row, double *hot,
                          double *cold) {
   const int64_t n = p->n;

@@ -240,6 +240,45 @@ static void gradients(void) {
   }
 }
 
+/* us of one set of 128, forwards and back, and of one alone. */
+static double set_us(Bench *b, int64_t batch, bool back) {
+  int64_t states = batch << b->n;
+  c128 *amp = aligned_alloc(64, (size_t)states * sizeof *amp);
+  c128 *adjoint = aligned_alloc(64, (size_t)states * sizeof *amp);
+  double to[4096], *out[1] = {to}, best = 1e9;
+  const double *slot[1] = {b->angle};
+  CircuitBinding bind = {batch, slot, (int64_t[]){batch > 1 ? 8 : 0}};
+  CircuitPlan *p;
+  if (circuit_plan(rt, &b->c, &p)) exit(1);
+  for (int r = 0; r < (batch > 1 ? 20 : 1000); r++) {
+    double t = now(CLOCK_THREAD_CPUTIME_ID);
+    if (circuit_run(rt, p, &bind, false, NULL, amp)) exit(1);
+    if (back) {
+      memcpy(adjoint, amp, (size_t)states * sizeof *amp);
+      t = now(CLOCK_THREAD_CPUTIME_ID);
+      if (circuit_run_back(rt, p, &bind, amp, adjoint, out)) exit(1);
+    }
+    t = now(CLOCK_THREAD_CPUTIME_ID) - t;
+    if (t < best) best = t;
+  }
+  circuit_plan_free(rt, p);
+  free(amp);
+  free(adjoint);
+  return best * 1e3 / (double)batch;
+}
+
+static void batches(void) {
+  for (int n = 2; n <= 12; n += n < 8 ? 2 : 1) {
+    Bench b;
+    ansatz(&b, n);
+    double one = set_us(&b, 1, false), many = set_us(&b, 128, false);
+    double back = set_us(&b, 1, true), backs = set_us(&b, 128, true);
+    printf("ansatz n=%-2d  one set %8.2f us, of 128 %8.2f: %.1f   back %8.2f, %8.2f: %.1f\n", n,
+           one, many, one / many, back, backs, back / backs);
+    circuit_free(rt, &b.c);
+  }
+}
+
 /* Wall time, the two in turns, because other processes disturb it. */
 static void threads(void) {
   for (int n = 12; n <= 23; n++) {
@@ -264,6 +303,7 @@ int main(int argc, char **argv) {
     if (!strcmp(argv[k], "gates")) gates();
     if (!strcmp(argv[k], "random")) random_times();
     if (!strcmp(argv[k], "gradients")) gradients();
+    if (!strcmp(argv[k], "batches")) batches();
     if (!strcmp(argv[k], "threads")) threads();
   }
   rt_close(rt);

@@ -3,10 +3,10 @@
 # milliseconds, best of many; shares of a streaming pass measured in the same run.
 #
 #   QA_CIRCUIT_PEERS   a python that has qulacs, pennylane-lightning or qiskit-aer (or python3)
-#   ONLY               some of: gates random gradients threads script start peers
+#   ONLY               some of: gates random gradients batches threads script start peers
 set -eu
 cd "$(dirname "$0")/../.."
-py=${QA_CIRCUIT_PEERS:-python3} only=${ONLY:-gates random gradients threads script start peers}
+py=${QA_CIRCUIT_PEERS:-python3} only=${ONLY:-gates random gradients batches threads script start peers}
 export OPENBLAS_NUM_THREADS=1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

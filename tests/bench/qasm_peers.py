@@ -176,4 +176,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "theirs":
         theirs(sys.argv[2], int(sys.argv[3]), sys.argv[4:])
     else:
-        sys.exit(compare(sys.argv[2]))
+        sys.exit(int(compare(sys.argv[2])))
