@@ -75,14 +75,14 @@ static int finish(void *job, int64_t first, int64_t end, int thread) {
     double *energy = c->out->energy + row, e[LANES];
     if (c->plan->quench) lanes_quench(l, c->model.exact ? QUENCH_SWEEPS : 20);
     lanes_get_all(l, count, spin);
-    if (c->model.exact) {
+    if (c->model.exact && !(c->plan->quench && c->p->n <= SETTLE_PAIRS)) {
       lanes_energies(l, e);
       memcpy(energy, e, (size_t)count * sizeof *e);
       continue;
     }
     for (int k = 0; k < count; k++, spin += c->p->n)
       energy[k] =
-          c->plan->quench ? ising_settle(c->p, spin, c->field[b]) : ising_energy(c->p, spin);
+          c->plan->quench ? ising_settle_pairs(c->p, spin, c->field[b]) : ising_energy(c->p, spin);
   }
   return 0;
 }
@@ -101,6 +101,35 @@ double ising_settle(const Ising *p, int8_t *s, double *f) {
     }
   }
   return ising_energy(p, s);
+}
+
+/* The pair whose flip together lowers the energy most, as far as rounding can tell. */
+static bool best_pair(const Ising *p, const int8_t *s, const double *f, int64_t *u, int64_t *v) {
+  double most = 0;
+  for (int64_t i = 0; i < p->n; i++) {
+    int64_t k = p->start[i];
+    for (int64_t j = 0; j < i; j++) {
+      while (k < p->start[i + 1] && p->other[k] < j) k++;
+      const double J = k < p->start[i + 1] && p->other[k] == j ? p->J[k] : 0;
+      const double gain = s[i] * f[i] + s[j] * f[j] - 2 * s[i] * s[j] * J;
+      if (gain <= most || gain <= 1e-12 * (1 + fabs(f[i]) + fabs(f[j]) + fabs(J))) continue;
+      most = gain;
+      *u = i;
+      *v = j;
+    }
+  }
+  return most > 0;
+}
+
+double ising_settle_pairs(const Ising *p, int8_t *s, double *f) {
+  int64_t u, v;
+  double e = ising_settle(p, s, f);
+  while (p->n <= SETTLE_PAIRS && best_pair(p, s, f, &u, &v)) {
+    s[u] = (int8_t)-s[u];
+    s[v] = (int8_t)-s[v];
+    e = ising_settle(p, s, f);
+  }
+  return e;
 }
 
 /* One wave from start to end; *late: time ran out in it. */
@@ -166,7 +195,8 @@ static RtStatus open_chains(Rt *rt, Chains *c) {
   if (!c->lanes || !c->field) return rt->error.status;
   for (int64_t b = 0; b < c->wave; b++) {
     RT_TRY(lanes_make(rt, &c->lanes[b], &c->model));
-    if (!c->model.exact && !(c->field[b] = rt_alloc(rt, (size_t)c->p->n * sizeof(double) + 1)))
+    if ((!c->model.exact || c->p->n <= SETTLE_PAIRS) &&
+        !(c->field[b] = rt_alloc(rt, (size_t)c->p->n * sizeof(double) + 1)))
       return rt->error.status;
   }
   return RT_OK;

@@ -28,4 +28,8 @@ RtStatus chains_args(Rt *rt, const Ising *p, const SamplerArgs *a, const char *w
 /* Flips spins that lower the energy, site by site, until none does; exact in
  * doubles.  field [n] is scratch.  Returns ising_energy of the result.        */
 double ising_settle(const Ising *p, int8_t *spin, double *field);
+/* The same where in models of up to SETTLE_PAIRS variables also two may flip together, which
+ * leaves what a penalty holds.                                                    */
+enum { SETTLE_PAIRS = 64 };
+double ising_settle_pairs(const Ising *p, int8_t *spin, double *field);
 #endif

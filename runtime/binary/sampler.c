@@ -48,7 +48,8 @@ const SamplerKind sampler_table[] = {
    "beta: (first, last) inverse temperatures of a geometric schedule; nil: from a short pilot, about\n"
    "half of the flips accepted at the first, one in a thousand at the last.  schedule: all of them,\n"
    "or schedule(..): its points (t, s) mean the inverse temperature first (last / first)^s.\n"
-   "Every read ends in a local minimum; with boltzmann = true it ends as the last sweep left it.\n"
+   "Every read ends in a local minimum, up to 64 variables also of flips of two; with boltzmann = true\n"
+   "it ends as the last sweep left it.\n"
    "Source: Kirkpatrick, Gelatt, Vecchi, Science 220, 671 (1983).",
    sample_anneal},
   {"gibbs", "reads = 64, sweeps = 1000, beta = 1.0",

@@ -99,7 +99,7 @@ static void project(const Plan *q, Worldlines *w, double *field, int8_t *spin, d
       }
   }
   worldlines_slice(w, best, spin);
-  *energy = ising_settle(q->p, spin, field);
+  *energy = ising_settle_pairs(q->p, spin, field);
 }
 
 static RtStatus run_all(Rt *rt, const Plan *q, Worldlines *run, int64_t runs, double *field,

@@ -59,6 +59,7 @@ static bool place(const Graph *g, int64_t q, int *x, int *y) {
 static int64_t moved(const Graph *from, const Graph *to, int64_t q, int across, int down) {
   int c[5];
   const int k = topology_coordinates(from, q, c);
+  if (!k) return q;                   /* no lattice: it stays */
   if (!strcmp(from->family, "chimera")) {
     c[0] += down;
     c[1] += across;
@@ -66,7 +67,7 @@ static int64_t moved(const Graph *from, const Graph *to, int64_t q, int across, 
     c[1] += (k == 4 ? 1 : 2) * (c[0] ? down : across);
     c[k - 1] += c[0] ? across : down;
   }
-  return k ? topology_linear(to, c) : q;
+  return topology_linear(to, c);
 }
 
 /* The copy of e at that distance, in qubits that are free; *fits false: it is not there. */
