@@ -106,7 +106,7 @@ const GateRow gate_table[GATE_KINDS] = {
   [GATE_SX] = {"sx", "sx", 1, 0, .inverse = "sxdg", .matrix = m_sx, .doc = "square root of X"},
   [GATE_SWAP] = {"swap", "swap", 2, 0, .self_inverse = true, .real = true, .matrix = m_swap,
                  .doc = "exchanges two qubits"},
-  [GATE_ISWAP] = {"iswap", NULL, 2, 0, .matrix = m_iswap, 
+  [GATE_ISWAP] = {"iswap", NULL, 2, 0, .matrix = m_iswap,
                   .doc = "exchanges two qubits, times i where they differ"},
   [GATE_RX] = {"rx", "rx", 1, 1, .matrix = m_rx, .generator = "X", .doc = "exp(-i t X/2)"},
   [GATE_RY] = {"ry", "ry", 1, 1, .real = true, .matrix = m_ry, .generator = "Y",

@@ -82,7 +82,7 @@ static RtStatus copy(Rt *rt, const Pack *p, const Embedding *e, int across, int 
   }
   RT_TRY(embedding_make(rt, out, e->n, e->start, e->qubit, e->how));
   for (int64_t k = 0; k < e->start[e->n]; k++)
-    out->qubit[k] = 
+    out->qubit[k] =
         (int32_t)moved(p->target, p->target, e->qubit[k], across, down);
   const RtStatus st = embedding_check(rt, out, p->source, p->target);
   *fits = st == RT_OK;
