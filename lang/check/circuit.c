@@ -171,8 +171,12 @@ static void stranger(Checker *c, Node *s) {
     diag_help(d, "a circuit is applied to qubits: write them behind it");
 }
 
-static bool is_measure(const Node *s) {
-  return s->kind == N_CALL && s->a->kind == N_NAME && !strcmp(s->a->name, "measure");
+/* Calls that may be statements: a measurement nobody names, and a circuit's refusal of its
+ * arguments. */
+static bool may_stand(const Node *s) {
+  if (s->kind != N_CALL || s->a->kind != N_NAME) return false;
+  return !strcmp(s->a->name, "measure") || !strcmp(s->a->name, "error") ||
+         !strcmp(s->a->name, "assert");
 }
 
 static void loop(Checker *c, Node *s) {
@@ -201,7 +205,7 @@ static void statement(Checker *c, Node *s) {
   case N_BLOCK: statements(c, s); return;
   case N_ERROR: return;
   }
-  if (is_measure(s)) {
+  if (may_stand(s)) {
     walk(c, s);
     return;
   }
