@@ -28,14 +28,10 @@ typedef struct {
   T *c;
   bool add;
   N(Part) part;                 /* of the last vector of columns */
-  const T *soon;                /* as GemmSoon, so many rows for each of C */
-  int64_t soon_step;
-  int soon_rows;
 } N(Block);
 
 /* Rows of A are reached three from one pointer, as far as an address goes. */
-INLINE void N(block)(const int R, const int V, const bool partial, const bool foresee,
-                     const N(Block) *j) {
+INLINE void N(block)(const int R, const int V, const bool partial, const N(Block) *j) {
   VT s[32];
   const T *a[8], *b = j->b;
   const int64_t row = j->a_row, col = j->a_col, ldb = j->ldb;
@@ -55,11 +51,8 @@ INLINE void N(block)(const int R, const int V, const bool partial, const bool fo
   const int share = j->k / R;
   const int64_t step = col == 1 ? R : col, skip = col == 1 ? row - share * R : 0;
   const T *next = j->c, *ask = j->a + (col == 1 ? R * row : AHEAD * col);
-  const T *soon = j->soon;
   for (int rows = R; rows > 0; rows--, next += j->ldc, ask += skip) {
     UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(next + v * L, 1);
-    for (int q = foresee ? j->soon_rows : 0; q > 0; q--, soon += j->soon_step)
-      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(soon + v * L, 0, 2);
     for (int l = rows > 1 ? share : j->k - (R - 1) * share; l > 0; l--) {
       VT y[4];
       UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(b + AHEAD * ldb + v * L);
@@ -92,10 +85,8 @@ INLINE void N(block)(const int R, const int V, const bool partial, const bool fo
 }
 
 #define BLOCK(R, V)                                                                    \
-  static void N(block_##R##_##V)(const N(Block) *j) { N(block)(R, V, false, false, j); } \
-  static void N(part_##R##_##V)(const N(Block) *j) { N(block)(R, V, true, false, j); }
-#define SOON(R, V)                                                                     \
-  static void N(soon_##R)(const N(Block) *j) { N(block)(R, V, false, true, j); }
+  static void N(block_##R##_##V)(const N(Block) *j) { N(block)(R, V, false, j); }      \
+  static void N(part_##R##_##V)(const N(Block) *j) { N(block)(R, V, true, j); }
 #define PAIR(R, V) {N(block_##R##_##V), N(part_##R##_##V)}
 BLOCK(1, 1) BLOCK(2, 1) BLOCK(3, 1) BLOCK(4, 1) BLOCK(5, 1) BLOCK(6, 1) BLOCK(7, 1) BLOCK(8, 1)
 BLOCK(1, 2) BLOCK(2, 2) BLOCK(3, 2) BLOCK(4, 2) BLOCK(5, 2) BLOCK(6, 2)
@@ -104,7 +95,6 @@ BLOCK(9, 1) BLOCK(10, 1) BLOCK(11, 1) BLOCK(12, 1)
 BLOCK(7, 2) BLOCK(8, 2) BLOCK(9, 2) BLOCK(10, 2) BLOCK(11, 2) BLOCK(12, 2)
 BLOCK(1, 3) BLOCK(2, 3) BLOCK(3, 3) BLOCK(4, 3) BLOCK(5, 3) BLOCK(6, 3) BLOCK(7, 3) BLOCK(8, 3)
 BLOCK(1, 4) BLOCK(2, 4) BLOCK(3, 4) BLOCK(4, 4) BLOCK(5, 4) BLOCK(6, 4)
-SOON(1, 4) SOON(2, 4) SOON(3, 4) SOON(4, 4) SOON(5, 4) SOON(6, 4)
 #define VECTORS 4
 static const int N(most_rows)[VECTORS + 1] = {0, 12, 12, 8, 6};
 static void (*const N(blocks)[VECTORS + 1][13][2])(const N(Block) *) = {
@@ -118,7 +108,6 @@ static void (*const N(blocks)[VECTORS + 1][13][2])(const N(Block) *) = {
   {{0}, PAIR(1, 4), PAIR(2, 4), PAIR(3, 4), PAIR(4, 4), PAIR(5, 4), PAIR(6, 4)},
 };
 #else
-SOON(1, 2) SOON(2, 2) SOON(3, 2) SOON(4, 2) SOON(5, 2) SOON(6, 2)
 #define VECTORS 2
 static const int N(most_rows)[VECTORS + 1] = {0, 8, 6};
 static void (*const N(blocks)[VECTORS + 1][9][2])(const N(Block) *) = {
@@ -128,31 +117,21 @@ static void (*const N(blocks)[VECTORS + 1][9][2])(const N(Block) *) = {
   {{0}, PAIR(1, 2), PAIR(2, 2), PAIR(3, 2), PAIR(4, 2), PAIR(5, 2), PAIR(6, 2)},
 };
 #endif
-/* Full blocks of all VECTORS, which ask for what comes soon. */
-static void (*const N(foreseeing)[])(const N(Block) *) = {
-  NULL, N(soon_1), N(soon_2), N(soon_3), N(soon_4), N(soon_5), N(soon_6),
-};
 
 /* ---- a product ------------------------------------------------------------------------- */
 
 /* Panels of columns, then blocks of rows, each as even as can be: a last block
  * of one row would run at the latency of an addition.                          */
 static void N(tile)(int m, int n, int k, const T *a, int64_t a_row, int64_t a_col, const T *b,
-                    int64_t ldb, const T *start, T *c, int64_t ldc, bool add,
-                    const GemmSoon *soon) {
+                    int64_t ldb, const T *start, T *c, int64_t ldc, bool add) {
   int vectors = (n + L - 1) / L, panels = (vectors + VECTORS - 1) / VECTORS;
   N(Block) j = {.k = k, .a_row = a_row, .a_col = a_col, .ldb = ldb, .ldc = ldc, .add = add};
-  if (soon && soon->rows > 0 && m > 0) {
-    j.soon = soon->at;
-    j.soon_step = soon->step;
-    j.soon_rows = (soon->rows - 1) / m + 1;
-  }
   for (int p = 0, first = 0; p < panels; p++) {
     int v = vectors - first, left = n - first * L;
     if (panels - p > 1) v /= panels - p;
     int rows = N(most_rows)[v], blocks = m <= rows ? m > 0 : (m + rows - 1) / rows;
     int each = blocks > 1 ? m / blocks : m, small = blocks - (m - each * blocks);
-    bool partial = left < v * L, foresee = p == 0 && j.soon && v == VECTORS && !partial;
+    bool partial = left < v * L;
     j.part = N(part)(left - (v - 1) * L);
     j.b = b + first * L;
     j.start = start ? start + first * L : NULL;
@@ -160,12 +139,7 @@ static void N(tile)(int m, int n, int k, const T *a, int64_t a_row, int64_t a_co
       int r = q < small ? each : each + 1;
       j.a = a + i * a_row;
       j.c = c + i * ldc + first * L;
-      if (foresee) {
-        N(foreseeing)[r](&j);
-        j.soon += r * j.soon_rows * j.soon_step;
-      } else {
-        N(blocks)[v][r][partial](&j);
-      }
+      N(blocks)[v][r][partial](&j);
       i += r;
     }
     first += v;
@@ -351,7 +325,6 @@ static double N(spin)(int64_t rounds) {
 #undef FOLD
 #undef SWAP
 #undef BLOCK
-#undef SOON
 #undef PAIR
 #undef VT
 #undef LINE

@@ -8,24 +8,16 @@
 #include "runtime/tensor/gemm.h"
 #include "runtime/tensor/kernels_levels.h"
 
-/* Rows that a later product begins with, `step` numbers apart and as wide as this one's: the
- * kernel asks the second cache for them little by little, so that they come while it computes. */
-typedef struct {
-  const void *at;
-  int64_t step;
-  int rows;
-} GemmSoon;
-
 typedef struct {
   const char *level;   /* as in Kernels */
   int bytes, vectors;  /* of a vector; the most side by side in a tile's block */
-  /* as gemm_tile_*; start: n numbers that the sums of each row begin with, or NULL; soon too */
+  /* as gemm_tile_*; start: n numbers that the sums of each row begin with, or NULL */
   void (*tile_f32)(int m, int n, int k, const float *a, int64_t a_row, int64_t a_col,
                    const float *b, int64_t ldb, const float *start, float *c, int64_t ldc,
-                   bool add, const GemmSoon *soon);
+                   bool add);
   void (*tile_f64)(int m, int n, int k, const double *a, int64_t a_row, int64_t a_col,
                    const double *b, int64_t ldb, const double *start, double *c, int64_t ldc,
-                   bool add, const GemmSoon *soon);
+                   bool add);
   void (*dots_f32)(int m, int n, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
                    float *c, int64_t ldc);
   void (*dots_f64)(int m, int n, int k, const double *a, int64_t lda, const double *b,

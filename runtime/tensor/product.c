@@ -122,14 +122,12 @@ static int pack_panels(void *job, int64_t first, int64_t end, int lane) {
 typedef struct { const void *a; int64_t row, column; } Rows;
 
 static void tile(const Plan *t, int64_t m, int64_t n, int64_t k, Rows a, const void *b,
-                 int64_t ldb, const void *bias, void *c, bool add, const GemmSoon *soon) {
+                 int64_t ldb, const void *bias, void *c, bool add) {
   int64_t ldc = t->p->ldc;
   if (t->p->d == DT_F32)
-    t->g->tile_f32((int)m, (int)n, (int)k, a.a, a.row, a.column, b, ldb, bias, c, ldc, add,
-                   soon);
+    t->g->tile_f32((int)m, (int)n, (int)k, a.a, a.row, a.column, b, ldb, bias, c, ldc, add);
   else
-    t->g->tile_f64((int)m, (int)n, (int)k, a.a, a.row, a.column, b, ldb, bias, c, ldc, add,
-                   soon);
+    t->g->tile_f64((int)m, (int)n, (int)k, a.a, a.row, a.column, b, ldb, bias, c, ldc, add);
 }
 
 /* Rows [row, row + rows) of op(A) in the stretch that begins at l. */
@@ -144,27 +142,9 @@ static Rows rows_of_a(const Plan *t, int64_t row, int64_t rows, int64_t l, int64
   return (Rows){to, 1, rows};
 }
 
-/* What the tasks after this group's go through first, where a group is one panel: the next panel
- * of B, or the first one of the next stretch.  Where B is used as it lies, the machine does not
- * foresee its far rows.  Each task of the group asks for its part.               */
-static GemmSoon soon_of(const Plan *t, int64_t group, int64_t block) {
-  const Product *p = t->p;
-  int64_t panels = panels_of(t, t->columns), l = t->from;
-  if (t->pack_b || t->groups < panels) return (GemmSoon){0};
-  if (++group == panels) {
-    group = 0;
-    l = t->to;
-  }
-  if (l >= p->k) return (GemmSoon){0};
-  int64_t depth = least(DEPTH, p->k - l), from = depth * block / t->row_blocks;
-  int64_t column = t->column + panel_start(t, t->columns, panels, group);
-  return (GemmSoon){element(t, p->b, (l + from) * p->ldb + column), p->ldb,
-                    (int)(depth * (block + 1) / t->row_blocks - from)};
-}
-
 /* Rows and columns of C in one stretch; panels [first, end) of this round. */
 static void stretch(const Plan *t, int64_t row, int64_t rows, int64_t first, int64_t end,
-                    int64_t l, const GemmSoon *soon, int lane) {
+                    int64_t l, int lane) {
   const Product *p = t->p;
   int64_t depth = least(DEPTH, p->k - l), panels = panels_of(t, t->columns);
   Rows a = rows_of_a(t, row, rows, l, depth, lane);
@@ -177,7 +157,7 @@ static void stretch(const Plan *t, int64_t row, int64_t rows, int64_t first, int
                               : element(t, p->b, l * p->ldb + column);
     tile(t, rows, columns, depth, a, b, t->pack_b ? t->width : p->ldb,
          p->bias && l == 0 ? element(t, p->bias, column) : NULL,
-         (char *)p->c + (row * p->ldc + column) * t->size, add, i == end - 1 ? soon : NULL);
+         (char *)p->c + (row * p->ldc + column) * t->size, add);
   }
 }
 
@@ -189,9 +169,8 @@ static void task(const Plan *t, int64_t which, int lane) {
   int64_t panels = panels_of(t, t->columns);
   int64_t first = panels * group / t->groups, end = panels * (group + 1) / t->groups;
   int64_t l = t->from;
-  GemmSoon soon = soon_of(t, group, block);
   do {
-    stretch(t, row, rows, first, end, l, &soon, lane);
+    stretch(t, row, rows, first, end, l, lane);
     l += DEPTH;
   } while (l < t->to);
   if (!p->finish || t->to < p->k) return;

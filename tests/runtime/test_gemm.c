@@ -91,8 +91,8 @@ static void one_tile(const GemmKernels *g, Case c) {
       want[i * ldc + j] = s;
       size[i * ldc + j] = w;
     }
-  if (c.f64) g->tile_f64(c.m, c.n, c.k, a.at, row, col, b.at, ldb, NULL, o.at, ldc, c.add, NULL);
-  else g->tile_f32(c.m, c.n, c.k, a.at, row, col, b.at, ldb, NULL, o.at, ldc, c.add, NULL);
+  if (c.f64) g->tile_f64(c.m, c.n, c.k, a.at, row, col, b.at, ldb, NULL, o.at, ldc, c.add);
+  else g->tile_f32(c.m, c.n, c.k, a.at, row, col, b.at, ldb, NULL, o.at, ldc, c.add);
   double eps = (c.f64 ? 0x1p-53 : 0x1p-24) * (c.k + 1);
   for (int64_t i = 0; i < o.count; i++)   /* what lies between the rows stays as it was */
     if (!(fabs(get(o.at, c.f64, i) - want[i]) <= eps * size[i]))
@@ -136,10 +136,10 @@ static void test_tile_bits(void **s) {
     for (int l = 0; l < K; l++) across[l * M + i] = a[i * K + l] = (float)noise(&state);
   for (int i = 0; i < K * NN; i++) b[i] = (float)noise(&state);
   for (int v = 0; v < count; v++) {
-    g[v]->tile_f32(M, NN, K, a, K, 1, b, NN, NULL, whole, NN, false, &(GemmSoon){b, NN, K});
+    g[v]->tile_f32(M, NN, K, a, K, 1, b, NN, NULL, whole, NN, false);
     for (int m = 1; m <= M; m++)
       for (int n = 1; n <= NN; n += m % 3 + 1) {
-        g[v]->tile_f32(m, n, K, across + (M - m), 1, M, b + (NN - n), NN, NULL, part, n, false, NULL);
+        g[v]->tile_f32(m, n, K, across + (M - m), 1, M, b + (NN - n), NN, NULL, part, n, false);
         for (int i = 0; i < m; i++)
           assert_memory_equal(part + i * n, whole + (M - m + i) * NN + NN - n,
                               (size_t)n * sizeof(float));
