@@ -122,15 +122,7 @@ static RtStatus measure(Asked *q, const Found *f) {
 static int give_found(Vm *vm, Found *f, Value *out) {
   static const char *const name[] = {"energy", "flip", "optimal", "gap", "breaks"};
   Tensor *t[] = {f->energy, f->flip, f->optimal, f->gap, f->breaks};
-  Record *r = record_new(vm, 5);
-  int failed = !r;
-  for (int i = 0; i < 5; i++) {
-    Value v = NIL_VALUE;
-    if (failed) tensor_unref(vm_rt(vm), t[i]);
-    else failed = (t[i] && give(vm, t[i], &v)) || record_set(vm, r, name[i], v);
-  }
-  if (!failed) *out = value_obj(r);
-  else if (r) value_unref(vm, value_obj(r));
+  int failed = give_record(vm, 5, name, t, out);
   *f = (Found){0};
   return failed;
 }

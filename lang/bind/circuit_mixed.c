@@ -6,7 +6,6 @@
 #include "lang/bind/tensor_args.h"
 #include "lang/vm/internal.h"
 #include "runtime/circuit/mixed.h"
-#include "runtime/grad/grad.h"
 
 #include <string.h>
 
@@ -73,7 +72,8 @@ static void slope_of(const Ask *a, const double *g, c128 *to) {
   for (int64_t i = 0; a->kind == ASK_DIAGONAL && i < d; i++) to[i + d * i].re = g[i];
 }
 
-static RtStatus slopes(Rt *rt, const Ask *a, Tensor **slot, const double *g, Tensor **grad) {
+static RtStatus slopes(Rt *rt, const void *ask, Tensor **slot, const double *g, Tensor **grad) {
+  const Ask *a = ask;
   int64_t d = states_of(a), each = a->kind == ASK_DIAGONAL ? d : 1;
   size_t list = sizeof(double *) * (size_t)(a->code->c.slot.n + 1);
   size_t bytes = sizeof(c128) * (size_t)(d * d * a->batch);
@@ -93,28 +93,8 @@ static RtStatus slopes(Rt *rt, const Ask *a, Tensor **slot, const double *g, Ten
 }
 
 static RtStatus ask_backward(Rt *rt, TapeNode *node, Tensor **g) {
-  Ask *a = tape_data(node);
-  int n = a->code->c.slot.n;
-  Tensor *slot[256], *grad[256] = {0};
-  RtStatus st = RT_OK;
-  if (!g[0]) return RT_OK;
-  Tensor *wide = op_astype(rt, g[0], DT_F64), *flat = wide ? tensor_contiguous(rt, wide) : NULL;
-  if (wide) tensor_unref(rt, wide);
-  if (!flat) return rt->error.status;
-  for (int k = 0; k < n; k++) {
-    slot[k] = tape_saved(node, k);
-    if (st || !tape_wants(node, k)) continue;
-    grad[k] = tensor_full(rt, slot[k]->dtype, slot[k]->rank, slot[k]->shape, 0, 0);
-    if (!grad[k]) st = rt->error.status;
-  }
-  if (!st) st = slopes(rt, a, slot, (const double *)flat->data, grad);
-  for (int k = 0; k < n; k++) {
-    if (!grad[k]) continue;
-    if (st) tensor_unref(rt, grad[k]);
-    else st = tape_add(rt, node, k, grad[k]);
-  }
-  tensor_unref(rt, flat);
-  return st;
+  const Ask *a = tape_data(node);
+  return circuit_slopes(rt, node, a->code->c.slot.n, g[0], slopes);
 }
 
 static const TapeRule ask_rule = {"a circuit with noise", ask_backward, ask_drop, true};

@@ -4,7 +4,6 @@
 #include "lang/bind/tensor_args.h"
 #include "lang/vm/internal.h"
 #include "runtime/circuit/mixed.h"
-#include "runtime/grad/grad.h"
 
 #include <math.h>
 #include <string.h>
@@ -162,6 +161,32 @@ static Tensor *zeros_like(Rt *rt, const Tensor *t) {
   return tensor_full(rt, t->dtype, t->rank, t->shape, 0, 0);
 }
 
+static RtStatus give_back(Rt *rt, TapeNode *node, int n, Tensor **grad, RtStatus st) {
+  for (int k = 0; k < n; k++) {
+    if (!grad[k]) continue;
+    if (st) tensor_unref(rt, grad[k]);
+    else st = tape_add(rt, node, k, grad[k]);
+  }
+  return st;
+}
+
+RtStatus circuit_slopes(Rt *rt, TapeNode *node, int slots, Tensor *g, CircuitSlopes slopes) {
+  Tensor *slot[256], *grad[256] = {0};
+  RtStatus st = RT_OK;
+  if (!g) return RT_OK;
+  Tensor *wide = op_astype(rt, g, DT_F64), *flat = wide ? tensor_contiguous(rt, wide) : NULL;
+  if (wide) tensor_unref(rt, wide);
+  if (!flat) return rt->error.status;
+  for (int k = 0; k < slots; k++) {
+    slot[k] = tape_saved(node, k);
+    if (!st && tape_wants(node, k) && !(grad[k] = zeros_like(rt, slot[k]))) st = rt->error.status;
+  }
+  if (!st) st = slopes(rt, tape_data(node), slot, (const double *)flat->data, grad);
+  st = give_back(rt, node, slots, grad, st);
+  tensor_unref(rt, flat);
+  return st;
+}
+
 static RtStatus ask_backward(Rt *rt, TapeNode *node, Tensor **g) {
   Ask *a = tape_data(node);
   int n = a->code->c.slot.n;
@@ -179,12 +204,7 @@ static RtStatus ask_backward(Rt *rt, TapeNode *node, Tensor **g) {
   if (open) circuit_close(a->vm, &r);
   if (amp) tensor_unref(rt, amp);
   if (seed) tensor_unref(rt, seed);
-  for (int k = 0; k < n; k++) {
-    if (!grad[k]) continue;
-    if (st) tensor_unref(rt, grad[k]);
-    else st = tape_add(rt, node, k, grad[k]);
-  }
-  return st;
+  return give_back(rt, node, n, grad, st);
 }
 
 static const TapeRule ask_rule = {"a circuit", ask_backward, ask_drop, true};

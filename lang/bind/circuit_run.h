@@ -3,6 +3,7 @@
 #define QA_BIND_CIRCUIT_RUN_H
 #include "lang/bind/circuit.h"
 #include "lang/bind/state.h"
+#include "runtime/grad/grad.h"
 
 /* A circuit with its slots' numbers where the runtime wants them. */
 typedef struct {
@@ -18,6 +19,12 @@ int circuit_numbers(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batc
 /* The same; plans the circuit when nobody has before. */
 int circuit_open(Vm *vm, CircuitCode *code, Tensor *const *slot, int64_t batch, CircuitRun *r);
 void circuit_close(Vm *vm, CircuitRun *r);
+/* The way back of a question whose answers are real: g is what comes from behind, NULL for nothing;
+ * `slopes` adds the derivatives by the numbers of slot[k] to grad[k], zeros at first, NULL where
+ * nobody wants them. `ask` is the node's data.                                        */
+typedef RtStatus (*CircuitSlopes)(Rt *rt, const void *ask, Tensor **slot, const double *g,
+                                  Tensor **grad);
+RtStatus circuit_slopes(Rt *rt, TapeNode *node, int slots, Tensor *g, CircuitSlopes slopes);
 /* Memory for a batch of states, before it is asked for. */
 int circuit_fits(Vm *vm, const Circuit *c, int64_t batch, const char *what);
 

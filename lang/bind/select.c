@@ -164,18 +164,9 @@ static int fill(Vm *vm, const SelectProblem *p, const SelectRule *r, const int8_
 }
 
 /* {energy, flip, swap, count, lowest}: takes over t. */
-static int give_record(Vm *vm, Tensor **t, Value *out) {
+static int give_quality(Vm *vm, Tensor **t, Value *out) {
   static const char *const name[] = {"energy", "flip", "swap", "count", "lowest"};
-  Record *rec = record_new(vm, 5);
-  int failed = !rec;
-  for (int i = 0; i < 5; i++) {
-    Value v = NIL_VALUE;
-    if (failed) tensor_unref(vm_rt(vm), t[i]);
-    else failed = (t[i] && give(vm, t[i], &v)) || record_set(vm, rec, name[i], v);
-  }
-  if (!failed) *out = value_obj(rec);
-  else if (rec) value_unref(vm, value_obj(rec));
-  return failed;
+  return give_record(vm, 5, name, t, out);
 }
 
 static int quality_of(Vm *vm, Tensor *s, Tensor *rho, Tensor *m, const SelectRule *r, bool exact,
@@ -193,7 +184,7 @@ static int quality_of(Vm *vm, Tensor *s, Tensor *rho, Tensor *m, const SelectRul
   if (bit) rt_free(rt, bit, bytes);
   if (best) rt_free(rt, best, bytes);
   select_problem_free(rt, &p);
-  if (!failed) return give_record(vm, t, out);
+  if (!failed) return give_quality(vm, t, out);
   for (int i = 0; i < 5; i++) tensor_unref(rt, t[i]);
   return 1;
 }

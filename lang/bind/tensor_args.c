@@ -143,3 +143,16 @@ int give_tuple(Vm *vm, int n, Tensor **ts, Value *out) {
   *out = value_obj(l);
   return 0;
 }
+
+int give_record(Vm *vm, int n, const char *const *name, Tensor **ts, Value *out) {
+  Record *r = record_new(vm, (uint32_t)n);
+  int failed = r == NULL;
+  for (int i = 0; i < n; i++) {
+    Value v = NIL_VALUE;
+    if (failed) tensor_unref(vm_rt(vm), ts[i]);
+    else failed = (ts[i] && give(vm, ts[i], &v)) || record_set(vm, r, name[i], v);
+  }
+  if (!failed) *out = value_obj(r);
+  else if (r) value_unref(vm, value_obj(r));
+  return failed;
+}

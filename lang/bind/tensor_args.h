@@ -20,4 +20,6 @@ void args_release(Vm *vm, int n, Tensor **ts);
 int give(Vm *vm, Tensor *t, Value *out);
 /* A tuple of n tensors, taken over. */
 int give_tuple(Vm *vm, int n, Tensor **ts, Value *out);
+/* A record of n tensors, taken over; NULL among them becomes nil. */
+int give_record(Vm *vm, int n, const char *const *name, Tensor **ts, Value *out);
 #endif
