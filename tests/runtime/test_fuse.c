@@ -443,6 +443,46 @@ static void functions_match_kernels(void **state) {
   free(w);
 }
 
+/* exp of what a product has rounded: as near as its argument, infinities and NaN as ever, and
+ * the same bits at every level of code.                                        */
+static void exponentials_of_results(void **state) {
+  (void)state;
+  enum { ROWS = 8, COLS = 200, COUNT = ROWS * COLS };
+  Random r = {22};
+  World *w = malloc(sizeof *w);
+  world_init(w, &r);
+  fill_arguments(w, &r, COUNT);
+  float *out[LEVELS];
+  Prog p;
+  declare(&p);
+  p.var[V_X].range = (Interval){-INFINITY, INFINITY};
+  int x = bi(&p, PO_MUL, prog_var(&p, V_X), num(&p, 0.75));
+  FuseWant want = {.node = un(&p, PO_EXP, x), .store = true};
+  for (int k = 0; k < LEVELS; k++) {
+    FusePlan *plan = one_plan(&p, DT_F32, -1, &want, 1, levels[k]);
+    Tile t = open_tile(plan, w, DT_F32, ROWS, COLS);
+    out[k] = malloc(COUNT * sizeof(float));
+    t.run.in[V_X].ld = COLS;
+    t.run.out[0] = out[k];
+    t.run.out_ld[0] = COLS;
+    fuse_once(&t.run);
+    fuse_tile(&t.run);
+    free(t.scratch);
+    for (int at = 0; at < COUNT; at++) {
+      double y = 0.75 * (double)w->x[at], right = exp(y), got = (double)out[k][at];
+      bool same = got == (double)(float)right || (isnan(got) && isnan(right));
+      if (!same && !(fabs(got - right) <= (1.3e-7 + 1.3e-7 * fabs(y)) * right + 1.5e-45))
+        fail_msg("exp of %.9g: %.9g, not %.9g (%s)", y, got, right, levels[k]);
+      if (k == 1 && fuse_emitted(plan) && !isnan(right))
+        assert_memory_equal(&out[k][at], &out[k - 1][at], sizeof(float));
+    }
+    fuse_plan_free(rt, plan);
+  }
+  for (int k = 0; k < LEVELS; k++) free(out[k]);
+  prog_free(&p);
+  free(w);
+}
+
 /* ---- the rest of the contract ------------------------------------------------------------ */
 
 static void results_may_replace_inputs(void **state) {
@@ -620,7 +660,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(tiles_match_single_values),
     cmocka_unit_test(derivatives_match_single_values),
-    cmocka_unit_test(functions_match_kernels), cmocka_unit_test(results_may_replace_inputs),
+    cmocka_unit_test(functions_match_kernels),
+    cmocka_unit_test(exponentials_of_results), cmocka_unit_test(results_may_replace_inputs),
     cmocka_unit_test(sums_over_columns), cmocka_unit_test(indices_out_of_range),
     cmocka_unit_test(far_positions), cmocka_unit_test(says_how),
   };
