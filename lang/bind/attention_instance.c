@@ -11,6 +11,7 @@
 
 static void decl_drop(Vm *vm, void *data) {
   AttnDecl *d = data;
+  if (d->solve) solve_drop(vm_rt(vm), d->solve);
   attn_spec_unref(vm_rt(vm), d->spec);
   free(d->text);
   rt_free(vm_rt(vm), d, sizeof *d);
