@@ -1,4 +1,5 @@
 /* mps.c: matrix-product states in the language: making them, arithmetic, what is measured. */
+#include "lang/bind/amplitudes.h"
 #include "lang/bind/mps.h"
 #include "lang/bind/number.h"
 #include "lang/bind/tensor_args.h"
@@ -155,7 +156,8 @@ static int same_chain(Vm *vm, const char *what, const Mps *a, const Mps *b) {
                   (long long)a->n, (long long)b->n);
 }
 
-static int scaled(Vm *vm, const Chain *a, c128 z, Value *out) {
+static int scaled(Vm *vm, const void *of, c128 z, Value *out) {
+  const Chain *a = of;
   Mps m;
   Rt *rt = vm_rt(vm);
   if (mps_copy(rt, &a->m, &m)) return 1;
@@ -164,7 +166,8 @@ static int scaled(Vm *vm, const Chain *a, c128 z, Value *out) {
   return made(vm, st, &m, a->cut, out);
 }
 
-static int added(Vm *vm, const Chain *a, const Chain *b, double sign, Value *out) {
+static int added(Vm *vm, const void *left, const void *right, double sign, Value *out) {
+  const Chain *a = left, *b = right;
   Mps m;
   MpsCut cut = {a->cut.bond > b->cut.bond ? a->cut.bond : b->cut.bond,
                 fmin(a->cut.cut, b->cut.cut)};
@@ -173,21 +176,11 @@ static int added(Vm *vm, const Chain *a, const Chain *b, double sign, Value *out
 }
 
 static int mps_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
-  Chain *x = box_data(a, &mps_type), *y = box_data(b, &mps_type);
-  c128 c;
+  static const Amplitudes form = {&mps_type, "a matrix-product state",
+                                  "matrix-product states are added, subtracted, multiplied by numbers",
+                                  added, scaled};
   (void)reuse;
-  if (x && y && op == OP_ADD) return added(vm, x, y, 1, out);
-  if (x && y && op == OP_SUB) return added(vm, x, y, -1, out);
-  if (op == OP_MUL && x && num_is_scalar(b) && num_complex(b, &c)) return scaled(vm, x, c, out);
-  if (op == OP_MUL && y && num_is_scalar(a) && num_complex(a, &c)) return scaled(vm, y, c, out);
-  if (op == OP_DIV && x && num_is_scalar(b) && num_complex(b, &c)) {
-    double d = c.re * c.re + c.im * c.im;
-    if (d == 0) return vm_error(vm, "a matrix-product state divided by zero");
-    return scaled(vm, x, (c128){c.re / d, -c.im / d}, out);
-  }
-  vm_error(vm, "`%s` of %s %s and %s %s has no meaning", ast_op_text(op), VALUE_A(a), VALUE_A(b));
-  vm_help(vm, "matrix-product states are added, subtracted, multiplied by numbers");
-  return 1;
+  return amplitudes_binary(vm, &form, op, a, b, out);
 }
 
 const BoxType mps_type = {

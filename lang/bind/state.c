@@ -1,4 +1,5 @@
 /* state.c: state vectors in the language: making them, arithmetic, what is measured. */
+#include "lang/bind/amplitudes.h"
 #include "lang/bind/circuit_run.h"
 #include "lang/bind/density.h"
 #include "lang/bind/mps.h"
@@ -117,14 +118,16 @@ static int same_space(Vm *vm, const char *what, const State *a, const State *b) 
                   (long long)a->size, (long long)b->size);
 }
 
-static int scaled(Vm *vm, const State *a, c128 c, Value *out) {
+static int scaled(Vm *vm, const void *of, c128 c, Value *out) {
+  const State *a = of;
   State r;
   if (state_copy(vm_rt(vm), a, &r)) return 1;
   state_scale(&r, c);
   return made(vm, RT_OK, &r, out);
 }
 
-static int added(Vm *vm, const State *a, const State *b, double sign, Value *out) {
+static int added(Vm *vm, const void *left, const void *right, double sign, Value *out) {
+  const State *a = left, *b = right;
   State r;
   if (same_space(vm, sign > 0 ? "`+`" : "`-`", a, b) || state_copy(vm_rt(vm), a, &r)) return 1;
   state_add(&r, (c128){sign, 0}, b);
@@ -156,21 +159,11 @@ int state_times(Vm *vm, Value h, Value s, Value *out) {
 }
 
 static int state_binary(Vm *vm, AstOp op, Value a, Value b, unsigned reuse, Value *out) {
-  State *x = box_data(a, &state_type), *y = box_data(b, &state_type);
-  c128 c;
+  static const Amplitudes form = {&state_type, "a state",
+                                  "states are added, subtracted, multiplied by numbers; overlap(a, b) is <a|b>",
+                                  added, scaled};
   (void)reuse;
-  if (x && y && op == OP_ADD) return added(vm, x, y, 1, out);
-  if (x && y && op == OP_SUB) return added(vm, x, y, -1, out);
-  if (op == OP_MUL && x && num_is_scalar(b) && num_complex(b, &c)) return scaled(vm, x, c, out);
-  if (op == OP_MUL && y && num_is_scalar(a) && num_complex(a, &c)) return scaled(vm, y, c, out);
-  if (op == OP_DIV && x && num_is_scalar(b) && num_complex(b, &c)) {
-    double d = c.re * c.re + c.im * c.im;
-    if (d == 0) return vm_error(vm, "a state divided by zero");
-    return scaled(vm, x, (c128){c.re / d, -c.im / d}, out);
-  }
-  vm_error(vm, "`%s` of %s %s and %s %s has no meaning", ast_op_text(op), VALUE_A(a), VALUE_A(b));
-  vm_help(vm, "states are added, subtracted, multiplied by numbers; overlap(a, b) is <a|b>");
-  return 1;
+  return amplitudes_binary(vm, &form, op, a, b, out);
 }
 
 /* ---- hooks of the type --------------------------------------------------------------- */

@@ -9,11 +9,10 @@
 #define BLOCK ".circuit" /* no script can write this name */
 
 typedef struct {
+  Steps steps; /* first: a Steps * of ours is a Circ * */
   Lower *lo;
   Source *s;
 } Circ;
-
-static Node *lower_block(Circ *h, const Node *block);
 
 static void lower_registers(Circ *h, const Node *st, Node *out) {
   Source *s = h->s;
@@ -70,48 +69,29 @@ static void lower_section(Circ *h, const Node *st, Node *out) {
   Node *open[] = {node_name(s, BLOCK, st), int_node(s, st->op, st), what, value};
   Node *close[] = {node_name(s, BLOCK, st)};
   node_push(s, out, node_call(s, "__circuit_open", st, 4, open));
-  node_push(s, out, lower_block(h, st->b));
+  node_push(s, out, lower_steps(&h->steps, st->b));
   node_push(s, out, node_call(s, "__circuit_close", st, 1, close));
 }
 
-static Node *lower_for(Circ *h, const Node *st) {
-  Source *s = h->s;
-  Node *loop = node_new(s, N_FOR, st);
-  if (!loop) return NULL;
-  for (uint32_t i = 0; i < st->n; i++) node_push(s, loop, node_copy(s, st->items[i]));
-  loop->c = st->c ? node_copy(s, st->c) : NULL;
-  loop->b = lower_block(h, st->b);
-  loop->flags |= NODE_NO_INDEX;
+static Node *circuit_for(Steps *steps, const Node *st) {
+  Node *loop = lower_for(steps, st);
+  if (loop) loop->flags |= NODE_NO_INDEX;
   return loop;
 }
 
-static Node *lower_if(Circ *h, const Node *st) {
-  Node *n = node_new(h->s, N_IF, st);
-  if (!n) return NULL;
-  n->a = node_copy(h->s, st->a);
-  n->b = lower_block(h, st->b);
-  if (st->c) n->c = st->c->kind == N_IF ? lower_if(h, st->c) : lower_block(h, st->c);
-  return n;
-}
-
-static void lower_statement(Circ *h, const Node *st, Node *out) {
+static void lower_statement(Steps *steps, const Node *st, Node *out) {
+  Circ *h = (Circ *)(void *)steps;
   Source *s = h->s;
   switch (st->kind) {
   case N_REGISTER: lower_registers(h, st, out); return;
   case N_GATE: node_push(s, out, lower_gate(h, st)); return;
   case N_SECTION: lower_section(h, st, out); return;
-  case N_FOR: node_push(s, out, lower_for(h, st)); return;
-  case N_IF: node_push(s, out, lower_if(h, st)); return;
-  case N_BLOCK: node_push(s, out, lower_block(h, st)); return;
+  case N_FOR: node_push(s, out, circuit_for(steps, st)); return;
+  case N_IF: node_push(s, out, lower_if(steps, st)); return;
+  case N_BLOCK: node_push(s, out, lower_steps(steps, st)); return;
   case N_ERROR: return;
   }
   node_push(s, out, node_copy(s, st));
-}
-
-static Node *lower_block(Circ *h, const Node *block) {
-  Node *out = node_new(h->s, N_BLOCK, block);
-  for (uint32_t i = 0; out && i < block->n; i++) lower_statement(h, block->items[i], out);
-  return out;
 }
 
 static Node *parameter(Source *s, const char *name, const Node *otherwise, const Node *at) {
@@ -133,7 +113,7 @@ static Node *body(Circ *h, const Node *decl) {
     node_push(s, fn, parameter(s, decl->items[i]->name, NULL, decl->items[i]));
     lower_extents(s, decl, i, block);
   }
-  for (uint32_t i = 0; i < decl->b->n; i++) lower_statement(h, decl->b->items[i], block);
+  for (uint32_t i = 0; i < decl->b->n; i++) lower_statement(&h->steps, decl->b->items[i], block);
   node_push(s, block, node_new(s, N_NIL, decl));
   fn->b = block;
   return fn;
@@ -141,7 +121,7 @@ static Node *body(Circ *h, const Node *decl) {
 
 Node *lower_circuit(Lower *lo, Node *decl) {
   Source *s = lo->source;
-  Circ h = {lo, s};
+  Circ h = {{s, lower_statement}, lo, s};
   Node *make = node_new(s, N_LAMBDA, decl), *names = node_new(s, N_TUPLE, decl);
   Node *values = node_new(s, N_TUPLE, decl), *ranks = node_new(s, N_TUPLE, decl);
   Value cache = circuit_cache_new(lo->vm, decl->name);

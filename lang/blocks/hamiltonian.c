@@ -12,12 +12,11 @@
 #define BLOCK ".hamiltonian" /* no script can write this name */
 
 typedef struct {
+  Steps steps; /* first: a Steps * of ours is a Ham * */
   Lower *lo;
   Source *s;
   int constraints;
 } Ham;
-
-static Node *lower_block(Ham *h, const Node *block);
 
 /* ---- statements ----------------------------------------------------------------- */
 
@@ -139,28 +138,13 @@ static Node *loop_as_sum(Ham *h, const Node *st) {
   return lower_term(h, node_call(s, "sum", st, 1, args), st);
 }
 
-static Node *lower_for(Ham *h, const Node *st) {
-  Source *s = h->s;
+static Node *sum_or_for(Ham *h, const Node *st) {
   Node *sum = loop_as_sum(h, st);
-  if (sum) return sum;
-  Node *loop = node_new(s, N_FOR, st);
-  if (!loop) return NULL;
-  for (uint32_t i = 0; i < st->n; i++) node_push(s, loop, node_copy(s, st->items[i]));
-  loop->c = st->c ? node_copy(s, st->c) : NULL;
-  loop->b = lower_block(h, st->b);
-  return loop;
+  return sum ? sum : lower_for(&h->steps, st);
 }
 
-static Node *lower_if(Ham *h, const Node *st) {
-  Node *n = node_new(h->s, N_IF, st);
-  if (!n) return NULL;
-  n->a = node_copy(h->s, st->a);
-  n->b = lower_block(h, st->b);
-  if (st->c) n->c = st->c->kind == N_IF ? lower_if(h, st->c) : lower_block(h, st->c);
-  return n;
-}
-
-static void lower_statement(Ham *h, const Node *st, Node *out) {
+static void lower_statement(Steps *steps, const Node *st, Node *out) {
+  Ham *h = (Ham *)(void *)steps;
   Source *s = h->s;
   switch (st->kind) {
   case N_LET:
@@ -169,23 +153,17 @@ static void lower_statement(Ham *h, const Node *st, Node *out) {
   case N_QUBITS: node_push(s, out, lower_qubits(h, st)); return;
   case N_OBJECTIVE: node_push(s, out, lower_objective(h, st)); return;
   case N_CONSTRAINT: lower_constraint(h, st, out); return;
-  case N_FOR: node_push(s, out, lower_for(h, st)); return;
-  case N_IF: node_push(s, out, lower_if(h, st)); return;
-  case N_BLOCK: node_push(s, out, lower_block(h, st)); return;
+  case N_FOR: node_push(s, out, sum_or_for(h, st)); return;
+  case N_IF: node_push(s, out, lower_if(steps, st)); return;
+  case N_BLOCK: node_push(s, out, lower_steps(steps, st)); return;
   case N_ERROR: return;
   }
   node_push(s, out, lower_term(h, node_copy(s, st), st));
 }
 
-static Node *lower_block(Ham *h, const Node *block) {
-  Node *out = node_new(h->s, N_BLOCK, block);
-  for (uint32_t i = 0; out && i < block->n; i++) lower_statement(h, block->items[i], out);
-  return out;
-}
-
 Node *lower_hamiltonian(Lower *lo, Node *decl) {
   Source *s = lo->source;
-  Ham h = {lo, s, 0};
+  Ham h = {{s, lower_statement}, lo, s, 0};
   Node *make = node_new(s, N_LAMBDA, decl), *block = node_new(s, N_BLOCK, decl);
   if (!make || !block) return NULL;
   make->name = decl->name;
@@ -206,7 +184,7 @@ Node *lower_hamiltonian(Lower *lo, Node *decl) {
     }
     lower_extents(s, decl, i, block);
   }
-  for (uint32_t i = 0; i < decl->b->n; i++) lower_statement(&h, decl->b->items[i], block);
+  for (uint32_t i = 0; i < decl->b->n; i++) lower_statement(&h.steps, decl->b->items[i], block);
   node_push(s, block, node_call(s, "__ham_end", decl, 1, end));
   make->b = block;
   return make;

@@ -70,3 +70,30 @@ void lower_extents(Source *s, const Node *decl, uint32_t param, Node *out) {
     node_push(s, out, node_call(s, "__ham_agree", e, 5, args));
   }
 }
+
+/* ---- statements ------------------------------------------------------------------------ */
+
+Node *lower_steps(Steps *steps, const Node *block) {
+  Node *out = node_new(steps->s, N_BLOCK, block);
+  for (uint32_t i = 0; out && i < block->n; i++) steps->one(steps, block->items[i], out);
+  return out;
+}
+
+Node *lower_for(Steps *steps, const Node *st) {
+  Source *s = steps->s;
+  Node *loop = node_new(s, N_FOR, st);
+  if (!loop) return NULL;
+  for (uint32_t i = 0; i < st->n; i++) node_push(s, loop, node_copy(s, st->items[i]));
+  loop->c = st->c ? node_copy(s, st->c) : NULL;
+  loop->b = lower_steps(steps, st->b);
+  return loop;
+}
+
+Node *lower_if(Steps *steps, const Node *st) {
+  Node *n = node_new(steps->s, N_IF, st);
+  if (!n) return NULL;
+  n->a = node_copy(steps->s, st->a);
+  n->b = lower_steps(steps, st->b);
+  if (st->c) n->c = st->c->kind == N_IF ? lower_if(steps, st->c) : lower_steps(steps, st->c);
+  return n;
+}

@@ -34,31 +34,6 @@ RtStatus samples_make(Rt *rt, Samples *out, int64_t rows, int64_t n) {
   return RT_OK;
 }
 
-RtStatus samples_keep(Rt *rt, Samples *s, int64_t rows) {
-  if (rows >= s->rows) return RT_OK;
-  Samples t;
-  RT_TRY(samples_make(rt, &t, rows, s->n));
-  memcpy(t.spin, s->spin, BYTES(rows * s->n, s->spin));
-  memcpy(t.energy, s->energy, BYTES(rows, s->energy));
-  memcpy(t.count, s->count, BYTES(rows, s->count));
-  if (s->breaks && !(t.breaks = rt_alloc(rt, BYTES(rows, s->breaks)))) goto fail;
-  if (s->gauge && !(t.gauge = rt_alloc(rt, BYTES(rows, s->gauge)))) goto fail;
-  if (s->breaks) memcpy(t.breaks, s->breaks, BYTES(rows, s->breaks));
-  if (s->gauge) memcpy(t.gauge, s->gauge, BYTES(rows, s->gauge));
-  t.seconds = s->seconds;
-  t.updates = s->updates;
-  t.beta_hot = s->beta_hot;
-  t.beta_cold = s->beta_cold;
-  t.proven = s->proven;
-  memcpy(t.note, s->note, sizeof t.note);
-  samples_free(rt, s);
-  *s = t;
-  return RT_OK;
-fail:
-  samples_free(rt, &t);
-  return rt->error.status;
-}
-
 int64_t samples_best(const Samples *s) {
   int64_t best = -1;
   for (int64_t i = 0; i < s->rows; i++)
@@ -85,7 +60,7 @@ static int compare_rows(const void *a, const void *b, void *user) {
   return i < j ? -1 : i > j;
 }
 
-/* Row order[i] of `from` becomes row i. */
+/* Row order[i] becomes row i of `rows`; NULL: they stay where they are. */
 static RtStatus take(Rt *rt, Samples *s, int64_t rows, const int64_t *order) {
   Samples t;
   RT_TRY(samples_make(rt, &t, rows, s->n));
@@ -96,7 +71,7 @@ static RtStatus take(Rt *rt, Samples *s, int64_t rows, const int64_t *order) {
     return rt->error.status;
   }
   for (int64_t i = 0; i < rows; i++) {
-    const int64_t r = order[i];
+    const int64_t r = order ? order[i] : i;
     if (s->n) memcpy(t.spin + i * s->n, s->spin + r * s->n, BYTES(s->n, s->spin));
     t.energy[i] = s->energy[r];
     t.count[i] = s->count[r];
@@ -112,6 +87,10 @@ static RtStatus take(Rt *rt, Samples *s, int64_t rows, const int64_t *order) {
   samples_free(rt, s);
   *s = t;
   return RT_OK;
+}
+
+RtStatus samples_keep(Rt *rt, Samples *s, int64_t rows) {
+  return rows < s->rows ? take(rt, s, rows, NULL) : RT_OK;
 }
 
 static RtStatus ordered(Rt *rt, Samples *s, int64_t **order) {
@@ -154,7 +133,7 @@ RtStatus samples_aggregate(Rt *rt, Samples *s) {
     double breaks = 0;
     /* equal spins have equal energy here, so they stand side by side */
     for (; i < rows && same_row(s, first, order[i]); i++) {
-      const int64_t r = order[i];
+      const int64_t r = order ? order[i] : i;
       count += s->count[r];
       if (s->breaks) breaks += (double)s->breaks[r] * s->count[r];
     }

@@ -18,7 +18,7 @@ typedef enum {
   VI_TAIL,                              /* the lanes that are columns of the tile      */
   /* one or two operands; the second may be memory */
   VI_ADD, VI_SUB, VI_MUL, VI_DIV, VI_MIN, VI_MAX, VI_AND, VI_ANDN, VI_OR, VI_XOR,
-  VI_IADD, VI_ISUB, VI_SCALEF, VI_SQRT, VI_ROUND, VI_RCP, VI_SHL, VI_SHR,
+  VI_IADD, VI_ISUB, VI_SCALEF, VI_SQRT, VI_ROUND, VI_REDUCE, VI_RCP, VI_SHL, VI_SHR,
   VI_FMA, VI_FMS, VI_FNMA,              /* a b + c, a b - c, c - a b                   */
   VI_CMP,                               /* a mask; imm: the predicate                  */
   VI_BLEND, VI_KEEP,                    /* a ? b : c, a ? b : 0                        */
@@ -63,6 +63,7 @@ static inline int vec3(VecList *l, VecOp op, int a, int b, int c) {
 /* The value of a unary operation whose argument lies in `range`; -1: no vector form. */
 int vec_unary(VecList *l, ProgOp op, int x, Interval range);
 int vec_pow(VecList *l, int x, double e);          /* e integral or half, |e| <= 32     */
+int vec_exp_rounded(VecList *l, int x);            /* of floats that are rounded results */
 int vec_quotient(VecList *l, int a, int b);
 bool vec_has_unary(ProgOp op);
 bool vec_has_pow(double e);

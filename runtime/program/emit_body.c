@@ -235,6 +235,7 @@ static Opcode opcode_of(const Body *x, int op) {
   case VI_SCALEF: return op2(x, 0x2c);
   case VI_RCP: return op2(x, 0x4c);
   case VI_ROUND: return (Opcode){3, 1, d ? 9 : 8, d};
+  case VI_REDUCE: return (Opcode){3, 1, 0x56, d};
   case VI_CMP: return real(x, 0xc2);
   default: return (Opcode){1, 1, d ? 0x73 : 0x72, d};   /* shifts */
   }
@@ -262,7 +263,7 @@ static void unary(Body *x) {
   Rm rm = operand(x, v->a);
   int to = result(x);
   asm_vec(x->a, opcode_of(x, v->op), x->bits, to, -1, rm, 0, false,
-          v->op == VI_ROUND ? v->imm : -1);
+          v->op == VI_ROUND || v->op == VI_REDUCE ? v->imm : -1);
 }
 
 static void shift(Body *x) {
@@ -409,7 +410,7 @@ static void column_sum(Body *x) {
 static void operation(Body *x) {
   switch (x->l->items[x->i].op) {
   case VI_CONST: case VI_ONCE: case VI_ROW: case VI_COL: case VI_MAT: case VI_TAIL: return;
-  case VI_SQRT: case VI_ROUND: case VI_RCP: unary(x); return;
+  case VI_SQRT: case VI_ROUND: case VI_REDUCE: case VI_RCP: unary(x); return;
   case VI_SHL: case VI_SHR: shift(x); return;
   case VI_FMA: case VI_FMS: case VI_FNMA: fused(x); return;
   case VI_BLEND: blend(x); return;

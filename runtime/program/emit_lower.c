@@ -175,6 +175,13 @@ static int remainder_(Lower *w, const ProgNode *n) {
   return n->op == PO_FLOORDIV ? q : vec3(l, VI_FNMA, y, q, x);
 }
 
+static int exponential(Lower *w, const ProgNode *n) {
+  int x = number(w, n->a), op = w->l->items[x].op;
+  bool rounded = op == VI_ADD || op == VI_SUB || op == VI_MUL || (op >= VI_FMA && op <= VI_FNMA);
+  if (rounded && !w->l->f64) return vec_exp_rounded(w->l, x);
+  return vec_unary(w->l, PO_EXP, x, w->code->range[n->a]);
+}
+
 static int leaf(Lower *w, const FuseLeaf *at, const ProgNode *n) {
   switch (at->kind) {
   case LEAF_CONST: return vec_const(w->l, n->value);
@@ -197,6 +204,7 @@ static void lower(Lower *w, int node) {
   case PO_MAX: w->value[node] = vec2(w->l, VI_MAX, number(w, n->a), number(w, n->b)); break;
   case PO_FLOORDIV: case PO_MOD: w->value[node] = remainder_(w, n); break;
   case PO_POW: w->value[node] = power(w, n); break;
+  case PO_EXP: w->value[node] = exponential(w, n); break;
   case PO_SELECT: w->value[node] = choice(w, n); break;
   case PO_NOT: case PO_EQ: case PO_NE: case PO_LT: case PO_LE: case PO_GT: case PO_GE:
   case PO_AND: case PO_OR: compare(w, node); break;

@@ -8,6 +8,9 @@
 
 static const double exp_f32[] = {1.38145401768e-3f, 8.36874510894e-3f, 4.16683907835e-2f,
                                  1.6666520399e-1f, 4.99999934321e-1f, 1, 1};
+/* 2^x on [0, 1]: of the polynomials that are 1 at 0 the one with the smallest relative error. */
+static const double exp2_f32[] = {0x1.c54186p-13, 0x1.46d646p-10, 0x1.3d0b92p-7, 0x1.c68912p-5,
+                                  0x1.ebfd58p-3, 0x1.62e42cp-1, 1};
 static const double expm1_f32[] = {1.984126984e-4f, 1.388888889e-3f, 8.333333333e-3f,
                                    4.166666667e-2f, 1.666666667e-1f, 0.5f};
 static const double expm1_f64[] = {
@@ -90,14 +93,34 @@ static int clamp(L *l, int x, double lo, double hi, Interval range) {
   return x;
 }
 
+/* p 2^n of a whole n, where 2^n need not be a number */
+static int scale(L *l, int p, int n) {
+  if (l->wide) return vec2(l, VI_SCALEF, p, n);
+  int half = rint_product(l, n, 0.5);
+  return mul(l, mul(l, p, pow2(l, half)), pow2(l, sub(l, n, half)));
+}
+
+/* exp of a number that a product or a sum has rounded: as a power of 2, whose exponent is
+ * rounded once more, in two thirds of the operations.  VSCALEF takes the whole part of an
+ * exponent itself, and VREDUCE knows the infinities.                              */
+int vec_exp_rounded(L *l, int x) {
+  int f, n = mul(l, x, num(l, 1.442695041f));
+  if (l->wide) {
+    f = vec_op(l, VI_REDUCE, 9, n, -1, -1);
+  } else {
+    int y = clamp(l, n, -152, 129, (Interval){-INFINITY, INFINITY});
+    n = vec_op(l, VI_ROUND, 9, y, -1, -1);
+    f = sub(l, y, n);
+  }
+  return scale(l, horner(l, f, exp2_f32, COUNT(exp2_f32)), n);
+}
+
 static int exp_(L *l, int x, Interval range) {
   int n;
   x = clamp(l, x, l->f64 ? -746 : -104, l->f64 ? 710 : 89, range);
   int r = reduce(l, x, &n);
   int p = l->f64 ? add(l, num(l, 1), expm1_core(l, r)) : horner(l, r, exp_f32, COUNT(exp_f32));
-  if (l->wide) return vec2(l, VI_SCALEF, p, n);
-  int half = rint_product(l, n, 0.5);
-  return mul(l, mul(l, p, pow2(l, half)), pow2(l, sub(l, n, half)));
+  return scale(l, p, n);
 }
 
 static int expm1_(L *l, int x, Interval range) {

@@ -43,7 +43,7 @@ static Plan plan(const Product *p) {
   Plan t = {.p = p, .g = gemm_kernels(), .size = (int64_t)dtype_size[p->d]};
   t.lanes = t.g->bytes / t.size;
   t.width = t.lanes * t.g->vectors;
-  t.dots = p->tb && !p->ta && p->m <= FEW_ROWS && !p->add && !p->bias;
+  t.dots = p->tb && !p->ta && p->m <= FEW_ROWS && !p->add && !p->bias && !p->times;
   bool wide = (double)p->k * (double)p->n * (double)t.size > CACHE;
   bool often = p->m > (p->ldb * t.size < FAR ? 3 : 2) * BLOCK_ROWS;   /* B is gone through */
   t.pack_b = !t.dots && (p->tb || (wide && often));
@@ -122,12 +122,14 @@ static int pack_panels(void *job, int64_t first, int64_t end, int lane) {
 typedef struct { const void *a; int64_t row, column; } Rows;
 
 static void tile(const Plan *t, int64_t m, int64_t n, int64_t k, Rows a, const void *b,
-                 int64_t ldb, const void *bias, void *c, bool add) {
+                 int64_t ldb, const void *bias, const void *times, void *c, bool add) {
   int64_t ldc = t->p->ldc;
   if (t->p->d == DT_F32)
-    t->g->tile_f32((int)m, (int)n, (int)k, a.a, a.row, a.column, b, ldb, bias, c, ldc, add);
+    t->g->tile_f32((int)m, (int)n, (int)k, a.a, a.row, a.column, b, ldb, bias, times, c, ldc,
+                   add);
   else
-    t->g->tile_f64((int)m, (int)n, (int)k, a.a, a.row, a.column, b, ldb, bias, c, ldc, add);
+    t->g->tile_f64((int)m, (int)n, (int)k, a.a, a.row, a.column, b, ldb, bias, times, c, ldc,
+                   add);
 }
 
 /* Rows [row, row + rows) of op(A) in the stretch that begins at l. */
@@ -155,9 +157,11 @@ static void stretch(const Plan *t, int64_t row, int64_t rows, int64_t first, int
     int64_t column = t->column + start;
     const void *b = t->pack_b ? t->packed_b + i * t->width * depth * t->size
                               : element(t, p->b, l * p->ldb + column);
+    int64_t at = row * p->ldc + column;
     tile(t, rows, columns, depth, a, b, t->pack_b ? t->width : p->ldb,
          p->bias && l == 0 ? element(t, p->bias, column) : NULL,
-         (char *)p->c + (row * p->ldc + column) * t->size, add);
+         p->times && l + depth == p->k ? element(t, p->times, at) : NULL,
+         (char *)p->c + at * t->size, add);
   }
 }
 

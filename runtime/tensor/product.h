@@ -23,6 +23,8 @@ typedef struct {
   int64_t ldc;
   bool add;                 /* C += ...                                         */
   const void *bias;         /* n numbers added to each row, or NULL             */
+  const void *times;        /* C is multiplied by it at the end, element by element; rows
+                             * ldc apart as C's, or NULL                        */
   ProductFinish finish;     /* or NULL                                          */
   void *job;
 } Product;

@@ -443,6 +443,42 @@ static void functions_match_kernels(void **state) {
   free(w);
 }
 
+/* exp of what a product has rounded: as near as its argument; infinities and NaN as ever. */
+static void exponentials_of_results(void **state) {
+  (void)state;
+  enum { ROWS = 8, COLS = 200, COUNT = ROWS * COLS };
+  Random r = {22};
+  World *w = malloc(sizeof *w);
+  world_init(w, &r);
+  fill_arguments(w, &r, COUNT);
+  float *out = malloc(COUNT * sizeof *out);
+  Prog p;
+  declare(&p);
+  p.var[V_X].range = (Interval){-INFINITY, INFINITY};
+  int x = bi(&p, PO_MUL, prog_var(&p, V_X), num(&p, 0.75));
+  FuseWant want = {.node = un(&p, PO_EXP, x), .store = true};
+  for (int k = 0; k < LEVELS; k++) {
+    FusePlan *plan = one_plan(&p, DT_F32, -1, &want, 1, levels[k]);
+    Tile t = open_tile(plan, w, DT_F32, ROWS, COLS);
+    t.run.in[V_X].ld = COLS;
+    t.run.out[0] = out;
+    t.run.out_ld[0] = COLS;
+    fuse_once(&t.run);
+    fuse_tile(&t.run);
+    free(t.scratch);
+    for (int at = 0; at < COUNT; at++) {
+      double y = 0.75 * (double)w->x[at], right = exp(y), got = (double)out[at];
+      bool same = got == (double)(float)right || (isnan(got) && isnan(right));
+      if (!same && !(fabs(got - right) <= (1.3e-7 + 1.3e-7 * fabs(y)) * right + 1.5e-45))
+        fail_msg("exp of %.9g: %.9g, not %.9g (%s)", y, got, right, levels[k]);
+    }
+    fuse_plan_free(rt, plan);
+  }
+  free(out);
+  prog_free(&p);
+  free(w);
+}
+
 /* ---- the rest of the contract ------------------------------------------------------------ */
 
 static void results_may_replace_inputs(void **state) {
@@ -620,7 +656,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(tiles_match_single_values),
     cmocka_unit_test(derivatives_match_single_values),
-    cmocka_unit_test(functions_match_kernels), cmocka_unit_test(results_may_replace_inputs),
+    cmocka_unit_test(functions_match_kernels),
+    cmocka_unit_test(exponentials_of_results), cmocka_unit_test(results_may_replace_inputs),
     cmocka_unit_test(sums_over_columns), cmocka_unit_test(indices_out_of_range),
     cmocka_unit_test(far_positions), cmocka_unit_test(says_how),
   };

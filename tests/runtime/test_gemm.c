@@ -66,7 +66,7 @@ static void drop(Field f) { munmap(f.room.base, f.room.size); }
 
 /* ---- products -------------------------------------------------------------------------- */
 
-typedef struct { int m, n, k; int64_t a_pad, b_pad, c_pad; bool transposed, add, f64; } Case;
+typedef struct { int m, n, k; int64_t a_pad, b_pad, c_pad; bool transposed, add, times, f64; } Case;
 
 static void one_tile(const GemmKernels *g, Case c) {
   uint64_t state = (uint64_t)(c.m * 1000003 + c.n * 1009 + c.k);
@@ -74,6 +74,7 @@ static void one_tile(const GemmKernels *g, Case c) {
   Field a = c.transposed ? field(c.f64, c.k, c.m, a_ld, &state)
                          : field(c.f64, c.m, c.k, a_ld, &state);
   Field b = field(c.f64, c.k, c.n, ldb, &state), o = field(c.f64, c.m, c.n, ldc, &state);
+  Field f = field(c.f64, c.m, c.n, ldc, &state);
   int64_t row = c.transposed ? 1 : a_ld, col = c.transposed ? a_ld : 1;
   double *want = calloc((size_t)o.count + 1, sizeof *want);
   double *size = calloc((size_t)o.count + 1, sizeof *size);
@@ -88,22 +89,25 @@ static void one_tile(const GemmKernels *g, Case c) {
         s += x;
         w += fabs(x);
       }
-      want[i * ldc + j] = s;
-      size[i * ldc + j] = w;
+      double factor = c.times ? get(f.at, c.f64, i * ldc + j) : 1;
+      want[i * ldc + j] = s * factor;
+      size[i * ldc + j] = w * fabs(factor);
     }
-  if (c.f64) g->tile_f64(c.m, c.n, c.k, a.at, row, col, b.at, ldb, NULL, o.at, ldc, c.add);
-  else g->tile_f32(c.m, c.n, c.k, a.at, row, col, b.at, ldb, NULL, o.at, ldc, c.add);
-  double eps = (c.f64 ? 0x1p-53 : 0x1p-24) * (c.k + 1);
+  const void *times = c.times ? f.at : NULL;
+  if (c.f64) g->tile_f64(c.m, c.n, c.k, a.at, row, col, b.at, ldb, NULL, times, o.at, ldc, c.add);
+  else g->tile_f32(c.m, c.n, c.k, a.at, row, col, b.at, ldb, NULL, times, o.at, ldc, c.add);
+  double eps = (c.f64 ? 0x1p-53 : 0x1p-24) * (c.k + 2);
   for (int64_t i = 0; i < o.count; i++)   /* what lies between the rows stays as it was */
     if (!(fabs(get(o.at, c.f64, i) - want[i]) <= eps * size[i]))
       fail_msg("%s %s m %d n %d k %d%s%s: element %lld is %.9g, not %.9g", g->level,
                c.f64 ? "f64" : "f32", c.m, c.n, c.k, c.transposed ? " transposed" : "",
-               c.add ? " add" : "", (long long)i, get(o.at, c.f64, i), want[i]);
+               c.add ? " add" : c.times ? " times" : "", (long long)i, get(o.at, c.f64, i), want[i]);
   free(want);
   free(size);
   drop(a);
   drop(b);
   drop(o);
+  drop(f);
 }
 
 static void test_tiles(void **s) {
@@ -116,7 +120,8 @@ static void test_tiles(void **s) {
     for (size_t i = 0; i < sizeof ms / sizeof *ms; i++)
       for (size_t j = 0; j < sizeof ns / sizeof *ns; j++)
         for (size_t l = 0; l < sizeof ks / sizeof *ks; l++, at++) {
-          Case c = {ms[i], ns[j], ks[l], at % 3, at % 5, at % 2 * 7, at % 4 > 1, at % 7 > 3, false};
+          Case c = {ms[i], ns[j], ks[l], at % 3, at % 5, at % 2 * 7, at % 4 > 1, at % 7 > 3, at % 3 == 1,
+                    false};
           one_tile(g[v], c);
           c.f64 = true;
           c.transposed = !c.transposed;
@@ -136,10 +141,11 @@ static void test_tile_bits(void **s) {
     for (int l = 0; l < K; l++) across[l * M + i] = a[i * K + l] = (float)noise(&state);
   for (int i = 0; i < K * NN; i++) b[i] = (float)noise(&state);
   for (int v = 0; v < count; v++) {
-    g[v]->tile_f32(M, NN, K, a, K, 1, b, NN, NULL, whole, NN, false);
+    g[v]->tile_f32(M, NN, K, a, K, 1, b, NN, NULL, NULL, whole, NN, false);
     for (int m = 1; m <= M; m++)
       for (int n = 1; n <= NN; n += m % 3 + 1) {
-        g[v]->tile_f32(m, n, K, across + (M - m), 1, M, b + (NN - n), NN, NULL, part, n, false);
+        g[v]->tile_f32(m, n, K, across + (M - m), 1, M, b + (NN - n), NN, NULL, NULL, part, n,
+                        false);
         for (int i = 0; i < m; i++)
           assert_memory_equal(part + i * n, whole + (M - m + i) * NN + NN - n,
                               (size_t)n * sizeof(float));
