@@ -63,14 +63,14 @@ static int bind_attention(Vm *vm, Value *args, int n, Value *out) {
   for (int k = 0; k < decl->n_slot - decl->n_param; k++) {
     Value v = rest->items[2 * decl->n_param + k];
     const bool sampler = decl->solve && k == decl->solve->sampler;
-    if (sampler ? !box_data(v, &sampler_type)
-                : v.tag != V_BOOL && v.tag != V_INT && v.tag != V_FLOAT && !value_is(v, OBJ_TENSOR)) {
-      if (sampler) {
-        vm_error(vm, "attention `%s`: `sampler` is %s %s", decl->spec->name, VALUE_A(v));
-        vm_help(vm, "write for example `sampler = anneal(sweeps = 200)`");
-        value_unref(vm, *out);
-        return 1;
-      }
+    const bool number = v.tag == V_BOOL || v.tag == V_INT || v.tag == V_FLOAT;
+    if (sampler && !box_data(v, &sampler_type)) {
+      vm_error(vm, "attention `%s`: `sampler` is %s %s", decl->spec->name, VALUE_A(v));
+      vm_help(vm, "write for example `sampler = anneal(sweeps = 200)`");
+      value_unref(vm, *out);
+      return 1;
+    }
+    if (!sampler && !number && !value_is(v, OBJ_TENSOR)) {
       vm_error(vm, "attention `%s`: `%s` is %s %s; equations take numbers and tensors", decl->spec->name,
                decl->spec->prog.slot[decl->n_param + k].name, VALUE_A(v));
       value_unref(vm, *out);

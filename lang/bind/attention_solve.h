@@ -55,7 +55,9 @@ typedef struct {
   SolvePart *penalty;       /* of degree 0, or NULL: a sufficient one               */
 } SolveConstraint;
 
-typedef enum { SOLVE_DETACH, SOLVE_ENERGY, SOLVE_STRAIGHT, SOLVE_BLACKBOX, SOLVE_THERMAL } SolveGrad;
+typedef enum {
+  SOLVE_DETACH, SOLVE_ENERGY, SOLVE_STRAIGHT, SOLVE_BLACKBOX, SOLVE_THERMAL
+} SolveGrad;
 
 /* Captured values that a call provides, the first ones behind the params. */
 enum { SOLVE_SLOT_NQ, SOLVE_SLOT_NK, SOLVE_SLOT_BEST, SOLVE_SLOT_MEAN, SOLVE_SLOTS };

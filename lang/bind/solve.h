@@ -70,7 +70,7 @@ typedef struct SolveRun {
   int8_t *best;             /* [B problems, n]                                       */
 } SolveRun;
 
-/* ---- solve_build.c: shapes, coefficients, structure ---------------------------------- */
+/* ---- solve_build.c: shapes, coefficients, structure ------------------------------------- */
 SolveRun *solve_open(Vm *vm, AttnInstance *a, Tensor *q, Tensor *k, Tensor *const *slot);
 SolveRun *solve_ref(SolveRun *r);
 void solve_unref(SolveRun *r);
@@ -99,7 +99,7 @@ bool solve_step(int n, const int64_t *extents, int64_t *at);
 /* Number of the variable whose indices stand at these axes. */
 int32_t solve_number(const SolveRun *r, const int8_t *var, const int64_t *at);
 
-/* ---- solve_rules.c: constraints -------------------------------------------------------- */
+/* ---- solve_rules.c: constraints --------------------------------------------------------- */
 int solve_rules(SolveRun *r, AttnInstance *a, Tensor *const *slot, int64_t d);
 /* Penalty weights of one problem, [n_rule]: linear [n] its fields, coef [m] its couplings, both
  * for 0 and 1; work: [4 n].  A cardinality's multiplier may be added to the fields and the
@@ -109,7 +109,7 @@ void solve_weights(const SolveRun *r, double *linear, const double *coef, double
 /* Are all rules one cardinality, sum(b) == count? */
 bool solve_cardinality(const SolveRun *r, int64_t *count);
 
-/* ---- solve_sample.c: solving -------------------------------------------------------------- */
+/* ---- solve_sample.c: solving ------------------------------------------------------------ */
 /* Fills x and best; `along` [B problems, n] (NULL: none) is added to the fields with
  * weight mu, and then only *moved [B problems, n] is set.                            */
 int solve_sample(SolveRun *r, const double *along, double mu, int8_t *moved);
@@ -119,13 +119,13 @@ bool solve_exchanges(const SolveRun *r, const Sampler *s);
 void solve_coefficients(const SolveRun *r, int64_t problem, const double *along, double mu,
                         double *constant, double *linear, double *coef);
 
-/* ---- solve_tape.c: results with derivatives -------------------------------------------------- */
+/* ---- solve_tape.c: results with derivatives --------------------------------------------- */
 Tensor *solve_result(SolveRun *r, DType dt, bool mean);
 Tensor *solve_energies(SolveRun *r, DType dt);
 
-/* ---- solve_explain.c; r: of a call, or NULL ------------------------------------------------------ */
+/* ---- solve_explain.c; r: of a call, or NULL --------------------------------------------- */
 int solve_explain(Vm *vm, const AttnInstance *a, const SolveRun *r, Buf *out);
 
-/* ---- solve_quality.c --------------------------------------------------------------------------- */
+/* ---- solve_quality.c -------------------------------------------------------------------- */
 int solve_quality(Vm *vm, Value *args, Value *out);            /* quality(a, Q, K)    */
 #endif

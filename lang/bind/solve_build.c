@@ -46,7 +46,7 @@ void solve_unref(SolveRun *r) {
   rt_free(rt, r, sizeof *r);
 }
 
-/* ---- shapes ---------------------------------------------------------------------------- */
+/* ---- shapes ----------------------------------------------------------------------------- */
 
 static int64_t extent(const Tensor *t, int from_end) {
   return from_end < t->rank ? t->shape[t->rank - 1 - from_end] : 1;
@@ -112,7 +112,7 @@ static int places(SolveRun *r) {
   return 0;
 }
 
-/* ---- factors ------------------------------------------------------------------------------ */
+/* ---- factors ---------------------------------------------------------------------------- */
 
 /* What rows and columns of factors are made of. */
 typedef struct { SolveRun *r; Tensor *q, *k, *zero; Tensor *const *slot; int64_t d; } Operands;
@@ -244,7 +244,7 @@ double solve_energy(const SolveRun *r, int64_t problem, const int8_t *x) {
   return e;
 }
 
-/* ---- elements ------------------------------------------------------------------------------- */
+/* ---- elements --------------------------------------------------------------------------- */
 
 static bool holds(uint8_t op, int64_t a, int64_t b) {
   switch (op) {
@@ -333,7 +333,7 @@ static int elements(SolveRun *r, SolveSum *s) {
   return rt_poll(vm_rt(r->vm)) != RT_OK;
 }
 
-/* ---- couplings ---------------------------------------------------------------------------------- */
+/* ---- couplings -------------------------------------------------------------------------- */
 
 /* number[u * total + v], u < v: the coupling of a pair, made when it is new. */
 typedef struct { int32_t *number; int64_t total, m; } Pairs;
@@ -395,7 +395,7 @@ static int couplings(SolveRun *r) {
   return failed;
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------- */
+/* ---- all of it -------------------------------------------------------------------------- */
 
 /* mu of blackbox(mu), tau of straight_through(tau) */
 static int number_of(SolveRun *r, const AttnInstance *a) {

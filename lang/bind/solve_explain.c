@@ -47,8 +47,8 @@ static void show_grad(const AttnSolve *z, Buf *out) {
 
 int solve_explain(Vm *vm, const AttnInstance *a, const SolveRun *r, Buf *out) {
   const AttnSolve *z = attn_decl(a)->solve;
-  buf_format(out, "  solves     one problem a sequence%s%s over ", solve_own_head(z) ? " and head" : "",
-             z->own_query ? " and query" : "");
+  buf_format(out, "  solves     one problem a sequence%s%s over ",
+             solve_own_head(z) ? " and head" : "", z->own_query ? " and query" : "");
   show_array(z, out);
   buf_text(out, "\n");
   for (int k = 0; k < z->n_part; k++) show_part(z, &z->part[k], out);

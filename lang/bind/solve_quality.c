@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- problems as a batch of Hamiltonians ------------------------------------------------- */
+/* ---- problems as a batch of Hamiltonians ------------------------------------------------ */
 
 static int frame(SolveRun *r, HamBatch *p) {
   Vm *vm = r->vm;
@@ -122,7 +122,7 @@ static int bind_problems(Vm *vm, Value *args, int n, Value *out) {
   return out->tag == V_NIL;
 }
 
-/* ---- quality ------------------------------------------------------------------------------- */
+/* ---- quality ---------------------------------------------------------------------------- */
 
 int solve_quality(Vm *vm, Value *args, Value *out) {
   AttnCall c;
@@ -148,7 +148,7 @@ int solve_quality(Vm *vm, Value *args, Value *out) {
   return failed;
 }
 
-/* ---- solution ------------------------------------------------------------------------------- */
+/* ---- solution --------------------------------------------------------------------------- */
 
 /* (batch, heads, rows, keys) in the operands' rank and the order of the queries. */
 static Tensor *as_operands(SolveRun *r, Tensor *t) {
@@ -198,10 +198,10 @@ const Native natives_solve[] = {
      "sample(problems(a, Q, K), exact()).best",
      bind_problems, NF_CONST},
     {"solution", "a, Q, K",
-     "What an attention block with `binary` and `minimize` finds for queries Q and keys K: a record\n"
-     "of best (.., n_k), the variables at a pair's key (with one row a query, (.., n_q, n_k), where\n"
-     "the problems differ by query), mean, the average over the reads (nil where the block has no\n"
-     "mean(b)), and energy, one number a problem.  best and mean have the block's derivative (`grad`),\n"
-     "energy that at fixed variables.",
+     "What an attention block with `binary` and `minimize` finds for queries Q and keys K: a\n"
+     "record of best (.., n_k), the variables at a pair's key (one row a query, (.., n_q, n_k),\n"
+     "where the problems differ by query), mean, the average over the reads (nil where the block\n"
+     "has no mean(b)), and energy, one number a problem.  best and mean have the block's\n"
+     "derivative (`grad`), energy that at fixed variables.",
      bind_solution, NF_DIFF},
     {0}};

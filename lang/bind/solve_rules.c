@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- numbers of constraints ------------------------------------------------------------ */
+/* ---- numbers of constraints ------------------------------------------------------------- */
 
 /* The factors of a part whose numbers are the same for all problems. */
 typedef struct { Tensor *wide; int64_t rows, cols; } Numbers;
@@ -67,7 +67,7 @@ static double number_at(const SolvePart *p, const Numbers *n, const int64_t *at)
   return c;
 }
 
-/* ---- from a declared constraint to its instances -------------------------------------------- */
+/* ---- from a declared constraint to its instances ---------------------------------------- */
 
 typedef struct { SolveRun *r; const SolveConstraint *c; int64_t count, ext[SOLVE_AXES]; Poly *left;
                  double *weight; bool *there; } Rules;
@@ -166,7 +166,7 @@ static int declared(SolveRun *r, const SolveConstraint *c, Tensor *const *slot, 
   return failed;
 }
 
-/* ---- penalties -------------------------------------------------------------------------------- */
+/* ---- penalties -------------------------------------------------------------------------- */
 
 static int array(SolveRun *r) {
   const AttnSolve *z = r->z;
@@ -248,7 +248,8 @@ int solve_rules(SolveRun *r, AttnInstance *a, Tensor *const *slot, int64_t d) {
     if (unit(r, c, &r->rule[c])) return 1;
   }
   if (r->total > SOLVE_VARIABLES + r->n)
-    return vm_error(r->vm, "attention `%s`: its inequalities take %lld slack bits, at most %d are solved",
+    return vm_error(r->vm,
+                    "attention `%s`: its inequalities take %lld slack bits, at most %d are solved",
                     attn_decl(a)->spec->name, (long long)(r->total - r->n), SOLVE_VARIABLES);
   return kinds(r);
 }
@@ -259,7 +260,7 @@ bool solve_cardinality(const SolveRun *r, int64_t *count) {
   return true;
 }
 
-/* ---- weights --------------------------------------------------------------------------------------- */
+/* ---- weights ---------------------------------------------------------------------------- */
 
 /* By how much a variable's field can rise and fall: linear[i] and its couplings. */
 static double flip_bound(const SolveRun *r, const double *linear, const double *coef, double count,

@@ -9,7 +9,7 @@
 
 static int64_t count_of(const SolveRun *r) { return r->B * r->problems; }
 
-/* ---- coefficients of one problem over 0 and 1 ---------------------------------------------- */
+/* ---- coefficients of one problem over 0 and 1 ------------------------------------------- */
 
 void solve_coefficients(const SolveRun *r, int64_t problem, const double *along, double mu,
                         double *constant, double *linear, double *coef) {
@@ -31,7 +31,7 @@ void solve_coefficients(const SolveRun *r, int64_t problem, const double *along,
   for (int64_t i = 0; along && i < r->n; i++) linear[i] += mu * along[problem * r->n + i];
 }
 
-/* ---- as spins, with penalties ------------------------------------------------------------------ */
+/* ---- as spins, with penalties ----------------------------------------------------------- */
 
 static void add_penalty(const SolveRun *r, const SolveRule *rule, double w, double *h, double *J,
                         double *offset) {
@@ -91,7 +91,7 @@ static int64_t part_of(const SolveRun *r) {
   return most < 256 ? 256 : most;
 }
 
-/* ---- exchanges at a cardinality -------------------------------------------------------------------- */
+/* ---- exchanges at a cardinality --------------------------------------------------------- */
 
 static const char *kind_name(const Sampler *s) { return s->kind ? s->kind->name : ""; }
 
@@ -214,7 +214,7 @@ static int by_exchanges(SolveRun *r, const SelectRule *rule, const double *along
   return failed;
 }
 
-/* ---- any sampler --------------------------------------------------------------------------------------- */
+/* ---- any sampler ------------------------------------------------------------------------ */
 
 /* What a call of the sampler gave for problems first .. */
 static int take(SolveRun *r, int64_t first, const BatchSamples *rows, int8_t *moved) {

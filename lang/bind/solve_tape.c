@@ -5,10 +5,11 @@
  *   energies          e P                              at the solution (Danskin)
  *   straight_through  -sum_i g_i dP/db_i               each variable follows its local field
  *                                                      f_i = -dE/db_i: d b_i = d f_i
- *   straight_through(tau)                              d b_i = sigmoid'((f_i - t) / tau) / tau d f_i,
- *                                                      t half way between the fields of ones and
+ *   straight_through(tau)                              d b_i = sigmoid'((f_i - t) / tau) d f_i /
+ *                                                      tau, t half way between the fields of ones and
  *                                                      zeros where a cardinality holds, else 0
- *   blackbox(mu)      (P(b') - P(b)) / mu              b' solves E + mu g.b (Vlastelica et al. 2020)
+ *   blackbox(mu)      (P(b') - P(b)) / mu              b' solves E + mu g.b (Vlastelica et al.,
+ *                                                      ICLR 2020)
  *   thermal           -beta cov(g.b, P)                over the reads, draws of exp(-beta E)
  * and the factors get theirs by the product rule.                                      */
 #include "lang/bind/solve.h"
@@ -30,7 +31,7 @@ void solve_drop(Rt *rt, AttnSolve *s) {
   }
 }
 
-/* ---- adjoints of coefficients --------------------------------------------------------------- */
+/* ---- adjoints of coefficients ----------------------------------------------------------- */
 
 typedef enum { OF_ENERGY, OF_BEST, OF_MEAN } Result;
 typedef struct { SolveRun *run; Result of; } Saved;
@@ -163,7 +164,7 @@ static RtStatus all_problems(Rt *rt, Pass *p, double **grad) {
   return RT_OK;
 }
 
-/* ---- the rule ------------------------------------------------------------------------------------ */
+/* ---- the rule --------------------------------------------------------------------------- */
 
 /* The adjoint by problem, or by problem and variable, from that of the tensor. */
 static double *gathered(Rt *rt, const SolveRun *r, Result of, Tensor *g) {
@@ -255,7 +256,7 @@ static Tensor *recorded(SolveRun *r, Tensor *t, Result of) {
   return NULL;
 }
 
-/* ---- results --------------------------------------------------------------------------------------- */
+/* ---- results ---------------------------------------------------------------------------- */
 
 Tensor *solve_result(SolveRun *r, DType dt, bool mean) {
   Rt *rt = vm_rt(r->vm);

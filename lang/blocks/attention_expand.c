@@ -25,7 +25,7 @@ const Scope *solve_bound(const Scope *s, const char *name) {
   return s;
 }
 
-/* ---- does it hold variables? --------------------------------------------------------- */
+/* ---- does it hold variables? ------------------------------------------------------------ */
 
 typedef struct { const Expand *x; bool found, sums; } Look;
 
@@ -39,7 +39,13 @@ static void look(Node *n, void *user) {
   if (n->kind == N_NAME) {
     const Name *name = attn_find(l->x->b, n->name);
     if (named(n, l->x->array->name)) l->found = true;
-    else if (name && name->kind == NAME_LET) look((Node *)name->decl, user);
+    else if (name && name->kind == NAME_LET) { /* which sees the names before it */
+      Build *b = l->x->b;
+      const Name *before = b->names;
+      b->names = name->scope;
+      look((Node *)name->decl, user);
+      b->names = before;
+    }
     return;
   }
   l->sums |= is_sum(n);
@@ -155,7 +161,7 @@ Sum solve_times(Expand *x, Sum a, Sum b, const Node *at) {
   return s;
 }
 
-/* ---- variables ---------------------------------------------------------------------------- */
+/* ---- variables -------------------------------------------------------------------------- */
 
 static int new_binder(Expand *x, const char *name, SolveKind kind, const Node *at) {
   if (x->n_binder == MAX_BINDERS) return attn_error(x->b, at, "more than %d indices", MAX_BINDERS);
@@ -226,7 +232,7 @@ static Sum variable(Expand *x, const Node *n, const Scope *scope) {
   return s;
 }
 
-/* ---- binders --------------------------------------------------------------------------------- */
+/* ---- binders ---------------------------------------------------------------------------- */
 
 typedef struct { const Expand *x; const char *name; int kind; } Infer;
 
@@ -359,7 +365,7 @@ const Scope *solve_clauses(Expand *x, const Node *gen, const Node *body, const N
   return scope;
 }
 
-/* ---- sum(...) --------------------------------------------------------------------------------- */
+/* ---- sum(...) --------------------------------------------------------------------------- */
 
 static Sum generator(Expand *x, const Node *gen, const Scope *scope) {
   bool failed;
@@ -388,7 +394,7 @@ static Sum sum_of_all(Expand *x, const Node *n) {
   return s;
 }
 
-/* ---- expressions ---------------------------------------------------------------------------------- */
+/* ---- expressions ------------------------------------------------------------------------ */
 
 static Sum no_place(Expand *x, const Node *n, const char *what) {
   Diag *d = attn_diag(x->b, n, "%s", what);
@@ -434,8 +440,12 @@ static Sum call(Expand *x, const Node *n, const Scope *scope) {
 
 static Sum name(Expand *x, const Node *n, const Scope *scope) {
   if (named(n, x->array->name)) return variable(x, n, scope);
-  const Name *let = attn_find(x->b, n->name);
-  return let && let->kind == NAME_LET ? solve_expand(x, let->decl, scope) : bad();
+  const Name *let = attn_find(x->b, n->name), *before = x->b->names;
+  if (!let || let->kind != NAME_LET) return bad();
+  x->b->names = let->scope;
+  Sum s = solve_expand(x, let->decl, scope);
+  x->b->names = before;
+  return s;
 }
 
 Sum solve_expand(Expand *x, const Node *n, const Scope *scope) {

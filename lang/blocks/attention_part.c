@@ -11,7 +11,7 @@ static bool named(const Node *n, const char *name) {
   return n->kind == N_NAME && !strcmp(n->name, name);
 }
 
-/* ---- which positions an expression depends on ------------------------------------------ */
+/* ---- which positions an expression depends on ------------------------------------------- */
 
 typedef struct {
   Expand *x;
@@ -57,7 +57,12 @@ static void use_name(Scan *s, const Node *n) {
   if (solve_bound(s->scope, n->name) || named(n, "i") || named(n, "j")) use_index(s, n->name, n);
   else if (named(n, "h")) use_head(s, n);
   else if (!x) return;
-  else if (x->kind == NAME_LET) scan((Node *)x->decl, s);
+  else if (x->kind == NAME_LET) {
+    const Name *before = s->x->b->names;
+    s->x->b->names = x->scope;
+    scan((Node *)x->decl, s);
+    s->x->b->names = before;
+  }
   else if (x->kind == NAME_PARAM) {
     const Node *l = x->decl;
     s->param = n;
@@ -76,7 +81,8 @@ static void scan(Node *n, void *user) {
     use_name(s, n);
     return;
   }
-  const Name *x = n->kind == N_INDEX && n->a->kind == N_NAME ? attn_find(s->x->b, n->a->name) : NULL;
+  const bool indexed = n->kind == N_INDEX && n->a->kind == N_NAME;
+  const Name *x = indexed ? attn_find(s->x->b, n->a->name) : NULL;
   if (x && x->kind == NAME_VECTOR) {
     s->vector = n;
     if (n->n != 1 || n->items[0]->kind != N_NAME) {
@@ -101,7 +107,7 @@ static Scan scan_piece(Expand *x, const Piece *p) {
   return s;
 }
 
-/* ---- factors ------------------------------------------------------------------------------ */
+/* ---- factors ---------------------------------------------------------------------------- */
 
 typedef struct { int id[2], n, head; int piece[MONO_PIECES], n_piece; } Group;
 
@@ -144,7 +150,7 @@ static bool put(Expand *x, Group *group, int *n, const Scan *s, int piece, const
   return true;
 }
 
-/* ---- translation ------------------------------------------------------------------------------ */
+/* ---- translation ------------------------------------------------------------------------ */
 
 static SolveKind kind_of(const Expand *x, int id) {
   return id == OWN ? SOLVE_OWN : x->binder[id].kind;
@@ -193,7 +199,8 @@ int attn_view_side(Build *b, const Node *n, bool query, AttnSide *side) {
   const SolveKind kind = kind_of(v->x, id);
   if (query ? !is_query(kind) : kind != SOLVE_KEY) {
     static const char *const runs[] = {"heads", "queries", "keys", "queries"};
-    attn_error(b, n, "`%s` runs over %s, not over %s", name, runs[kind], query ? "queries" : "keys");
+    attn_error(b, n, "`%s` runs over %s, not over %s", name, runs[kind],
+               query ? "queries" : "keys");
     return -1;
   }
   *side = id == v->col ? ATTN_K : ATTN_Q;

@@ -18,9 +18,9 @@ static const Node *find(const Node *decl, NodeKind kind, const char *name) {
   return NULL;
 }
 
-/* ---- is there a problem for each query? --------------------------------------------- */
+/* ---- is there a problem for each query? ------------------------------------------------- */
 
-typedef struct { const Build *b; const Scope *scope; bool found; } Free;
+typedef struct { Build *b; const Scope *scope; bool found; } Free;
 
 static void look(Node *n, void *user);
 
@@ -41,7 +41,12 @@ static void look(Node *n, void *user) {
   if (n->kind == N_NAME) {
     const Name *x = attn_find(f->b, n->name);
     if (named(n, "i") || named(n, "q")) f->found = !solve_bound(f->scope, "i");
-    else if (x && x->kind == NAME_LET) look((Node *)x->decl, user);
+    else if (x && x->kind == NAME_LET) {
+      const Name *names = f->b->names;
+      f->b->names = x->scope;
+      look((Node *)x->decl, user);
+      f->b->names = names;
+    }
     return;
   }
   if (n->kind == N_INDEX && named(n->a, "q")) { /* q[x] alone says nothing of i */
@@ -57,7 +62,7 @@ static void look(Node *n, void *user) {
   f->scope = before;
 }
 
-static bool per_query(const Build *b) {
+static bool per_query(Build *b) {
   Free f = {b, NULL, false};
   for (uint32_t i = 0; i < b->decl->b->n; i++) {
     const Node *s = b->decl->b->items[i];
@@ -66,7 +71,7 @@ static bool per_query(const Build *b) {
   return f.found;
 }
 
-/* ---- the array ------------------------------------------------------------------------ */
+/* ---- the array -------------------------------------------------------------------------- */
 
 static void array(AttnSolve *z, const Node *v, Arena *arena) {
   z->name = arena_text(arena, v->name, strlen(v->name));
@@ -125,8 +130,8 @@ static bool relation(Expand *x, const Node *s, uint32_t at, const Scope *scope, 
   Mono guard = *head;
   guard.n_order = 0;
   if (head->n_piece) {
-    if (!solve_part(x, &guard, head->n_binder, head->binder, true, &out->part[0])) return false;
     out->n_guard = 1;
+    if (!solve_part(x, &guard, head->n_binder, head->binder, true, &out->part[0])) return false;
   }
   for (int k = 0; k < a.n + b.n; k++) {
     Mono *m = k < a.n ? &a.mono[k] : &b.mono[k - a.n];
@@ -190,7 +195,7 @@ static bool constraints(Expand *x) {
   return true;
 }
 
-/* ---- sampler, grad --------------------------------------------------------------------------- */
+/* ---- sampler, grad ---------------------------------------------------------------------- */
 
 static int captured(Build *b, const Node *e, const char *shown, const char *what) {
   int slot = attn_capture(b, e, shown);
@@ -262,7 +267,7 @@ static bool how(Build *b, AttnSolve *z) {
   return true;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------- */
+/* ---- the whole -------------------------------------------------------------------------- */
 
 /* What a call provides has the first places behind the params. */
 static void reserve(Build *b, const Node *at) {
@@ -286,6 +291,7 @@ AttnSolve *attn_lower_solve(Build *b, AttnDecl *decl) {
   reserve(b, s);
   Expand x = {.b = b, .solve = z, .array = s->items[0]};
   if (!how(b, z) || !objective(&x, minimize) || !constraints(&x)) return NULL;
-  attn_bind(b, (Name){.name = z->name, .kind = NAME_SOLUTION, .slot = b->n_param + SOLVE_SLOT_BEST});
+  attn_bind(b, (Name){.name = z->name, .kind = NAME_SOLUTION,
+                      .slot = b->n_param + SOLVE_SLOT_BEST});
   return z;
 }

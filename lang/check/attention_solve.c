@@ -7,7 +7,7 @@ static bool named(const Node *n, const char *name) {
   return n->kind == N_NAME && strcmp(n->name, name) == 0;
 }
 
-/* ---- binary b[j] ------------------------------------------------------------------- */
+/* ---- binary b[j] ------------------------------------------------------------------------ */
 
 static bool array_index(Checker *c, const Node *v, uint32_t k) {
   const Node *x = v->items[k];
@@ -126,7 +126,7 @@ bool solve_constraint(Checker *c, Node *s, Solve *z) {
   return c->diags->errors == before;
 }
 
-/* ---- sampler, grad ------------------------------------------------------------------------- */
+/* ---- sampler, grad ---------------------------------------------------------------------- */
 
 bool solve_sampler(Checker *c, Node *e, const Solve *z) {
   if (!declared(c, e->span2, "`sampler`", z)) return false;
@@ -164,7 +164,7 @@ bool solve_grad(Checker *c, Node *e) {
   return false;
 }
 
-/* ---- where variables may stand ---------------------------------------------------------------- */
+/* ---- where variables may stand ---------------------------------------------------------- */
 
 typedef struct { const char *name; const Node *at; } Use;
 static void look(Node *n, void *user) {
