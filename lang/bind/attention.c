@@ -353,6 +353,7 @@ int attn_explain_call(Vm *vm, Value *args, Buf *out) {
   if (attn_call_begin(vm, &c, v, "explain", true)) return 1;
   AttnArgs a = {.q = c.q, .k = c.k, .v = c.v, .slot = c.slot};
   int failed = attn_explain(vm_rt(vm), attn_decl(c.inst)->spec, &a, measure, out) != RT_OK;
+  if (!failed && c.run) failed = solve_explain(vm, c.inst, c.run, out);
   attn_call_free(vm, &c);
   return failed;
 }

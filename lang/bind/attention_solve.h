@@ -68,7 +68,8 @@ typedef struct AttnSolve {
   bool own_query;           /* a problem for each query                             */
   bool best, mean;          /* which of the two the equations use                   */
   SolveGrad grad;
-  int mu;                   /* blackbox: captured value that holds it               */
+  int mu;                   /* captured value that holds blackbox's mu, straight_through's
+                               tau; -1: none                                        */
   int sampler;              /* captured value                                       */
   int n_part;
   SolvePart *part;

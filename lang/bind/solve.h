@@ -63,7 +63,7 @@ typedef struct SolveRun {
   int64_t m;
   int32_t *uv;              /* [2 m] couplings                                       */
   Value sampler;            /* a Sampler                                           */
-  double mu, beta;          /* black box; thermal: inverse temperature               */
+  double mu, tau, beta;     /* black box; straight through (NAN: slope 1); thermal   */
   RngCall rng;
   int64_t reads;
   int8_t *x;                /* [B problems, reads, n] all reads                      */
@@ -86,6 +86,8 @@ static inline double solve_coefficient(const SolveRun *r, const SolveSum *s, con
   return c;
 }
 void solve_bases(const SolveRun *r, const SolveSum *s, int64_t problem, int64_t *base);
+/* The axes that number problems, in the operands' rank; how many they are. */
+int solve_batch(const SolveRun *r, int64_t *shape);
 /* E without penalties. */
 double solve_energy(const SolveRun *r, int64_t problem, const int8_t *x);
 /* Place of variable 0 of a problem in a solution. */
@@ -101,9 +103,10 @@ int32_t solve_number(const SolveRun *r, const int8_t *var, const int64_t *at);
 /* ---- solve_rules.c: constraints -------------------------------------------------------- */
 int solve_rules(SolveRun *r, AttnInstance *a, Tensor *const *slot, int64_t d);
 /* Penalty weights of one problem, [n_rule]: linear [n] its fields, coef [m] its couplings, both
- * for 0 and 1; work: [4 n]. */
-void solve_weights(const SolveRun *r, const double *linear, const double *coef, double *weight,
-                   double *work);
+ * for 0 and 1; work: [4 n].  A cardinality's multiplier may be added to the fields and the
+ * constant, which changes nothing where it holds.                                    */
+void solve_weights(const SolveRun *r, double *linear, const double *coef, double *constant,
+                   double *weight, double *work);
 /* Are all rules one cardinality, sum(b) == count? */
 bool solve_cardinality(const SolveRun *r, int64_t *count);
 
@@ -111,9 +114,19 @@ bool solve_cardinality(const SolveRun *r, int64_t *count);
 /* Fills x, best and lowest; `along` [B problems, n] (NULL: none) is added to the fields with
  * weight mu, and then only *moved [B problems, n] is set.                            */
 int solve_sample(SolveRun *r, const double *along, double mu, int8_t *moved);
-int solve_model(SolveRun *r, const double *along, double mu, Batch *out);
+/* Does this sampler keep a cardinality by exchanges? */
+bool solve_exchanges(const SolveRun *r, const Sampler *s);
+/* One problem over 0 and 1: linear [n], coef [m] beside uv, without penalties. */
+void solve_coefficients(const SolveRun *r, int64_t problem, const double *along, double mu,
+                        double *constant, double *linear, double *coef);
 
 /* ---- solve_tape.c: results with derivatives -------------------------------------------------- */
 Tensor *solve_result(SolveRun *r, DType dt, bool mean);
 Tensor *solve_energies(SolveRun *r, DType dt);
+
+/* ---- solve_explain.c; r: of a call, or NULL ------------------------------------------------------ */
+int solve_explain(Vm *vm, const AttnInstance *a, const SolveRun *r, Buf *out);
+
+/* ---- solve_quality.c --------------------------------------------------------------------------- */
+int solve_quality(Vm *vm, Value *args, Value *out);            /* quality(a, Q, K)    */
 #endif

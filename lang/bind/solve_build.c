@@ -221,6 +221,14 @@ void solve_bases(const SolveRun *r, const SolveSum *s, int64_t problem, int64_t 
     base[f] = solve_base(r, &r->tensor[s->first + f], problem);
 }
 
+int solve_batch(const SolveRun *r, int64_t *shape) {
+  int rank = 0;
+  if (r->rank > 3) shape[rank++] = r->B;
+  if (r->rank > 2 && solve_own_head(r->z)) shape[rank++] = r->H;
+  if (r->z->own_query) shape[rank++] = r->nq;
+  return rank;
+}
+
 double solve_energy(const SolveRun *r, int64_t problem, const int8_t *x) {
   double e = 0;
   int64_t base[SOLVE_FACTORS];
@@ -389,9 +397,18 @@ static int couplings(SolveRun *r) {
 
 /* ---- all of it --------------------------------------------------------------------------------------- */
 
-static int number_of(SolveRun *r, const AttnInstance *a, int captured, const char *what,
-                     double *out) {
-  return captured >= 0 && arg_float(r->vm, a->captured[captured], what, out);
+/* mu of blackbox(mu), tau of straight_through(tau) */
+static int number_of(SolveRun *r, const AttnInstance *a) {
+  const bool box = r->z->grad == SOLVE_BLACKBOX;
+  double x;
+  if (r->z->mu < 0) return 0;
+  if (arg_float(r->vm, a->captured[r->z->mu], box ? "mu" : "tau", &x)) return 1;
+  if (!(x > 0 && isfinite(x)))
+    return vm_error(r->vm, "%s must be positive, found %g", box ? "blackbox: mu"
+                                                                : "straight_through: tau", x);
+  if (box) r->mu = x;
+  else r->tau = x;
+  return 0;
 }
 
 SolveRun *solve_open(Vm *vm, AttnInstance *a, Tensor *q, Tensor *k, Tensor *const *slot) {
@@ -400,13 +417,10 @@ SolveRun *solve_open(Vm *vm, AttnInstance *a, Tensor *q, Tensor *k, Tensor *cons
   SolveRun *r = rt_alloc0(rt, sizeof *r);
   if (!r) return NULL;
   *r = (SolveRun){.refs = 1, .vm = vm, .decl = value_ref(a->decl), .z = d->solve,
-                  .sampler = NIL_VALUE, .mu = 1, .beta = NAN};
+                  .sampler = NIL_VALUE, .mu = 1, .tau = NAN, .beta = NAN};
   problem_init(&r->rules);
   if (r->z->sampler >= 0) r->sampler = value_ref(a->captured[r->z->sampler]);
-  int failed = shapes(r, d->spec->name, q, k) || places(r) ||
-               number_of(r, a, r->z->mu, "mu", &r->mu);
-  if (!failed && !(r->mu > 0 && isfinite(r->mu)))
-    failed = vm_error(vm, "blackbox: mu must be positive, found %g", r->mu);
+  int failed = shapes(r, d->spec->name, q, k) || places(r) || number_of(r, a);
   Operands o = {.r = r, .q = q, .slot = slot, .d = extent(q, 0)};
   o.k = failed ? NULL : all_heads(rt, k, r->H);
   failed = !o.k || factors(&o, d->spec->name);

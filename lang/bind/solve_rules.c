@@ -7,7 +7,8 @@
  * bounded closer: switching i on among fewer than k ones costs at most L_i and the k - 1 largest
  * positive couplings of i, switching it off among more than k at most -L_i and the k largest
  * negative ones (of r > k ones r - 1, but the penalty then falls by 2 (r - k) - 1 units, and sums
- * of largest numbers are concave).                                                   */
+ * of largest numbers are concave).  There E + t (sum(b) - k) is the same problem for any t: the t
+ * that balances the two bounds lets the least penalty do, which leaves walks more room.  */
 #include "lang/bind/solve.h"
 
 #include <math.h>
@@ -262,9 +263,10 @@ bool solve_cardinality(const SolveRun *r, int64_t *count) {
 
 /* By how much a variable's field can rise and fall: linear[i] and its couplings. */
 static double flip_bound(const SolveRun *r, const double *linear, const double *coef, double count,
-                         double *work) {
+                         double *work, double *shift) {
   const int64_t n = r->n;
   double *up = work, *down = work + n, *most = work + 2 * n, *least = work + 3 * n, bound = 0;
+  double rise = -INFINITY, fall = -INFINITY;        /* of switching one on, one off  */
   memset(work, 0, (size_t)(4 * n) * sizeof *work);
   for (int64_t k = 0; k < r->m; k++) {
     const int32_t end[2] = {r->uv[2 * k], r->uv[2 * k + 1]};
@@ -280,14 +282,17 @@ static double flip_bound(const SolveRun *r, const double *linear, const double *
     if (!isnan(count)) {
       on = fmin(on, fmax(count - 1, 0) * most[i]);
       off = fmin(off, fmax(count, 1) * least[i]);
-      bound = fmax(bound, fmax(linear[i] + on, off - linear[i]));
+      rise = fmax(rise, linear[i] + on);
+      fall = fmax(fall, off - linear[i]);
     } else bound = fmax(bound, fmax(fabs(linear[i] + on), fabs(linear[i] - off)));
   }
-  return bound;
+  if (isnan(count)) return bound;
+  *shift = (fall - rise) / 2;
+  return fmax((rise + fall) / 2, 0);
 }
 
-void solve_weights(const SolveRun *r, const double *linear, const double *coef, double *weight,
-                   double *work) {
+void solve_weights(const SolveRun *r, double *linear, const double *coef, double *constant,
+                   double *weight, double *work) {
   double range = 0;
   for (int64_t i = 0; i < r->n; i++) range += fabs(linear[i]);
   for (int64_t k = 0; k < r->m; k++) range += fabs(coef[k]);
@@ -295,9 +300,14 @@ void solve_weights(const SolveRun *r, const double *linear, const double *coef, 
     const SolveRule *rule = &r->rule[c];
     weight[c] = rule->weight;
     if (!isnan(rule->weight)) continue;
-    double bound = range;
-    if (rule->flip)
-      bound = fmin(bound, flip_bound(r, linear, coef, r->n_rule == 1 ? rule->count : NAN, work));
+    const double count = r->n_rule == 1 ? rule->count : NAN;
+    double bound = range, shift = 0;
+    if (rule->flip) {
+      const double flip = flip_bound(r, linear, coef, count, work, &shift);
+      bound = isnan(count) ? fmin(bound, flip) : flip;
+    }
+    for (int64_t i = 0; i < r->n && shift != 0; i++) linear[i] += shift;
+    if (shift != 0) *constant -= shift * count;
     weight[c] = (bound > 0 ? 1.01 * bound : 1) / rule->gap;
   }
 }

@@ -11,8 +11,8 @@ static int64_t count_of(const SolveRun *r) { return r->B * r->problems; }
 
 /* ---- coefficients of one problem over 0 and 1 ---------------------------------------------- */
 
-static void coefficients(const SolveRun *r, int64_t problem, const double *along, double mu,
-                         double *constant, double *linear, double *coef) {
+void solve_coefficients(const SolveRun *r, int64_t problem, const double *along, double mu,
+                        double *constant, double *linear, double *coef) {
   int64_t base[SOLVE_FACTORS];
   *constant = 0;
   memset(linear, 0, (size_t)r->n * sizeof *linear);
@@ -61,7 +61,7 @@ static void as_spins(const SolveRun *r, const double *linear, const double *coef
   }
 }
 
-int solve_model(SolveRun *r, const double *along, double mu, Batch *out) {
+static int solve_model(SolveRun *r, const double *along, double mu, Batch *out) {
   Rt *rt = vm_rt(r->vm);
   const size_t room = (size_t)(5 * r->n + r->m + r->n_rule + 1) * sizeof(double);
   double *work = rt_alloc(rt, room);
@@ -73,9 +73,9 @@ int solve_model(SolveRun *r, const double *along, double mu, Batch *out) {
   double *linear = work, *spread = work + r->n, *coef = work + 5 * r->n, *weight = coef + r->m;
   for (int64_t k = 0; k < out->problems; k++) {
     double *h = out->h + k * out->n, *J = out->J + k * out->m;
-    coefficients(r, k, along, mu, &out->offset[k], linear, coef);
+    solve_coefficients(r, k, along, mu, &out->offset[k], linear, coef);
+    solve_weights(r, linear, coef, &out->offset[k], weight, spread);
     as_spins(r, linear, coef, h, J, &out->offset[k]);
-    solve_weights(r, linear, coef, weight, spread);
     for (int c = 0; c < r->n_rule; c++)
       add_penalty(r, &r->rule[c], weight[c], h, J, &out->offset[k]);
   }
@@ -109,6 +109,11 @@ static bool exchanges(const SolveRun *r, const Sampler *s, SelectRule *rule) {
          !(plain.tag == V_BOOL && plain.b);
 }
 
+bool solve_exchanges(const SolveRun *r, const Sampler *s) {
+  SelectRule rule;
+  return exchanges(r, s, &rule);
+}
+
 static int select_model(SolveRun *r, const double *along, double mu, int64_t k, SelectProblem *p) {
   Rt *rt = vm_rt(r->vm);
   const int64_t n = r->n, rows = count_of(r);
@@ -121,7 +126,7 @@ static int select_model(SolveRun *r, const double *along, double mu, int64_t k, 
   int failed = !work || !p->score || !p->pair || !p->penalty;
   for (int64_t row = 0; row < rows && !failed; row++) {
     double *linear = work, *coef = work + n, *w = p->pair + row * n * n;
-    coefficients(r, row, along, mu, &constant, linear, coef);
+    solve_coefficients(r, row, along, mu, &constant, linear, coef);
     for (int64_t i = 0; i < n; i++) p->score[row * n + i] = -linear[i];
     for (int64_t c = 0; c < r->m; c++) {
       const int32_t u = r->uv[2 * c], v = r->uv[2 * c + 1];

@@ -3,8 +3,11 @@
  * With P the product of an element's variables, c its coefficient and g the adjoint of the
  * solution, the adjoint of c is
  *   energies          e P                              at the solution (Danskin)
- *   straight_through  -sum_i g_i dP/db_i               each variable follows its local field,
- *                                                      d b_i = -d(dE/db_i)
+ *   straight_through  -sum_i g_i dP/db_i               each variable follows its local field
+ *                                                      f_i = -dE/db_i: d b_i = d f_i
+ *   straight_through(tau)                              d b_i = sigmoid'((f_i - t) / tau) / tau d f_i,
+ *                                                      t half way between the fields of ones and
+ *                                                      zeros where a cardinality holds, else 0
  *   blackbox(mu)      (P(b') - P(b)) / mu              b' solves E + mu g.b (Vlastelica et al. 2020)
  *   thermal           -beta cov(g.b, P)                over the reads, draws of exp(-beta E)
  * and the factors get theirs by the product rule.                                      */
@@ -38,6 +41,7 @@ typedef struct {
   const double *g;          /* by variable [problems, n], or by problem              */
   const int8_t *moved;      /* black box: [problems, n]                              */
   double *weight;           /* [reads] thermal                                       */
+  double *scaled;           /* straight_through(tau): g of this problem, [reads or 1, n] */
 } Pass;
 
 static double product(const SolveElement *e, const int8_t *x) {
@@ -50,13 +54,51 @@ static double slope(const SolveElement *e, const int8_t *x, const double *g) {
   return e->v < 0 ? g[e->u] : g[e->u] * x[e->v] + g[e->v] * x[e->u];
 }
 
+static double *field_of(const SolveRun *r, int64_t k, const int8_t *x, double *f) {
+  int64_t base[SOLVE_FACTORS];
+  memset(f, 0, (size_t)r->n * sizeof *f);
+  for (int s = 0; s < r->n_sum; s++) {
+    solve_bases(r, &r->sum[s], k, base);
+    for (int64_t i = 0; i < r->sum[s].n; i++) {
+      const SolveElement *e = &r->sum[s].element[i];
+      if (e->u < 0) continue;
+      const double c = solve_coefficient(r, &r->sum[s], e, base);
+      if (e->v < 0) f[e->u] -= c;
+      else {
+        if (x[e->v]) f[e->u] -= c;
+        if (x[e->u]) f[e->v] -= c;
+      }
+    }
+  }
+  return f;
+}
+
+/* g times the slope of sigmoid((f - t) / tau). */
+static void scale(const SolveRun *r, int64_t k, const int8_t *x, const double *g, double *out) {
+  const double *f = field_of(r, k, x, out);
+  double on = INFINITY, off = -INFINITY, t = 0;
+  int64_t count;
+  if (solve_cardinality(r, &count)) {
+    for (int64_t i = 0; i < r->n; i++) {
+      if (x[i]) on = fmin(on, f[i]);
+      else off = fmax(off, f[i]);
+    }
+    if (isfinite(on) && isfinite(off)) t = (on + off) / 2;
+  }
+  for (int64_t i = 0; i < r->n; i++) {
+    const double e = exp(-fabs(f[i] - t) / r->tau);
+    out[i] = g[i] * e / ((1 + e) * (1 + e)) / r->tau;
+  }
+}
+
 static double by_reads(const Pass *p, int64_t k, const SolveElement *e, bool thermal) {
   const SolveRun *r = p->r;
   const int8_t *x = r->x + k * r->reads * r->n;
   double sum = 0;
   for (int64_t q = 0; q < r->reads; q++, x += r->n)
     sum += thermal ? p->weight[q] * product(e, x)
-                   : slope(e, x, p->g + k * r->n) / (double)r->reads;
+                   : slope(e, x, p->scaled ? p->scaled + q * r->n : p->g + k * r->n) /
+                         (double)r->reads;
   return sum;
 }
 
@@ -66,7 +108,8 @@ static double adjoint(const Pass *p, int64_t k, const SolveElement *e) {
   if (p->how->of == OF_ENERGY) return p->g[k] * product(e, x);
   switch (r->z->grad) {
   case SOLVE_STRAIGHT:
-    return p->how->of == OF_MEAN ? -by_reads(p, k, e, false) : -slope(e, x, p->g + k * r->n);
+    return p->how->of == OF_MEAN ? -by_reads(p, k, e, false)
+                                 : -slope(e, x, p->scaled ? p->scaled : p->g + k * r->n);
   case SOLVE_BLACKBOX: return (product(e, p->moved + k * r->n) - product(e, x)) / r->mu;
   case SOLVE_THERMAL: return by_reads(p, k, e, true);
   default: return 0;
@@ -110,6 +153,10 @@ static RtStatus all_problems(Rt *rt, Pass *p, double **grad) {
   const SolveRun *r = p->r;
   for (int64_t k = 0; k < r->B * r->problems; k++) {
     if (p->weight) thermal_weights(p, k);
+    const bool mean = p->how->of == OF_MEAN;
+    for (int64_t q = 0; p->scaled && q < (mean ? r->reads : 1); q++)
+      scale(r, k, mean ? r->x + (k * r->reads + q) * r->n : r->best + k * r->n, p->g + k * r->n,
+            p->scaled + q * r->n);
     for (int s = 0; s < r->n_sum; s++) spread(p, &r->sum[s], k, grad);
     if (k % 64 == 0) RT_TRY(rt_poll(rt));
   }
@@ -154,8 +201,11 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
   const bool thermal = how->of != OF_ENERGY && r->z->grad == SOLVE_THERMAL;
   int8_t *moved = again ? rt_alloc(rt, (size_t)(rows * r->n) + 1) : NULL;
   if (thermal) p.weight = rt_alloc(rt, (size_t)(r->reads + 1) * sizeof *p.weight);
-  RtStatus st = grad && at && p.g && (moved || !again) && (p.weight || !thermal) ? RT_OK
-                                                                               : rt->error.status;
+  const bool slopes = how->of != OF_ENERGY && !isnan(r->tau);
+  const size_t room_g = (size_t)((how->of == OF_MEAN ? r->reads : 1) * r->n + 1) * sizeof(double);
+  if (slopes) p.scaled = rt_alloc(rt, room_g);
+  const bool ready = (moved || !again) && (p.weight || !thermal) && (p.scaled || !slopes);
+  RtStatus st = grad && at && p.g && ready ? RT_OK : rt->error.status;
   if (!st && again && solve_sample(r, p.g, r->mu, moved)) st = rt->error.status;
   p.moved = moved;
   for (int k = 0; k < r->n_tensor && !st; k++) {
@@ -174,6 +224,7 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
             (size_t)(rows * (how->of == OF_ENERGY ? 1 : r->n) + 1) * sizeof *p.g);
   if (moved) rt_free(rt, moved, (size_t)(rows * r->n) + 1);
   if (p.weight) rt_free(rt, p.weight, (size_t)(r->reads + 1) * sizeof *p.weight);
+  if (p.scaled) rt_free(rt, p.scaled, room_g);
   return st;
 }
 
@@ -230,10 +281,7 @@ Tensor *solve_result(SolveRun *r, DType dt, bool mean) {
 Tensor *solve_energies(SolveRun *r, DType dt) {
   Rt *rt = vm_rt(r->vm);
   int64_t shape[3];
-  int rank = 0;
-  if (r->rank > 3) shape[rank++] = r->B;
-  if (r->rank > 2 && !r->z->listed[SOLVE_HEAD]) shape[rank++] = r->H;
-  if (r->z->own_query) shape[rank++] = r->nq;
+  const int rank = solve_batch(r, shape);
   Tensor *t = tensor_new(rt, dt, rank, shape);
   for (int64_t k = 0; t && k < r->B * r->problems; k++)
     tensor_set_f64(t, k, solve_energy(r, k, r->best + k * r->n));

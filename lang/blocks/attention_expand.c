@@ -247,12 +247,12 @@ static void infer(Node *n, void *user) {
 
 static int kind_of(const Expand *x, const char *name, const Node *body, const Node *guard) {
   Infer f = {x, name, -1};
-  infer((Node *)body, &f);
-  if (guard) infer((Node *)guard, &f);
-  if (f.kind >= 0) return f.kind;
+  if (!strcmp(name, "h")) return SOLVE_HEAD;
   if (!strcmp(name, "i")) return SOLVE_QUERY;
   if (!strcmp(name, "j")) return SOLVE_KEY;
-  return strcmp(name, "h") ? -1 : SOLVE_HEAD;
+  infer((Node *)body, &f);
+  if (guard) infer((Node *)guard, &f);
+  return f.kind;
 }
 
 static const Node *range_of(const Node *gen, uint32_t i) {
@@ -425,7 +425,11 @@ static Sum call(Expand *x, const Node *n, const Scope *scope) {
   if (is_sum(n)) return generator(x, n->items[0], scope);
   if (named(n->a, "sum") && n->n == 1 && named(n->items[0], x->array->name))
     return sum_of_all(x, n);
-  return no_place(x, n, "variables cannot be arguments of a function");
+  if (solve_mentions(x, n)) return no_place(x, n, "variables cannot be arguments of a function");
+  Diag *d = attn_diag(x->b, n, "a sum cannot stand inside a function here");
+  diag_help(d, "a coefficient is a product of functions of two positions; only sums of such "
+               "products are added up");
+  return bad();
 }
 
 static Sum name(Expand *x, const Node *n, const Scope *scope) {

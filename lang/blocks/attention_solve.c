@@ -254,8 +254,10 @@ static bool how(Build *b, AttnSolve *z) {
     diag_help(d, "write `weight = mean(%s)`, or take straight_through for the best read", z->name);
     return false;
   } else {
-    z->grad = SOLVE_BLACKBOX;
-    return (z->mu = captured(b, grad->a->items[0], "mu", "mu")) >= 0;
+    const bool box = named(grad->a->a, "blackbox");
+    const char *what = box ? "mu" : "tau";
+    z->grad = box ? SOLVE_BLACKBOX : SOLVE_STRAIGHT;
+    return (z->mu = captured(b, grad->a->items[0], what, what)) >= 0;
   }
   return true;
 }
