@@ -76,7 +76,7 @@ typedef struct {
   /* registers (or pairs of registers) [first, end) */
   void (*turn)(void *x, uint64_t outer, const TurnStep *t, int64_t first, int64_t end, int far);
   void (*pair)(void *x, uint64_t outer, const PairStep *t, int64_t first, int64_t end, int far);
-  /* n numbers: times (re, im)[], then times s */
+  /* n numbers: times (re, im)[], unless re is NULL, then times s */
   void (*phase)(void *x, int64_t n, const void *re, const void *im, c128 s);
 } SweepTable;
 

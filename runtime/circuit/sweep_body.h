@@ -261,6 +261,14 @@ static void NAME(sweep_phase)(void *block, int64_t n, const void *re, const void
   REAL *x = block;
   const REAL *u = re, *v = im;
   vec fr, fi;
+  if (!re) {
+    NAME(factor)(s, &fr, &fi);
+    for (int64_t i = 0; i < n; i += VL) {
+      vec a = LOAD(x + i);
+      STORE(x + i, fr * a + fi * SWAP(a));
+    }
+    return;
+  }
   if (s.im == 0 && s.re == 1) {
     for (int64_t i = 0; i < n; i += VL) {
       vec a = LOAD(x + i);
