@@ -1,6 +1,6 @@
 /* attention.c: attend, weights, energies, instance, fixed, and the hidden
  * functions that attention declarations are lowered to.                      */
-#include "lang/bind/attention.h"
+#include "lang/bind/solve.h"
 #include "runtime/grad/grad.h"
 
 #include <math.h>
@@ -11,7 +11,7 @@
 /* The range of a captured value's numbers. */
 static Interval range_of(Vm *vm, Value v) {
   Interval all = {-INFINITY, INFINITY}, r = {INFINITY, -INFINITY};
-  Tensor *t = value_to_tensor(vm, v);
+  Tensor *t = box_data(v, &sampler_type) ? NULL : value_to_tensor(vm, v);
   Tensor *x = t && !dtype_complex(t->dtype) ? op_astype(vm_rt(vm), t, DT_F64) : NULL;
   Tensor *flat = x ? tensor_contiguous(vm_rt(vm), x) : NULL;
   for (int64_t k = 0; flat && k < flat->size; k++) {
@@ -31,7 +31,7 @@ static int check_instance_sign(Vm *vm, const AttnInstance *a) {
   Interval bounds, *range = rt_alloc(vm_rt(vm), ((size_t)d->n_slot + 1) * sizeof *range);
   if (!range) return 1;
   for (int k = 0; k < d->n_slot; k++)
-    range[k] = k < d->n_param ? d->spec->prog.slot[k].range
+    range[k] = k < d->n_param + (d->solve ? SOLVE_SLOTS : 0) ? d->spec->prog.slot[k].range
                               : range_of(vm, a->captured[k - d->n_param]);
   AttnSign sign = attn_weight_sign(d->spec, range, &bounds);
   rt_free(vm_rt(vm), range, ((size_t)d->n_slot + 1) * sizeof *range);
@@ -62,7 +62,15 @@ static int bind_attention(Vm *vm, Value *args, int n, Value *out) {
   }
   for (int k = 0; k < decl->n_slot - decl->n_param; k++) {
     Value v = rest->items[2 * decl->n_param + k];
-    if (v.tag != V_BOOL && v.tag != V_INT && v.tag != V_FLOAT && !value_is(v, OBJ_TENSOR)) {
+    const bool sampler = decl->solve && k == decl->solve->sampler;
+    if (sampler ? !box_data(v, &sampler_type)
+                : v.tag != V_BOOL && v.tag != V_INT && v.tag != V_FLOAT && !value_is(v, OBJ_TENSOR)) {
+      if (sampler) {
+        vm_error(vm, "attention `%s`: `sampler` is %s %s", decl->spec->name, VALUE_A(v));
+        vm_help(vm, "write for example `sampler = anneal(sweeps = 200)`");
+        value_unref(vm, *out);
+        return 1;
+      }
       vm_error(vm, "attention `%s`: `%s` is %s %s; equations take numbers and tensors", decl->spec->name,
                decl->spec->prog.slot[decl->n_param + k].name, VALUE_A(v));
       value_unref(vm, *out);
@@ -187,6 +195,7 @@ static int bind_fixed(Vm *vm, Value *args, int n, Value *out) {
 
 void attn_call_free(Vm *vm, AttnCall *c) {
   Rt *rt = vm_rt(vm);
+  solve_unref(c->run);
   tensor_unref(rt, c->q);
   tensor_unref(rt, c->k);
   tensor_unref(rt, c->v);
@@ -201,11 +210,36 @@ static int call_slots(Vm *vm, AttnCall *c) {
   c->slot = rt_alloc0(vm_rt(vm), ((size_t)d->n_slot + 1) * sizeof *c->slot);
   if (!c->slot) return 1;
   for (int k = 0; k < d->n_slot; k++) {
+    const Value v = k < d->n_param ? NIL_VALUE : c->inst->captured[k - d->n_param];
+    const bool sampler = box_data(v, &sampler_type) != NULL;
     c->slot[k] = k < d->n_param ? attn_param_value(vm, &c->inst->param[k])
-                                : value_to_tensor(vm, c->inst->captured[k - d->n_param]);
+                                : value_to_tensor(vm, sampler ? value_int(0) : v);
     if (!c->slot[k]) return 1;
   }
   return 0;
+}
+
+static int put_slot(AttnCall *c, Vm *vm, int k, Tensor *t) {
+  Tensor **at = &c->slot[attn_decl(c->inst)->n_param + k];
+  if (!t) return 1;
+  tensor_unref(vm_rt(vm), *at);
+  *at = t;
+  return 0;
+}
+
+static int64_t length(const Tensor *t) { return t->rank > 1 ? t->shape[t->rank - 2] : 1; }
+
+/* Solves the problems of a block and binds their solutions. */
+static int call_solve(Vm *vm, AttnCall *c) {
+  const AttnSolve *z = attn_decl(c->inst)->solve;
+  if (put_slot(c, vm, SOLVE_SLOT_NQ, value_to_tensor(vm, value_int(length(c->q)))) ||
+      put_slot(c, vm, SOLVE_SLOT_NK, value_to_tensor(vm, value_int(length(c->k)))))
+    return 1;
+  c->run = solve_open(vm, c->inst, c->q, c->k, c->slot);
+  if (!c->run || solve_sample(c->run, NULL, 0, NULL)) return 1;
+  if (z->best && put_slot(c, vm, SOLVE_SLOT_BEST, solve_result(c->run, c->q->dtype, false)))
+    return 1;
+  return z->mean && put_slot(c, vm, SOLVE_SLOT_MEAN, solve_result(c->run, c->q->dtype, true));
 }
 
 int attn_call_begin(Vm *vm, AttnCall *c, Value *args, const char *what, bool with_v) {
@@ -225,6 +259,7 @@ int attn_call_begin(Vm *vm, AttnCall *c, Value *args, const char *what, bool wit
     failed = !c->q || !c->k;
   }
   if (!failed) failed = call_slots(vm, c);
+  if (!failed && attn_decl(c->inst)->solve) failed = call_solve(vm, c);
   if (failed) attn_call_free(vm, c);
   return failed;
 }
@@ -264,7 +299,22 @@ static int bind_attend(Vm *vm, Value *args, int n, Value *out) {
 static int bind_weights(Vm *vm, Value *args, int n, Value *out) {
   return run(vm, args, "weights", false, op_attn_weights, out);
 }
+/* The energies of the problems that a block solved. */
+static int solved_energies(Vm *vm, Value *args, Value *out) {
+  AttnCall c;
+  if (attn_call_begin(vm, &c, args, "energies", false)) return 1;
+  Tensor *t = solve_energies(c.run, c.q->dtype);
+  attn_call_free(vm, &c);
+  *out = t ? value_simplify(vm, value_obj(t)) : NIL_VALUE;
+  return !t;
+}
+
 static int bind_energies(Vm *vm, Value *args, int n, Value *out) {
+  Value a;
+  if (as_instance(vm, args[0], "energies", &a)) return 1;
+  value_unref(vm, args[0]);
+  args[0] = a;
+  if (attn_decl(AS_BOX(a)->data)->solve) return solved_energies(vm, args, out);
   return run(vm, args, "energies", false, op_attn_energies, out);
 }
 
@@ -303,6 +353,7 @@ int attn_explain_call(Vm *vm, Value *args, Buf *out) {
   if (attn_call_begin(vm, &c, v, "explain", true)) return 1;
   AttnArgs a = {.q = c.q, .k = c.k, .v = c.v, .slot = c.slot};
   int failed = attn_explain(vm_rt(vm), attn_decl(c.inst)->spec, &a, measure, out) != RT_OK;
+  if (!failed && c.run) failed = solve_explain(vm, c.inst, c.run, out);
   attn_call_free(vm, &c);
   return failed;
 }

@@ -12,7 +12,7 @@
 #ifndef QA_BIND_ATTENTION_H
 #define QA_BIND_ATTENTION_H
 #include "lang/vm/vm.h"
-#include "runtime/attention/attention.h"
+#include "lang/bind/attention_solve.h"
 
 typedef struct {
   AttnSpec *spec;
@@ -22,6 +22,7 @@ typedef struct {
   uint64_t early;           /* bit k: param k depends neither on d nor on heads */
   bool has_prep;            /* prep is a function                             */
   bool prep_rows;           /* of a table of vectors; else of one vector      */
+  AttnSolve *solve;         /* `binary`, `minimize`; NULL: none. In the spec's arena */
   bool sign_open;           /* the weight's sign depends on what is captured  */
 } AttnDecl;
 extern const BoxType attn_decl_type;       /* data: AttnDecl                  */
@@ -63,6 +64,7 @@ const char *attn_param_name(const AttnInstance *a, int k);
 typedef struct {
   AttnInstance *inst;
   Value keep;
+  struct SolveRun *run;     /* what the block solved, or NULL                 */
   Tensor *q, *k, *v;
   Tensor **slot;
   int n_slot;

@@ -282,7 +282,12 @@ static int bind_next(Vm *vm, Value *args, int n, Value *out) {
   }
   if (arg_bool(vm, args[5], "causal", &causal) ||
       attn_call_begin(vm, &call, args, "attend_next", true)) return 1;
-  int failed = next(vm, &call, causal, old, out);
+  int failed = 1;
+  if (call.run) {
+    vm_error(vm, "attend_next: attention `%s` solves a problem of all keys at once",
+             attn_decl(call.inst)->spec->name);
+    vm_help(vm, "use `attend` with the whole sequence");
+  } else failed = next(vm, &call, causal, old, out);
   attn_call_free(vm, &call);
   return failed;
 }

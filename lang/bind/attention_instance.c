@@ -1,6 +1,6 @@
 /* attention_instance.c: instances of attention variants: params behind their
  * constraints, fields, copies, storing.                                      */
-#include "lang/bind/attention.h"
+#include "lang/bind/solve.h"
 #include "runtime/grad/grad.h"
 
 #include <math.h>
@@ -11,6 +11,7 @@
 
 static void decl_drop(Vm *vm, void *data) {
   AttnDecl *d = data;
+  if (d->solve) solve_drop(vm_rt(vm), d->solve);
   attn_spec_unref(vm_rt(vm), d->spec);
   free(d->text);
   rt_free(vm_rt(vm), d, sizeof *d);
@@ -418,7 +419,8 @@ static int instance_explain(Vm *vm, Box *self, Buf *out) {
   AttnInstance *a = self->data;
   instance_print(vm, self, out);
   buf_text(out, "\n");
-  return attn_explain(vm_rt(vm), attn_decl(a)->spec, NULL, false, out) != RT_OK;
+  if (attn_explain(vm_rt(vm), attn_decl(a)->spec, NULL, false, out)) return 1;
+  return attn_decl(a)->solve && solve_explain(vm, a, NULL, out);
 }
 
 const BoxType attn_instance_type = {

@@ -97,4 +97,6 @@ int batch_set_mean(Vm *vm, Value samples, Value what, Value *out);
 /* sample(P, sampler, seed, grad = .., cache = ..) */
 typedef struct { Value sampler, seed, from, grad, cache; } BatchAsk;
 int ham_batch_sample(Vm *vm, HamBatch *p, const BatchAsk *ask, Value *out);
+/* quality(P, samples, exact): args[1], args[2] (batch_quality.c). */
+int batch_quality(Vm *vm, HamBatch *p, Value *args, Value *out);
 #endif

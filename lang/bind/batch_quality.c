@@ -1,6 +1,6 @@
 /* batch_quality.c: quality(H, s): what samples are worth: energy, whether single flips lower
  * it, how far the minimum is, how many chains broke.                              */
-#include "lang/bind/batch_models.h"
+#include "lang/bind/solve.h"
 #include "lang/bind/tensor_args.h"
 #include "lang/vm/internal.h"
 
@@ -25,7 +25,7 @@ typedef struct {
 } Asked;
 
 /* What comes out, [problems] each. */
-typedef struct { Tensor *energy, *flip, *optimal, *gap, *breaks; } Found;
+typedef struct { Tensor *energy, *flip, *optimal, *gap, *breaks, *violated; } Found;
 
 static double *numbers(Tensor *t) { return (double *)(void *)t->data; }
 
@@ -66,9 +66,15 @@ static RtStatus row_by_flips(const Asked *q, int64_t problem, const int8_t *x, i
   return RT_OK;
 }
 
+static bool violates(const Problem *p, const int8_t *x) {
+  for (int64_t c = 0; c < p->n_constraint; c++)
+    if (problem_violation(p, c, x) > 0) return true;
+  return false;
+}
+
 static RtStatus one_problem(const Asked *q, int64_t k, int8_t *work, const Found *f) {
   const bool plain = q->model->n == q->n;
-  double best = INFINITY, all = 0, good = 0, broken = 0;
+  double best = INFINITY, all = 0, good = 0, broken = 0, violated = 0;
   if (q->numbers.p) ham_numbers_of(&q->numbers, k);
   for (int64_t r = 0; r < q->reads; r++) {
     const int8_t *x = q->x + ((q->shared ? 0 : k) * q->reads + r) * q->n;
@@ -77,6 +83,7 @@ static RtStatus one_problem(const Asked *q, int64_t k, int8_t *work, const Found
     if (plain) row_by_fields(q, k, x, work, &e, &flip);
     else RT_TRY(row_by_flips(q, k, x, work, &e, &flip));
     all += times;
+    if (f->violated && violates(q->rules, x)) violated += times;
     if (flip >= -1e-9 * (1 + fabs(e))) good += times;
     if (q->breaks) broken += times * (double)q->breaks[k * q->reads + r];
     if (e >= best) continue;
@@ -86,6 +93,7 @@ static RtStatus one_problem(const Asked *q, int64_t k, int8_t *work, const Found
   numbers(f->energy)[k] = best;
   numbers(f->optimal)[k] = good / all;
   if (f->breaks) numbers(f->breaks)[k] = broken / all;
+  if (f->violated) numbers(f->violated)[k] = violated / all;
   return rt_poll(vm_rt(q->vm));
 }
 
@@ -120,9 +128,9 @@ static RtStatus measure(Asked *q, const Found *f) {
 /* ---- to a value -------------------------------------------------------------------------- */
 
 static int give_found(Vm *vm, Found *f, Value *out) {
-  static const char *const name[] = {"energy", "flip", "optimal", "gap", "breaks"};
-  Tensor *t[] = {f->energy, f->flip, f->optimal, f->gap, f->breaks};
-  int failed = give_record(vm, 5, name, t, out);
+  static const char *const name[] = {"energy", "flip", "optimal", "gap", "breaks", "violated"};
+  Tensor *t[] = {f->energy, f->flip, f->optimal, f->gap, f->breaks, f->violated};
+  int failed = give_record(vm, 6, name, t, out);
   *f = (Found){0};
   return failed;
 }
@@ -149,7 +157,8 @@ static int report(Asked *q, int rank, const int64_t *shape, Value exact, Value *
                !(f.flip = tensor_new(rt, DT_F64, rank, shape)) ||
                !(f.optimal = tensor_new(rt, DT_F64, rank, shape)) ||
                (gap && !(f.gap = tensor_new(rt, DT_F64, rank, shape))) ||
-               (q->breaks && !(f.breaks = tensor_new(rt, DT_F64, rank, shape)));
+               (q->breaks && !(f.breaks = tensor_new(rt, DT_F64, rank, shape))) ||
+               (q->rules->n_constraint && !(f.violated = tensor_new(rt, DT_F64, rank, shape)));
   for (int64_t k = 0; !failed && k < q->model->problems; k++) numbers(f.flip)[k] = INFINITY;
   if (!failed && !measure(q, &f)) return give_found(q->vm, &f, out);
   tensor_unref(rt, f.energy);
@@ -157,12 +166,13 @@ static int report(Asked *q, int rank, const int64_t *shape, Value exact, Value *
   tensor_unref(rt, f.optimal);
   tensor_unref(rt, f.gap);
   tensor_unref(rt, f.breaks);
+  tensor_unref(rt, f.violated);
   return 1;
 }
 
 /* ---- quality(H, s) --------------------------------------------------------------------------- */
 
-static int of_batch(Vm *vm, HamBatch *p, Value *args, Value *out) {
+int batch_quality(Vm *vm, HamBatch *p, Value *args, Value *out) {
   HamModels m;
   HamRows rows;
   const BatchSet *set = box_data(args[1], &batch_set_type);
@@ -216,7 +226,8 @@ static int of_one(Vm *vm, Value *args, Value *out) {
 
 static int bind_quality(Vm *vm, Value *args, int n, Value *out) {
   HamBatch *p = box_data(args[0], &ham_batch_type);
-  return p ? of_batch(vm, p, args, out) : of_one(vm, args, out);
+  if (value_is(args[2], OBJ_TENSOR)) return solve_quality(vm, args, out);
+  return p ? batch_quality(vm, p, args, out) : of_one(vm, args, out);
 }
 
 const Native natives_batch_quality[] = {
@@ -230,7 +241,10 @@ const Native natives_batch_quality[] = {
      "          makes the problem quadratic among them), else nil; exact = true: up to 24, an error\n"
      "          beyond; false: never\n"
      "breaks    mean share of broken chains; nil without chains\n"
+     "violated  share of the rows that break a constraint; nil without constraints\n"
      "samples: those of H, or for a batch also assignments as energy(P, x) takes them.\n"
-     "quality(P, sample(P, anneal(reads = 4))).gap",
+     "quality(P, sample(P, anneal(reads = 4))).gap\n"
+     "quality(a, Q, K) of an attention block with `binary`: the reads of its own sampler on the\n"
+     "problems of queries Q and keys K.",
      bind_quality, NF_CONST},
     {0}};

@@ -1,6 +1,6 @@
 /* attention.c: `attention NAME(args) { equations }` becomes a function that
  * makes instances (see lang/bind/attention.h for its form).                  */
-#include "lang/blocks/attention_expr.h"
+#include "lang/blocks/attention_solve.h"
 #include "lang/blocks/attention_rows.h"
 
 #include <math.h>
@@ -52,7 +52,7 @@ static void declare_params(Build *b, AttnDecl *decl) {
     double lo = -INFINITY, hi = INFINITY;
     literal(leaf->b, &lo);
     literal(leaf->c, &hi);
-    char *name = arena_text(&b->spec->arena, leaf->name, strlen(leaf->name));
+    char *name = arena_text(b->arena, leaf->name, strlen(leaf->name));
     int slot = prog_add_slot(b->p, name ? name : "", lo, hi);
     attn_bind(b, (Name){.name = leaf->name, .kind = NAME_PARAM, .slot = slot, .decl = leaf});
     if (slot < 64 && !needs_extents(leaf)) decl->early |= (uint64_t)1 << slot;
@@ -73,7 +73,7 @@ static void declare_names(Build *b) {
   attn_bind(b, (Name){.name = "k", .kind = NAME_VECTOR, .side = ATTN_K});
 }
 
-static void declare_lets(Build *b) {
+void attn_declare_lets(Build *b) {
   const Node *body = b->decl->b;
   for (uint32_t i = 0; i < body->n; i++) {
     const Node *s = body->items[i];
@@ -260,15 +260,22 @@ static void set_grad(Build *b, const Node *e) {
   s->through = true;
 }
 
-static void set_prep(Build *b, const Node *e, AttnDecl *decl) {
-  const Node *base = call_of(e->a, "rope"), *rows = call_of(e->a, "rows");
-  AttnSpec *s = b->spec;
-  if (is_name(e->a, "unit")) s->prep = ATTN_PREP_UNIT;
-  else if (is_name(e->a, "rms")) s->prep = ATTN_PREP_RMS;
+void attn_builtin_prep(Build *b) {
+  const Node *e = equation(b->decl, "prep"), *base = e ? call_of(e->a, "rope") : NULL;
+  if (!e) return;
+  if (is_name(e->a, "unit")) b->spec->prep = ATTN_PREP_UNIT;
+  else if (is_name(e->a, "rms")) b->spec->prep = ATTN_PREP_RMS;
   else if (base) {
-    s->prep = ATTN_PREP_ROPE;
-    s->rope_base = once(b, base);
-  } else {
+    b->spec->prep = ATTN_PREP_ROPE;
+    b->spec->rope_base = once(b, base);
+  }
+}
+
+static void set_prep(Build *b, const Node *e, AttnDecl *decl) {
+  const Node *rows = call_of(e->a, "rows");
+  AttnSpec *s = b->spec;
+  attn_builtin_prep(b);
+  if (s->prep == ATTN_PREP_NONE) {
     const Node *map = rows ? rows : e->a;
     PrepNames names = {b, false};
     prep_names((Node *)map, &names);
@@ -330,7 +337,7 @@ static void translate(Build *b, AttnDecl *decl) {
   if ((e = equation(b->decl, "mask"))) s->mask = attn_translate(b, e->a);
   if ((e = equation(b->decl, "norm"))) set_norm(b, e);
   if ((e = equation(b->decl, "select"))) set_select(b, e);
-  if ((e = equation(b->decl, "grad"))) set_grad(b, e);
+  if (!b->solve && (e = equation(b->decl, "grad"))) set_grad(b, e);
   if ((e = equation(b->decl, "dropout"))) s->dropout = once(b, e->a);
   if ((e = equation(b->decl, "iterate"))) s->iterate = once(b, e->a);
   if ((e = equation(b->decl, "prep"))) set_prep(b, e, decl);
@@ -461,11 +468,13 @@ Node *lower_attention(Lower *lo, Node *at) {
   }
   int errors = lo->diags->errors;
   b.spec = decl->spec;
+  b.arena = &decl->spec->arena;
   b.p = &decl->spec->prog;
   declare_params(&b, decl);
   declare_names(&b);
-  declare_lets(&b);
-  translate(&b, decl);
+  attn_declare_lets(&b);
+  b.solve = attn_lower_solve(&b, decl);
+  if (lo->diags->errors == errors) translate(&b, decl);
   decl->n_param = b.n_param;
   decl->n_slot = b.p->n_slot;
   if (b.p->failed) diag_add(lo->diags, DIAG_ERROR, lo->source, at->span, "out of memory");

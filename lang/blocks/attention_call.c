@@ -20,11 +20,12 @@ static bool vector_of(Build *b, const Node *n, Vector *out) {
   const Node *base = n->kind == N_INDEX ? n->a : n;
   const Name *x = base->kind == N_NAME ? attn_find(b, base->name) : NULL;
   if (x && x->kind == NAME_VECTOR) {
+    *out = (Vector){x->side, 0};
+    if (b->view) return !attn_view_side(b, n, x->side == ATTN_Q, &out->side);
     if (n->kind == N_INDEX && !(n->n == 1 && named(n->items[0], x->side == ATTN_Q ? "i" : "j"))) {
       attn_error(b, n, "the pair's vectors are `q` = `q[i]` and `k` = `k[j]`");
       return false;
     }
-    *out = (Vector){x->side, 0};
     return true;
   }
   bool head = n->kind != N_INDEX || (n->n == 1 && named(n->items[0], "h"));
@@ -183,11 +184,21 @@ static bool hides_function(const Build *b, const char *name) {
   return x && x->kind != NAME_NODE;
 }
 
+/* mean(b), mean(b[j]): the average over the reads. */
+static int mean_call(Build *b, const Node *n) {
+  const Node *e = n->n == 1 ? n->items[0] : NULL;
+  const Node *base = e && e->kind == N_INDEX ? e->a : e;
+  const Name *x = base && base->kind == N_NAME ? attn_find(b, base->name) : NULL;
+  return x && x->kind == NAME_SOLUTION ? attn_solution(b, e, x, true) : -2;
+}
+
 int attn_translate_call(Build *b, const Node *n) {
   static const char *const products[] = {"dot", "dist2", "l1", "norm2", "overlap", NULL};
   if (n->a->kind == N_NAME && !hides_function(b, n->a->name)) {
     const char *f = n->a->name;
     const Node *fn = script_function(b, f);
+    int mean = !fn && !strcmp(f, "mean") ? mean_call(b, n) : -2;
+    if (mean != -2) return mean;
     if (!fn) {
       bool product =
           !strcmp(f, "cos") && (n->n == 2 || (n->n == 1 && is_pair_vector(b, n->items[0])));

@@ -102,8 +102,8 @@ int attn_capture(Build *b, const Node *n, const char *shown) {
         return b->n_param + (int)i;
   Node *expr = written_out(b, n);
   char *name = NULL;
-  if (shown) name = arena_text(&b->spec->arena, shown, strlen(shown));
-  else name = arena_text(&b->spec->arena, s->text + n->span.start, n->span.end - n->span.start);
+  if (shown) name = arena_text(b->arena, shown, strlen(shown));
+  else name = arena_text(b->arena, s->text + n->span.start, n->span.end - n->span.start);
   if (!expr || !name) return -1;
   node_push(s, b->captured, expr);
   return prog_add_slot(b->p, name, -INFINITY, INFINITY);
@@ -152,6 +152,28 @@ static bool shadowed(const Build *b, const char *name) {
   return false;
 }
 
+/* A tensor over batch, heads, queries where they differ, and keys. */
+int attn_solution(Build *b, const Node *n, const Name *x, bool mean) {
+  AttnSolve *z = b->solve;
+  const bool rows = z->listed[SOLVE_QUERY] || z->own_query;
+  int at[3] = {prog_var(b->p, AV_H), prog_var(b->p, AV_I), prog_var(b->p, AV_J)}, ix[4], m = 0;
+  if (n->kind == N_INDEX && (int)n->n != z->rank) {
+    Diag *d = attn_diag(b, n, "`%s` has %d ind%s, found %u", z->name, z->rank,
+                        z->rank == 1 ? "ex" : "ices", n->n);
+    diag_help(d, "`%s` alone is the variable of this pair", z->name);
+    return -1;
+  }
+  for (uint32_t k = 0; n->kind == N_INDEX && k < n->n; k++)
+    if ((at[z->index[k]] = attn_translate(b, n->items[k])) < 0) return -1;
+  if (mean) z->mean = true;
+  else z->best = true;
+  ix[m++] = prog_var(b->p, AV_BATCH);
+  ix[m++] = at[SOLVE_HEAD];
+  if (rows) ix[m++] = at[SOLVE_QUERY];
+  ix[m++] = at[SOLVE_KEY];
+  return prog_load(b->p, x->slot + mean, m, ix);
+}
+
 static int translate_name(Build *b, const Node *n) {
   const Name *x = attn_find(b, n->name);
   double c;
@@ -170,6 +192,7 @@ static int translate_name(Build *b, const Node *n) {
     b->names = before;
     return r;
   }
+  case NAME_SOLUTION: return attn_solution(b, n, x, false);
   default: break;
   }
   Diag *d = attn_diag(b, n, "`%s` is a vector", n->name);
@@ -192,6 +215,7 @@ static int translate_index(Build *b, const Node *n) {
         base->name);
     return -1;
   }
+  if (x && x->kind == NAME_SOLUTION) return attn_solution(b, n, x, false);
   if (x && x->kind == NAME_NODE)
     return attn_error(b, n, "`%s` is a number and has no index", base->name);
   if (x && x->kind == NAME_PARAM) {

@@ -9,6 +9,7 @@ typedef enum {
   NAME_NODE,        /* a scalar of the program                                */
   NAME_VECTOR,      /* q or k                                                 */
   NAME_PARAM,       /* declared by `param`                                    */
+  NAME_SOLUTION,    /* the array that `binary` declares, as the weight sees it */
   NAME_OUTER,       /* bound inside an expression: none of the equations' names */
   NAME_LET          /* an intermediate: translated where it is used           */
 } NameKind;
@@ -19,7 +20,7 @@ struct Name {
   NameKind kind;
   int node;                       /* NAME_NODE                                */
   AttnSide side;                  /* NAME_VECTOR                              */
-  int slot;                       /* NAME_PARAM                               */
+  int slot;                       /* NAME_PARAM, NAME_SOLUTION                */
   const Node *decl;               /* NAME_PARAM: N_LEAF; NAME_LET: expression */
   const Name *scope;              /* NAME_LET: the names it sees              */
   const Name *outer;
@@ -28,12 +29,15 @@ struct Name {
 typedef struct {
   Lower *lo;
   AttnSpec *spec;
+  Arena *arena;                   /* of the declaration: names of slots       */
   Prog *p;
   const Node *decl;
   const Name *names;              /* innermost first                          */
   Node *captured;                 /* items: expressions, one a captured slot  */
   int n_param;
   int depth;                      /* of inlined functions                     */
+  const struct SolveView *view;   /* in a factor of a problem: what its rows and columns are */
+  struct AttnSolve *solve;        /* what the block solves, or NULL           */
 } Build;
 
 /* Node of the program, or -1 with a diagnostic. */
@@ -44,6 +48,14 @@ int attn_capture(Build *b, const Node *n, const char *shown);
 const Name *attn_find(const Build *b, const char *name);
 const Name *attn_bind(Build *b, Name name);      /* makes it the innermost */
 bool attn_is_outer(const Build *b, const Node *n);
+
+/* The solution, or its mean, at a pair: `b`, `b[j]`, `x[h, j]`. */
+int attn_solution(Build *b, const Node *n, const Name *x, bool mean);
+void attn_declare_lets(Build *b);
+/* unit, rms or rope of the declaration's `prep`, put into b->spec. */
+void attn_builtin_prep(Build *b);
+/* attention_part.c: where q[x] (query) or k[x] stands in a factor; -1: an error. */
+int attn_view_side(Build *b, const Node *n, bool query, AttnSide *side);
 
 /* attention_call.c: calls, products of vectors. */
 int attn_translate_call(Build *b, const Node *n);

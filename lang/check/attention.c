@@ -59,7 +59,7 @@ static void vectors(Node *n, void *user) {
   node_children(n, vectors, &inner);
 }
 
-static void no_vectors(Checker *c, Node *n) {
+void no_vectors(Checker *c, Node *n) {
   bool told = false;
   Vectors v = {c, false, &told};
   if (n) vectors(n, &v);
@@ -189,7 +189,7 @@ static void scalar(Checker *c, Node *e) {
   }
 }
 
-static void equation(Checker *c, Node *e) {
+static void equation(Checker *c, Node *e, const Solve *z) {
   static const char *const selects[] = {"sample", "argmax", NULL};
   static const char *const select_calls[] = {"top", "sample", "argmax", NULL};
   static const char *const grads[] = {"straight_through", NULL}, *const none[] = {NULL};
@@ -200,12 +200,11 @@ static void equation(Checker *c, Node *e) {
   else if (strcmp(n, "select") == 0)
     choice(c, e, selects, select_calls,
            "write `select = top(m)`, `select = argmax` or `select = sample`");
-  else if (strcmp(n, "grad") == 0) choice(c, e, grads, none, "write `grad = straight_through`");
-  else if (strcmp(n, "dropout") == 0 || strcmp(n, "iterate") == 0) small_number(c, e);
-  else {
-    Diag *d = check_error(c, e->span2, "`%s` goes with `binary` variables", n);
-    diag_help(d, "this build has no `binary` in attention blocks");
-  }
+  else if (strcmp(n, "grad") == 0) {
+    if (z->variables) solve_grad(c, e);
+    else choice(c, e, grads, none, "write `grad = straight_through`");
+  } else if (strcmp(n, "dropout") == 0 || strcmp(n, "iterate") == 0) small_number(c, e);
+  else solve_sampler(c, e, z);
 }
 
 /* 2, 0.5, -1: leaves *x alone when it is none of these. */
@@ -243,7 +242,7 @@ static void leaf(Checker *c, Node *n) {
 /* Nothing else stands in the block. */
 static void stranger(Checker *c, Node *s) {
   Diag *d = check_error(c, s->span, "this cannot stand in an attention block");
-  diag_label(d, "expected `param`, `let` or an equation");
+  diag_label(d, "expected `param`, `let`, an equation, `binary`, `minimize` or `subject to`");
   if (s->kind == N_VAR) {
     diag_help(d, "write `let`");
     bind_pattern(c, B_LET, s->a, known(K_ANY), s);
@@ -269,7 +268,8 @@ void check_attention(Checker *c, Node *decl) {
   static const char *const ints[] = {"i", "j", "n_q", "n_k", "d", "h", "heads", "batch", NULL};
   const Node *seen[16] = {0}, *score = NULL, *weight = NULL;
   bool broken = false;
-  int mark = scope_open(c);
+  Solve z = {0};
+  int mark = scope_open(c), errors = c->diags->errors;
   const Node *outer = c->block;
   Node *body = decl->b;
   c->fn++;
@@ -289,6 +289,9 @@ void check_attention(Checker *c, Node *decl) {
     if (s->kind == N_LEAF) leaf(c, s);
     else if (s->kind == N_LET) { no_vectors(c, s->b); walk_statement(c, s, false); }
     else if (s->kind == N_ERROR) broken = true;
+    else if (s->kind == N_VARIABLES) broken |= !solve_variables(c, s, &z);
+    else if (s->kind == N_OBJECTIVE) broken |= !solve_objective(c, s, &z);
+    else if (s->kind == N_CONSTRAINT) broken |= !solve_constraint(c, s, &z);
     else if (s->kind != N_EQUATION) stranger(c, s);
     else if (!one_of(s->name, equations)) { unknown_equation(c, s); broken = true; }
     else {
@@ -302,10 +305,11 @@ void check_attention(Checker *c, Node *decl) {
       seen[e] = s;
       if (e == 0) score = s;
       if (e == 1) weight = s;
-      equation(c, s);
+      equation(c, s, &z);
     }
   }
   required(c, decl, score, weight, broken);
+  if (c->diags->errors == errors && !broken) solve_whole(c, decl, &z);
   c->in_attention = false;
   c->block = outer;
   c->fn--;

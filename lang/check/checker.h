@@ -106,6 +106,16 @@ Known known_transpose(Known a);
 
 /* ---- the blocks, one file each ---- */
 void check_attention(Checker *c, Node *decl);
+/* attention_solve.c: what a block solves.  false: an error was added. */
+typedef struct { const Node *variables, *array, *objective; } Solve;
+bool solve_variables(Checker *c, Node *s, Solve *z);
+bool solve_objective(Checker *c, Node *s, Solve *z);
+bool solve_constraint(Checker *c, Node *s, Solve *z);
+bool solve_sampler(Checker *c, Node *e, const Solve *z);
+bool solve_grad(Checker *c, Node *e);
+void solve_whole(Checker *c, Node *decl, const Solve *z);
+const Node *solve_uses(const Node *n, const char *name);   /* where a name stands, or NULL */
+void no_vectors(Checker *c, Node *n);       /* q and k stand in products of vectors only */
 void check_model(Checker *c, Node *decl);
 void check_hamiltonian(Checker *c, Node *decl);
 const char *hamiltonian_word(const char *name);   /* the nearest word of such blocks, or NULL */

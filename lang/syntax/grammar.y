@@ -118,7 +118,6 @@ stmt(A) ::= IMPORT(T) NAME(N). { A = mk_named(p, N_IMPORT, T, N, name_node(p, N)
 stmt(A) ::= IMPORT(T) NAME(N) AS NAME(M). { A = mk_named(p, N_IMPORT, T, M, name_node(p, N)); }
 stmt(A) ::= IMPORT(T) STR(S) AS NAME(M). { A = mk_named(p, N_IMPORT, T, M, str_node(p, S)); }
 stmt(A) ::= INPUT(T) NAME(N) ASSIGN expr(B). { A = mk_named(p, N_INPUT, T, N, B); }
-stmt(A) ::= UNSUPPORTED(T). { A = mk_tok(p, N_ERROR, T); A->name = T.text; }
 
 // ---- clauses of for, comprehensions, generators, sweep ----------------------
 clauses(A) ::= clause(B). { A = mk_list(p, N_GEN, B); }
@@ -355,8 +354,8 @@ pairs(A) ::= pairs(B) COMMA pair(C). { A = push(p, B, C); }
 pair(A) ::= NAME(T) COLON expr(B). { A = mk_named(p, N_PAIR, T, T, B); }
 pair(A) ::= STR(T) COLON expr(B). { A = mk_named(p, N_PAIR, T, T, B); }
 
-// Tokens that no rule uses: the driver takes them out of the stream.
-%token BINARY_WORD SEMICOLON.
+// A token that no rule uses: the layout takes it out of the stream.
+%token SEMICOLON.
 
 %code {
 /* Replays the moves that `token` would cause on a copy of the state stack,

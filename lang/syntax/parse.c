@@ -15,29 +15,9 @@ static uint32_t end_of_statement(Parse *p, uint32_t at) {
   return i;
 }
 
-/* Words of attention blocks that this build does not know. */
-static bool unsupported(Parse *p, void *parser, uint32_t at) {
-  Tok t = p->toks.items[at];
-  bool start =
-      at == 0 || p->toks.items[at - 1].kind == T_NL || p->toks.items[at - 1].kind == T_LBRACE;
-  if (!start) return false;
-  const Tok *next = at + 1 < p->toks.n ? &p->toks.items[at + 1] : NULL;
-  Diag *d = diag_add(p->diags, DIAG_ERROR, p->source, (Span){t.start, t.end},
-                     "this build has no `%s` in attention blocks", t.text);
-  diag_label(d, "weights solved from a Hamiltonian");
-  diag_help(d, "give `score = ...` or `weight = ...`");
-  t.text = next && next->kind == T_NAME ? next->text : NULL;
-  grammar_(parser, T_UNSUPPORTED, t);
-  return true;
-}
-
 static void drive(Parse *p, void *parser) {
   while (p->at < p->toks.n && !p->fatal) {
     Tok t = p->toks.items[p->at];
-    if (t.kind == T_BINARY_WORD && unsupported(p, parser, p->at)) {
-      p->at = end_of_statement(p, p->at);
-      continue;
-    }
     p->syntax_error = false;
     grammar_(parser, t.kind, t);
     if (p->syntax_error && t.kind != T_NL) { p->at = end_of_statement(p, p->at); continue; }

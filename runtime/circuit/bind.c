@@ -198,50 +198,62 @@ void bind_turn(const Values *v, const Schedule *s, const Stage *stage, const Op 
 
 /* ---- dense gates on two qubits ------------------------------------------------------ */
 
+/* Entries c + id as rows of c, -(c + d), d - c (sweep_pair.h). */
+static void put_apart(void *coef, bool single, const c128 *m) {
+  for (int i = 0; i < 16; i++) {
+    const double part[3] = {m[i].re, -(m[i].re + m[i].im), m[i].im - m[i].re};
+    for (int k = 0; k < 3; k++) {
+      int at = i / 4 * 12 + k * 4 + i % 4;
+      if (single) ((float *)coef)[at] = (float)part[k];
+      else ((double *)coef)[at] = part[k];
+    }
+  }
+}
+
+/* The matrix with its targets ascending, in registers: controls within the lanes are in them. */
+static void put_shifts(const PairStep *t, bool single, unsigned mask, unsigned value, const c128 *m,
+                       void *coef) {
+  static const c128 one = {1, 0}, none = {0, 0};
+  int lanes = 1 << sweep_lane_bits(single), V = 1 << t->places, shifts = 4 / V;
+  int within = 2 - t->places; /* targets that are lane bits, the lower ones */
+  for (int k = 0; k < lanes * 16; k++) {
+    int l = k >> 4, h = k % shifts, u = k / shifts % V, r = k / 4 % V;
+    int i = r << within, j = u << within, source = l; /* the lane that it is multiplied in */
+    for (int b = 0; b < within; b++) {
+      int bit = l >> t->lane[b] & 1;
+      i |= bit << b;
+      j |= (bit ^ (h >> b & 1)) << b;
+      source ^= (h >> b & 1) << t->lane[b];
+    }
+    c128 f = ((unsigned)l & mask) == value ? m[i * 4 + j] : r == u && !h ? one : none;
+    put_factor(coef, single, 2 * ((r * V + u) * shifts + h), source, f);
+  }
+}
+
 void bind_pair(const Values *v, const Schedule *s, const Stage *stage, const Op *op, bool inverse,
                PairStep *out, void *coef) {
-  static const c128 one = {1, 0}, none = {0, 0};
   const Gate *g = &v->p->c->gate[op->head];
-  int bits = sweep_lane_bits(s->single), at[2], row[2] = {0, 1};
+  int bits = sweep_lane_bits(s->single), at[2];
   uint64_t low = (1ull << bits) - 1;
   uint64_t mask = stage_mask(stage, op->mask), value = stage_mask(stage, op->value);
   double angle[3];
-  c128 m[16];
+  c128 given[16], m[16];
   gate_angles(v, g, angle);
-  gate_matrix_any(v->p->c, g, angle, m);
+  gate_matrix_any(v->p->c, g, angle, given);
   for (int k = 0; k < 2; k++) at[k] = stage->at[op->target[k]];
-  if (at[0] > at[1]) { /* ascending; row[k]: the matrix's bit of the k-th */
-    int t = at[0];
-    at[0] = at[1];
-    at[1] = t;
-    row[0] = 1;
-    row[1] = 0;
-  }
+  bool turned = at[0] > at[1]; /* bit 0 of a row's number is to be the lower target */
+  for (int i = 0; i < 4; i++)
+    for (int j = 0; j < 4; j++) {
+      int a = turned ? i >> 1 | (i & 1) << 1 : i, b = turned ? j >> 1 | (j & 1) << 1 : j;
+      m[i * 4 + j] = inverse ? conjugate(given[b * 4 + a]) : given[a * 4 + b];
+    }
   *out = (PairStep){.mask = mask & ~low, .value = value & ~low, .coef = coef};
-  int free_low = at[0] < bits, free_high = at[1] < bits;
-  out->places = 2 - free_low - free_high;
-  if (out->places == 2) out->bit[0] = 1ull << at[0], out->bit[1] = 1ull << at[1];
-  if (out->places == 1) out->bit[0] = 1ull << at[1];
-  for (int k = 0; k < 2 - out->places; k++) out->lane[k] = 2 << at[k];
-  int V = 1 << out->places, shifts = 4 / V;
-  for (int l = 0; l < 1 << bits; l++) {
-    bool on = ((unsigned)l & (mask & low)) == (value & low);
-    for (int r = 0; r < V; r++)
-      for (int u = 0; u < V; u++)
-        for (int h = 0; h < shifts; h++) {
-          int to[2], from[2]; /* values of the two targets, ascending */
-          int source = l;     /* the lane that it is multiplied in    */
-          int free_bits = 2 - out->places;
-          for (int k = 0; k < 2; k++) {
-            bool lane = k < free_bits;
-            to[k] = lane ? l >> at[k] & 1 : r >> (k - free_bits) & 1;
-            from[k] = lane ? to[k] ^ (h >> k & 1) : u >> (k - free_bits) & 1;
-            if (lane) source ^= (h >> k & 1) << at[k];
-          }
-          int i = to[0] << row[0] | to[1] << row[1], j = from[0] << row[0] | from[1] << row[1];
-          c128 f = on ? (inverse ? conjugate(m[j * 4 + i]) : m[i * 4 + j])
-                      : (r == u && !h ? one : none);
-          put_factor(coef, s->single, 2 * ((r * V + u) * shifts + h), source, f);
-        }
+  for (int k = 0, lane = 0; k < 2; k++) {
+    int bit = at[k != turned];
+    if (bit < bits) out->lane[lane++] = bit;
+    else out->bit[out->places++] = 1ull << bit;
   }
+  out->apart = out->places == 2 && !(mask & low);
+  if (out->apart) put_apart(coef, s->single, m);
+  else put_shifts(out, s->single, (unsigned)(mask & low), (unsigned)(value & low), m, coef);
 }

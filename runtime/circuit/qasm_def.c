@@ -2,6 +2,8 @@
  * that are known.                                                                   */
 #include "runtime/circuit/qasm_text.h"
 
+#include <string.h>
+
 enum { MOST_PARAMETERS = 64, MOST_CALLS = 64, MOST_ROUNDS = 1000000 };
 
 /* def f(qubit[2] q, float t) -> bit { ... } */
@@ -127,7 +129,35 @@ RtStatus qasm_invoke(Qasm *p, const Symbol *def, const Operand *to) {
   return st ? st : qasm_seek(p, back);
 }
 
-/* return measure q; the last statement of a def */
+/* The name behind the `return` of what is read. */
+static RtStatus returned(Qasm *p, Token *name) {
+  Place here = qasm_here(p);
+  *name = (Token){0};
+  while (!qasm_is(p, "return") && p->t.kind != T_END) RT_TRY(qasm_next(p));
+  if (p->t.kind != T_END) RT_TRY(qasm_next(p));
+  *name = p->t;
+  return qasm_seek(p, here);
+}
+
+RtStatus qasm_local_bits(Qasm *p, const Token *name, int64_t n, bool single) {
+  Token last;
+  RT_TRY(returned(p, &last));
+  const Operand *to = p->result;
+  bool row = to && last.kind == T_NAME && last.n == name->n &&
+             !memcmp(last.at, name->at, (size_t)name->n);
+  if (row && to->count != n)
+    return qasm_fail(p, "%lld bits are returned into %lld", (long long)n, (long long)to->count);
+  for (int64_t k = 1; row && k < n; k++) row = to->at[k] == to->at[0] + k;
+  if (row)
+    return qasm_declare(p, name, (Symbol){.kind = S_BITS, .first = to->at[0], .count = n,
+                                          .single = single});
+  qasm_fail(p, "bits within a `def` that it does not return");
+  rt_help(p->rt, "declare `%.*s` outside, or end with `return %.*s;` and call `c = f(q);` with a "
+          "register `c`", name->n, name->at, name->n, name->at);
+  return RT_ERROR;
+}
+
+/* return measure q; return b; the last statement of a def */
 RtStatus qasm_return(Qasm *p) {
   RT_TRY(qasm_next(p));
   if (!p->depth) return qasm_fail(p, "`return` outside a `def`");
@@ -136,7 +166,9 @@ RtStatus qasm_return(Qasm *p) {
     rt_help(p->rt, "write `c = f(q);`");
     return RT_ERROR;
   }
-  RT_TRY(qasm_measure(p, p->result));
+  Symbol *s = p->t.kind == T_NAME ? qasm_find(p, &p->t) : NULL;
+  bool local = s && s->kind == S_BITS && s->frame == p->depth && s->first == p->result->at[0];
+  RT_TRY(local ? qasm_next(p) : qasm_measure(p, p->result));
   RT_TRY(qasm_expect(p, ";"));
   if (qasm_is(p, "}")) return RT_OK;
   return qasm_fail(p, "`return` is the last statement of a `def`");

@@ -1,7 +1,9 @@
-/* qasm_if.c: `if` of OpenQASM: conditions that are known when the text is read, and conditions on
+/* qasm_if.c: `if` and `switch` of OpenQASM: conditions that are known when the text is read, and conditions on
  * measured bits.  A gate of a circuit depends on a row of bits that has one value, so a
  * condition becomes the values for which it holds, and what it guards is read once for each. */
 #include "runtime/circuit/qasm_text.h"
+
+#include <string.h>
 
 enum { MOST_BITS = 12 };     /* 2^12 readings */
 
@@ -47,9 +49,34 @@ static bool within(const Cases *c, uint64_t value) {
   return (value >> (c->outer.count ? c->outer.first - c->w.first : 0) & mask) == c->outer.value;
 }
 
+/* `c == 3)`, the usual condition: without reading it anew for each value.  found: is it one? */
+static RtStatus compared(Qasm *p, Place expression, Cases *c, bool *found, bool *ever) {
+  Operand o;
+  *found = false;
+  RT_TRY(qasm_seek(p, expression));
+  Symbol *s = p->t.kind == T_NAME ? qasm_find(p, &p->t) : NULL;
+  if (!s || s->kind != S_BITS) return RT_OK;
+  RT_TRY(qasm_operand(p, S_BITS, &o));
+  bool equal = qasm_is(p, "==");
+  RtStatus st = equal ? qasm_next(p) : RT_OK;
+  bool number = equal && p->t.kind == T_INT;
+  double value = p->t.value;
+  if (!st && number) st = qasm_next(p);
+  *found = number && qasm_is(p, ")");
+  for (uint64_t v = 0; !st && *found && v < 1ull << c->w.count; v++) {
+    double x = 0;
+    for (int64_t k = o.count - 1; k >= 0; k--) x = 2 * x + (v >> (o.at[k] - c->w.first) & 1);
+    c->holds[v] = within(c, v) && x == value;
+    *ever = *ever || c->holds[v];
+  }
+  operand_free(p, &o);
+  return st;
+}
+
 static RtStatus go_through(Qasm *p, Place expression, Cases *c) {
-  bool ever = false;
-  for (uint64_t v = 0; v < 1ull << c->w.count; v++) {
+  bool ever = false, simple;
+  RT_TRY(compared(p, expression, c, &simple, &ever));
+  for (uint64_t v = 0; !simple && v < 1ull << c->w.count; v++) {
     BitValues b = {.first = c->w.first, .low = INT64_MAX, .high = -1, .value = &v};
     Number x;
     c->holds[v] = false;
@@ -131,6 +158,16 @@ static RtStatus known(Qasm *p, const Number *x) {
   return qasm_block(p, x->v == 0);
 }
 
+/* From the first to the last bit that is asked for, here or around. */
+static void window(const BitValues *asked, Cases *c) {
+  int64_t low = asked->low, high = asked->high;
+  if (c->outer.count && c->outer.first < low) low = c->outer.first;
+  if (c->outer.count && c->outer.first + c->outer.count - 1 > high)
+    high = c->outer.first + c->outer.count - 1;
+  c->w = (BitCondition){low, high - low + 1, 0};
+  c->wide = c->w.count > MOST_BITS;
+}
+
 RtStatus qasm_if(Qasm *p) {
   BitValues asked = {.low = INT64_MAX, .high = -1};
   Number x;
@@ -143,12 +180,100 @@ RtStatus qasm_if(Qasm *p) {
   RT_TRY(st);
   if (asked.high < 0) return known(p, &x);
   Cases c = {.outer = around(p)};
-  if (c.outer.count && c.outer.first < asked.low) asked.low = c.outer.first;
-  if (c.outer.count && c.outer.first + c.outer.count - 1 > asked.high)
-    asked.high = c.outer.first + c.outer.count - 1;
-  c.w = (BitCondition){asked.low, asked.high - asked.low + 1, 0};
-  c.wide = c.w.count > MOST_BITS;
+  window(&asked, &c);
   bool holds[1 << MOST_BITS];
   c.holds = holds;
   return on_bits(p, expression, &c);
+}
+
+/* ---- switch ---- */
+
+/* What the expression is for each value of the bits; done: a case has taken it. */
+typedef struct { Cases c; double *is; bool *done; bool known; } Switch;
+
+static RtStatus evaluate(Qasm *p, Place expression, Switch *s) {
+  for (uint64_t v = 0; v < 1ull << s->c.w.count; v++) {
+    BitValues b = {.first = s->c.w.first, .low = INT64_MAX, .high = -1, .value = &v};
+    Number x;
+    s->done[v] = !within(&s->c, v);
+    RT_TRY(qasm_step(p));
+    RT_TRY(qasm_seek(p, expression));
+    p->bits = &b;
+    RtStatus st = qasm_number(p, &x);
+    p->bits = NULL;
+    RT_TRY(st);
+    if (!x.known || !x.whole) return qasm_fail(p, "`switch` of a number that is not whole");
+    s->is[v] = x.v;
+  }
+  return RT_OK;
+}
+
+/* case 1, 2: holds[v] for what these are. */
+static RtStatus labels(Qasm *p, Switch *s) {
+  uint64_t n = 1ull << s->c.w.count;
+  memset(s->c.holds, 0, sizeof *s->c.holds * n);
+  for (;;) {
+    int64_t label;
+    RT_TRY(qasm_whole(p, "a case", &label));
+    for (uint64_t v = 0; v < n; v++)
+      if (!s->done[v] && s->is[v] == (double)label) s->c.holds[v] = true;
+    if (!qasm_is(p, ",")) break;
+    RT_TRY(qasm_next(p));
+  }
+  for (uint64_t v = 0; v < n; v++) s->done[v] = s->done[v] || s->c.holds[v];
+  return RT_OK;
+}
+
+static RtStatus cases(Qasm *p, Switch *s) {
+  RT_TRY(qasm_expect(p, "{"));
+  bool last = false;
+  while (!qasm_is(p, "}")) {
+    last = qasm_is(p, "default");
+    if (last) {
+      RT_TRY(qasm_next(p));
+      for (uint64_t v = 0; v < 1ull << s->c.w.count; v++) s->c.holds[v] = !s->done[v];
+    } else {
+      RT_TRY(qasm_expect(p, "case"));
+      RT_TRY(labels(p, s));
+    }
+    if (!qasm_is(p, "{")) return qasm_expect(p, "{");
+    RT_TRY(s->known ? qasm_block(p, s->c.holds[0]) : guarded(p, &s->c, true));
+    if (last && !qasm_is(p, "}")) return qasm_fail(p, "`default` is the last of the cases");
+  }
+  return qasm_next(p);
+}
+
+static RtStatus switch_on(Qasm *p, Place expression, Switch *s) {
+  int64_t from = p->out->n;
+  size_t n = (size_t)1 << s->c.w.count, bytes = n * (sizeof *s->is + 2 * sizeof *s->done);
+  s->is = rt_alloc(p->rt, bytes);
+  if (!s->is) return p->rt->error.status;
+  s->done = (bool *)(s->is + n);
+  s->c.holds = s->done + n;
+  RtStatus st = evaluate(p, expression, s);
+  if (!st) st = qasm_expect(p, ")");
+  if (!st) st = cases(p, s);
+  rt_free(p->rt, s->is, bytes);
+  return st || s->known ? st : unchanged(p, &s->c.w, from);
+}
+
+/* switch (expression) { case 1, 2 { } default { } } */
+RtStatus qasm_switch(Qasm *p) {
+  BitValues asked = {.low = INT64_MAX, .high = -1};
+  Number x;
+  RT_TRY(qasm_next(p));
+  RT_TRY(qasm_expect(p, "("));
+  Place expression = qasm_here(p);
+  p->bits = &asked;
+  RtStatus st = qasm_number(p, &x);
+  p->bits = NULL;
+  RT_TRY(st);
+  Switch s = {.known = asked.high < 0};
+  if (s.known) return switch_on(p, expression, &s);
+  s.c.outer = around(p);
+  window(&asked, &s.c);
+  if (!s.c.wide) return switch_on(p, expression, &s);
+  qasm_fail(p, "`switch` of %lld bits", (long long)s.c.w.count);
+  rt_help(p->rt, "at most %d bits; of more, one `if (c == n)` for each value", MOST_BITS);
+  return RT_ERROR;
 }

@@ -29,7 +29,12 @@ static RtStatus add_register(Qasm *p, bool quantum, const Token *name, int64_t n
   char text[201];
   int64_t first;
   RT_TRY(known_name(p, name));
-  if (p->when >= 0 || p->depth) return qasm_fail(p, "a declaration within another statement");
+  if (!quantum && p->depth) return qasm_local_bits(p, name, n, single);
+  if (p->when >= 0 || p->depth) {
+    qasm_fail(p, "a declaration within another statement");
+    rt_help(p->rt, "declare `%.*s` before it", name->n, name->at);
+    return RT_ERROR;
+  }
   snprintf(text, sizeof text, "%.*s", name->n, name->at);
   if (!quantum) {
     RT_TRY(circuit_bits(p->rt, p->out, text, n, &first));
@@ -102,6 +107,26 @@ bool qasm_is_type(const Qasm *p) {
          qasm_is(p, "bool");
 }
 
+/* n = c; of bits: n stands for what they are then. */
+static RtStatus number_from_bits(Qasm *p, Symbol *to, bool *done) {
+  Symbol *s = p->t.kind == T_NAME ? qasm_find(p, &p->t) : NULL;
+  Place here = qasm_here(p);
+  Operand c;
+  *done = false;
+  if (!s || s->kind != S_BITS) return RT_OK;
+  RT_TRY(qasm_operand(p, S_BITS, &c));
+  bool row = qasm_is(p, ";");
+  for (int64_t k = 1; k < c.count; k++) row = row && c.at[k] == c.at[0] + k;
+  *done = row;
+  if (row) {
+    to->first = c.at[0];
+    to->count = c.count;
+    to->since = p->out->n;
+  }
+  operand_free(p, &c);
+  return row ? RT_OK : qasm_seek(p, here);
+}
+
 /* int n = 3; const float x = pi / 2; */
 static RtStatus declare_number(Qasm *p, bool fixed) {
   Token name;
@@ -111,13 +136,17 @@ static RtStatus declare_number(Qasm *p, bool fixed) {
   RT_TRY(qasm_skip_type(p));
   RT_TRY(qasm_name(p, "a name", &name));
   RT_TRY(known_name(p, &name));
+  Symbol new = {.kind = S_NUMBER, .fixed = fixed};
   if (qasm_is(p, "=")) {
+    bool done = false;
     RT_TRY(qasm_next(p));
-    RT_TRY(qasm_number(p, &x));
+    if (whole && !fixed) RT_TRY(number_from_bits(p, &new, &done));
+    if (!done) RT_TRY(qasm_number(p, &x));
   }
   if (whole && x.known) x = number_of(trunc(x.v), true);
   if (!whole) x.whole = false;
-  RT_TRY(qasm_declare(p, &name, (Symbol){.kind = S_NUMBER, .fixed = fixed, .number = x}));
+  new.number = x;
+  RT_TRY(qasm_declare(p, &name, new));
   return qasm_expect(p, ";");
 }
 
@@ -200,9 +229,11 @@ static RtStatus declare_alias(Qasm *p) {
 
 static RtStatus include(Qasm *p) {
   RT_TRY(qasm_next(p));
-  bool known = p->t.kind == T_STRING && ((p->t.n == 10 && !memcmp(p->t.at, "qelib1.inc", 10)) ||
-                                         (p->t.n == 12 && !memcmp(p->t.at, "stdgates.inc", 12)));
-  if (!known) {
+  bool three = p->t.kind == T_STRING && p->t.n == 12 && !memcmp(p->t.at, "stdgates.inc", 12);
+  bool known = p->t.kind == T_STRING && p->t.n == 10 && !memcmp(p->t.at, "qelib1.inc", 10);
+  if (three && p->guessed) p->version = 3;
+  p->guessed = p->guessed && !three && !known;
+  if (!known && !three) {
     qasm_fail(p, "cannot include `%.*s`", p->t.n > 60 ? 60 : p->t.n, p->t.at);
     rt_help(p->rt, "\"qelib1.inc\" and \"stdgates.inc\" are built in; put other definitions into the "
             "file");
@@ -268,14 +299,19 @@ static RtStatus assign(Qasm *p, Symbol *s) {
   Number x;
   if (s->fixed) return qasm_fail(p, "`%.*s` is constant", name.n, name.at);
   if (p->when >= 0) return qasm_fail(p, "a number that depends on measured bits");
+  char op[3];
+  int n;
+  bool done = false;
+  Symbol new = *s;
+  new.count = 0;
   RT_TRY(qasm_next(p));
-  bool plus = qasm_is(p, "+="), minus = qasm_is(p, "-=");
-  RT_TRY(plus || minus ? qasm_next(p) : qasm_expect(p, "="));
-  RT_TRY(qasm_number(p, &x));
-  s = qasm_find(p, &name);
-  if ((plus || minus) && !(x.known && s->number.known)) return qasm_fail(p, "`+=` of an input");
-  if (plus || minus) x = number_of(s->number.v + (plus ? x.v : -x.v), s->number.whole && x.whole);
-  s->number = x;
+  RT_TRY(qasm_assigning(p, op, &n));
+  if (!n && s->number.whole) RT_TRY(number_from_bits(p, &new, &done));
+  if (!done) RT_TRY(qasm_number(p, &x));
+  if (n && s->count) return qasm_fail(p, "`%s=` of measured bits", op);
+  if (n) RT_TRY(qasm_operation(p, op, n, s->number, x, &x));
+  if (!done) new.number = x;
+  *qasm_find(p, &name) = new;
   return qasm_expect(p, ";");
 }
 
@@ -289,21 +325,37 @@ RtStatus qasm_block(Qasm *p, bool run) {
   }
   if (!run) return qasm_skip_block(p);
   int symbols = p->symbols;
+  int64_t pool = p->n_pool;
   RT_TRY(qasm_next(p));
   while (!qasm_is(p, "}")) {
     if (p->t.kind == T_END) return qasm_fail(p, "expected `}`, found the end");
     RT_TRY(statement(p));
   }
   p->symbols = symbols;
+  p->n_pool = pool;
   return qasm_next(p);
 }
 
-/* The values of [a:b], [a:s:b] or {a, b}, one after the other from `at`. */
-typedef struct { bool set; double first, step, last; double list[256]; int n; } Values;
+/* The values of [a:b], [a:s:b], {a, b} or an array, one after the other. */
+typedef struct {
+  bool set, array;
+  double first, step, last;
+  double list[256];
+  int64_t pool;
+  int n;
+} Values;
 
 static RtStatus values(Qasm *p, Values *v) {
   Number x[3];
   int n = 1;
+  const Symbol *s = p->t.kind == T_NAME ? qasm_find(p, &p->t) : NULL;
+  if (s && s->kind == S_ARRAY) {
+    if (s->dims > 1) return qasm_fail(p, "a loop over an array of %d dimensions", s->dims);
+    v->array = true;
+    v->pool = s->first;
+    v->n = s->dim[0];
+    return qasm_next(p);
+  }
   v->set = qasm_is(p, "{");
   RT_TRY(v->set ? qasm_next(p) : qasm_expect(p, "["));
   if (v->set) {
@@ -348,8 +400,8 @@ RtStatus qasm_for(Qasm *p) {
   for (int k = 0; k < v.n; k++) {
     double x = v.set ? v.list[k] : v.first + k * v.step;
     RT_TRY(qasm_step(p));
-    RT_TRY(qasm_declare(p, &name, (Symbol){.kind = S_NUMBER, .fixed = true,
-                                           .number = number_of(x, x == rint(x))}));
+    Number value = v.array ? p->pool[v.pool + k] : number_of(x, x == rint(x));
+    RT_TRY(qasm_declare(p, &name, (Symbol){.kind = S_NUMBER, .fixed = true, .number = value}));
     RT_TRY(qasm_seek(p, body));
     RT_TRY(qasm_block(p, true));
     p->symbols = symbols;
@@ -365,6 +417,8 @@ static RtStatus skip_line(Qasm *p) {
 }
 
 static RtStatus in_version_3(Qasm *p, RtStatus (*read)(Qasm *p)) {
+  if (p->guessed) p->version = 3;
+  p->guessed = false;
   if (p->version == 3) return read(p);
   qasm_fail(p, "`%.*s` in OpenQASM 2", p->t.n, p->t.at);
   rt_help(p->rt, "the first line says the version: `OPENQASM 3.0;`");
@@ -373,9 +427,10 @@ static RtStatus in_version_3(Qasm *p, RtStatus (*read)(Qasm *p)) {
 
 static RtStatus read_const(Qasm *p) {
   RT_TRY(qasm_next(p));
-  return declare_number(p, true);
+  return qasm_is(p, "array") ? qasm_array(p, true) : declare_number(p, true);
 }
 static RtStatus read_variable(Qasm *p) { return declare_number(p, false); }
+static RtStatus read_array(Qasm *p) { return qasm_array(p, false); }
 static RtStatus read_qubit(Qasm *p) { return declare_register(p, true, false); }
 static RtStatus read_bit(Qasm *p) { return declare_register(p, false, false); }
 static RtStatus read_output(Qasm *p) {
@@ -398,6 +453,17 @@ static RtStatus delay(Qasm *p) {
   return qasm_next(p);
 }
 
+/* stretch g; duration d = 100ns; : names for what ideal qubits do not notice */
+static RtStatus time(Qasm *p) {
+  Token name;
+  RT_TRY(qasm_next(p));
+  RT_TRY(qasm_name(p, "a name", &name));
+  RT_TRY(known_name(p, &name));
+  RT_TRY(qasm_declare(p, &name, (Symbol){.kind = S_TIME, .fixed = true}));
+  while (!qasm_is(p, ";") && p->t.kind != T_END) RT_TRY(qasm_next(p));
+  return qasm_expect(p, ";");
+}
+
 static RtStatus box(Qasm *p) {
   RT_TRY(qasm_next(p));
   if (qasm_is(p, "[")) {
@@ -415,13 +481,13 @@ static RtStatus end(Qasm *p) {
 }
 
 static RtStatus not_read(Qasm *p) {
-  static const char *const words[] = {"extern", "defcal", "cal", "switch", "array", "duration",
-                                      "stretch", "break", "continue", "defcalgrammar", "complex",
-                                      "durationof"};
+  static const char *const words[] = {"extern", "defcal", "cal", "break", "continue",
+                                      "defcalgrammar", "complex", "durationof"};
   for (size_t k = 0; k < sizeof words / sizeof *words; k++)
     if (qasm_is(p, words[k])) {
       qasm_fail(p, "`%s` is not in the part of OpenQASM that is read", words[k]);
-      rt_help(p->rt, "gates, measurements, `if`, `for` and `while` over numbers, `def`, `input`");
+      rt_help(p->rt, "gates, measurements, `if`, `switch`, `for` and `while` over numbers, arrays of "
+              "numbers, `def`, `input`");
       return RT_ERROR;
     }
   return RT_OK;
@@ -443,6 +509,9 @@ static RtStatus plain_statement(Qasm *p) {
   if (qasm_is(p, "output")) return in_version_3(p, read_output);
   if (qasm_is(p, "let")) return in_version_3(p, declare_alias);
   if (qasm_is(p, "for")) return in_version_3(p, qasm_for);
+  if (qasm_is(p, "switch")) return in_version_3(p, qasm_switch);
+  if (qasm_is(p, "array")) return in_version_3(p, read_array);
+  if (qasm_is(p, "stretch") || qasm_is(p, "duration")) return in_version_3(p, time);
   if (qasm_is(p, "while")) return in_version_3(p, qasm_while);
   if (qasm_is(p, "def")) return in_version_3(p, qasm_def);
   if (qasm_is(p, "return")) return in_version_3(p, qasm_return);
@@ -455,6 +524,7 @@ static RtStatus plain_statement(Qasm *p) {
   }
   Symbol *s = p->t.kind == T_NAME ? qasm_find(p, &p->t) : NULL;
   if (s && (s->kind == S_BITS || s->kind == S_NUMBER)) return assign(p, s);
+  if (s && s->kind == S_ARRAY) return qasm_assign_element(p, s);
   if (s && s->kind == S_DEF) {
     Symbol def = *s;
     RT_TRY(qasm_next(p));
@@ -477,10 +547,11 @@ static RtStatus statement(Qasm *p) {
   return RT_OK;
 }
 
-/* OPENQASM 2.0; may be missing. */
+/* OPENQASM 2.0; may be missing: then what is included, or a word of version 3, tells. */
 static RtStatus header(Qasm *p) {
   p->version = 2;
-  if (!qasm_is(p, "OPENQASM")) return RT_OK;
+  p->guessed = !qasm_is(p, "OPENQASM");
+  if (p->guessed) return RT_OK;
   RT_TRY(qasm_next(p));
   double v = p->t.kind == T_INT || p->t.kind == T_REAL ? p->t.value : 0;
   if (!(v >= 2 && v < 4)) {
@@ -541,6 +612,7 @@ RtStatus qasm_read(Rt *rt, const char *text, size_t n, const char *name, Circuit
     rt_help(rt, "`qreg q[2];`, in OpenQASM 3 `qubit[2] q;`");
   }
   rt_free(rt, p.symbol, sizeof *p.symbol * (size_t)p.cap);
+  rt_free(rt, p.pool, sizeof *p.pool * (size_t)p.cap_pool);
   rt_free(rt, p.qubits, sizeof *p.qubits * (size_t)p.cap_qubits);
   out->scalar = scalar;
   if (st) circuit_free(rt, out);

@@ -16,14 +16,17 @@ typedef struct { bool known, whole, bit; double v; int32_t node; } Number;
  * the bits from `first` on; NULL: all 0.                                              */
 typedef struct { int64_t first, low, high; const uint64_t *value; } BitValues;
 
-typedef enum { S_QUBITS, S_BITS, S_NUMBER, S_GATE, S_DEF } SymbolKind;
+typedef enum { S_QUBITS, S_BITS, S_NUMBER, S_GATE, S_DEF, S_ARRAY, S_TIME } SymbolKind;
+enum { MOST_DIMENSIONS = 7 };       /* of an array, as the specification says      */
 typedef struct {
   SymbolKind kind;
   const char *name; int n, frame;   /* of the text; 0: seen everywhere               */
   bool fixed;                       /* const, a parameter, a loop's variable         */
-  int64_t first, count;             /* qubits: of `qubits`; bits                    */
+  int64_t first, count;             /* qubits: of `qubits`; bits; array: of `pool`  */
   bool single;
-  Number number;
+  Number number;                    /* count > 0: those bits as they were ...       */
+  int64_t since;                    /* ... when the circuit had so many gates       */
+  int dims; int32_t dim[MOST_DIMENSIONS];            /* array                          */
   int params, operands;             /* a gate: then its header and body; a def too   */
   Place header, body;
   const char *end;                  /* of the text that they are in                  */
@@ -38,6 +41,7 @@ typedef struct {
   Place at;                         /* behind the token                              */
   Token t;                          /* the one that is looked at                     */
   int version;
+  bool guessed;                     /* version: no header says it                    */
   bool fractions;                   /* 1/2 is a half in version 3 too: in pow()      */
   long physical;                    /* qubits $0, $1, ... of version 3               */
   Circuit *out;                     /* gates go here                                 */
@@ -47,6 +51,7 @@ typedef struct {
   BitValues *bits;                  /* expressions may ask for bits; NULL: not here  */
   Symbol *symbol; int symbols, cap;
   int32_t *qubits; int64_t n_qubits, cap_qubits;   /* of S_QUBITS symbols             */
+  Number *pool; int64_t n_pool, cap_pool;          /* elements of S_ARRAY symbols      */
   int depth, nested;                /* calls within calls, brackets                  */
   int64_t steps, statements;        /* carried out; within each other             */
 } Qasm;
@@ -73,6 +78,17 @@ RtStatus qasm_number(Qasm *p, Number *out);
 RtStatus qasm_whole(Qasm *p, const char *what, int64_t *out);
 RtStatus qasm_node(Qasm *p, Number x, int32_t *node);
 Number number_of(double v, bool whole);
+/* a op b for what `op=` assigns: + - * / % ** << >> | & ^, of length n. */
+RtStatus qasm_operation(Qasm *p, const char *op, int n, Number a, Number b, Number *out);
+/* How an assignment joins old and new: the sign before its `=`, n = 0 where there is none. */
+RtStatus qasm_assigning(Qasm *p, char op[3], int *n);
+
+/* ---- arrays of numbers ---- */
+RtStatus qasm_array(Qasm *p, bool fixed);                /* array[float, 2, 3] a = {...}; */
+/* a[1], a[1, 2], behind the name; which of the pool. */
+RtStatus qasm_element(Qasm *p, const Symbol *s, int64_t *at);
+RtStatus qasm_assign_element(Qasm *p, const Symbol *s);
+RtStatus qasm_sizeof(Qasm *p, Number *out);              /* (a), (a, 1)                   */
 
 /* ---- gates ---- */
 /* A register of qubits or bits, an element, a range, a set of it; numbers in the circuit. */
@@ -83,11 +99,14 @@ RtStatus qasm_gate_body(Qasm *p);                        /* { ... } of a definit
 RtStatus qasm_barrier(Qasm *p);
 RtStatus qasm_for(Qasm *p);
 RtStatus qasm_if(Qasm *p);
+RtStatus qasm_switch(Qasm *p);
 RtStatus qasm_while(Qasm *p);
 /* def f(qubit q, float t) { }, f(q, t); and return measure q; */
 RtStatus qasm_def(Qasm *p);
 RtStatus qasm_invoke(Qasm *p, const Symbol *def, const Operand *to);
 RtStatus qasm_return(Qasm *p);
+/* bit b; within a def: the bits that it returns. */
+RtStatus qasm_local_bits(Qasm *p, const Token *name, int64_t n, bool single);
 /* measure q -> c, or, with `to` given, the right of `c = measure q`. */
 RtStatus qasm_measure(Qasm *p, const Operand *to);
 RtStatus qasm_skip_type(Qasm *p);

@@ -203,17 +203,32 @@ static RtStatus combine(Qasm *p, ScalarOp op, bool two, Number a, Number b, doub
 
 static RtStatus choice(Qasm *p, Number *out);
 
+/* The numbers of a variable that was assigned bits are these, while none is measured anew. */
+static RtStatus variable_bits(Qasm *p, const Symbol *s, Operand *c) {
+  for (int64_t i = s->since; i < p->out->n; i++) {
+    const Gate *g = &p->out->gate[i];
+    if (g->kind != GATE_MEASURE || g->data < s->first || g->data >= s->first + s->count) continue;
+    qasm_fail(p, "the bits of `%.*s` have been measured anew", s->n, s->name);
+    rt_help(p->rt, "use it before, or measure into another register");
+    return RT_ERROR;
+  }
+  *c = (Operand){.count = s->count, .at = rt_alloc(p->rt, sizeof *c->at * (size_t)(s->count + 1))};
+  if (!c->at) return p->rt->error.status;
+  for (int64_t k = 0; k < s->count; k++) c->at[k] = (int32_t)(s->first + k);
+  return qasm_next(p);
+}
+
 /* c, c[1]: the number that the bits are taken to be. */
-static RtStatus bits_value(Qasm *p, Number *out) {
+static RtStatus bits_value(Qasm *p, const Symbol *s, Number *out) {
   BitValues *b = p->bits;
   Operand c;
   if (!b) {
     qasm_fail(p, "the value of `%.*s` is known when the circuit runs", p->t.n > 60 ? 60 : p->t.n,
               p->t.at);
-    rt_help(p->rt, "bits can be asked for in the condition of an `if` only");
+    rt_help(p->rt, "bits can be asked for in the condition of an `if` or `switch` only");
     return RT_ERROR;
   }
-  RT_TRY(qasm_operand(p, S_BITS, &c));
+  RT_TRY(s->kind == S_BITS ? qasm_operand(p, S_BITS, &c) : variable_bits(p, s, &c));
   *out = number_of(0, true);
   out->bit = c.count == 1;
   for (int64_t k = 0; k < c.count; k++) {
@@ -222,6 +237,20 @@ static RtStatus bits_value(Qasm *p, Number *out) {
     if (b->value && *b->value >> (c.at[k] - b->first) & 1) out->v += ldexp(1, (int)k);
   }
   operand_free(p, &c);
+  return RT_OK;
+}
+
+/* n[3]: a bit of a whole number */
+static RtStatus bit_of(Qasm *p, Number *out) {
+  Number i;
+  RT_TRY(qasm_next(p));
+  RT_TRY(choice(p, &i));
+  RT_TRY(qasm_expect(p, "]"));
+  bool fit = out->known && out->whole && fabs(out->v) < 0x1p62;
+  if (!fit || !i.known || !i.whole || i.v < 0 || i.v > 61)
+    return qasm_fail(p, "a bit of such a number");
+  *out = number_of((int64_t)out->v >> (int)i.v & 1, true);
+  out->bit = true;
   return RT_OK;
 }
 
@@ -236,7 +265,7 @@ static RtStatus constant(Qasm *p, Number *out) {
       return qasm_next(p);
     }
   Symbol *s = qasm_find(p, &p->t);
-  if (s && s->kind == S_BITS) return bits_value(p, out);
+  if (s && (s->kind == S_BITS || (s->kind == S_NUMBER && s->count))) return bits_value(p, s, out);
   if (s && s->kind == S_QUBITS) {
     qasm_fail(p, "qubit `%.*s` is not a number", p->t.n > 60 ? 60 : p->t.n, p->t.at);
     rt_help(p->rt, "measure it and ask for the bit: `c = measure q; if (c == 1) ...`");
@@ -244,7 +273,16 @@ static RtStatus constant(Qasm *p, Number *out) {
   }
   if (s && s->kind == S_NUMBER) {
     *out = s->number;
-    return qasm_next(p);
+    RT_TRY(qasm_next(p));
+    return qasm_is(p, "[") ? bit_of(p, out) : RT_OK;
+  }
+  if (s && s->kind == S_ARRAY) {
+    int64_t at;
+    Symbol array = *s;
+    RT_TRY(qasm_next(p));
+    RT_TRY(qasm_element(p, &array, &at));
+    *out = p->pool[at];
+    return RT_OK;
   }
   return qasm_fail(p, "`%.*s` is not a number", p->t.n > 60 ? 60 : p->t.n, p->t.at);
 }
@@ -267,7 +305,8 @@ static RtStatus call(Qasm *p, Number *out) {
     {"floor", SCALAR_CONST, floor}, {"ceiling", SCALAR_CONST, ceil}};
   Token name = p->t;
   Number a, b = number_of(0, true);
-  RT_TRY(qasm_next(p));
+  RT_TRY(qasm_is_type(p) ? qasm_skip_type(p) : qasm_next(p));
+  if (token_is(&name, "sizeof")) return qasm_sizeof(p, out);
   RT_TRY(qasm_expect(p, "("));
   RT_TRY(choice(p, &a));
   bool two = qasm_is(p, ",");
@@ -313,8 +352,9 @@ static RtStatus primary(Qasm *p, Number *out) {
     return qasm_fail(p, "expected a number, found `%.*s`", p->t.n > 60 ? 60 : p->t.n, p->t.at);
   }
   Place here = qasm_here(p);
+  bool cast = qasm_is_type(p);
   RT_TRY(qasm_next(p));
-  bool called = qasm_is(p, "(");
+  bool called = qasm_is(p, "(") || (cast && qasm_is(p, "["));
   RT_TRY(qasm_seek(p, here));
   return called ? call(p, out) : constant(p, out);
 }
@@ -449,6 +489,45 @@ static RtStatus joined_from(Qasm *p, int level, Number *out) {
 }
 
 static RtStatus choice(Qasm *p, Number *out) { return joined_from(p, 0, out); }
+
+RtStatus qasm_operation(Qasm *p, const char *op, int n, Number a, Number b, Number *out) {
+  bool whole = a.whole && b.whole, two = n == 2;
+  if (!two && *op == '+') return combine(p, SCALAR_ADD, true, a, b, a.v + b.v, whole, out);
+  if (!two && *op == '-') return combine(p, SCALAR_SUB, true, a, b, a.v - b.v, whole, out);
+  if (!two && *op == '*') return combine(p, SCALAR_MUL, true, a, b, a.v * b.v, whole, out);
+  if (two && *op == '*')
+    return combine(p, SCALAR_POW, true, a, b, pow(a.v, b.v), whole && b.v >= 0, out);
+  if (*op == '/' || *op == '%') {
+    if (b.known && b.v == 0) return qasm_fail(p, "a division by zero");
+    if (*op == '/' && !whole) return combine(p, SCALAR_DIV, true, a, b, a.v / b.v, false, out);
+    if (!a.known || !b.known) return qasm_fail(p, "`%%` of an input");
+    *out = number_of(*op == '%' ? fmod(a.v, b.v) : trunc(a.v / b.v), whole);
+    return RT_OK;
+  }
+  if (!two) return join(p, *op == '|' ? 2 : *op == '^' ? 3 : 4, 0, &a, &b, out);
+  if (!whole || !a.known || !b.known || b.v < 0 || b.v > 60)
+    return qasm_fail(p, "a shift of such numbers");
+  *out = number_of(*op == '<' ? ldexp(a.v, (int)b.v) : floor(ldexp(a.v, -(int)b.v)), true);
+  return RT_OK;
+}
+
+RtStatus qasm_assigning(Qasm *p, char op[3], int *n) {
+  static const char *const apart[] = {"<<", ">>", "**", "|", "&", "^", "%"};
+  memset(op, 0, 3);
+  *n = 0;
+  if (p->t.kind == T_SIGN && p->t.n == 2 && p->t.at[1] == '=' && strchr("+-*/", *p->t.at)) {
+    *op = *p->t.at;
+    *n = 1;
+    return qasm_next(p);
+  }
+  for (size_t k = 0; k < sizeof apart / sizeof *apart; k++)
+    if (!*n && qasm_is(p, apart[k])) {
+      *n = (int)strlen(apart[k]);
+      memcpy(op, apart[k], (size_t)*n);
+      RT_TRY(qasm_next(p));
+    }
+  return qasm_expect(p, "=");
+}
 
 RtStatus qasm_number(Qasm *p, Number *out) {
   p->nested = 0;

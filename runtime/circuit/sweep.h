@@ -8,7 +8,8 @@
  * places choose among the four pairs of registers, controls on lanes are in the coefficients,
  * all others are compared with the index.
  *
- * No operation is contracted or reordered: all instruction sets give the same bits.
+ * No operation is contracted or reordered, and multiply-adds are so in all instruction sets: they
+ * give the same bits.
  */
 #ifndef QA_CIRCUIT_SWEEP_H
 #define QA_CIRCUIT_SWEEP_H
@@ -54,11 +55,13 @@ typedef struct {
 } TurnStep;
 
 /* A dense gate on two qubits, each a place or a lane bit: coef is [vectors out][vectors in]
- * [shifts of lanes][re, im] registers.                                              */
+ * [shifts of lanes][re, im] registers; or, apart, which is for two places and no controls on lanes,
+ * numbers [row][c, -(c + d), d - c][column] of a matrix of entries c + id.             */
 typedef struct {
   uint64_t bit[2];           /* ascending; index bits of the places                   */
   int places;                /* 2, 1 or 0 of the targets are places                  */
-  int lane[2];               /* lane flips of the others (in units of numbers)        */
+  bool apart;
+  int lane[2];               /* lane bits of the others, ascending                   */
   uint64_t mask, value;
   const void *coef;
 } PairStep;

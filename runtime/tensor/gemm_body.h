@@ -10,6 +10,7 @@
 #define VT N(VT)
 #define LINE (64 / GEMM_BYTES)  /* vectors in a cache line */
 #define AHEAD 16                /* rows of B that are asked for before their turn */
+#define SHORT 64                /* sums over so before any of that would arrive    */
 
 INLINE VT N(load)(const T *p) {
   VT x;
@@ -31,11 +32,47 @@ typedef struct {
   N(Part) part;                 /* of the last vector of columns */
 } N(Block);
 
-/* Rows of A are reached three from one pointer, as far as an address goes. */
+/* Row l of B times column l of A; rows of A are reached three from one pointer, as far as an
+ * address goes.                                                                   */
+INLINE void N(step)(const int R, const int V, const bool partial, N(Part) part, const T **a,
+                    int64_t row, int64_t col, const T *b, VT *s) {
+  VT y[4];
+  UNROLL for (int v = 0; v < V; v++)
+    y[v] = partial && v == V - 1 ? N(load_part)(b + v * L, part) : N(load)(b + v * L);
+  UNROLL for (int i = 0; i < R; i++) {
+    VT x = N(spread)(a[i / 3][(i % 3) * row]);
+    UNROLL for (int v = 0; v < V; v++) s[i * V + v] = N(fma)(x, y[v], s[i * V + v]);
+  }
+  UNROLL for (int i = 0; i < (R + 2) / 3; i++) a[i] += col;
+}
+
+/* The sums, and what comes after them in memory asked for on the way: C row by row, so that its
+ * stores find it near, and of A, in as small steps, the rows below; in a transposed one, the
+ * columns to come.                                                                */
+INLINE void N(long_sums)(const int R, const int V, const bool partial, const N(Block) *j,
+                         const T **a, VT *s) {
+  const T *b = j->b;
+  const int64_t row = j->a_row, col = j->a_col, ldb = j->ldb;
+  const int share = j->k / R;
+  const int64_t each = col == 1 ? R : col, skip = col == 1 ? row - share * R : 0;
+  const T *next = j->c, *near = j->times, *ask = j->a + (col == 1 ? R * row : AHEAD * col);
+  for (int rows = R; rows > 0; rows--, next += j->ldc, ask += skip) {
+    UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(next + v * L, 1);
+    if (near) {
+      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(near + v * L);
+      near += j->ldc;
+    }
+    for (int l = rows > 1 ? share : j->k - (R - 1) * share; l > 0; l--, b += ldb, ask += each) {
+      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(b + AHEAD * ldb + v * L);
+      __builtin_prefetch(ask);
+      N(step)(R, V, partial, j->part, a, row, col, b, s);
+    }
+  }
+}
+
 INLINE void N(block)(const int R, const int V, const bool partial, const N(Block) *j) {
   VT s[32];
   const T *a[8], *b = j->b;
-  const int64_t row = j->a_row, col = j->a_col, ldb = j->ldb;
   const N(Part) part = j->part;
   if (j->start) {
     UNROLL for (int v = 0; v < V; v++) {
@@ -46,35 +83,14 @@ INLINE void N(block)(const int R, const int V, const bool partial, const N(Block
   } else {
     UNROLL for (int i = 0; i < R * V; i++) s[i] = (VT){0};
   }
-  UNROLL for (int i = 0; i < (R + 2) / 3; i++) a[i] = j->a + 3 * i * row;
-  /* On the way C is asked for row by row, so that its stores find it near, and of A, in as
-   * small steps, the rows below; in a transposed one, the columns to come.        */
-  const T *times = j->times, *near = times;
-  const int share = j->k / R;
-  const int64_t step = col == 1 ? R : col, skip = col == 1 ? row - share * R : 0;
-  const T *next = j->c, *ask = j->a + (col == 1 ? R * row : AHEAD * col);
-  for (int rows = R; rows > 0; rows--, next += j->ldc, ask += skip) {
-    UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(next + v * L, 1);
-    if (times) {
-      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(near + v * L);
-      near += j->ldc;
-    }
-    for (int l = rows > 1 ? share : j->k - (R - 1) * share; l > 0; l--) {
-      VT y[4];
-      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(b + AHEAD * ldb + v * L);
-      UNROLL for (int v = 0; v < V; v++)
-        y[v] = partial && v == V - 1 ? N(load_part)(b + v * L, part) : N(load)(b + v * L);
-      __builtin_prefetch(ask);
-      ask += step;
-      UNROLL for (int i = 0; i < R; i++) {
-        VT x = N(spread)(a[i / 3][(i % 3) * row]);
-        UNROLL for (int v = 0; v < V; v++) s[i * V + v] = N(fma)(x, y[v], s[i * V + v]);
-      }
-      UNROLL for (int i = 0; i < (R + 2) / 3; i++) a[i] += col;
-      b += ldb;
-    }
-  }
+  UNROLL for (int i = 0; i < (R + 2) / 3; i++) a[i] = j->a + 3 * i * j->a_row;
+  if (j->k > SHORT)
+    N(long_sums)(R, V, partial, j, a, s);
+  else
+    for (int l = j->k; l > 0; l--, b += j->ldb)
+      N(step)(R, V, partial, part, a, j->a_row, j->a_col, b, s);
   T *c = j->c;
+  const T *times = j->times;
   const int64_t ldc = j->ldc;
   const bool add = j->add;
   UNROLL for (int i = 0; i < R; i++) {
@@ -347,3 +363,4 @@ static double N(spin)(int64_t rounds) {
 #undef VT
 #undef LINE
 #undef AHEAD
+#undef SHORT

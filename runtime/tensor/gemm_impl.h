@@ -21,19 +21,19 @@ INLINE Part_f32 part_f32(int n) { return (__mmask16)(n >= 16 ? 0xffff : (1 << n)
 INLINE VT_f32 load_part_f32(const float *p, Part_f32 m) { return _mm512_maskz_loadu_ps(m, p); }
 INLINE void store_part_f32(float *p, VT_f32 x, Part_f32 m) { _mm512_mask_storeu_ps(p, m, x); }
 INLINE VT_f32 fma_f32(VT_f32 x, VT_f32 y, VT_f32 s) { return _mm512_fmadd_ps(x, y, s); }
+INLINE __m256 pair_f32(const float *low, const float *high) {
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+}
 /* 16 x 16 transposed.  Four numbers each of rows i, 4 + i, 8 + i and 12 + i are loaded into the
  * quarters of a vector, so that what is left stays within quarters: half the shuffles. */
 static __attribute__((noinline)) void turn_f32(const float *x, int64_t ld, float *y,
                                                int64_t to_ld) {
   const float *x1 = x + 4 * ld, *x2 = x + 8 * ld, *x3 = x + 12 * ld;
-  for (int q = 0; q < 16; q += 4, x += 4, x1 += 4, x2 += 4, x3 += 4, y += 4 * to_ld) {
+  UNROLL for (int q = 0; q < 16; q += 4, x += 4, x1 += 4, x2 += 4, x3 += 4, y += 4 * to_ld) {
     __m512 z[4];
-    UNROLL for (int i = 0; i < 4; i++) {
-      z[i] = _mm512_broadcast_f32x4(_mm_loadu_ps(x + i * ld));
-      z[i] = _mm512_mask_broadcast_f32x4(z[i], 0x00f0, _mm_loadu_ps(x1 + i * ld));
-      z[i] = _mm512_mask_broadcast_f32x4(z[i], 0x0f00, _mm_loadu_ps(x2 + i * ld));
-      z[i] = _mm512_mask_broadcast_f32x4(z[i], 0xf000, _mm_loadu_ps(x3 + i * ld));
-    }
+    UNROLL for (int i = 0; i < 4; i++)
+      z[i] = _mm512_insertf32x8(_mm512_castps256_ps512(pair_f32(x + i * ld, x1 + i * ld)),
+                                pair_f32(x2 + i * ld, x3 + i * ld), 1);
     __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(z[0], z[1]));
     __m512d b = _mm512_castps_pd(_mm512_unpackhi_ps(z[0], z[1]));
     __m512d c = _mm512_castps_pd(_mm512_unpacklo_ps(z[2], z[3]));

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # OpenQASM files (QASMBench, MQT Bench, ...) read and run beside Qiskit Aer: probabilities of circuits that
-# measure at their end, else (and too) histograms of 20000 shots with the distance that chance makes.
+# measure at their end, else (and too) histograms of up to 20000 shots with the distance that chance makes
+# and the largest difference of a bit or of two bits' parity in standard deviations.
 #
 #   QA_QASM_PEERS=python tests/bench/qasm.sh FOLDER|FILE...
 #   QA_QASM_PEERS   a python that has qiskit and qiskit-aer (qiskit-qasm3-import for version 3)
 #   MOST            qubits; wider files are left out (16)
 set -eu
 qa=$(realpath "${QA:-$(dirname "$0")/../../build/qa}") here=$(dirname "$(realpath "$0")")
-[ $# -gt 0 ] || { sed -n '2,7s/^# \?//p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,8s/^# \?//p' "$0"; exit 2; }
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1

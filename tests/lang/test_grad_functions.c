@@ -32,6 +32,8 @@ static const char prelude[] =
   "let pos = m @ m' + eye(3)\n"
   "let im = reshape(sin(1.0 * arange(0, 32)), (2, 4, 4))\n"
   "attention lor { param gamma = 1.3 in (0, inf);  weight = 1 / (1 + dist2(q, k) / gamma^2) }\n"
+  "attention cheap { binary b[j];  minimize -sum(dot(q, k[j]) * b[j] for j) + "
+  "sum(cos(k[j], k[l]) * b[j] * b[l] for j < l);  sampler = exact();  weight = b }\n"
   "attention biased(bias) { score = dot(q, k) / sqrt(d) + bias[i, j];  mask = j <= i }\n"
   "let hb = [[[1, 1, 0, 1]], [[0, 1, 1, 0]]]\n"
   "let hb2 = [[[1, 1, 0, 1], [0, 0, 1, 0]], [[0, 1, 1, 0], [1, 1, 1, 1]]]\n"
@@ -153,6 +155,7 @@ static const Row table[] = {
   {"__prep_dot", "x => w(__prep_dot(x, x * 0.5 + v))", "t"},
   {"__prep_join", "x => w(__prep_join(x, x^2))", "t"},
   {"__prep_numbers", "x => w(__prep_numbers(x[:, ..1], x[:, 3..]))", "t"},
+  {"solution", "q => w(solution(cheap, q, kk).energy)", "t"}, {"solution", "k => w(solution(cheap, t, k).energy)", "kk"},
   {"__attention", "b => w(attend(biased(b), t, kk, vv))", "bb"},
   {"__circuit", "x => w(probabilities(rot(x * x)))", "v"},
   {"__circuit_register", "x => w(probabilities(rot(x)))", "v"},

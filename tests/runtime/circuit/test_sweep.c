@@ -135,21 +135,24 @@ static void test_turns(void **state) {
       }
 }
 
-/* how: places, flips of lanes, control */
+/* how: places, bits of lanes, control, groups left out, apart */
 static void do_pair(const Level *l, bool single, Room *r, const int *how) {
   PairStep t = {.bit = {how[0] == 2 ? 8 : 32, 32}, .places = how[0], .lane = {how[1], how[2]},
-                .mask = how[3] ? 64 : 0, .value = how[3] ? 64 : 0, .coef = r->coef};
-  l->table[single]->pair(r->x[0], 0, &t, 0, 1 << (BITS - sweep_lane_bits(single) - how[0]), false);
+                .mask = how[3] ? 64 : 0, .value = how[3] ? 64 : 0, .coef = r->coef,
+                .apart = how[5]};
+  l->table[single]->pair(r->x[0], 0, &t, how[4], 1 << (BITS - sweep_lane_bits(single) - how[0]),
+                         how[4] == 0);
 }
 
 static void test_pairs(void **state) {
   (void)state;
-  static const int how[][3] = {{2, 0, 0}, {1, 2, 0}, {1, 4, 0}, {0, 2, 4},
-                               {1, 8, 0}, {0, 2, 8}, {0, 4, 8}};
+  static const int how[][4] = {{2, 0, 0, 0}, {2, 0, 0, 1}, {1, 0, 0, 0}, {1, 1, 0, 0}, {0, 0, 1, 0},
+                               {1, 2, 0, 0}, {0, 0, 2, 0}, {0, 1, 2, 0}};
   for (int single = 0; single < 2; single++)
-    for (int k = 0; k < (single ? 7 : 4); k++)
-      for (int control = 0; control < 2; control++)
-        same(do_pair, single, (int[]){how[k][0], how[k][1], how[k][2], control});
+    for (int k = 0; k < (single ? 8 : 5); k++)
+      for (int c = 0; c < 4; c++)
+        same(do_pair, single,
+             (int[]){how[k][0], how[k][1], how[k][2], c & 1, c & 2 ? 3 : 0, how[k][3]});
 }
 
 static void do_phase(const Level *l, bool single, Room *r, const int *how) {

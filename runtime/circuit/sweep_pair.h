@@ -1,0 +1,218 @@
+/* sweep_pair.h: dense gates on two qubits (private; included by sweep_body.h in each precision).
+ *
+ * Two groups are taken at a time.  Where both targets are places, real and imaginary parts go into
+ * registers apart, and a complex product takes three multiplications instead of four, because what
+ * they share is added up before the matrix comes: with an entry c + id and an amplitude x + iy
+ *   K = sum c (x + y),  Re = K - sum (c + d) y,  Im = K + sum (d - c) x,
+ * 48 multiply-adds for a group of four where 64 are usual; these are what bounds the loop.  The
+ * error is of the same size, but of the whole column and not of each part (Higham, SIAM J. Matrix
+ * Anal. Appl. 13, 681, 1992).                                                       */
+
+#ifndef QA_SWEEP_PAIR_ONCE
+#define QA_SWEEP_PAIR_ONCE
+#include <math.h>
+#ifdef __FMA__
+#include <immintrin.h>
+#endif
+
+/* Lines that are fetched for what comes: 2^SIDE_BITS of them and more are streams of their own. */
+enum { SIDE_BITS = 9, LINES_AHEAD = 128, GROUPS_AHEAD = 64 };
+
+typedef struct { bool on; int streams; uint64_t ahead; } PairFetch;
+
+/* low, high: the targets' bits of a line's number.  The lines of a group come from four places (or
+ * two) in turn, and what the processor fetches on its own is wrong where their runs are short: the
+ * runs are fetched as the memory has them, from one block of them or two side by side. */
+static inline PairFetch pair_fetch_of(int places, int low, int high) {
+  if (places < 1) return (PairFetch){.on = false};
+  int top = places == 2 ? high : low;
+  if (top < SIDE_BITS) return (PairFetch){true, 1, (4ull << top) + LINES_AHEAD};
+  if (places == 2 && low < SIDE_BITS) return (PairFetch){true, 2, (4ull << low) + LINES_AHEAD};
+  return (PairFetch){true, 2 * places, GROUPS_AHEAD};
+}
+#endif
+
+/* z += f x, rounded once, in all instruction sets */
+INLINE void NAME(muladd)(REAL f, const vec *x, vec *z) {
+#if defined(__AVX512F__) && defined(SWEEP_SINGLE)
+  *z = (vec)_mm512_fmadd_ps(_mm512_set1_ps(f), (__m512)*x, (__m512)*z);
+#elif defined(__AVX512F__)
+  *z = (vec)_mm512_fmadd_pd(_mm512_set1_pd(f), (__m512d)*x, (__m512d)*z);
+#elif defined(__FMA__) && defined(SWEEP_SINGLE)
+  const __m256 *a = (const __m256 *)x;
+  __m256 *c = (__m256 *)z;
+  for (int k = 0; k < 2; k++) c[k] = _mm256_fmadd_ps(_mm256_set1_ps(f), a[k], c[k]);
+#elif defined(__FMA__)
+  const __m256d *a = (const __m256d *)x;
+  __m256d *c = (__m256d *)z;
+  for (int k = 0; k < 2; k++) c[k] = _mm256_fmadd_pd(_mm256_set1_pd(f), a[k], c[k]);
+#elif defined(SWEEP_SINGLE)
+  for (int l = 0; l < VL; l++) (*z)[l] = fmaf(f, (*x)[l], (*z)[l]);
+#else
+  for (int l = 0; l < VL; l++) (*z)[l] = fma(f, (*x)[l], (*z)[l]);
+#endif
+}
+
+/* Even and odd numbers of a, each followed by that of b: parts of amplitudes apart.  Twice is none. */
+#undef EVEN
+#undef ODD
+#ifdef SWEEP_SINGLE
+#define EVEN(a, b) \
+  __builtin_shuffle(a, b, (ivec){0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30})
+#define ODD(a, b) \
+  __builtin_shuffle(a, b, (ivec){1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31})
+#else
+#define EVEN(a, b) __builtin_shuffle(a, b, (ivec){0, 8, 2, 10, 4, 12, 6, 14})
+#define ODD(a, b) __builtin_shuffle(a, b, (ivec){1, 9, 3, 11, 5, 13, 7, 15})
+#endif
+
+/* Both targets are places: the groups at p and q, which may be the same. */
+INLINE void NAME(pair_apart)(REAL *p, REAL *q, const PairStep *t) {
+  const uint64_t at[4] = {0, 2 * t->bit[0], 2 * t->bit[1], 2 * (t->bit[0] + t->bit[1])};
+  const REAL *f = t->coef;
+  vec x[4], y[4], both[4];
+#pragma GCC unroll 4
+  for (int u = 0; u < 4; u++) {
+    vec a = LOAD(p + at[u]), b = LOAD(q + at[u]);
+    x[u] = EVEN(a, b);
+    y[u] = ODD(a, b);
+    both[u] = x[u] + y[u];
+  }
+#pragma GCC unroll 4
+  for (int k = 0; k < 4; k++, f += 12) {
+    vec re = f[0] * both[0], im;
+#pragma GCC unroll 4
+    for (int u = 1; u < 4; u++) NAME(muladd)(f[u], both + u, &re);
+    im = re;
+#pragma GCC unroll 4
+    for (int u = 0; u < 4; u++) {
+      NAME(muladd)(f[4 + u], y + u, &re);
+      NAME(muladd)(f[8 + u], x + u, &im);
+    }
+    STORE(p + at[k], EVEN(re, im));
+    STORE(q + at[k], ODD(re, im));
+  }
+}
+
+/* V registers and 4 / V shifts of lanes (none, m0, m1, both), of the groups at p[0] and p[1]:
+ * coefficients are loaded once for both, and what goes to other lanes is shifted when it is summed
+ * up.  Taking parts and lanes apart first costs more than it saves.                  */
+INLINE void NAME(pair_at)(REAL *const *p, const PairStep *t, const int V, const int m0,
+                          const int m1) {
+  const uint64_t at[4] = {0, 2 * t->bit[0], 2 * t->bit[1], 2 * (t->bit[0] + t->bit[1])};
+  const vec *c = t->coef;
+  vec r[2][4], s[2][4];
+#pragma GCC unroll 4
+  for (int k = 0; k < V; k++)
+#pragma GCC unroll 2
+    for (int d = 0; d < 2; d++) {
+      r[d][k] = LOAD(p[d] + at[k]);
+      s[d][k] = SWAP(r[d][k]);
+    }
+#pragma GCC unroll 4
+  for (int k = 0; k < V; k++) {
+    vec y[2];
+#pragma GCC unroll 4
+    for (int h = 0; h < 4 / V; h++) {
+      vec sum[2];
+#pragma GCC unroll 4
+      for (int u = 0; u < V; u++) {
+        const vec *f = c + 2 * ((k * V + u) * (4 / V) + h);
+        vec f0 = f[0], f1 = f[1];
+#pragma GCC unroll 2
+        for (int d = 0; d < 2; d++) {
+          vec term = f0 * r[d][u] + f1 * s[d][u];
+          if (u) sum[d] += term;
+          else sum[d] = term;
+        }
+      }
+#pragma GCC unroll 2
+      for (int d = 0; d < 2; d++) {
+        if (h == 0) y[d] = sum[d];
+        else if (h == 1) y[d] += SHUFFLE(sum[d], m0);
+        else if (h == 2) y[d] += SHUFFLE(sum[d], m1);
+        else y[d] += SHUFFLE(sum[d], m0 ^ m1);
+      }
+    }
+#pragma GCC unroll 2
+    for (int d = 0; d < 2; d++) STORE(p[d] + at[k], y[d]);
+  }
+}
+
+/* What the two groups `ahead` of g will need. */
+INLINE void NAME(pair_fetch)(const REAL *x, const PairStep *t, const PairFetch *f, uint64_t g,
+                             int low, int high, const int V) {
+  if (V == 1) return;
+  const uint64_t o = 2 * t->bit[0], o1 = 2 * t->bit[1];
+  const REAL *p;
+  if (f->streams == 1) {
+    p = x + VL * (g * V + f->ahead);
+#pragma GCC unroll 8
+    for (int k = 0; k < 2 * V; k++) __builtin_prefetch(p + VL * k, 0, 2);
+  } else if (V == 4 && f->streams == 2) {
+    p = x + VL * spread_at(2 * g + f->ahead, high);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+      __builtin_prefetch(p + VL * k, 0, 2);
+      __builtin_prefetch(p + VL * k + o1, 0, 2);
+    }
+  } else {
+    uint64_t i = spread_at(g + f->ahead, low);
+    p = x + VL * (V == 4 ? spread_at(i, high) : i);
+#pragma GCC unroll 2
+    for (int k = 0; k < 2; k++) {
+      __builtin_prefetch(p + VL * k, 0, 2);
+      __builtin_prefetch(p + VL * k + o, 0, 2);
+      if (V == 4) __builtin_prefetch(p + VL * k + o1, 0, 2);
+      if (V == 4) __builtin_prefetch(p + VL * k + o + o1, 0, 2);
+    }
+  }
+}
+
+INLINE void NAME(pair_by)(REAL *x, uint64_t outer, const PairStep *t, int64_t first, int64_t end,
+                          const bool far, const int V, const int m0, const int m1,
+                          const bool apart) {
+  int low = V > 1 ? __builtin_ctzll(t->bit[0]) - LANE_BITS : 0;
+  int high = V > 2 ? __builtin_ctzll(t->bit[1]) - LANE_BITS : 0;
+  const PairFetch fetch = pair_fetch_of(V / 2, low, high);
+  const bool fetches = fetch.on && far && !t->mask;
+  REAL *p[2];
+  int n = 0;
+  for (int64_t g = first; g < end; g++) {
+    uint64_t i = (uint64_t)g;
+    if (V > 1) i = spread_at(i, low);
+    if (V > 2) i = spread_at(i, high);
+    i <<= LANE_BITS;
+    if (((i | outer) & t->mask) == t->value) p[n++] = x + 2 * i;
+    if (n < 2) continue;
+    n = 0;
+    if (fetches) NAME(pair_fetch)(x, t, &fetch, (uint64_t)g, low, high, V);
+    if (apart) NAME(pair_apart)(p[0], p[1], t);
+    else NAME(pair_at)(p, t, V, m0, m1);
+  }
+  if (!n) return;
+  p[1] = p[0];
+  if (apart) NAME(pair_apart)(p[0], p[1], t);
+  else NAME(pair_at)(p, t, V, m0, m1);
+}
+
+#define PAIR(V, a, b, apart) \
+  NAME(pair_by)(x, outer, t, first, end, far, V, 2 << (a), 2 << (b), apart)
+static void NAME(sweep_pair)(void *x, uint64_t outer, const PairStep *t, int64_t first,
+                             int64_t end, bool far) {
+  switch (t->places * 16 + t->lane[0] * 4 + t->lane[1]) {
+  case 32:
+    if (t->apart) PAIR(4, 0, 0, true);
+    else PAIR(4, 0, 0, false);
+    break;
+  case 16: PAIR(2, 0, 0, false); break;
+  case 20: PAIR(2, 1, 0, false); break;
+  case 1: PAIR(1, 0, 1, false); break;
+#ifdef SWEEP_SINGLE
+  case 24: PAIR(2, 2, 0, false); break;
+  case 2: PAIR(1, 0, 2, false); break;
+  case 6: PAIR(1, 1, 2, false); break;
+#endif
+  }
+}
+#undef PAIR
