@@ -68,7 +68,6 @@ typedef struct SolveRun {
   int64_t reads;
   int8_t *x;                /* [B problems, reads, n] all reads                      */
   int8_t *best;             /* [B problems, n]                                       */
-  double *lowest;           /* [B problems] energy of best, penalties included        */
 } SolveRun;
 
 /* ---- solve_build.c: shapes, coefficients, structure ---------------------------------- */
@@ -111,7 +110,7 @@ void solve_weights(const SolveRun *r, double *linear, const double *coef, double
 bool solve_cardinality(const SolveRun *r, int64_t *count);
 
 /* ---- solve_sample.c: solving -------------------------------------------------------------- */
-/* Fills x, best and lowest; `along` [B problems, n] (NULL: none) is added to the fields with
+/* Fills x and best; `along` [B problems, n] (NULL: none) is added to the fields with
  * weight mu, and then only *moved [B problems, n] is set.                            */
 int solve_sample(SolveRun *r, const double *along, double mu, int8_t *moved);
 /* Does this sampler keep a cardinality by exchanges? */

@@ -1,6 +1,7 @@
 /* solve_build.c: the problems of a call: shapes, the coefficients from attention kernels, and the
  * places of every element.                                                          */
 #include "lang/bind/solve.h"
+#include "lang/bind/tensor_args.h"
 #include "runtime/grad/grad.h"
 
 #include <math.h>
@@ -40,7 +41,6 @@ void solve_unref(SolveRun *r) {
   free_ints(rt, r->uv, 2 * r->m);
   if (r->x) rt_free(rt, r->x, rows * (size_t)r->reads * n + 1);
   if (r->best) rt_free(rt, r->best, rows * n + 1);
-  if (r->lowest) rt_free(rt, r->lowest, (rows + 1) * sizeof *r->lowest);
   value_unref(vm, r->sampler);
   value_unref(vm, r->decl);
   rt_free(rt, r, sizeof *r);
@@ -420,7 +420,8 @@ SolveRun *solve_open(Vm *vm, AttnInstance *a, Tensor *q, Tensor *k, Tensor *cons
                   .sampler = NIL_VALUE, .mu = 1, .tau = NAN, .beta = NAN};
   problem_init(&r->rules);
   if (r->z->sampler >= 0) r->sampler = value_ref(a->captured[r->z->sampler]);
-  int failed = shapes(r, d->spec->name, q, k) || places(r) || number_of(r, a);
+  int failed = shapes(r, d->spec->name, q, k) || places(r) || number_of(r, a) ||
+               arg_stream(vm, NIL_VALUE, &r->rng);
   Operands o = {.r = r, .q = q, .slot = slot, .d = extent(q, 0)};
   o.k = failed ? NULL : all_heads(rt, k, r->H);
   failed = !o.k || factors(&o, d->spec->name);

@@ -61,19 +61,21 @@ static void as_spins(const SolveRun *r, const double *linear, const double *coef
   }
 }
 
-static int solve_model(SolveRun *r, const double *along, double mu, Batch *out) {
+/* Problems first .. first + count. */
+static int solve_model(SolveRun *r, int64_t first, int64_t count, const double *along, double mu,
+                       Batch *out) {
   Rt *rt = vm_rt(r->vm);
   const size_t room = (size_t)(5 * r->n + r->m + r->n_rule + 1) * sizeof(double);
   double *work = rt_alloc(rt, room);
   if (!work) return 1;
-  if (batch_make(rt, out, count_of(r), r->total, r->m, r->uv)) {
+  if (batch_make(rt, out, count, r->total, r->m, r->uv)) {
     rt_free(rt, work, room);
     return 1;
   }
   double *linear = work, *spread = work + r->n, *coef = work + 5 * r->n, *weight = coef + r->m;
-  for (int64_t k = 0; k < out->problems; k++) {
+  for (int64_t k = 0; k < count; k++) {
     double *h = out->h + k * out->n, *J = out->J + k * out->m;
-    solve_coefficients(r, k, along, mu, &out->offset[k], linear, coef);
+    solve_coefficients(r, first + k, along, mu, &out->offset[k], linear, coef);
     solve_weights(r, linear, coef, &out->offset[k], weight, spread);
     as_spins(r, linear, coef, h, J, &out->offset[k]);
     for (int c = 0; c < r->n_rule; c++)
@@ -81,6 +83,12 @@ static int solve_model(SolveRun *r, const double *along, double mu, Batch *out) 
   }
   rt_free(rt, work, room);
   return 0;
+}
+
+/* Problems of one call of a sampler: as many as take about 64 MB. */
+static int64_t part_of(const SolveRun *r) {
+  const int64_t most = ((int64_t)1 << 26) / (8 * r->n * r->n + 1);
+  return most < 256 ? 256 : most;
 }
 
 /* ---- exchanges at a cardinality -------------------------------------------------------------------- */
@@ -114,9 +122,10 @@ bool solve_exchanges(const SolveRun *r, const Sampler *s) {
   return exchanges(r, s, &rule);
 }
 
-static int select_model(SolveRun *r, const double *along, double mu, int64_t k, SelectProblem *p) {
+static int select_model(SolveRun *r, int64_t first, int64_t rows, const double *along, double mu,
+                        int64_t k, SelectProblem *p) {
   Rt *rt = vm_rt(r->vm);
-  const int64_t n = r->n, rows = count_of(r);
+  const int64_t n = r->n;
   const size_t room = (size_t)(n + r->m + 1) * sizeof(double);
   double *work = rt_alloc(rt, room), constant;
   *p = (SelectProblem){.rows = rows, .n = n, .k = k};
@@ -126,7 +135,7 @@ static int select_model(SolveRun *r, const double *along, double mu, int64_t k, 
   int failed = !work || !p->score || !p->pair || !p->penalty;
   for (int64_t row = 0; row < rows && !failed; row++) {
     double *linear = work, *coef = work + n, *w = p->pair + row * n * n;
-    solve_coefficients(r, row, along, mu, &constant, linear, coef);
+    solve_coefficients(r, first + row, along, mu, &constant, linear, coef);
     for (int64_t i = 0; i < n; i++) p->score[row * n + i] = -linear[i];
     for (int64_t c = 0; c < r->m; c++) {
       const int32_t u = r->uv[2 * c], v = r->uv[2 * c + 1];
@@ -138,83 +147,117 @@ static int select_model(SolveRun *r, const double *along, double mu, int64_t k, 
   return failed;
 }
 
+/* Draws at a temperature: all of them into `to`, or the lowest of each problem. */
+static RtStatus draws(Rt *rt, const SelectProblem *p, const SelectRule *rule, bool all,
+                      int8_t *to) {
+  const size_t bytes = (size_t)(p->rows * rule->reads * p->n) + 1;
+  if (all) return select_thermal(rt, p, rule, to);
+  int8_t *read = rt_alloc0(rt, bytes);
+  if (!read) return rt->error.status;
+  RtStatus st = select_thermal(rt, p, rule, read);
+  for (int64_t row = 0; row < p->rows && !st; row++) {
+    const int8_t *x = read + row * rule->reads * p->n;
+    int64_t best = 0;
+    double least = INFINITY;
+    for (int64_t q = 0; q < rule->reads; q++) {
+      const double e = select_energy(p, row, x + q * p->n);
+      if (e < least) least = e, best = q;
+    }
+    memcpy(to + row * p->n, x + best * p->n, (size_t)p->n);
+  }
+  rt_free(rt, read, bytes);
+  return st;
+}
+
+/* Every walk by itself. */
+static RtStatus walks(Rt *rt, const SelectProblem *p, const SelectRule *rule, int8_t *to) {
+  const int64_t n = p->n;
+  int8_t *one = rt_alloc(rt, (size_t)(p->rows * n) + 1);
+  SelectRule single = *rule;
+  RtStatus st = one ? RT_OK : rt->error.status;
+  single.reads = 1;
+  for (int64_t q = 0; q < rule->reads && !st; q++) {
+    single.rng = sampler_stream(rule->rng, "read", q);
+    st = select_solve(rt, p, &single, one);
+    for (int64_t row = 0; row < p->rows && !st; row++)
+      memcpy(to + (row * rule->reads + q) * n, one + row * n, (size_t)n);
+  }
+  if (one) rt_free(rt, one, (size_t)(p->rows * n) + 1);
+  return st;
+}
+
 /* All reads, or with `moved` the best ones alone. */
-static int by_exchanges(SolveRun *r, SelectRule *rule, const double *along, double mu,
+static int by_exchanges(SolveRun *r, const SelectRule *rule, const double *along, double mu,
                         int8_t *moved) {
   Rt *rt = vm_rt(r->vm);
-  SelectProblem p;
-  const int64_t rows = count_of(r), n = r->n, reads = rule->reads;
+  const int64_t rows = count_of(r), part = part_of(r);
   const bool all = r->z->mean && !moved;
-  if (select_model(r, along, mu, rule->k, &p)) return 1;
-  RtStatus st = RT_OK;
+  const int64_t step = r->n * (all ? rule->reads : 1);
   if (!moved) {
-    r->reads = all ? reads : 1;
-    r->x = rt_alloc0(rt, (size_t)(rows * r->reads * n) + 1);
-    if (!r->x) st = rt->error.status;
+    r->reads = all ? rule->reads : 1;
+    r->x = rt_alloc0(rt, (size_t)(rows * step) + 1);
+    if (!r->x) return 1;
   }
-  if (!st && !isnan(rule->temperature)) {
-    int8_t *to = all ? r->x : rt_alloc0(rt, (size_t)(rows * reads * n) + 1);
-    st = to ? select_thermal(rt, &p, rule, to) : rt->error.status;
-    for (int64_t row = 0; row < rows && !st && !all; row++) { /* the read of least energy */
-      int64_t best = 0;
-      double least = INFINITY;
-      for (int64_t q = 0; q < reads; q++) {
-        const double e = select_energy(&p, row, to + (row * reads + q) * n);
-        if (e < least) least = e, best = q;
-      }
-      memcpy((moved ? moved : r->x) + row * n, to + (row * reads + best) * n, (size_t)n);
-    }
-    if (to && !all) rt_free(rt, to, (size_t)(rows * reads * n) + 1);
-  } else if (!st && !all) {
-    st = select_solve(rt, &p, rule, moved ? moved : r->x);
-  } else if (!st) { /* each read by itself */
-    int8_t *one = rt_alloc(rt, (size_t)(rows * n) + 1);
-    SelectRule single = *rule;
-    single.reads = 1;
-    if (!one) st = rt->error.status;
-    for (int64_t q = 0; q < reads && !st; q++) {
-      single.rng = sampler_stream(rule->rng, "read", q);
-      st = select_solve(rt, &p, &single, one);
-      for (int64_t row = 0; row < rows; row++)
-        memcpy(r->x + (row * reads + q) * n, one + row * n, (size_t)n);
-    }
-    if (one) rt_free(rt, one, (size_t)(rows * n) + 1);
+  int failed = 0;
+  for (int64_t first = 0; first < rows && !failed; first += part) {
+    SelectProblem p;
+    SelectRule own = *rule;
+    int8_t *to = (moved ? moved : r->x) + first * step;
+    if (first) own.rng = sampler_stream(rule->rng, "part", first);
+    if (select_model(r, first, rows - first < part ? rows - first : part, along, mu, own.k, &p))
+      return 1;
+    failed = (!isnan(own.temperature) ? draws(rt, &p, &own, all, to)
+              : all                   ? walks(rt, &p, &own, to)
+                                      : select_solve(rt, &p, &own, to)) != RT_OK;
+    select_problem_free(rt, &p);
   }
-  select_problem_free(rt, &p);
-  return st != RT_OK;
+  return failed;
 }
 
 /* ---- any sampler --------------------------------------------------------------------------------------- */
 
+/* What a call of the sampler gave for problems first .. */
+static int take(SolveRun *r, int64_t first, const BatchSamples *rows, int8_t *moved) {
+  const int64_t n = r->n;
+  if (!moved && !r->x) {
+    r->reads = rows->reads;
+    r->x = rt_alloc(vm_rt(r->vm), (size_t)(count_of(r) * r->reads * n) + 1);
+    if (!r->x) return 1;
+  }
+  if (!moved && rows->reads != r->reads)
+    return vm_error(r->vm, "the sampler gave %lld rows for some problems, %lld for others",
+                    (long long)r->reads, (long long)rows->reads);
+  for (int64_t k = 0; k < rows->problems; k++) {
+    int64_t best = 0;
+    for (int64_t q = 0; q < rows->reads; q++) {
+      const int64_t at = k * rows->reads + q;
+      if (rows->energy[at] < rows->energy[k * rows->reads + best]) best = q;
+      for (int64_t i = 0; i < n && !moved; i++)
+        r->x[((first + k) * rows->reads + q) * n + i] = rows->spin[at * rows->n + i] > 0;
+    }
+    const int8_t *spin = rows->spin + (k * rows->reads + best) * rows->n;
+    for (int64_t i = 0; i < n; i++) (moved ? moved : r->best)[(first + k) * n + i] = spin[i] > 0;
+  }
+  return 0;
+}
+
 static int by_penalties(SolveRun *r, const Sampler *s, const double *along, double mu,
                         int8_t *moved) {
   Rt *rt = vm_rt(r->vm);
-  Batch b = {0};
-  BatchRun run = {0};
-  const int64_t rows = count_of(r), n = r->n;
-  if (solve_model(r, along, mu, &b)) return 1;
-  const BatchCall call = {s, &b, &r->rules.vars, r->rng, NULL};
-  int failed = batch_run(r->vm, &call, !r->z->mean, &run);
-  if (!failed && !moved) {
-    r->reads = run.rows.reads;
-    r->x = rt_alloc(rt, (size_t)(rows * r->reads * n) + 1);
-    failed = !r->x;
+  const int64_t rows = count_of(r), part = part_of(r);
+  int failed = 0;
+  if (rows == 0 && !moved) r->reads = 1;
+  for (int64_t first = 0; first < rows && !failed; first += part) {
+    Batch b = {0};
+    BatchRun run = {0};
+    const RngCall rng = first ? sampler_stream(r->rng, "part", first) : r->rng;
+    const int64_t count = rows - first < part ? rows - first : part;
+    if (solve_model(r, first, count, along, mu, &b)) return 1;
+    const BatchCall call = {s, &b, &r->rules.vars, rng, NULL};
+    failed = batch_run(r->vm, &call, !r->z->mean, &run) || take(r, first, &run.rows, moved);
+    batch_run_free(r->vm, &run);
+    batch_free(rt, &b);
   }
-  for (int64_t k = 0; k < rows && !failed; k++) {
-    int64_t best = 0;
-    for (int64_t q = 0; q < run.rows.reads; q++) {
-      const int64_t at = k * run.rows.reads + q;
-      if (run.rows.energy[at] < run.rows.energy[k * run.rows.reads + best]) best = q;
-      for (int64_t i = 0; i < n && !moved; i++)
-        r->x[at * n + i] = run.rows.spin[at * run.rows.n + i] > 0;
-    }
-    const int64_t at = k * run.rows.reads + best;
-    for (int64_t i = 0; i < n; i++)
-      (moved ? moved : r->best)[k * n + i] = run.rows.spin[at * run.rows.n + i] > 0;
-    if (!moved) r->lowest[k] = run.rows.energy[at];
-  }
-  batch_run_free(r->vm, &run);
-  batch_free(rt, &b);
   return failed;
 }
 
@@ -223,10 +266,10 @@ static void choose(SolveRun *r) {
   for (int64_t k = 0; k < count_of(r); k++) {
     const int8_t *x = r->x + k * r->reads * r->n;
     int64_t best = 0;
-    r->lowest[k] = INFINITY;
-    for (int64_t q = 0; q < r->reads; q++) {
+    double least = INFINITY;
+    for (int64_t q = 0; q < r->reads && r->reads > 1; q++) {
       const double e = solve_energy(r, k, x + q * r->n);
-      if (e < r->lowest[k]) r->lowest[k] = e, best = q;
+      if (e < least) least = e, best = q;
     }
     memcpy(r->best + k * r->n, x + best * r->n, (size_t)r->n);
   }
@@ -256,8 +299,7 @@ int solve_sample(SolveRun *r, const double *along, double mu, int8_t *moved) {
   if (arg_sampler(r->vm, r->sampler, "sampler", &s) || temperature(r, s)) return 1;
   if (!moved) {
     r->best = rt_alloc0(rt, (size_t)(rows * r->n) + 1);
-    r->lowest = rt_alloc0(rt, (size_t)(rows + 1) * sizeof *r->lowest);
-    if (!r->best || !r->lowest) return 1;
+    if (!r->best) return 1;
   }
   if (!exchanges(r, s, &rule)) return by_penalties(r, s, along, mu, moved);
   if (by_exchanges(r, &rule, along, mu, moved)) return 1;

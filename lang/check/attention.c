@@ -201,7 +201,7 @@ static void equation(Checker *c, Node *e, const Solve *z) {
     choice(c, e, selects, select_calls,
            "write `select = top(m)`, `select = argmax` or `select = sample`");
   else if (strcmp(n, "grad") == 0) {
-    if (z->variables) solve_grad(c, e);
+    if (z->any) solve_grad(c, e);
     else choice(c, e, grads, none, "write `grad = straight_through`");
   } else if (strcmp(n, "dropout") == 0 || strcmp(n, "iterate") == 0) small_number(c, e);
   else solve_sampler(c, e, z);
@@ -284,6 +284,7 @@ void check_attention(Checker *c, Node *decl) {
     if (b) b->known = known(K_INT);
   }
   walk_params(c, decl);
+  for (uint32_t i = 0; i < body->n; i++) z.any |= body->items[i]->kind == N_VARIABLES;
   for (uint32_t i = 0; i < body->n; i++) {
     Node *s = body->items[i];
     if (s->kind == N_LEAF) leaf(c, s);

@@ -72,7 +72,7 @@ bool solve_variables(Checker *c, Node *s, Solve *z) {
 
 /* false: nothing to solve has been declared. */
 static bool declared(Checker *c, Span span, const char *what, const Solve *z) {
-  if (z->variables) return true;
+  if (z->any) return true;
   Diag *d = check_error(c, span, "%s goes with `binary` variables, and none are declared", what);
   diag_help(d, "write `binary b[j]` above: one variable a key");
   return false;

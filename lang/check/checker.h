@@ -107,7 +107,10 @@ Known known_transpose(Known a);
 /* ---- the blocks, one file each ---- */
 void check_attention(Checker *c, Node *decl);
 /* attention_solve.c: what a block solves.  false: an error was added. */
-typedef struct { const Node *variables, *array, *objective; } Solve;
+typedef struct {
+  bool any;                /* the block has `binary` somewhere                */
+  const Node *variables, *array, *objective;
+} Solve;
 bool solve_variables(Checker *c, Node *s, Solve *z);
 bool solve_objective(Checker *c, Node *s, Solve *z);
 bool solve_constraint(Checker *c, Node *s, Solve *z);

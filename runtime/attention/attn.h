@@ -57,6 +57,7 @@ typedef struct {
   int map_kind;                  /* TileMapKind */
   const struct TileMap *map;     /* classes of mask tiles, unless they are made per head */
   double *stat;                  /* tile mode: [tile_stats()][B Hq nq], for the backward pass */
+  void *kept;                    /* weights kept for it, or NULL: see tile_kept()        */
   AttnView result;               /* backward, tile mode: the output */
   bool flat;                     /* several rows fit a strip */
   int n_full;                    /* products of q with k */

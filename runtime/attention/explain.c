@@ -179,7 +179,7 @@ static RtStatus describe_call(Rt *rt, AttnSpec *s, const AttnArgs *a, bool measu
     else pairs = describe_strips(&job, scratch, out);
     flops = 2 * pairs * (double)(job.d + job.e);
   }
-  double back = 2 * pairs * (3 * (double)job.d + 2 * (double)job.e);
+  double back = 2 * pairs * ((tile_kept(&job) ? 2 : 3) * (double)job.d + 2 * (double)job.e);
   if (job.slot) rt_free(rt, job.slot, ((size_t)s->prog.n_slot + 1) * sizeof *job.slot);
   rt_free(rt, scratch, n);
   if (status || !measure) return status;

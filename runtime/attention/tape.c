@@ -1,6 +1,7 @@
 /* tape.c: attention as one operation of the tape.  The node keeps q, k, v and
  * the captured tensors, in tile mode also the output and what is known of its
- * rows; everything else is computed again going back.                       */
+ * rows, for short sequences their weights; everything else is computed again going
+ * back.                                                                     */
 #include "runtime/attention/feature.h"
 #include "runtime/attention/tile.h"
 #include "runtime/tensor/blas.h"
@@ -140,10 +141,33 @@ static Tensor *heads_beside(Rt *rt, DType d, const int64_t *shape, bool zero) {
 
 /* ---- forward --------------------------------------------------------------------------- */
 
-/* `stat`: the rows' statistics are kept for the backward pass, if it wants any;
- * NULL: they are not.                                                        */
+/* What the backward pass is left: the rows' statistics, and weights, where it wants them. */
+typedef struct { Tensor *stat, *weights; } Left;
+
+static RtStatus leave(Rt *rt, AttnJob *job, Left *left) {
+  int64_t rows = job->B * job->Hq * job->nq;
+  int64_t stats = (job->mode == ATTN_DRAW ? 1 : job->tile ? tile_stats(job->tile) : 0) * rows;
+  if (!stats && job->mode != ATTN_DRAW) return RT_OK;
+  if (!(left->stat = tensor_zeros(rt, DT_F64, 1, &stats))) return rt->error.status;
+  job->stat = (double *)(void *)left->stat->data;
+  for (int64_t k = 0; job->mode == ATTN_DRAW && k < stats; k++) job->stat[k] = -1;
+  if (!job->tile) return RT_OK;
+  RT_TRY(tile_plan_grad(rt, job->tile, job->spec, job->code, job->real));
+  int64_t kept = tile_kept(job);
+  if (!kept) return RT_OK;
+  if (!(left->weights = tensor_new(rt, job->real, 1, &kept))) return rt->error.status;
+  job->kept = left->weights->data;
+  return RT_OK;
+}
+
+static void left_drop(Rt *rt, Left *left) {
+  tensor_unref(rt, left->stat);
+  tensor_unref(rt, left->weights);
+}
+
+/* left: for the backward pass; NULL: there is none. */
 static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, RngCall rng,
-                       Tensor **stat) {
+                       Left *left) {
   AttnArgs in = *a;
   AttnJob job = {0};
   Tensor *out = NULL;
@@ -168,13 +192,7 @@ static Tensor *forward(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a, Rn
     goto done;
   }
   job.out = view_of(out);
-  int64_t stats = (mode == ATTN_DRAW ? 1 : job.tile ? tile_stats(job.tile) : 0) * job.B * job.Hq *
-                  job.nq;
-  bool keeps = stat && (stats || mode == ATTN_DRAW);
-  if (keeps && (*stat = tensor_zeros(rt, DT_F64, 1, &stats)))
-    job.stat = (double *)(void *)(*stat)->data;
-  for (int64_t k = 0; mode == ATTN_DRAW && job.stat && k < stats; k++) job.stat[k] = -1;
-  bool ready = !keeps || *stat;
+  bool ready = !left || !leave(rt, &job, left);
   if (!ready) job_free(rt, &job);
   if (!ready || run_pass(rt, &job, false)) {
     tensor_unref(rt, out);
@@ -270,6 +288,7 @@ static RtStatus backward(Rt *rt, TapeNode *node, Tensor **g) {
     if (job.tile && tile_stats(job.tile) * job.B * job.Hq * job.nq > 0) {
       job.result = view_of(tape_saved(node, first + slots));
       job.stat = (double *)(void *)tape_saved(node, first + slots + 1)->data;
+      if (tile_kept(&job)) job.kept = tape_saved(node, first + slots + 2)->data;
     } else if (n->mode == ATTN_DRAW) {
       job.stat = (double *)(void *)tape_saved(node, first + slots + 1)->data;
     }
@@ -324,27 +343,29 @@ static Tensor *one_round(Rt *rt, AttnMode mode, AttnSpec *s, const AttnArgs *a) 
   if (mode == ATTN_DRAW || (noisy(s, a->train) && mode != ATTN_ENERGIES)) rng = rng_next(rt);
   bool draws = mode == ATTN_DRAW;
   if (!draws && !records(rt, mode, s, a)) return forward(rt, mode, s, a, rng, NULL);
-  Tensor *stat = NULL, *out = forward(rt, mode, s, a, rng, &stat);
-  if (draws && out) *a->keys = tensor_ref(stat);
+  Left left = {0};
+  Tensor *out = forward(rt, mode, s, a, rng, &left);
+  if (draws && out) *a->keys = tensor_ref(left.stat);
   if (draws && out && !records(rt, mode, s, a)) {
-    tensor_unref(rt, stat);
+    left_drop(rt, &left);
     return out;
   }
-  size_t room = ((size_t)s->prog.n_slot + 5) * sizeof(Tensor *);
+  size_t room = ((size_t)s->prog.n_slot + 6) * sizeof(Tensor *);
   Tensor **in = out ? rt_alloc(rt, room) : NULL;
   Node *node = in ? rt_alloc(rt, sizeof *node) : NULL;
   bool done = false;
   if (node) {
     *node = (Node){attn_spec_ref(s), mode, rng, a->train};
     int n = list_inputs(mode, s, a, in), saved = n;
-    if (stat) {
+    if (left.stat) {
       in[saved++] = out;
-      in[saved++] = stat;
+      in[saved++] = left.stat;
     }
+    if (left.weights) in[saved++] = left.weights;
     done = !tape_record(rt, rules[mode], 1, &out, n, in, saved, in, node);
   }
   if (in) rt_free(rt, in, room);
-  tensor_unref(rt, stat);
+  left_drop(rt, &left);
   if (done) return out;
   if (draws && out) {
     tensor_unref(rt, *a->keys);

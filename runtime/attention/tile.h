@@ -7,6 +7,10 @@
  * once (thresholds, selections, the row's maximum as divisor, matrices as
  * results) goes by row strips instead; tile_reason() says which.
  *
+ * Going back, weights are computed again, tile by tile, but where all keys fit one
+ * tile and the adjoints of scores follow from the weights alone (softmax with any
+ * linear score): there they are kept, as far as they are computed at all.
+ *
  * Exponential weights are taken relative to a shift of the row.  It is 0 as
  * long as the row's sum stays far from the ends of the number range; a tile
  * that drives it out is computed again with the running maximum as shift, and
@@ -75,7 +79,7 @@ typedef struct TilePlan {
   const char *reason;          /* why row strips are used; NULL: tiles          */
   const char *grad_reason;     /* the same, going back alone                    */
   Prog prog;                   /* the variant's program with the variables below */
-  int shift, dp, mean, curve, bend;   /* variables: see tile_backward.h                */
+  int shift, dp, mean, curve, bend, kept;     /* variables: see tile_backward.h        */
   bool used[ATTN_MAX_LEAF];    /* leaves that weight, mask or divisor look at   */
   int dot, dist2, l1;          /* products of q with k among those, or -1       */
   bool per_head;               /* is anything computed once different in every head? */
@@ -87,6 +91,7 @@ typedef struct TilePlan {
   FusePlan *weight, *top;      /* top: log weights only                         */
   int sumsq_want, count_want, l1_sum_want;  /* of `weight`; its want 0 is the weight         */
   FusePlan *grad;
+  FusePlan *kept_grad;         /* the same from weights kept; NULL: they do not suffice */
   int weight_want, pair_want, l1_want, dist2_want;
   int leaf_want[ATTN_MAX_LEAF];
   TileLoad *load;
@@ -105,6 +110,8 @@ RtStatus tile_plan_grad(Rt *rt, TilePlan *p, const AttnSpec *s, const AttnCode *
 void tile_plan_free(Rt *rt, TilePlan *p);
 const char *tile_gather_name(const TileLoad *l);
 int tile_stats(const TilePlan *p);     /* numbers a row that the backward pass needs */
+/* Weights that the forward pass keeps for it, `cols` a row; 0: they are computed again. */
+int64_t tile_kept(const AttnJob *job);
 
 /* One pass of a job whose `tile` is set. */
 void tile_sizes(AttnJob *job);

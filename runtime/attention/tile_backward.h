@@ -26,8 +26,8 @@ static void carve_stores(TileWork *w, AttnJob *job, Carve *c) {
   w->diagonal = carve(c, (size_t)p->n_load * sizeof *w->diagonal);
   for (int k = 0; k < p->n_want; k++) {
     T *own = NULL;
-    if (p->want[k].store)
-      own = k == p->weight_want ? weight_tile(w) : k == p->pair_want ? w->dp
+    if (p->want[k].store && !(job->kept && k == p->weight_want))
+      own = k == p->weight_want ? w->weights : k == p->pair_want ? w->dp
           : k == p->l1_want ? w->tile[2] : carve(c, area * sizeof(T));
     double *rows = p->want[k].row_sum ? carve(c, (size_t)job->nq * sizeof(double)) : NULL;
     double *cols = p->want[k].column_sum ? carve(c, (size_t)job->nk * sizeof(double)) : NULL;
@@ -43,20 +43,21 @@ static void carve_stores(TileWork *w, AttnJob *job, Carve *c) {
   }
 }
 
-static bool scaled_gradient(const TilePlan *p) {
-  return !p->folded && !(p->phi == TILE_PHI_CONST && p->phi_value == 1);
+static bool scaled_gradient(const TileWork *w) {
+  const TilePlan *p = w->plan;
+  return !folds(w) && !(p->phi == TILE_PHI_CONST && p->phi_value == 1);
 }
 
 static void carve_backward(TileWork *w, AttnJob *job, Carve *c) {
   const TilePlan *p = job->tile;
   size_t nq = (size_t)job->nq, cols = (size_t)job->cols;
   carve_common(w, job, true, c);
-  carve_fuse(c, &w->grad, p->grad, job);
+  carve_fuse(c, &w->grad, job->kept ? p->kept_grad : p->grad, job);
   carve_run(c, &w->norm_grad, job->code->norm_grad.plan);
   w->dp = carve(c, (size_t)job->rows * cols * sizeof(T));
   w->vt = carve(c, cols * (size_t)job->e * sizeof(T));
   if (p->centred) w->kc = carve(c, cols * (size_t)job->d * sizeof(T));
-  if (scaled_gradient(p)) w->dout = carve(c, nq * (size_t)job->e * sizeof(T));
+  if (scaled_gradient(w)) w->dout = carve(c, nq * (size_t)job->e * sizeof(T));
   w->shift = carve(c, nq * sizeof(double));
   w->mean_row = carve(c, nq * sizeof(double));
   w->curve = carve(c, nq * sizeof(double));
@@ -78,10 +79,6 @@ static double slope_value(const TileWork *w, int k) {
   int out = w->job->code->norm_grad.stat_out[k];
   if (out >= 0) prog_out(&w->norm_grad, out, &s);
   return s;
-}
-
-static int64_t row_number(const TileWork *w, int64_t r) {
-  return (w->b * w->job->Hq + w->h) * w->job->nq + r;
 }
 
 /* A divisor of any form: its value and slopes from the statistics kept. */
@@ -108,7 +105,7 @@ static RowPhi row_divisor(TileWork *w, int64_t r) {
     return (RowPhi){.scale = p->phi_value != 0 ? 1 / p->phi_value : 0};
   if (p->phi == TILE_PHI_ANY) return any_divisor(w, r, job->stat + at, rows);
   double sum = job->stat[at];
-  if (p->folded) return (RowPhi){1, 1, 1, 0, 0, 0};
+  if (folds(w)) return (RowPhi){1, 1, 1, 0, 0, 0};
   return (RowPhi){sum != 0 ? 1 / sum : 0, 1, 1, 0, 0, 0};
 }
 
@@ -141,12 +138,12 @@ static void open_rows(TileWork *w, bool own, double **dslot) {
     RowPhi phi = row_divisor(w, r);
     const T *g = grad_row(w, r);
     double D = p->phi != TILE_PHI_CONST ? w->number[r] : 0;
-    double scale = p->folded ? 1 : phi.scale;
+    double scale = folds(w) ? 1 : phi.scale;
     w->mean_row[r] = scale * D * phi.sum_slope;
     w->curve[r] = phi.l2 > 0 && phi.scale != 0
                 ? scale * scale * D * phi.l2_slope / (phi.scale * phi.l2) : 0;
     w->bend[r] = scale * D * phi.l1_slope;
-    if (p->folded) w->shift[r] = folded_shift(w, r, phi.scale);
+    if (folds(w)) w->shift[r] = folded_shift(w, r, phi.scale);
     else w->shift[r] = p->phi == TILE_PHI_ANY ? job->stat[row_number(w, r)] : 0;
     if (w->dout) scale_into(job->e, (T)scale, g, w->dout + r * job->e);
     if (own && p->phi == TILE_PHI_ANY && w->norm_grad.plan && phi.scale != 0)
@@ -170,6 +167,7 @@ static void open_grad(TileWork *w, const Part *p) {
   w->in[w->plan->curve] = (FuseIn){w->curve + r, 0};
   w->in[w->plan->bend] = (FuseIn){w->bend + r, 0};
   w->in[w->plan->dp] = (FuseIn){w->dp + off, w->job->cols};
+  w->in[w->plan->kept] = (FuseIn){w->weights + off, w->job->cols};
   for (int k = 0; k < w->plan->n_want; k++) {
     if (w->store[k]) {
       run->out[k] = w->store[k] + off;
@@ -252,7 +250,7 @@ static void part_adjoints(TileWork *w, const Part *hull, const Part *p, const Ti
   const TilePlan *plan = w->plan;
   int64_t ld = job->cols, off = p->r * ld + p->c, ldk, ldq, ldo;
   const T *dout = dout_rows(w, p->r, &ldo);
-  part_products(w, p);
+  if (!job->kept) part_products(w, p);
   GEMM_TILE((int)p->m, (int)p->n, (int)job->e, dout, ldo, 1, w->vt + p->c, w->width, w->dp + off,
             ld, false);
   if (job->dropout) {
@@ -260,7 +258,7 @@ static void part_adjoints(TileWork *w, const Part *hull, const Part *p, const Ti
     apply_keep(w, p, w->dp);
   }
   run_part(&w->grad, hull, p);
-  if (job->dropout) apply_keep(w, p, w->store[plan->weight_want]);
+  if (job->dropout) apply_keep(w, p, w->weights);
   const T *k = key_side(w, p->j0, p->c, &ldk);
   T *dq = to->dq ? to->dq + (w->r0 + p->r) * job->d : NULL;
   if (dq && plan->pair_want >= 0)
@@ -282,7 +280,7 @@ static void column_products(TileWork *w, const Part *p, const TileSinks *to) {
   const T *dout = dout_rows(w, p->r, &ldo);
   bool add = start_keys_of(w, p, to);
   if (to->dv)
-    GEMM_TILE((int)p->n, (int)job->e, (int)p->m, w->store[plan->weight_want] + off, 1, ld, dout,
+    GEMM_TILE((int)p->n, (int)job->e, (int)p->m, w->weights + off, 1, ld, dout,
               ldo, to->dv + j * job->e, job->e, add);
   const T *q = query_rows(w, p->r, &ldq);
   if (to->dk && plan->pair_want >= 0)
@@ -290,36 +288,13 @@ static void column_products(TileWork *w, const Part *p, const TileSinks *to) {
               to->dk + j * job->d, job->d, add);
 }
 
-/* Groups [from, to) of rows that see column unit u, and whether all of them do. */
-static bool unit_rows(const TileCell *cell, int groups, int u, int *from, int *to) {
-  int seen = 0;
-  *from = groups;
-  *to = 0;
-  for (int g = 0; g < groups; g++) {
-    if (u < cell->lo[g] || u >= cell->hi[g]) continue;
-    if (!seen++) *from = g;
-    *to = g + 1;
-  }
-  return seen == *to - *from || !seen;
-}
-
-/* The tiles hold zeros where a row between two others sees nothing. */
-static void clear_holes(TileWork *w, const TileCell *cell, int groups, int units) {
-  const TilePlan *plan = w->plan;
-  size_t bytes = (size_t)(w->m * w->job->cols) * sizeof(T);
-  int a, b;
-  bool holes = false;
-  for (int u = 0; u < units; u++) holes |= !unit_rows(cell, groups, u, &a, &b);
-  if (!holes) return;
-  memset(w->store[plan->weight_want], 0, bytes);
-  if (plan->pair_want >= 0) memset(w->store[plan->pair_want], 0, bytes);
-}
-
 static void tile_adjoints(TileWork *w, const TileCell *cell, int64_t j0, const TileSinks *to) {
   int groups = (int)((w->m - 1) / TILE_UNIT + 1), g = 0, a, b, a1, b1;
   int units = (int)((w->width - 1) / TILE_UNIT + 1);
   Part p;
-  if (cell->tile == TILE_PARTIAL) clear_holes(w, cell, groups, units);
+  if (w->job->kept) w->weights = kept_rows(w);
+  else clear_holes(w, cell, w->weights);
+  if (w->plan->pair_want >= 0) clear_holes(w, cell, w->store[w->plan->pair_want]);
   Part hull = hull_of(w, cell, j0);
   open_grad(w, &hull);
   while (next_part(w, cell, j0, &g, &p)) part_adjoints(w, &hull, &p, to);
@@ -350,8 +325,8 @@ static void open_tile(TileWork *w, int64_t j0, const TileSinks *to) {
   w->units = to->fresh ? 0 : ~0u;
   if (!products_first(w->plan)) finish_keys(w, to, j0);
   w->panel = w->kt;
-  pack_keys(w, j0, w->kt);
-  if (w->k_norm) panel_norms(w->width, job->d, w->kt, w->k_norm + j0);
+  if (!job->kept) pack_keys(w, j0, w->kt);
+  if (w->k_norm && !job->kept) panel_norms(w->width, job->d, w->kt, w->k_norm + j0);
   GEMM_TRANSPOSE((int)w->width, (int)job->e, row_of(&job->v, w->b, w->key_h, j0),
                  job->v.row, w->vt, w->width);
   if (w->kc) move_rows(w->width, job->d, key_row(w, j0), job->k.row, w->mean, w->kc);

@@ -77,9 +77,14 @@ RtStatus tile_explain(Rt *rt, const AttnJob *job, Buf *out, double *pairs) {
     buf_text(out, "  shift      none: weights are added as they are\n");
   buf_format(out, "  forward    %.3g flops in products, %s, %.3g bytes in and out\n",
              2 * n.pairs * (d + e), fuse_how(p->weight), size * (q + k) * (d + e));
+  double kept = (double)tile_kept(job);
   buf_format(out, "  backward   %.3g flops in products, %s, %.3g bytes in and out\n",
-             2 * n.pairs * (3 * d + 2 * e), fuse_how(p->grad),
+             2 * n.pairs * ((kept > 0 ? 2 : 3) * d + 2 * e),
+             fuse_how(kept > 0 ? p->kept_grad : p->grad),
              size * (q * (2 * d + 2 * e) + k * 2 * (d + e)));
+  if (kept > 0)
+    buf_format(out, "  weights    kept for the backward pass, %.3g bytes: all keys fit a tile\n",
+               size * kept);
   describe_captured(job, out);
   return RT_OK;
 }

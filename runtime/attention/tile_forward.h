@@ -14,8 +14,11 @@ static void carve_forward(TileWork *w, AttnJob *job, Carve *c) {
 
 /* ---- weights of a part ----------------------------------------------------------- */
 
-/* Where the weights go: over the products they are made from. */
-static T *weight_tile(const TileWork *w) { return w->tile[0] ? w->tile[0] : w->tile[1]; }
+/* The products and weights of a block whose weights are kept lie where they stay. */
+static void aim_weights(TileWork *w) {
+  w->weights = kept_rows(w);
+  w->tile[w->tile[0] ? 0 : 1] = w->weights;
+}
 
 /* Sums of the weight program over a tile, which add to what they hold. */
 static void bind_sum(TileWork *w, const Part *hull, int want, double *sum) {
@@ -40,7 +43,7 @@ static void open_weights(TileWork *w, const Part *hull) {
   w->in[plan->shift] = (FuseIn){w->shift + hull->r, 0};
   run->m = (int)hull->m;
   run->n = (int)hull->n;
-  run->out[0] = weight_tile(w) + hull->r * w->job->cols + hull->c;
+  run->out[0] = w->weights + hull->r * w->job->cols + hull->c;
   run->out_ld[0] = w->job->cols;
   bind_sum(w, hull, 0, w->tile_sum);
   bind_sum(w, hull, plan->sumsq_want, w->tile_sumsq);
@@ -148,7 +151,7 @@ static bool start_groups(TileWork *w, const Part *p) {
 
 static void part_values(TileWork *w, const Part *p) {
   const AttnJob *job = w->job;
-  const T *x = weight_tile(w) + p->r * job->cols + p->c;
+  const T *x = w->weights + p->r * job->cols + p->c;
   bool add = start_groups(w, p);
   GEMM_TILE((int)p->m, (int)job->e, (int)p->n, x, job->cols, 1,
             row_of(&job->v, w->b, w->key_h, p->j0 + p->c), job->v.row,
@@ -200,7 +203,7 @@ static void row_scales(TileWork *w, double *f) {
 
 /* The one number a row that a divisor which is the sum leaves for the backward pass. */
 static void keep_sums(const TileWork *w, double *to) {
-  if (!w->plan->folded) {
+  if (!folds(w)) {
     memcpy(to, w->sum, (size_t)w->m * sizeof *to);
     return;
   }
@@ -244,6 +247,7 @@ static void block_forward(TileWork *w, int64_t block) {
   TileCell all;
   int64_t n = cells_of(w, block, &cell, &all);
   open_block(w, block);
+  if (job->kept) aim_weights(w);
   w->started = 0;
   w->shifted = false;
   double *zero[] = {w->shift, w->sum, w->sumsq, w->l1, w->count};
@@ -257,13 +261,14 @@ static void block_forward(TileWork *w, int64_t block) {
       w->width = attn_min(job->cols, job->nk - j0);
       w->panel = w->kt ? w->kt + j0 * job->d : NULL;
       Part hull = hull_of(w, &cell[k], j0);
+      if (job->kept) clear_holes(w, &cell[k], w->weights);
       open_weights(w, &hull);
       start_sums(w, &hull);
       while (next_part(w, &cell[k], j0, &g, &p)) {
         part_weights(w, &hull, &p);
         if (job->dropout) {
           part_keep(w, &p);
-          apply_keep(w, &p, weight_tile(w));
+          apply_keep(w, &p, w->weights);
         }
         part_values(w, &p);
       }

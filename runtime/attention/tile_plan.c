@@ -140,6 +140,7 @@ TilePlan *tile_plan(Rt *rt, const AttnSpec *s, const AttnCode *code, DType real)
   t->mean = prog_add_var(p, "mean", PS_ROW, false, -INFINITY, INFINITY);
   t->curve = prog_add_var(p, "curve", PS_ROW, false, -INFINITY, INFINITY);
   t->bend = prog_add_var(p, "bend", PS_ROW, false, -INFINITY, INFINITY);
+  t->kept = prog_add_var(p, "kept", PS_BOTH, false, 0, INFINITY);
   find_products(t, s);
   find_divisor(t, s);
   t->per_head = looks_at_head(s);
@@ -157,6 +158,7 @@ void tile_plan_free(Rt *rt, TilePlan *t) {
   if (t->weight) fuse_plan_free(rt, t->weight);
   if (t->top) fuse_plan_free(rt, t->top);
   if (t->grad) fuse_plan_free(rt, t->grad);
+  if (t->kept_grad) fuse_plan_free(rt, t->kept_grad);
   if (t->prog.node) prog_free(&t->prog);
   free(t->load);
   free(t->map.first);
@@ -302,6 +304,42 @@ static int seed_node(Prog *p, const TilePlan *t, const AttnSpec *s, const AttnCo
   return s->log ? prog_binary(p, PO_MUL, weight, x) : x;
 }
 
+/* Do adjoints look at queries and keys through the weight alone? */
+static bool weight_suffices(const TilePlan *t, const Prog *p, const AttnSpec *s) {
+  const int both[3] = {t->dot, t->dist2, t->l1};
+  if (t->phi != TILE_PHI_SUM || !t->folded) return false;
+  for (int k = 0; k < t->n_load; k++)
+    if (t->load[k].want == t->weight_want) return false;
+  for (int i = 0; i < p->n; i++)
+    for (int k = 0; k < 3 && p->node[i].op == PO_VAR; k++) {
+      if (both[k] < 0 || p->node[i].slot != s->leaf[both[k]].var) continue;
+      if (s->mask >= 0 && prog_uses(p, s->mask, i)) return false;
+      for (int q = 0; q < t->n_want; q++)
+        if (prog_uses(p, t->want[q].node, i)) return false;
+    }
+  return true;
+}
+
+/* The same adjoints, with the weight as a matrix that is given. */
+static RtStatus kept_plan(Rt *rt, TilePlan *t, const AttnSpec *s, const AttnCode *code, DType real,
+                          const Prog *from) {
+  Prog p;
+  FuseWant want[FUSE_MAX_WANT];
+  if (!prog_copy(&p, from)) return rt_fail(rt, RT_MEMORY, "out of memory");
+  ProgNode *weight = &p.node[t->want[t->weight_want].node];
+  *weight = (ProgNode){.op = PO_VAR, .slot = t->kept, .a = -1, .b = -1, .c = -1,
+                       .stage = weight->stage, .vec = weight->vec};
+  RtStatus status = RT_OK;
+  if (weight_suffices(t, &p, s)) {
+    memcpy(want, t->want, sizeof want);
+    want[t->weight_want].store = false;
+    t->kept_grad = fuse_plan(rt, &p, real, code->slot_dtype, s->mask, t->n_want, want);
+    if (!t->kept_grad) status = rt->error.status;
+  }
+  prog_free(&p);
+  return status;
+}
+
 static RtStatus grad_plan(Rt *rt, TilePlan *t, const AttnSpec *s, const AttnCode *code, DType real,
                           Prog *p, int *leaf, int *adjoint) {
   int weight = relative_weight(p, t, s), seed = seed_node(p, t, s, code, weight);
@@ -324,7 +362,7 @@ static RtStatus grad_plan(Rt *rt, TilePlan *t, const AttnSpec *s, const AttnCode
     return rt->error.status;
   t->n_want = w.n;
   memcpy(t->want, w.item, sizeof w.item);
-  return RT_OK;
+  return fits ? kept_plan(rt, t, s, code, real, p) : RT_OK;
 }
 
 RtStatus tile_plan_grad(Rt *rt, TilePlan *t, const AttnSpec *s, const AttnCode *code, DType real) {

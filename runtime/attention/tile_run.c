@@ -8,6 +8,7 @@ void tile_sizes(AttnJob *job) {
   bool decode = job->nq <= TILE_DECODE_ROWS && job->tile->l1 < 0;
   job->rows = attn_min(TILE_ROWS, job->nq ? job->nq : 1);
   job->cols = decode ? TILE_DECODE_COLS : job->real == DT_F32 ? TILE_COLS_F32 : TILE_COLS_F64;
+  job->cols = attn_min(job->cols, ((job->nk ? job->nk : 1) + TILE_UNIT - 1) / TILE_UNIT * TILE_UNIT);
   job->map_kind = tile_map_kind(job->spec);
 }
 
@@ -63,4 +64,10 @@ RtStatus tile_pass(Rt *rt, AttnJob *job, bool back) {
 
 int tile_stats(const TilePlan *p) {
   return p->phi == TILE_PHI_CONST ? 0 : p->phi == TILE_PHI_SUM ? 1 : 5;
+}
+
+/* Where all keys fit a tile, the weights are no more than a few times the keys. */
+int64_t tile_kept(const AttnJob *job) {
+  if (!job->tile || !job->tile->kept_grad || job->dropout || job->nk > job->cols) return 0;
+  return job->B * job->Hq * job->nq * job->cols;
 }

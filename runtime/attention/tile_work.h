@@ -22,6 +22,7 @@ typedef struct {
   T *mean, *q;                 /* mean key; queries relative to it                */
   T *k_norm, *q_norm;          /* squared lengths, relative to it                 */
   T *tile[3];                  /* dot, dist2, l1 of a tile                        */
+  T *weights;                  /* where its weights go: over the products they are made from */
   T *col[ATTN_MAX_LEAF];       /* one-vector products: of keys,                   */
   double *row[ATTN_MAX_LEAF];  /* of queries                                      */
   T *keep;                     /* dropout                                         */
@@ -93,6 +94,7 @@ static void carve_common(TileWork *w, AttnJob *job, bool back, Carve *c) {
     if (s->leaf[l].stage == PS_COL) w->col[l] = carve(c, nk * sizeof(T));
     if (s->leaf[l].stage == PS_ROW) w->row[l] = carve(c, nq * sizeof(double));
   }
+  w->weights = w->tile[0] ? w->tile[0] : w->tile[1];
   if (job->dropout) w->keep = carve(c, area * sizeof(T));
   if (!back) {
     carve_fuse(c, &w->weight, p->weight, job);
@@ -261,6 +263,13 @@ static void open_head(TileWork *w, int64_t b, int64_t h, bool back) {
   if (!w->opened || w->plan->per_head) compute_once(w);
 }
 
+static int64_t row_number(const TileWork *w, int64_t r) {
+  return (w->b * w->job->Hq + w->h) * w->job->nq + r;
+}
+
+/* Does the shift of a row take its divisor in?  Kept weights are without. */
+static bool folds(const TileWork *w) { return w->plan->folded && !w->job->kept; }
+
 static const TileMap *map_of(const TileWork *w) {
   return w->job->map_kind == TILE_MAP_HEAD ? &w->map : w->job->map;
 }
@@ -286,6 +295,12 @@ static const T *query_rows(const TileWork *w, int64_t r, int64_t *ld) {
   }
   *ld = w->job->q.row;
   return row_of(&w->job->q, w->b, w->h, w->r0 + r);
+}
+
+/* The rows' weights that stay for the backward pass, or NULL. */
+static T *kept_rows(const TileWork *w) {
+  if (!w->job->kept) return NULL;
+  return (T *)w->job->kept + row_number(w, w->r0) * w->job->cols;
 }
 
 static void open_block(TileWork *w, int64_t k) {
@@ -403,6 +418,29 @@ static Part hull_of(const TileWork *w, const TileCell *cell, int64_t j0) {
   p.c = (int64_t)lo * TILE_UNIT;
   p.n = attn_min((int64_t)hi * TILE_UNIT, width) - p.c;
   return p;
+}
+
+/* Groups [from, to) of rows that see column unit u, and whether all of them do. */
+static bool unit_rows(const TileCell *cell, int groups, int u, int *from, int *to) {
+  int seen = 0;
+  *from = groups;
+  *to = 0;
+  for (int g = 0; g < groups; g++) {
+    if (u < cell->lo[g] || u >= cell->hi[g]) continue;
+    if (!seen++) *from = g;
+    *to = g + 1;
+  }
+  return seen == *to - *from || !seen;
+}
+
+/* Zeros where a row between two others that see a column does not. */
+static void clear_holes(const TileWork *w, const TileCell *cell, T *tile) {
+  int groups = (int)((w->m - 1) / TILE_UNIT + 1), units = (int)((w->width - 1) / TILE_UNIT + 1);
+  int a, b;
+  bool holes = false;
+  for (int u = 0; u < units && cell->tile == TILE_PARTIAL; u++)
+    holes |= !unit_rows(cell, groups, u, &a, &b);
+  if (holes) memset(tile, 0, (size_t)(w->m * w->job->cols) * sizeof(T));
 }
 
 /* A part of what a program was opened with. */

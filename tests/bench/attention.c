@@ -5,8 +5,8 @@
  *                          beyond the inputs
  *
  * A line a case: name, ms forward, ms backward, the peak in GF/s, effective GF/s of both
- * (forward 4 n^2 d, backward 10 n^2 d a head, half of it where causal), their shares of that
- * peak.  Medians; the peak is measured between the repetitions, as the clock and who else uses
+ * (forward 4 n^2 d, backward 10 n^2 d a head, half of it where causal; 2 n^2 d of it are not
+ * needed where short sequences keep their weights), their shares of that peak.  Medians; the peak is measured between the repetitions, as the clock and who else uses
  * the core change within seconds.
  *   cc -O2 -I. tests/bench/attention.c build/libqa.a -lz -lsqlite3 -lcjson -lm -ldl -pthread */
 #include "runtime/attention/attention.h"

@@ -22,3 +22,5 @@ run images way=annealed
 run images set=cifar10
 run solver
 run backends
+"$QA" run "$ROOT/examples/qahan/block.qa" seeds=1 epochs=1 --threads 1 >out 2>err
+ok $? "block" err
