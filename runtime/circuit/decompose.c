@@ -25,7 +25,7 @@ RtStatus circuit_basis(Rt *rt, const char *text, CircuitBasis *out) {
       return RT_OK;
     }
   rt_fail(rt, RT_ERROR, "no basis of gates \"%s\"", text);
-  rt_help(rt, "there are \"u,cx\", \"rz,sx,cx\" and \"rz,ry,cx\"");
+  rt_help(rt, "there are \"u,cx\", \"rz,sx,cx\", \"rz,ry,cx\" and \"two\"");
   return RT_ERROR;
 }
 

@@ -381,7 +381,7 @@ void diagonal_apply(const Diagonal *d, const SweepTable *t, void *x, uint64_t ou
     bool plain;
     for (int k = 0; (w = table_of(d, k, index, table, &plain)); k++)
       if (!plain || (!k && !is_one(factor[r])))
-        t->phase((char *)x + (size_t)(r * n) * each, n, w, w + (size_t)n * each,
+        t->phase((char *)x + (size_t)(r * n) * each, n, plain ? NULL : w, w + (size_t)n * each,
                  k ? (c128){1, 0} : factor[r]);
   }
 }

@@ -102,7 +102,7 @@ typedef struct {
 } StageJob;
 
 static void run_pass(const StageJob *j, const BoundPass *p, char *x, uint64_t outer, int64_t first,
-                     int64_t end, bool far) {
+                     int64_t end, int far) {
   switch (p->pass->kind) {
   case OP_ONE:
     j->table->steps(x, outer, p->pass->place, p->step, p->pass->count, first, end, far);
@@ -128,21 +128,22 @@ static int run_blocks(void *job, int64_t first, int64_t end, int lane) {
     if (buffer) tile_take(s, j->each, (uint64_t)t, j->n, j->x, x);
     for (int32_t k = 0; k < s->count; k++)
       run_pass(j, &j->b->pass[k], x, (uint64_t)t << s->bits, 0, j->b->pass[k].items,
-               false);
+               SWEEP_NEAR);
     if (buffer) tile_put(s, j->each, (uint64_t)t, j->n, x, j->x);
   }
   return 0;
 }
 
-/* More than a third-level cache keeps; than a second-level one. */
-enum { FAR_BYTES = 32 << 20, FAR_PAIR = 4 << 20 };
+/* More than a second-level cache keeps; than a third-level one. */
+enum { AWAY_BYTES = 4 << 20, FAR_BYTES = 32 << 20 };
 
 /* Items are those of one pass over the whole vector. */
 static int run_items(void *job, int64_t first, int64_t end, int lane) {
   const StageJob *j = job;
+  size_t bytes = j->each << j->n;
   (void)lane;
-  size_t far = j->pass->pass->kind == OP_PAIR ? FAR_PAIR : FAR_BYTES;
-  run_pass(j, j->pass, j->x, 0, first, end, j->each << j->n >= far);
+  run_pass(j, j->pass, j->x, 0, first, end,
+           bytes < AWAY_BYTES ? SWEEP_NEAR : bytes < FAR_BYTES ? SWEEP_AWAY : SWEEP_FAR);
   return 0;
 }
 

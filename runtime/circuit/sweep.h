@@ -66,15 +66,17 @@ typedef struct {
   const void *coef;
 } PairStep;
 
+/* A vector in a first- or second-level cache, in a third-level one, in memory. */
+enum { SWEEP_NEAR, SWEEP_AWAY, SWEEP_FAR };
+
 typedef struct {
-  /* groups [first, end) of the block at x; place: ascending index bits; far: x is in memory, not
-   * in a cache */
+  /* groups [first, end) of the block at x; place: ascending index bits; far: where x is */
   void (*steps)(void *x, uint64_t outer, const int *place, const Step *s, int n, int64_t first,
-                int64_t end, bool far);
+                int64_t end, int far);
   /* registers (or pairs of registers) [first, end) */
-  void (*turn)(void *x, uint64_t outer, const TurnStep *t, int64_t first, int64_t end, bool far);
-  void (*pair)(void *x, uint64_t outer, const PairStep *t, int64_t first, int64_t end, bool far);
-  /* n numbers: times (re, im)[], then times s */
+  void (*turn)(void *x, uint64_t outer, const TurnStep *t, int64_t first, int64_t end, int far);
+  void (*pair)(void *x, uint64_t outer, const PairStep *t, int64_t first, int64_t end, int far);
+  /* n numbers: times (re, im)[], unless re is NULL, then times s */
   void (*phase)(void *x, int64_t n, const void *re, const void *im, c128 s);
 } SweepTable;
 

@@ -1,6 +1,7 @@
 /* sweep_body.h: the loops of sweeps (private; included by each sweep_*.c for double and for
  * single precision, after it has chosen its instruction set: SWEEP_NAME is the table,
  * SWEEP_SINGLE the precision, SWEEP_BACK the table of the way back).              */
+#include "runtime/circuit/sweep_fetch.h"
 #include <string.h>
 #pragma GCC diagnostic ignored "-Wpsabi" /* all of it is inlined */
 
@@ -44,19 +45,10 @@ typedef int64_t i8 __attribute__((vector_size(64)));
 
 #ifndef QA_SWEEP_ONCE
 #define QA_SWEEP_ONCE
-#define INLINE static inline __attribute__((always_inline))
 #define SWAP(v) SHUFFLE(v, 1)
 #define LOAD(p) ((vec)(*(const vec_any *)(p)))
 #define STORE(p, v) (*(vec_any *)(p) = (vec_any)(v))
 #define EACH(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7)
-
-/* a with zeros put in at three ascending bits */
-INLINE uint64_t spread_at(uint64_t a, int top) {
-  return (a >> top) << (top + 1) | (a & (((uint64_t)1 << top) - 1));
-}
-INLINE uint64_t spread3(uint64_t a, const int *p) {
-  return spread_at(spread_at(spread_at(a, p[0]), p[1]), p[2]);
-}
 
 /* Controls that all steps have: where they are off, nothing is loaded. */
 static inline void common_controls(const Step *s, int n, uint64_t *mask, uint64_t *value) {
@@ -64,74 +56,6 @@ static inline void common_controls(const Step *s, int n, uint64_t *mask, uint64_
   *value = n ? s->value : 0;
   for (int k = 1; k < n; k++) *mask &= s[k].mask & ~(s[k].value ^ *value);
   *value &= *mask;
-}
-
-/* ---- the order of groups ------------------------------------------------------------------
- *
- * In a vector that no cache holds, what a pass leaves out decides how fast the rest comes: the
- * processor fetches on its own what follows, which is wrong behind every few lines, so groups are
- * fetched by instruction, FETCH_AHEAD of them early.  Where lines are left out within a page, even
- * that is too slow in ascending order, and 2^PAGES pages are gone through side by side.      */
-enum { PAGE_BITS = 12, PAGES = 5, FETCH_AHEAD = 16, FETCH_LINES = 64, LINE_BITS = 6 };
-
-/* Visit v is of group order_group(v); only visits where the bits `mask` are `value`. */
-typedef struct {
-  uint64_t mask, value;
-  int inner, pages;               /* the low `inner` bits of a group's number come last    */
-  bool fetch;
-  bool touch;
-} Order;
-
-INLINE uint64_t gather_at(uint64_t a, int top) {
-  return (a >> (top + 1)) << top | (a & (((uint64_t)1 << top) - 1));
-}
-INLINE uint64_t gather3(uint64_t a, const int *p) {
-  return gather_at(gather_at(gather_at(a, p[2]), p[1]), p[0]);
-}
-/* The low bits of v: a of them and the next b change places. */
-INLINE uint64_t exchange_low(uint64_t v, int a, int b) {
-  uint64_t low = v & (((uint64_t)1 << a) - 1), next = v >> a & (((uint64_t)1 << b) - 1);
-  return (v >> (a + b)) << (a + b) | low << b | next;
-}
-INLINE uint64_t order_group(const Order *o, uint64_t v) {
-  return exchange_low(v, o->pages, o->inner);
-}
-INLINE uint64_t order_next(const Order *o, uint64_t v) {
-  return (((v | o->mask) + 1) & ~o->mask) | o->value;
-}
-/* The first visit from v on. */
-static inline uint64_t order_from(const Order *o, uint64_t v) {
-  for (uint64_t off; (off = (v ^ o->value) & o->mask);) {
-    int h = 63 - __builtin_clzll(off);
-    uint64_t below = ((uint64_t)1 << h) - 1;
-    if (o->value >> h & 1) v = ((v >> h) | 1) << h | (o->value & below);
-    else v = ((v >> h) + 1) << h;
-  }
-  return v;
-}
-
-/* Streams 2^bit bytes apart: does fetching help when nothing is left out?  Measured on Zen 4:
- * closer ones are one, those further apart are followed as they are.                  */
-INLINE bool fetch_helps(int bit) { return bit >= 9 && bit <= 16; }
-
-/* p: places above the lanes; mask, value: of groups' numbers.
- * Lines that are left out one by one are no trouble in ascending order.               */
-static inline Order order_of(const int *p, uint64_t mask, uint64_t value, bool far,
-                             int64_t first, int64_t end) {
-  Order o = {.mask = mask, .value = value};
-  const int page = PAGE_BITS - LINE_BITS;
-  int inner = page - (p[0] < page) - (p[1] < page) - (p[2] < page);
-  uint64_t within = ((1ull << inner) - 1) & ~(p[0] > 0 ? 1ull : 0);
-  if (!far) return o;
-  if (p[0] == 0 && (mask & 1)) return (Order){.touch = true};
-  o.fetch = mask || fetch_helps(p[2] + LINE_BITS);
-  if (!(mask & within) || (((uint64_t)first | (uint64_t)end) & ((1ull << (inner + PAGES)) - 1)))
-    return o;
-  o.inner = inner;
-  o.pages = PAGES;
-  o.mask = exchange_low(mask, inner, PAGES);
-  o.value = exchange_low(value, inner, PAGES);
-  return o;
 }
 
 /* ---- one gate on registers P0..P7 ---------------------------------------------------- */
@@ -217,8 +141,8 @@ static inline Order order_of(const int *p, uint64_t mask, uint64_t value, bool f
 #define TAKE(k) vec r##k = LOAD(p##k);
 #define PUT(k) STORE(p##k, r##k);
 #define AT(k) REAL *p##k = x + 2 * i + (k & 1 ? o0 : 0) + (k & 2 ? o1 : 0) + (k & 4 ? o2 : 0);
-#define FETCH(k) __builtin_prefetch(p##k, 0, 2); /* to the second level: more are on their way */
-#define TOUCH(k) __builtin_prefetch(p##k);
+#define FETCH(k) __builtin_prefetch(p##k, 0, 2);
+#define TOUCH(k) (void)*(volatile const REAL *)p##k;
 #define OFFSETS                                                                            \
   const int p[3] = {place[0] - LANE_BITS, place[1] - LANE_BITS, place[2] - LANE_BITS};     \
   const int64_t o0 = 2ll << place[0], o1 = 2ll << place[1], o2 = 2ll << place[2];
@@ -227,17 +151,23 @@ static inline Order order_of(const int *p, uint64_t mask, uint64_t value, bool f
 #define BOTH(F, WHICH) WHICH(F, r)
 #define BOTH_LANES(F, WHICH, m) WHICH(F, r, m)
 static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place, const Step *list,
-                              int n, int64_t first, int64_t end, bool far) {
+                              int n, int64_t first, int64_t end, int far) {
   REAL *x = block;
   uint64_t mask, value;
   OFFSETS
   common_controls(list, n, &mask, &value);
   Order o = order_of(p, outer ? 0 : gather3(mask >> LANE_BITS, p),
                      outer ? 0 : gather3(value >> LANE_BITS, p), far, first, end);
+  Runs runs = runs_of(SWEEP_PLACES, p, 0, STEP_FETCHES);
+  if (runs.on && far == SWEEP_FAR && !mask) o.ahead = FETCH_AHEAD; /* measured: from memory */
+  runs.on = runs.on && far == SWEEP_AWAY && !mask;                 /* and from a cache      */
+  const bool fetches = runs.on || o.ahead;
   uint64_t ahead = order_from(&o, (uint64_t)first), v = ahead;
-  for (int k = 0; o.fetch && k < FETCH_AHEAD; k++) ahead = order_next(&o, ahead);
+  for (int k = 0; k < o.ahead; k++) ahead = order_next(&o, ahead);
   for (; v < (uint64_t)end; v = order_next(&o, v)) {
-    if (o.fetch) {
+    if (fetches && runs.on) {
+      fetch_runs(x, &runs, v, 8);
+    } else if (fetches) {
       const uint64_t i = spread3(order_group(&o, ahead), p) << LANE_BITS;
       ahead = order_next(&o, ahead);
       EACH(AT)
@@ -271,14 +201,14 @@ static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place, con
 /* ---- Pauli strings --------------------------------------------------------------------- */
 
 INLINE void NAME(turn_by)(REAL *x, uint64_t outer, const TurnStep *t, int64_t first, int64_t end,
-                          const bool far, const int lane, const bool alone) {
+                          const int far, const int lane, const bool alone) {
   const vec *c = t->coef;
   vec own = c[0], even = c[1], odd = c[2];
   int top = alone ? 0 : 63 - __builtin_clzll(t->x) - LANE_BITS;
-  bool fetch = far && !alone && fetch_helps(top + LINE_BITS);
+  const bool fetches = far && !alone && !t->mask && turn_takes_turns(t->x >> LANE_BITS);
   for (int64_t g = first; g < end; g++) {
-    if (fetch) {
-      uint64_t i = spread_at((uint64_t)g + FETCH_LINES, top) << LANE_BITS;
+    if (fetches) {
+      uint64_t i = spread_at((uint64_t)g + GROUPS_AHEAD, top) << LANE_BITS;
       __builtin_prefetch(x + 2 * i, 0, 2);
       __builtin_prefetch(x + 2 * (i ^ t->x), 0, 2);
     }
@@ -302,7 +232,7 @@ INLINE void NAME(turn_by)(REAL *x, uint64_t outer, const TurnStep *t, int64_t fi
     else NAME(turn_by)(x, outer, t, first, end, far, m, true);                                 \
     break;
 static void NAME(sweep_turn)(void *x, uint64_t outer, const TurnStep *t, int64_t first,
-                             int64_t end, bool far) {
+                             int64_t end, int far) {
   switch (t->lane) {
     TURN_CASE(0) TURN_CASE(1) TURN_CASE(2) TURN_CASE(3)
     TURN_CASE(4) TURN_CASE(5) TURN_CASE(6) TURN_CASE(7)
@@ -331,6 +261,14 @@ static void NAME(sweep_phase)(void *block, int64_t n, const void *re, const void
   REAL *x = block;
   const REAL *u = re, *v = im;
   vec fr, fi;
+  if (!re) {
+    NAME(factor)(s, &fr, &fi);
+    for (int64_t i = 0; i < n; i += VL) {
+      vec a = LOAD(x + i);
+      STORE(x + i, fr * a + fi * SWAP(a));
+    }
+    return;
+  }
   if (s.im == 0 && s.re == 1) {
     for (int64_t i = 0; i < n; i += VL) {
       vec a = LOAD(x + i);

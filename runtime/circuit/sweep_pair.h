@@ -14,22 +14,6 @@
 #ifdef __FMA__
 #include <immintrin.h>
 #endif
-
-/* Lines that are fetched for what comes: 2^SIDE_BITS of them and more are streams of their own. */
-enum { SIDE_BITS = 9, LINES_AHEAD = 128, GROUPS_AHEAD = 64 };
-
-typedef struct { bool on; int streams; uint64_t ahead; } PairFetch;
-
-/* low, high: the targets' bits of a line's number.  The lines of a group come from four places (or
- * two) in turn, and what the processor fetches on its own is wrong where their runs are short: the
- * runs are fetched as the memory has them, from one block of them or two side by side. */
-static inline PairFetch pair_fetch_of(int places, int low, int high) {
-  if (places < 1) return (PairFetch){.on = false};
-  int top = places == 2 ? high : low;
-  if (top < SIDE_BITS) return (PairFetch){true, 1, (4ull << top) + LINES_AHEAD};
-  if (places == 2 && low < SIDE_BITS) return (PairFetch){true, 2, (4ull << low) + LINES_AHEAD};
-  return (PairFetch){true, 2 * places, GROUPS_AHEAD};
-}
 #endif
 
 /* z += f x, rounded once, in all instruction sets */
@@ -53,7 +37,7 @@ INLINE void NAME(muladd)(REAL f, const vec *x, vec *z) {
 #endif
 }
 
-/* Even and odd numbers of a, each followed by that of b: parts of amplitudes apart.  Twice is none. */
+/* Even and odd numbers of a, each followed by that of b: parts apart.  Twice is none. */
 #undef EVEN
 #undef ODD
 #ifdef SWEEP_SINGLE
@@ -139,43 +123,13 @@ INLINE void NAME(pair_at)(REAL *const *p, const PairStep *t, const int V, const 
   }
 }
 
-/* What the two groups `ahead` of g will need. */
-INLINE void NAME(pair_fetch)(const REAL *x, const PairStep *t, const PairFetch *f, uint64_t g,
-                             int low, int high, const int V) {
-  if (V == 1) return;
-  const uint64_t o = 2 * t->bit[0], o1 = 2 * t->bit[1];
-  const REAL *p;
-  if (f->streams == 1) {
-    p = x + VL * (g * V + f->ahead);
-#pragma GCC unroll 8
-    for (int k = 0; k < 2 * V; k++) __builtin_prefetch(p + VL * k, 0, 2);
-  } else if (V == 4 && f->streams == 2) {
-    p = x + VL * spread_at(2 * g + f->ahead, high);
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; k++) {
-      __builtin_prefetch(p + VL * k, 0, 2);
-      __builtin_prefetch(p + VL * k + o1, 0, 2);
-    }
-  } else {
-    uint64_t i = spread_at(g + f->ahead, low);
-    p = x + VL * (V == 4 ? spread_at(i, high) : i);
-#pragma GCC unroll 2
-    for (int k = 0; k < 2; k++) {
-      __builtin_prefetch(p + VL * k, 0, 2);
-      __builtin_prefetch(p + VL * k + o, 0, 2);
-      if (V == 4) __builtin_prefetch(p + VL * k + o1, 0, 2);
-      if (V == 4) __builtin_prefetch(p + VL * k + o + o1, 0, 2);
-    }
-  }
-}
-
 INLINE void NAME(pair_by)(REAL *x, uint64_t outer, const PairStep *t, int64_t first, int64_t end,
-                          const bool far, const int V, const int m0, const int m1,
+                          const int far, const int V, const int m0, const int m1,
                           const bool apart) {
   int low = V > 1 ? __builtin_ctzll(t->bit[0]) - LANE_BITS : 0;
   int high = V > 2 ? __builtin_ctzll(t->bit[1]) - LANE_BITS : 0;
-  const PairFetch fetch = pair_fetch_of(V / 2, low, high);
-  const bool fetches = fetch.on && far && !t->mask;
+  const Runs runs = runs_of(V / 2, (int[]){low, high}, 1, PAIR_FETCHES);
+  const bool in_runs = runs.on && far && !t->mask;
   REAL *p[2];
   int n = 0;
   for (int64_t g = first; g < end; g++) {
@@ -186,7 +140,7 @@ INLINE void NAME(pair_by)(REAL *x, uint64_t outer, const PairStep *t, int64_t fi
     if (((i | outer) & t->mask) == t->value) p[n++] = x + 2 * i;
     if (n < 2) continue;
     n = 0;
-    if (fetches) NAME(pair_fetch)(x, t, &fetch, (uint64_t)g, low, high, V);
+    if (in_runs) fetch_runs(x, &runs, (uint64_t)g, 2 * V);
     if (apart) NAME(pair_apart)(p[0], p[1], t);
     else NAME(pair_at)(p, t, V, m0, m1);
   }
@@ -199,7 +153,7 @@ INLINE void NAME(pair_by)(REAL *x, uint64_t outer, const PairStep *t, int64_t fi
 #define PAIR(V, a, b, apart) \
   NAME(pair_by)(x, outer, t, first, end, far, V, 2 << (a), 2 << (b), apart)
 static void NAME(sweep_pair)(void *x, uint64_t outer, const PairStep *t, int64_t first,
-                             int64_t end, bool far) {
+                             int64_t end, int far) {
   switch (t->places * 16 + t->lane[0] * 4 + t->lane[1]) {
   case 32:
     if (t->apart) PAIR(4, 0, 0, true);

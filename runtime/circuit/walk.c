@@ -29,8 +29,8 @@ static void walk_pass(const WalkJob *j, const BoundPass *p, double *psi, double 
     break;
   case OP_TURN: j->table->turn(psi, adjoint, outer, &p->turn, acc, first, end); break;
   case OP_PAIR:
-    sweep_table(false)->pair(psi, outer, &p->pair, first, end, false);
-    sweep_table(false)->pair(adjoint, outer, &p->pair, first, end, false);
+    sweep_table(false)->pair(psi, outer, &p->pair, first, end, SWEEP_NEAR);
+    sweep_table(false)->pair(adjoint, outer, &p->pair, first, end, SWEEP_NEAR);
     break;
   default:
     for (int64_t k = first; k < end; k++) {

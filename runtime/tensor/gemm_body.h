@@ -312,6 +312,11 @@ static void N(transpose)(int m, int n, const T *from, int64_t ld, T *to, int64_t
       int rows = m - i, columns = n - j;
       VT s[L];
       if (rows >= L && columns >= L) {
+        /* the lines of the next turns: no two of one are neighbours */
+        if (columns >= 2 * L) {
+          UNROLL for (int r = 0; r < L; r++) __builtin_prefetch(y + (L + r) * to_ld, 1);
+          UNROLL for (int r = 0; r < L; r++) __builtin_prefetch(x + r * ld + 2 * L);
+        }
         N(turn)(x, ld, y, to_ld);
         continue;
       }

@@ -120,8 +120,8 @@ static void test_tiles(void **s) {
     for (size_t i = 0; i < sizeof ms / sizeof *ms; i++)
       for (size_t j = 0; j < sizeof ns / sizeof *ns; j++)
         for (size_t l = 0; l < sizeof ks / sizeof *ks; l++, at++) {
-          Case c = {ms[i], ns[j], ks[l], at % 3, at % 5, at % 2 * 7, at % 4 > 1, at % 7 > 3, at % 3 == 1,
-                    false};
+          Case c = {ms[i], ns[j], ks[l], at % 3, at % 5, at % 2 * 7, at % 4 > 1, at % 7 > 3,
+                    at % 3 == 1, false};
           one_tile(g[v], c);
           c.f64 = true;
           c.transposed = !c.transposed;
