@@ -168,16 +168,22 @@ static void window(const BitValues *asked, Cases *c) {
   c->wide = c->w.count > MOST_BITS;
 }
 
-RtStatus qasm_if(Qasm *p) {
-  BitValues asked = {.low = INT64_MAX, .high = -1};
-  Number x;
+/* `if (x` or `switch (x`: where x stands, its value for no bits, and the bits that it asks for. */
+static RtStatus question(Qasm *p, BitValues *asked, Place *expression, Number *x) {
   RT_TRY(qasm_next(p));
   RT_TRY(qasm_expect(p, "("));
-  Place expression = qasm_here(p);
-  p->bits = &asked;
-  RtStatus st = qasm_number(p, &x);
+  *expression = qasm_here(p);
+  p->bits = asked;
+  RtStatus st = qasm_number(p, x);
   p->bits = NULL;
-  RT_TRY(st);
+  return st;
+}
+
+RtStatus qasm_if(Qasm *p) {
+  BitValues asked = {.low = INT64_MAX, .high = -1};
+  Place expression;
+  Number x;
+  RT_TRY(question(p, &asked, &expression, &x));
   if (asked.high < 0) return known(p, &x);
   Cases c = {.outer = around(p)};
   window(&asked, &c);
@@ -260,14 +266,9 @@ static RtStatus switch_on(Qasm *p, Place expression, Switch *s) {
 /* switch (expression) { case 1, 2 { } default { } } */
 RtStatus qasm_switch(Qasm *p) {
   BitValues asked = {.low = INT64_MAX, .high = -1};
+  Place expression;
   Number x;
-  RT_TRY(qasm_next(p));
-  RT_TRY(qasm_expect(p, "("));
-  Place expression = qasm_here(p);
-  p->bits = &asked;
-  RtStatus st = qasm_number(p, &x);
-  p->bits = NULL;
-  RT_TRY(st);
+  RT_TRY(question(p, &asked, &expression, &x));
   Switch s = {.known = asked.high < 0};
   if (s.known) return switch_on(p, expression, &s);
   s.c.outer = around(p);
