@@ -2,7 +2,7 @@
 
 /* Sums of exponentials out here are as good as any; beyond, the shift moves. */
 #define SUM_LOW (sizeof(T) == 4 ? 1e-10 : 1e-100)
-#define SUM_HIGH (sizeof(T) == 4 ? 1e10 : 1e100)
+#define SUM_HIGH (sizeof(T) == 4 ? 1e18 : 1e100)
 
 static void carve_forward(TileWork *w, AttnJob *job, Carve *c) {
   carve_common(w, job, false, c);
@@ -120,12 +120,32 @@ static void add_sums(TileWork *w, const Part *hull) {
   if (plan->count_want >= 0) add_to(m, w->tile_count + r, w->count + r);
 }
 
+/* Do the weights of the last row alone, where it has gathered none, already say that the
+ * shift must move?  Then the others need not be made in vain.  Short sequences, whose one
+ * tile is soon made again, do not ask.                                          */
+static bool sample_fails(TileWork *w, const Part *hull, Part *p) {
+  int64_t r = p->r + p->m - 1;
+  if (!w->top.plan || p->m <= TILE_UNIT || w->job->nk <= w->job->cols || w->sum[r] > 0)
+    return false;
+  Part row = *p;
+  row.r = r;
+  row.m = 1;
+  run_part(&w->weight, hull, &row);
+  bool fails = beyond_middle(1, w->sum + r, w->tile_sum + r) > 0;
+  if (fails) part_products(w, &row);
+  else p->m--;
+  return fails;
+}
+
 /* Products, then weights in their place with the tile's sums. */
 static void part_weights(TileWork *w, const Part *hull, const Part *p) {
+  Part left = *p;
   part_products(w, p);
-  run_part(&w->weight, hull, p);
-  if (!w->top.plan || beyond_middle(p->m, w->sum + p->r, w->tile_sum + p->r) == 0) return;
-  part_products(w, p);
+  if (!sample_fails(w, hull, &left)) {
+    run_part(&w->weight, hull, &left);
+    if (!w->top.plan || beyond_middle(p->m, w->sum + p->r, w->tile_sum + p->r) == 0) return;
+    part_products(w, p);
+  }
   move_shift(w, hull, p);
   start_sums(w, p);
   run_part(&w->weight, hull, p);
