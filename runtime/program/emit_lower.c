@@ -168,6 +168,17 @@ static int choice(Lower *w, const ProgNode *n) {
   return vec3(w->l, VI_BLEND, m, number(w, n->b), number(w, n->c));
 }
 
+/* The machine gives the second operand where either is NaN; here NaN wins. */
+static int extreme(Lower *w, const ProgNode *n, int op) {
+  VecList *l = w->l;
+  double c;
+  int a = number(w, n->a), b = number(w, n->b);
+  if (prog_is_const(&w->plan->body, n->b, &c)) return vec2(l, op, b, a);
+  int least = vec2(l, op, a, b);
+  if (prog_is_const(&w->plan->body, n->a, &c)) return least;
+  return vec3(l, VI_BLEND, vec_op(l, VI_CMP, NE, a, a, -1), a, least);
+}
+
 static int remainder_(Lower *w, const ProgNode *n) {
   VecList *l = w->l;
   int x = number(w, n->a), y = number(w, n->b);
@@ -200,8 +211,8 @@ static void lower(Lower *w, int node) {
   case PO_ADD: case PO_SUB: w->value[node] = sum(w, n); break;
   case PO_MUL: w->value[node] = product(w, n); break;
   case PO_DIV: w->value[node] = vec_quotient(w->l, number(w, n->a), number(w, n->b)); break;
-  case PO_MIN: w->value[node] = vec2(w->l, VI_MIN, number(w, n->a), number(w, n->b)); break;
-  case PO_MAX: w->value[node] = vec2(w->l, VI_MAX, number(w, n->a), number(w, n->b)); break;
+  case PO_MIN: w->value[node] = extreme(w, n, VI_MIN); break;
+  case PO_MAX: w->value[node] = extreme(w, n, VI_MAX); break;
   case PO_FLOORDIV: case PO_MOD: w->value[node] = remainder_(w, n); break;
   case PO_POW: w->value[node] = power(w, n); break;
   case PO_EXP: w->value[node] = exponential(w, n); break;
