@@ -34,7 +34,8 @@ typedef struct {
   /* forward: one number a row of the block */
   double *shift, *sum, *sumsq, *l1, *count, *peak;
   double *tile_sum, *tile_sumsq, *tile_l1, *tile_count;
-  unsigned started;            /* groups of rows whose output holds numbers       */
+  unsigned started;            /* steps of rows whose output holds numbers        */
+  T *scale;                    /* what each row is multiplied with in the end     */
   bool shifted;                /* is any shift of the block not 0?                */
   Part open;                   /* of the head: what `weight` was opened with, all shifts 0 */
   /* backward: see tile_backward.h */
@@ -278,7 +279,7 @@ static const TileMap *map_of(const TileWork *w) {
 static int64_t cells_of(const TileWork *w, int64_t k, const TileCell **cell, TileCell *all) {
   const TileMap *map = map_of(w);
   if (!map) {
-    *all = (TileCell){0, w->job->nk, TILE_FULL, {0}, {0}};
+    *all = (TileCell){.j1 = w->job->nk, .tile = TILE_FULL};
     *cell = all;
     return 1;
   }
