@@ -10,6 +10,28 @@ static bool one_key(const AttnSpec *s) {
   return s->select == ATTN_SAMPLE || s->select == ATTN_ARGMAX;
 }
 
+/* Numbers of [0, 1) that belong to the row's pairs. */
+static void row_uniforms(const Work *w, RngCall call, int64_t r, double *to) {
+  for (int k = 0; k < w->n_block; k++) {
+    const Block *bl = &w->block[k];
+    rng_uniforms(call, pair_number(w, r, bl->j0), bl->w, to + bl->off);
+  }
+}
+
+/* Gumbel noise, -log(-log u): the largest sum is a draw by exp(x). */
+static void add_noise(Work *w, int64_t r) {
+  UnRun log = kernel_unary(UN_LOG, DT_F64);
+  double *u = w->x;
+  int64_t n = w->n_col;
+  T *x = w->w + r * n;
+  row_uniforms(w, w->job->rng, r, u);
+  for (int64_t j = 0; j < n; j++) u[j] = u[j] > 0 ? u[j] : 0x1p-54;
+  log(n, u, u);
+  for (int64_t j = 0; j < n; j++) u[j] = -u[j];
+  log(n, u, u);
+  for (int64_t j = 0; j < n; j++) x[j] -= (T)u[j];
+}
+
 /* `soft`: as the gradient sees it. */
 static void select_row(Work *w, int64_t r, bool soft) {
   const AttnSpec *s = w->job->spec;
@@ -21,15 +43,7 @@ static void select_row(Work *w, int64_t r, bool soft) {
     T closed = s->log ? (T)-INFINITY : 0;
     for (int64_t j = 0; j < w->n_col; j++) x[j] = open[j] ? x[j] : closed;
   }
-  if (s->select == ATTN_SAMPLE)
-    for (int k = 0; k < w->n_block; k++) {
-      const Block *bl = &w->block[k];
-      for (int64_t j = 0; j < bl->w; j++) {
-        RngCall call = w->job->rng;
-        double u = rng_uniform(call, pair_number(w, r, bl->j0 + j));
-        x[bl->off + j] -= (T)log(-log(u > 0 ? u : 0x1p-54));
-      }
-    }
+  if (s->select == ATTN_SAMPLE) add_noise(w, r);
   for (int64_t j = 0; j < w->n_col && soft && w->tau != 1; j++) x[j] /= (T)w->tau;
 }
 
@@ -208,29 +222,16 @@ static void normalise_row(Work *w, int64_t r, bool soft) {
 }
 
 static T dropout_up(const Work *w) { return (T)(w->rate < 1 ? 1 / (1 - w->rate) : 0); }
-static bool dropped(const Work *w, RngCall call, int64_t r, int64_t j) {
-  return rng_uniform(call, pair_number(w, r, j)) < w->rate;
-}
 
 /* Factors of dropout: 0, or 1 / (1 - rate). */
 static void dropout_factors(Work *w, int64_t r, T *keep) {
-  RngCall call = attn_dropout_call(w->job);
   T up = dropout_up(w);
-  for (int k = 0; k < w->n_block; k++) {
-    const Block *bl = &w->block[k];
-    for (int64_t j = 0; j < bl->w; j++)
-      keep[bl->off + j] = dropped(w, call, r, bl->j0 + j) ? 0 : up;
-  }
+  row_uniforms(w, attn_dropout_call(w->job), r, w->x);
+  for (int64_t j = 0; j < w->n_col; j++) keep[j] = w->x[j] < w->rate ? 0 : up;
 }
 
 static void dropout_apply(Work *w, int64_t r) {
-  T *x = w->w + r * w->n_col;
-  const AttnJob *job = w->job;
-  RngCall call = attn_dropout_call(job);
-  T up = dropout_up(w);
-  for (int k = 0; k < w->n_block; k++) {
-    const Block *bl = &w->block[k];
-    for (int64_t j = 0; j < bl->w; j++)
-      x[bl->off + j] *= dropped(w, call, r, bl->j0 + j) ? 0 : up;
-  }
+  T *x = w->w + r * w->n_col, up = dropout_up(w);
+  row_uniforms(w, attn_dropout_call(w->job), r, w->x);
+  for (int64_t j = 0; j < w->n_col; j++) x[j] *= w->x[j] < w->rate ? 0 : up;
 }

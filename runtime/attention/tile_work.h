@@ -452,6 +452,8 @@ static void run_part(FuseRun *run, const Part *hull, const Part *p) {
 
 /* ---- dropout --------------------------------------------------------------------- */
 
+enum { DROP = 256 };   /* numbers drawn at a time */
+
 /* Factors of a part: 0, or 1 / (1 - rate); the same numbers in every mode. */
 static void part_keep(TileWork *w, const Part *p) {
   const AttnJob *job = w->job;
@@ -460,8 +462,12 @@ static void part_keep(TileWork *w, const Part *p) {
   for (int64_t r = p->r; r < p->r + p->m; r++) {
     uint64_t pair = attn_pair_number(job, w->b, w->h, w->r0 + r, p->j0);
     T *keep = w->keep + r * job->cols;
-    for (int64_t c = p->c; c < p->c + p->n; c++)
-      keep[c] = rng_uniform(call, pair + (uint64_t)c) < w->rate ? 0 : up;
+    double u[DROP];
+    for (int64_t c = p->c; c < p->c + p->n; c += DROP) {
+      int64_t n = attn_min(DROP, p->c + p->n - c);
+      rng_uniforms(call, pair + (uint64_t)c, n, u);
+      for (int64_t k = 0; k < n; k++) keep[c + k] = u[k] < w->rate ? 0 : up;
+    }
   }
 }
 

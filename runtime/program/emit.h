@@ -98,6 +98,10 @@ static inline int emit_once_word(const EmitShape *s, int k) {   /* 4 words: 32 b
 static inline int emit_frame_words(const EmitShape *s) { return emit_once_word(s, s->n_once); }
 
 typedef struct { uint8_t kind; } EmitFold;          /* VI_SUM, VI_LARGEST, VI_LEAST      */
+/* Does the code leave a row's fold as a vector, 64 bytes a row, for the caller to finish? */
+static inline bool emit_lanes(const EmitShape *s, const EmitFold *f) {
+  return s->wide && f->kind == VI_SUM;
+}
 
 typedef struct {
   void *memory;
