@@ -347,11 +347,12 @@ static void N(transpose)(int m, int n, const T *from, int64_t ld, T *to, int64_t
       int rows = m - i, columns = n - j;
       VT s[L];
       if (rows >= L && columns >= L) {
-        /* the lines of the next turns: no two of one are neighbours */
-        if (columns >= 2 * L) {
+        /* the lines of the next turns, of the rows below at the end: no two are neighbours */
+        const T *ahead = columns >= 3 * L ? x + 2 * L : x + L * ld + 2 * L - n / L * L;
+        if (columns >= 2 * L)
           UNROLL for (int r = 0; r < L; r++) __builtin_prefetch(y + (L + r) * to_ld, 1);
-          UNROLL for (int r = 0; r < L; r++) __builtin_prefetch(x + r * ld + 2 * L);
-        }
+        if (n >= 2 * L)
+          UNROLL for (int r = 0; r < L; r++) __builtin_prefetch(ahead + r * ld);
         N(turn)(x, ld, y, to_ld);
         continue;
       }
