@@ -21,6 +21,16 @@ void gemm_tile_f64(int m, int n, int k, const double *a, int64_t a_row, int64_t 
   gemm_kernels()->tile_f64(m, n, k, a, a_row, a_col, b, ldb, c, ldc, add, &nothing);
 }
 
+void gemm_spans_f32(int n_span, const GemmSpan *span, int n, const float *a, int64_t lda,
+                    const float *b, int64_t ldb, const float *scale, float *c, int64_t ldc) {
+  gemm_kernels()->spans_f32(n_span, span, n, a, lda, b, ldb, scale, c, ldc);
+}
+
+void gemm_spans_f64(int n_span, const GemmSpan *span, int n, const double *a, int64_t lda,
+                    const double *b, int64_t ldb, const double *scale, double *c, int64_t ldc) {
+  gemm_kernels()->spans_f64(n_span, span, n, a, lda, b, ldb, scale, c, ldc);
+}
+
 void gemm_dots_f32(int m, int n, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
                    float *c, int64_t ldc) {
   gemm_kernels()->dots_f32(m, n, k, a, lda, b, ldb, c, ldc);

@@ -31,6 +31,7 @@ typedef struct {
   int64_t a_row, a_col, ldb, ldc;
   T *c;
   const T *times;               /* of C's shape and ldc: C is multiplied by it; or NULL */
+  const T *scale;               /* one number a row, the same; or NULL                  */
   const char *soon;             /* a line to fetch at every other step of k             */
   int64_t soon_step;
   bool add;
@@ -121,6 +122,10 @@ INLINE void N(block)(const int R, const int V, const bool partial, const N(Block
                                               : N(load)(times + v * L);
       times += ldc;
     }
+    if (j->scale) {
+      VT x = N(spread)(j->scale[i]);
+      UNROLL for (int v = 0; v < V; v++) s[i * V + v] *= x;
+    }
     UNROLL for (int v = 0; v < V; v++) {
       if (partial && v == V - 1) N(store_part)(o + v * L, s[i * V + v], part);
       else N(store)(o + v * L, s[i * V + v]);
@@ -164,34 +169,70 @@ static void (*const N(blocks)[VECTORS + 1][9][2])(const N(Block) *) = {
 
 /* ---- a product ------------------------------------------------------------------------- */
 
-/* Panels of columns, then blocks of rows, each as even as can be: a last block
- * of one row would run at the latency of an addition.                          */
+static const GemmMore N(alone);
+
+/* Block number q of a tile fetches half a column of what is wanted next. */
+INLINE void N(fetch)(N(Block) *j, const GemmMore *more, int q) {
+  bool any = q < 2 * more->soon_lines;
+  j->soon_step = any ? more->soon_step : 0;
+  j->soon = any ? more->soon + 64 * (q / 2) + q % 2 * (j->k / 2) * j->soon_step
+                : (const char *)j->b;
+}
+
+/* m rows from where the block stands, v vectors of columns: in blocks as even as can be, since
+ * a last one of one row would run at the latency of an addition.                       */
+static void N(rows)(N(Block) *j, int m, int v, bool partial, const GemmMore *more) {
+  int rows = N(most_rows)[v], blocks = m <= rows ? m > 0 : (m + rows - 1) / rows;
+  int each = blocks > 1 ? m / blocks : m, small = blocks - (m - each * blocks);
+  for (int q = 0; q < blocks; q++) {
+    int r = q < small ? each : each + 1;
+    N(fetch)(j, more, q);
+    N(blocks)[v][r][partial](j);
+    j->a += r * j->a_row;
+    j->c += r * j->ldc;
+    if (j->times) j->times += r * j->ldc;
+    if (j->scale) j->scale += r;
+  }
+}
+
+/* Panels of columns, each as wide as the others. */
 static void N(tile)(int m, int n, int k, const T *a, int64_t a_row, int64_t a_col, const T *b,
                     int64_t ldb, T *c, int64_t ldc, bool add, const GemmMore *more) {
   const T *start = more->start, *times = more->times;
   int vectors = (n + L - 1) / L, panels = (vectors + VECTORS - 1) / VECTORS;
   N(Block) j = {.k = k, .a_row = a_row, .a_col = a_col, .ldb = ldb, .ldc = ldc, .add = add};
-  for (int p = 0, first = 0, half = 0; p < panels; p++) {
+  for (int p = 0, first = 0; p < panels; p++) {
     int v = vectors - first, left = n - first * L;
     if (panels - p > 1) v /= panels - p;
-    int rows = N(most_rows)[v], blocks = m <= rows ? m > 0 : (m + rows - 1) / rows;
-    int each = blocks > 1 ? m / blocks : m, small = blocks - (m - each * blocks);
-    bool partial = left < v * L;
     j.part = N(part)(left - (v - 1) * L);
+    j.a = a;
     j.b = b + first * L;
+    j.c = c + first * L;
     j.start = start ? start + first * L : NULL;
-    for (int q = 0, i = 0; q < blocks; q++) {
-      int r = q < small ? each : each + 1;
-      j.a = a + i * a_row;
-      j.c = c + i * ldc + first * L;
-      j.times = times ? times + i * ldc + first * L : NULL;
-      bool fetch = half < 2 * more->soon_lines;     /* half a column of lines in each block */
-      j.soon_step = fetch ? more->soon_step : 0;
-      j.soon = fetch ? more->soon + 64 * (half / 2) + half % 2 * (k / 2) * j.soon_step
-                     : (const char *)j.b;
-      half++;
-      N(blocks)[v][r][partial](&j);
-      i += r;
+    j.times = times ? times + first * L : NULL;
+    N(rows)(&j, m, v, left < v * L, p ? &N(alone) : more);
+    first += v;
+  }
+}
+
+static void N(spans)(int n_span, const GemmSpan *span, int n, const T *a, int64_t lda, const T *b,
+                     int64_t ldb, const T *scale, T *c, int64_t ldc) {
+  int vectors = (n + L - 1) / L, panels = (vectors + VECTORS - 1) / VECTORS;
+  N(Block) j = {.a_row = lda, .a_col = 1, .ldb = ldb, .ldc = ldc};
+  for (int p = 0, first = 0; p < panels; p++) {
+    int v = vectors - first, left = n - first * L;
+    if (panels - p > 1) v /= panels - p;
+    j.part = N(part)(left - (v - 1) * L);
+    j.c = c + first * L;
+    j.scale = scale;
+    const T *row = a;
+    for (const GemmSpan *s = span; s < span + n_span; s++) {
+      j.a = row + s->from;
+      j.b = b + s->from * ldb + first * L;
+      j.k = s->to - s->from;
+      j.add = s->add;
+      N(rows)(&j, s->rows, v, left < v * L, &N(alone));
+      row += s->rows * lda;
     }
     first += v;
   }

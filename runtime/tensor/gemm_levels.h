@@ -28,6 +28,10 @@ typedef struct {
   void (*tile_f64)(int m, int n, int k, const double *a, int64_t a_row, int64_t a_col,
                    const double *b, int64_t ldb, double *c, int64_t ldc, bool add,
                    const GemmMore *more);
+  void (*spans_f32)(int n_span, const GemmSpan *span, int n, const float *a, int64_t lda,
+                    const float *b, int64_t ldb, const float *scale, float *c, int64_t ldc);
+  void (*spans_f64)(int n_span, const GemmSpan *span, int n, const double *a, int64_t lda,
+                    const double *b, int64_t ldb, const double *scale, double *c, int64_t ldc);
   void (*dots_f32)(int m, int n, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
                    float *c, int64_t ldc);
   void (*dots_f64)(int m, int n, int k, const double *a, int64_t lda, const double *b,

@@ -129,6 +129,50 @@ static void test_tiles(void **s) {
         }
 }
 
+/* ---- spans ------------------------------------------------------------------------------ */
+
+static void one_list(const GemmKernels *g, int n, bool f64, bool scaled) {
+  static const GemmSpan span[] = {{8, 0, 0, false}, {3, 2, 9, true},  {16, 0, 80, false},
+                                  {1, 4, 4, true},  {8, 79, 80, true}, {7, 0, 8, false}};
+  enum { COUNT = sizeof span / sizeof *span, M = 43, K = 80 };
+  uint64_t state = (uint64_t)(n + 7);
+  Field a = field(f64, M, K, K + 3, &state), b = field(f64, K, n, n + 5, &state);
+  Field o = field(f64, M, n, n + 1, &state), f = field(f64, M, 1, 1, &state);
+  double *want = calloc((size_t)o.count + 1, sizeof *want);
+  assert_non_null(want);
+  for (int64_t i = 0; i < o.count; i++) want[i] = get(o.at, f64, i);
+  for (int s = 0, i = 0; s < COUNT; s++)
+    for (int r = 0; r < span[s].rows; r++, i++)
+      for (int j = 0; j < n; j++) {
+        double *to = &want[i * (n + 1) + j], sum = span[s].add ? *to : 0;
+        for (int l = span[s].from; l < span[s].to; l++)
+          sum += get(a.at, f64, i * (K + 3) + l) * get(b.at, f64, l * (n + 5) + j);
+        *to = scaled ? sum * get(f.at, f64, i) : sum;
+      }
+  const void *scale = scaled ? f.at : NULL;
+  if (f64) g->spans_f64(COUNT, span, n, a.at, K + 3, b.at, n + 5, scale, o.at, n + 1);
+  else g->spans_f32(COUNT, span, n, a.at, K + 3, b.at, n + 5, scale, o.at, n + 1);
+  for (int64_t i = 0; i < o.count; i++)
+    if (!(fabs(get(o.at, f64, i) - want[i]) <= (f64 ? 1e-14 : 1e-5)))
+      fail_msg("%s %s n %d: element %lld is %.9g, not %.9g", g->level, f64 ? "f64" : "f32", n,
+               (long long)i, get(o.at, f64, i), want[i]);
+  free(want);
+  drop(a);
+  drop(b);
+  drop(o);
+  drop(f);
+}
+
+static void test_spans(void **s) {
+  (void)s;
+  static const int ns[] = {1, 8, 16, 31, 32, 33, 64, 65, 128};
+  const GemmKernels *g[MOST];
+  int count = levels(g);
+  for (int v = 0; v < count; v++)
+    for (size_t i = 0; i < sizeof ns / sizeof *ns; i++)
+      for (int k = 0; k < 4; k++) one_list(g[v], ns[i], k & 1, k & 2);
+}
+
 /* The bits of an element do not depend on the shape around it. */
 static void test_tile_bits(void **s) {
   (void)s;
@@ -272,7 +316,8 @@ static void test_peak(void **s) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_tiles), cmocka_unit_test(test_tile_bits), cmocka_unit_test(test_dots),
+    cmocka_unit_test(test_tiles), cmocka_unit_test(test_spans),
+    cmocka_unit_test(test_tile_bits), cmocka_unit_test(test_dots),
     cmocka_unit_test(test_pairs), cmocka_unit_test(test_transpose),
     cmocka_unit_test(test_dispatch), cmocka_unit_test(test_peak),
   };
