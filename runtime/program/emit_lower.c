@@ -125,15 +125,31 @@ static const ProgNode *factor(const Lower *w, int node) {
   return n->op == PO_MUL && !leaf && !is_truth(w, n->a) && !is_truth(w, n->b) ? n : NULL;
 }
 
+/* A term of a sum without the signs in front of it. */
+typedef struct { int node; bool minus; const ProgNode *product; } Term;
+
+static Term term(const Lower *w, int node, bool minus) {
+  for (; w->plan->body.node[node].op == PO_NEG && w->code->leaf[node].kind == LEAF_NONE;
+       minus = !minus)
+    node = w->plan->body.node[node].a;
+  return (Term){node, minus, factor(w, node)};
+}
+
+/* A product and another term, of either sign. */
+static int product_and(Lower *w, Term p, Term other) {
+  static const VecOp op[2][2] = {{VI_FMA, VI_FMS}, {VI_FNMA, VI_FNMS}};
+  return vec3(w->l, op[p.minus][other.minus], number(w, p.product->a), number(w, p.product->b),
+              number(w, other.node));
+}
+
 static int sum(Lower *w, const ProgNode *n) {
-  const ProgNode *a = factor(w, n->a), *b = factor(w, n->b);
-  VecList *l = w->l;
-  bool less = n->op == PO_SUB;
-  if (b)
-    return vec3(l, less ? VI_FNMA : VI_FMA, number(w, b->a), number(w, b->b), number(w, n->a));
-  if (a)
-    return vec3(l, less ? VI_FMS : VI_FMA, number(w, a->a), number(w, a->b), number(w, n->b));
-  return vec2(l, less ? VI_SUB : VI_ADD, number(w, n->a), number(w, n->b));
+  Term a = term(w, n->a, false), b = term(w, n->b, n->op == PO_SUB);
+  if (b.product) return product_and(w, b, a);
+  if (a.product) return product_and(w, a, b);
+  if (!a.minus)
+    return vec2(w->l, b.minus ? VI_SUB : VI_ADD, number(w, a.node), number(w, b.node));
+  if (!b.minus) return vec2(w->l, VI_SUB, number(w, b.node), number(w, a.node));
+  return vec2(w->l, n->op == PO_SUB ? VI_SUB : VI_ADD, number(w, n->a), number(w, n->b));
 }
 
 static int power(Lower *w, const ProgNode *n) {
@@ -186,10 +202,17 @@ static int remainder_(Lower *w, const ProgNode *n) {
   return n->op == PO_FLOORDIV ? q : vec3(l, VI_FNMA, y, q, x);
 }
 
+/* The result of a product or sum, perhaps with its sign flipped? */
+static bool is_rounded(const VecList *l, int id) {
+  const Vec *v = &l->items[id];
+  if (v->op == VI_XOR && vec_is_sign(l, v->b)) v = &l->items[v->a];
+  return v->op == VI_ADD || v->op == VI_SUB || v->op == VI_MUL ||
+         (v->op >= VI_FMA && v->op <= VI_FNMS);
+}
+
 static int exponential(Lower *w, const ProgNode *n) {
-  int x = number(w, n->a), op = w->l->items[x].op;
-  bool rounded = op == VI_ADD || op == VI_SUB || op == VI_MUL || (op >= VI_FMA && op <= VI_FNMA);
-  if (rounded && !w->l->f64) return vec_exp_rounded(w->l, x);
+  int x = number(w, n->a);
+  if (is_rounded(w->l, x) && !w->l->f64) return vec_exp_rounded(w->l, x);
   return vec_unary(w->l, PO_EXP, x, w->code->range[n->a]);
 }
 
