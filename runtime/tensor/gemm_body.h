@@ -20,6 +20,9 @@ INLINE VT N(load)(const T *p) {
 INLINE void N(store)(T *p, VT x) { memcpy(p, &x, sizeof x); }
 INLINE VT N(spread)(T x) { return x - (VT){0}; }
 
+/* A number whose origin the compiler forgets: sums with it would take a register each. */
+#define HIDE(x) __asm__("" : "+r"(x))
+
 /* ---- one block of C ------------------------------------------------------------------ */
 
 typedef struct {
@@ -29,6 +32,8 @@ typedef struct {
   T *c;
   const T *times;               /* of C's shape and ldc: C is multiplied by it; or NULL */
   const T *scale;               /* one number a row, the same; or NULL                  */
+  const char *soon;             /* a line to fetch at every other step of k             */
+  int64_t soon_step;
   bool add;
   N(Part) part;                 /* of the last vector of columns */
 } N(Block);
@@ -48,23 +53,34 @@ INLINE void N(step)(const int R, const int V, const bool partial, N(Part) part, 
 }
 
 /* The sums, and what comes after them in memory asked for on the way: C row by row, so that its
- * stores find it near, and of A, in as small steps, the rows below; in a transposed one, the
- * columns to come.                                                                */
+ * stores find it near, and one line at each step: in one half of the steps those of A, in as small
+ * turns the rows below, or in a transposed one the columns to come; in the other half `soon`. */
 INLINE void N(long_sums)(const int R, const int V, const bool partial, const N(Block) *j,
                          const T **a, VT *s) {
-  const T *b = j->b;
+  const T *b = j->b, *next = j->c, *near = j->times, *below = j->a + R * j->a_row;
   const int64_t row = j->a_row, col = j->a_col, ldb = j->ldb;
-  const int share = j->k / R;
-  const int64_t each = col == 1 ? R : col, skip = col == 1 ? row - share * R : 0;
-  const T *next = j->c, *near = j->times, *ask = j->a + (col == 1 ? R * row : AHEAD * col);
-  for (int rows = R; rows > 0; rows--, next += j->ldc, ask += skip) {
-    UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(next + v * L, 1);
-    if (near) {
-      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(near + v * L);
-      near += j->ldc;
+  const char *soon = j->soon;
+  const int share = j->k / (2 * R);
+  int64_t ahead = AHEAD * ldb;
+  HIDE(ahead);
+  for (int turn = 2 * R; turn > 0; turn--) {
+    const bool mine = turn % 2 == 0;
+    const char *ask = mine ? (const char *)(col == 1 ? below : a[0] + AHEAD * col) : soon;
+    int64_t each = mine ? (int64_t)sizeof(T) * (col == 1 ? 2 * R : col) : j->soon_step;
+    int l = turn > 1 ? share : j->k - (2 * R - 1) * share;
+    if (mine) {
+      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(next + v * L, 1);
+      next += j->ldc;
+      below += row;
+    } else {
+      soon += l * each;
+      if (near) {
+        UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(near + v * L);
+        near += j->ldc;
+      }
     }
-    for (int l = rows > 1 ? share : j->k - (R - 1) * share; l > 0; l--, b += ldb, ask += each) {
-      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(b + AHEAD * ldb + v * L);
+    for (; l > 0; l--, b += ldb, ask += each) {
+      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(b + ahead + v * L);
       __builtin_prefetch(ask);
       N(step)(R, V, partial, j->part, a, row, col, b, s);
     }
@@ -153,13 +169,25 @@ static void (*const N(blocks)[VECTORS + 1][9][2])(const N(Block) *) = {
 
 /* ---- a product ------------------------------------------------------------------------- */
 
+static const GemmMore N(alone);
+
+/* Block number q of a tile fetches half a column of what is wanted next. */
+INLINE void N(fetch)(N(Block) *j, const GemmMore *more, int q) {
+  bool any = q < 2 * more->soon_lines;
+  j->soon_step = any ? more->soon_step : 0;
+  j->soon = any ? more->soon + 64 * (q / 2) + q % 2 * (j->k / 2) * j->soon_step
+                : (const char *)j->b;
+}
+
 /* m rows from where the block stands, v vectors of columns: in blocks as even as can be, since
  * a last one of one row would run at the latency of an addition.                       */
-static void N(rows)(N(Block) *j, int m, int v, bool partial) {
-  int rows = N(most_rows)[v], blocks = m <= rows ? m > 0 : (m + rows - 1) / rows;
+static void N(rows)(N(Block) *j, int m, int v, bool partial, const GemmMore *more) {
+  int rows = N(most_rows)[v], blocks = m > 0;
+  while (blocks * rows < m) blocks++;              /* few: cheaper than a division */
   int each = blocks > 1 ? m / blocks : m, small = blocks - (m - each * blocks);
   for (int q = 0; q < blocks; q++) {
     int r = q < small ? each : each + 1;
+    N(fetch)(j, more, q);
     N(blocks)[v][r][partial](j);
     j->a += r * j->a_row;
     j->c += r * j->ldc;
@@ -170,7 +198,8 @@ static void N(rows)(N(Block) *j, int m, int v, bool partial) {
 
 /* Panels of columns, each as wide as the others. */
 static void N(tile)(int m, int n, int k, const T *a, int64_t a_row, int64_t a_col, const T *b,
-                    int64_t ldb, const T *start, const T *times, T *c, int64_t ldc, bool add) {
+                    int64_t ldb, T *c, int64_t ldc, bool add, const GemmMore *more) {
+  const T *start = more->start, *times = more->times;
   int vectors = (n + L - 1) / L, panels = (vectors + VECTORS - 1) / VECTORS;
   N(Block) j = {.k = k, .a_row = a_row, .a_col = a_col, .ldb = ldb, .ldc = ldc, .add = add};
   for (int p = 0, first = 0; p < panels; p++) {
@@ -182,7 +211,7 @@ static void N(tile)(int m, int n, int k, const T *a, int64_t a_row, int64_t a_co
     j.c = c + first * L;
     j.start = start ? start + first * L : NULL;
     j.times = times ? times + first * L : NULL;
-    N(rows)(&j, m, v, left < v * L);
+    N(rows)(&j, m, v, left < v * L, p ? &N(alone) : more);
     first += v;
   }
 }
@@ -203,7 +232,7 @@ static void N(spans)(int n_span, const GemmSpan *span, int n, const T *a, int64_
       j.b = b + s->from * ldb + first * L;
       j.k = s->to - s->from;
       j.add = s->add;
-      N(rows)(&j, s->rows, v, left < v * L);
+      N(rows)(&j, s->rows, v, left < v * L, &N(alone));
       row += s->rows * lda;
     }
     first += v;
@@ -340,6 +369,7 @@ INLINE void N(turn)(const T *x, int64_t ld, T *y, int64_t to_ld) {
 #endif
 
 static void N(transpose)(int m, int n, const T *from, int64_t ld, T *to, int64_t to_ld) {
+  const bool far = (size_t)m * (size_t)n * sizeof(T) > 16 << 10;
   for (int i = 0; i < m; i += L)
     for (int j = 0; j < n; j += L) {
       const T *x = from + i * ld + j;
@@ -347,12 +377,11 @@ static void N(transpose)(int m, int n, const T *from, int64_t ld, T *to, int64_t
       int rows = m - i, columns = n - j;
       VT s[L];
       if (rows >= L && columns >= L) {
-        /* the lines of the next turns, of the rows below at the end: no two are neighbours */
-        const T *ahead = columns >= 3 * L ? x + 2 * L : x + L * ld + 2 * L - n / L * L;
-        if (columns >= 2 * L)
+        /* the lines of the next turns: no two of one are neighbours; small ones are near */
+        if (columns >= 2 * L && far) {
           UNROLL for (int r = 0; r < L; r++) __builtin_prefetch(y + (L + r) * to_ld, 1);
-        if (n >= 2 * L)
-          UNROLL for (int r = 0; r < L; r++) __builtin_prefetch(ahead + r * ld);
+          UNROLL for (int r = 0; r < L; r++) __builtin_prefetch(x + r * ld + 2 * L);
+        }
         N(turn)(x, ld, y, to_ld);
         continue;
       }
@@ -400,3 +429,4 @@ static double N(spin)(int64_t rounds) {
 #undef LINE
 #undef AHEAD
 #undef SHORT
+#undef HIDE

@@ -93,9 +93,9 @@ static void one_tile(const GemmKernels *g, Case c) {
       want[i * ldc + j] = s * factor;
       size[i * ldc + j] = w * fabs(factor);
     }
-  const void *times = c.times ? f.at : NULL;
-  if (c.f64) g->tile_f64(c.m, c.n, c.k, a.at, row, col, b.at, ldb, NULL, times, o.at, ldc, c.add);
-  else g->tile_f32(c.m, c.n, c.k, a.at, row, col, b.at, ldb, NULL, times, o.at, ldc, c.add);
+  GemmMore more = {.times = c.times ? f.at : NULL, .soon = b.at, .soon_step = 8, .soon_lines = 1};
+  if (c.f64) g->tile_f64(c.m, c.n, c.k, a.at, row, col, b.at, ldb, o.at, ldc, c.add, &more);
+  else g->tile_f32(c.m, c.n, c.k, a.at, row, col, b.at, ldb, o.at, ldc, c.add, &more);
   double eps = (c.f64 ? 0x1p-53 : 0x1p-24) * (c.k + 2);
   for (int64_t i = 0; i < o.count; i++)   /* what lies between the rows stays as it was */
     if (!(fabs(get(o.at, c.f64, i) - want[i]) <= eps * size[i]))
@@ -112,7 +112,7 @@ static void one_tile(const GemmKernels *g, Case c) {
 
 static void test_tiles(void **s) {
   (void)s;
-  static const int ms[] = {0, 1, 2, 5, 6, 7, 8, 12, 13, 17, 25}, ks[] = {0, 1, 2, 3, 16, 37};
+  static const int ms[] = {0, 1, 2, 5, 6, 7, 8, 12, 13, 17, 25}, ks[] = {0, 1, 2, 3, 16, 37, 66};
   static const int ns[] = {0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48, 49, 63, 64, 65, 80, 129};
   const GemmKernels *g[MOST];
   int count = levels(g), at = 0;
@@ -180,16 +180,17 @@ static void test_tile_bits(void **s) {
   static float a[M * K], across[K * M], b[K * NN], whole[M * NN], part[M * NN];
   uint64_t state = 5;
   const GemmKernels *g[MOST];
+  const GemmMore more = {0};
   int count = levels(g);
   for (int i = 0; i < M; i++)
     for (int l = 0; l < K; l++) across[l * M + i] = a[i * K + l] = (float)noise(&state);
   for (int i = 0; i < K * NN; i++) b[i] = (float)noise(&state);
   for (int v = 0; v < count; v++) {
-    g[v]->tile_f32(M, NN, K, a, K, 1, b, NN, NULL, NULL, whole, NN, false);
+    g[v]->tile_f32(M, NN, K, a, K, 1, b, NN, whole, NN, false, &more);
     for (int m = 1; m <= M; m++)
       for (int n = 1; n <= NN; n += m % 3 + 1) {
-        g[v]->tile_f32(m, n, K, across + (M - m), 1, M, b + (NN - n), NN, NULL, NULL, part, n,
-                        false);
+        g[v]->tile_f32(m, n, K, across + (M - m), 1, M, b + (NN - n), NN, part, n, false,
+                        &more);
         for (int i = 0; i < m; i++)
           assert_memory_equal(part + i * n, whole + (M - m + i) * NN + NN - n,
                               (size_t)n * sizeof(float));
