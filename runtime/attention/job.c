@@ -182,7 +182,7 @@ RtStatus attn_job_init(Rt *rt, AttnJob *job, AttnMode mode, AttnSpec *s, const A
   job->q = view_of(a->q);
   job->k = view_of(a->k);
   if (a->v) job->v = view_of(a->v);
-  if (job->tile) tile_sizes(job);
+  if (job->tile) tile_sizes(job, false);
   else block_sizes(job, grad);
   return RT_OK;
 }

@@ -1,11 +1,12 @@
 /* tile.h: tile mode: blocks of query rows against tiles of keys, with sums of
  * the row alone carried from tile to tile (private).
  *
- * A tile of 64 x 128 products (64 x 64 of doubles) is made by a matrix product, turned into weights
- * in place by one fused program that also folds the row's sums, and multiplied
- * with the values; so no row of weights ever exists.  What needs a whole row at
- * once (thresholds, selections, the row's maximum as divisor, matrices as
- * results) goes by row strips instead; tile_reason() says which.
+ * A tile of 64 x 128 products (64 x 256 going forward over long sequences, 64 x 64 of
+ * doubles) is made by a matrix product, turned into weights in place by one fused
+ * program that also folds the row's sums, and multiplied with the values; so no row
+ * of weights ever exists.  What needs a whole row at once (thresholds, selections,
+ * the row's maximum as divisor, matrices as results) goes by row strips instead;
+ * tile_reason() says which.
  *
  * Going back, weights are computed again, tile by tile, but where all keys fit one
  * tile and the adjoints of scores follow from the weights alone (softmax with any
@@ -23,6 +24,8 @@
 #define TILE_ROWS 64
 #define TILE_COLS_F32 128
 #define TILE_COLS_F64 64
+#define TILE_COLS_LONG 256    /* forward, of floats: half as many ends of rows  */
+#define TILE_LONG 512         /* from so many keys on                          */
 #define TILE_UNIT 16          /* partial tiles are worked in units of 16 x 16   */
 #define TILE_GROUPS (TILE_ROWS / TILE_UNIT)
 #define TILE_STEP 8           /* what products with values leave out, in steps of 8 x 8 */
@@ -78,6 +81,8 @@ typedef struct {
 /* The divisor, as far as the passes treat it differently. */
 typedef enum { TILE_PHI_CONST, TILE_PHI_SUM, TILE_PHI_ANY } TilePhi;
 
+typedef struct { TileMap map; int64_t nq, nk, cols; } TileShapeMap;
+
 typedef struct TilePlan {
   const char *reason;          /* why row strips are used; NULL: tiles          */
   const char *grad_reason;     /* the same, going back alone                    */
@@ -103,8 +108,7 @@ typedef struct TilePlan {
   int n_load;
   int n_want;                  /* of `grad` */
   FuseWant want[FUSE_MAX_WANT];
-  TileMap map;                 /* TILE_MAP_SHAPE: kept for the last shape       */
-  int64_t map_nq, map_nk;
+  TileShapeMap shape_map[2];   /* TILE_MAP_SHAPE: kept for the last shape; of wide tiles */
 } TilePlan;
 
 /* Why a variant goes by row strips; NULL: it is tiled. */
@@ -119,7 +123,7 @@ int tile_stats(const TilePlan *p);     /* numbers a row that the backward pass n
 int64_t tile_kept(const AttnJob *job);
 
 /* One pass of a job whose `tile` is set. */
-void tile_sizes(AttnJob *job);
+void tile_sizes(AttnJob *job, bool back);
 RtStatus tile_pass(Rt *rt, AttnJob *job, bool back);
 
 /* Lines about the call of a job whose `tile` is set; *pairs: those that are computed. */

@@ -162,7 +162,7 @@ void tile_plan_free(Rt *rt, TilePlan *t) {
   if (t->kept_grad) fuse_plan_free(rt, t->kept_grad);
   if (t->prog.node) prog_free(&t->prog);
   free(t->load);
-  free(t->map.first);
+  for (int k = 0; k < 2; k++) free(t->shape_map[k].map.first);
   free(t);
 }
 

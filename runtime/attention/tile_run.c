@@ -4,10 +4,12 @@
 #include <stdlib.h>
 
 /* Sizes depend on shapes alone, so that results do not depend on the machine. */
-void tile_sizes(AttnJob *job) {
+void tile_sizes(AttnJob *job, bool back) {
+  bool wide = job->real == DT_F32 && !back && job->nk >= TILE_LONG;
   bool decode = job->nq <= TILE_DECODE_ROWS && job->tile->l1 < 0;
   job->rows = attn_min(TILE_ROWS, job->nq ? job->nq : 1);
-  job->cols = decode ? TILE_DECODE_COLS : job->real == DT_F32 ? TILE_COLS_F32 : TILE_COLS_F64;
+  job->cols = decode ? TILE_DECODE_COLS : wide ? TILE_COLS_LONG
+            : job->real == DT_F32 ? TILE_COLS_F32 : TILE_COLS_F64;
   job->cols = attn_min(job->cols, ((job->nk ? job->nk : 1) + TILE_UNIT - 1) / TILE_UNIT * TILE_UNIT);
   job->map_kind = tile_map_kind(job->spec);
 }
@@ -19,17 +21,19 @@ static Interval *ranges_new(Rt *rt, const AttnJob *job, size_t *size) {
 
 /* The classes for this shape, kept with the plan. */
 static RtStatus shape_map(Rt *rt, AttnJob *job, Interval *ranges) {
-  TilePlan *p = job->tile;
-  job->map = &p->map;
-  if (p->map.first && p->map_nq == job->nq && p->map_nk == job->nk) return RT_OK;
-  free(p->map.first);
-  p->map = (TileMap){0};
+  TileShapeMap *at = &job->tile->shape_map[job->cols > TILE_COLS_F32];
+  job->map = &at->map;
+  if (at->map.first && at->nq == job->nq && at->nk == job->nk && at->cols == job->cols)
+    return RT_OK;
+  free(at->map.first);
+  *at = (TileShapeMap){0};
   void *room = malloc(tile_map_size(job));
   if (!room) return rt_fail(rt, RT_MEMORY, "out of memory");
-  tile_map_init(&p->map, job, room);
-  tile_map_fill(&p->map, job, 0, 0, ranges);
-  p->map_nq = job->nq;
-  p->map_nk = job->nk;
+  tile_map_init(&at->map, job, room);
+  tile_map_fill(&at->map, job, 0, 0, ranges);
+  at->nq = job->nq;
+  at->nk = job->nk;
+  at->cols = job->cols;
   return RT_OK;
 }
 
@@ -42,6 +46,7 @@ RtStatus tile_pass(Rt *rt, AttnJob *job, bool back) {
   TileMap map;
   size_t n_ranges, room_size = 0;
   void *room = NULL;
+  if (back) tile_sizes(job, true);
   if (job->map_kind == TILE_MAP_NONE || job->map_kind == TILE_MAP_HEAD)
     return dispatch(rt, job, back);
   Interval *ranges = ranges_new(rt, job, &n_ranges);

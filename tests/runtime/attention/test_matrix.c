@@ -363,6 +363,30 @@ static void other_processors(void **state) {
   }
 }
 
+/* From 512 keys on, tiles going forward are wider than those going back. */
+static void many_keys(void **state) {
+  Rt *rt = *state;
+  Random r = {33};
+  Tally t = {0};
+  int threads = rt->threads, n = getenv("QA_LONG") ? 200 : 16;
+#ifdef __SANITIZE_ADDRESS__
+  n = 4;
+#endif
+  memset(covered, 0, sizeof covered);
+  for (int k = 0; k < n; k++) {
+    Case c;
+    choose(&r, &c, 0, MAX_WORK);
+    c.B = 1;
+    c.nq = c.nq < 5 ? 70 : c.nq < 100 ? c.nq : 100;
+    c.nk = k % 2 ? 512 : 601;
+    fill(&c, 7000 + (uint64_t)k);
+    check_case(rt, &t, &c, &r);
+    drop(&c);
+  }
+  rt->threads = threads;
+  assert_int_equal(t.failed, 0);
+}
+
 /* Passes large enough to be cut up: the same bits on 1, 2 and 5 threads. */
 static void any_number_of_threads(void **state) {
   Rt *rt = *state;
@@ -412,6 +436,7 @@ static int close_rt(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(covering_sample),
                                       cmocka_unit_test(other_processors),
+                                      cmocka_unit_test(many_keys),
                                       cmocka_unit_test(any_number_of_threads)};
   return cmocka_run_group_tests(tests, open_rt, close_rt);
 }
