@@ -94,6 +94,8 @@ typedef struct TilePlan {
   FusePlan *weight, *top;      /* top: log weights only                         */
   int sumsq_want, count_want, l1_sum_want;  /* of `weight`; its want 0 is the weight         */
   FusePlan *grad;
+  FusePlan *bare_grad;         /* the same without captured tensors, where none needs its
+                                * gradient; NULL: there are none                */
   FusePlan *kept_grad;         /* the same from weights kept; NULL: they do not suffice */
   int weight_want, pair_want, l1_want, dist2_want;
   int leaf_want[ATTN_MAX_LEAF];

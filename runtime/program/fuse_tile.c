@@ -61,7 +61,7 @@ static void set_pointer(const EmitShape *e, uint64_t *frame, int k, const void *
 static void set_sizes(FuseRun *run, uint64_t *frame, int rows, int n, bool masked) {
   const FusePlan *plan = run->plan;
   const EmitShape *e = &plan->code->shape;
-  int lanes = (e->wide ? 64 : 32) / (int)plan->size, tail = n & (lanes - 1);
+  int lanes = (e->wide ? 64 : 32) >> (plan->real == DT_F32 ? 2 : 3), tail = n & (lanes - 1);
   frame[FW_ROWS8] = 8 * (uint64_t)rows;
   int several = lanes * plan->code->code[masked].unroll;    /* powers of two */
   frame[FW_LONG] = (uint64_t)(n & -several) * plan->size;

@@ -177,7 +177,8 @@ INLINE void N(fetch)(N(Block) *j, const GemmMore *more, int q) {
 /* m rows from where the block stands, v vectors of columns: in blocks as even as can be, since
  * a last one of one row would run at the latency of an addition.                       */
 static void N(rows)(N(Block) *j, int m, int v, bool partial, const GemmMore *more) {
-  int rows = N(most_rows)[v], blocks = m <= rows ? m > 0 : (m + rows - 1) / rows;
+  int rows = N(most_rows)[v], blocks = m > 0;
+  while (blocks * rows < m) blocks++;              /* few: cheaper than a division */
   int each = blocks > 1 ? m / blocks : m, small = blocks - (m - each * blocks);
   for (int q = 0; q < blocks; q++) {
     int r = q < small ? each : each + 1;
@@ -363,6 +364,7 @@ INLINE void N(turn)(const T *x, int64_t ld, T *y, int64_t to_ld) {
 #endif
 
 static void N(transpose)(int m, int n, const T *from, int64_t ld, T *to, int64_t to_ld) {
+  const bool far = (size_t)m * (size_t)n * sizeof(T) > 16 << 10;
   for (int i = 0; i < m; i += L)
     for (int j = 0; j < n; j += L) {
       const T *x = from + i * ld + j;
@@ -370,8 +372,8 @@ static void N(transpose)(int m, int n, const T *from, int64_t ld, T *to, int64_t
       int rows = m - i, columns = n - j;
       VT s[L];
       if (rows >= L && columns >= L) {
-        /* the lines of the next turns: no two of one are neighbours */
-        if (columns >= 2 * L) {
+        /* the lines of the next turns: no two of one are neighbours; small ones are near */
+        if (columns >= 2 * L && far) {
           UNROLL for (int r = 0; r < L; r++) __builtin_prefetch(y + (L + r) * to_ld, 1);
           UNROLL for (int r = 0; r < L; r++) __builtin_prefetch(x + r * ld + 2 * L);
         }
