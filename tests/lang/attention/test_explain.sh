@@ -45,7 +45,7 @@ explain(qsann, randn(70, 4), randn(90, 4), randn(90, 2))
 QA
 run
 check "flops of strips" '^  forward    7.56e\+04 flops in products'
-check "flops of tiles" '^  forward    5.04e\+04 flops in products'
+check "flops of tiles" '^  forward    1.01e\+05 flops in products'
 check "flops without a product of pairs" '^  forward    2.52e\+04 flops in products'
 check "class of a threshold" '^  class      S5'
 check "class of a matrix state" '^  class      S3'
