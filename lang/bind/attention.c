@@ -146,7 +146,11 @@ static int as_instance(Vm *vm, Value v, const char *what, Value *out) {
     vm_help(vm, "declare one with `attention name { score = ... }`, or use softmax");
     return 1;
   }
-  if (vm_call(vm, v, NULL, 0, out)) return 1;
+  if (vm_call(vm, v, NULL, 0, out)) {
+    if (strstr(vm_rt(vm)->error.message, "needs at least")) /* parameters without a default */
+      vm_help(vm, "%s takes an attention; one with parameters is called with them, window(8)", what);
+    return 1;
+  }
   if (box_data(*out, &attn_instance_type)) return 0;
   vm_error(vm, "%s: expected an attention, found a function that gives %s %s", what, VALUE_A(*out));
   value_unref(vm, *out);

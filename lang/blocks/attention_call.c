@@ -192,6 +192,19 @@ static int mean_call(Build *b, const Node *n) {
   return x && x->kind == NAME_SOLUTION ? attn_solution(b, e, x, true) : -2;
 }
 
+static int unknown_call(Build *b, const Node *n) {
+  static const char *const sums[] = {"softmax", "sum", "max", "logsumexp", "norm", NULL};
+  Diag *d = attn_diag(b, n->a, "this function is not known to attention equations");
+  bool row = false;
+  for (int i = 0; sums[i] && n->a->kind == N_NAME; i++) row |= !strcmp(sums[i], n->a->name);
+  if (row)
+    diag_help(d, "an equation sees one pair; over the row, `norm = sum` (as it is anyway), `max` or `l2` "
+                 "divides, and `score = s` is softmax");
+  else
+    diag_help(d, "use exp, log, tanh, relu, clip, where ... or a top-level `fn f(x) = expression`");
+  return -1;
+}
+
 int attn_translate_call(Build *b, const Node *n) {
   static const char *const products[] = {"dot", "dist2", "l1", "norm2", "overlap", NULL};
   if (n->a->kind == N_NAME && !hides_function(b, n->a->name)) {
@@ -212,7 +225,5 @@ int attn_translate_call(Build *b, const Node *n) {
   }
   int slot = attn_capture(b, n, NULL);
   if (slot >= 0) return prog_load(b->p, slot, 0, NULL);
-  Diag *d = attn_diag(b, n->a, "this function is not known to attention equations");
-  diag_help(d, "use exp, log, tanh, relu, clip, where ... or a top-level `fn f(x) = expression`");
-  return -1;
+  return unknown_call(b, n);
 }

@@ -181,6 +181,23 @@ static const struct { const char *name, *mend;
     {"isinstance", "types are not asked for; `dtype(x)` and `shape(x)` are"},
 };
 
+/* What a reader of papers writes into an attention block. */
+static const char *attention_mend(const char *name) {
+  static const struct { const char *name, *mend; } words[] = {
+      {"v", "weights are made of `q` and `k` alone; the values are what they multiply"},
+      {"V", "weights are made of `q` and `k` alone; the values are what they multiply"},
+      {"Q", "`q` is the pair's query, `k` its key"},
+      {"K", "`q` is the pair's query, `k` its key"},
+      {"w", "in `norm`, `sum` is the sum of the row's weights"},
+      {"rope", "write `prep = rope(10000.0)`"},
+      {"n", "`n_q` and `n_k` are the numbers of queries and keys, `d` the head size"},
+      {"scale", "write `sqrt(d)`, or declare `param scale = 1.0`"},
+  };
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strcmp(words[i].name, name) == 0) return words[i].mend;
+  return NULL;
+}
+
 const char *foreign_name(const char *name) {
   for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
     if (strcmp(foreign[i].name, name) == 0) return foreign[i].mend;
@@ -247,7 +264,8 @@ void unknown_name(Checker *c, const Node *n) {
     diag_help(d, "bind the value first: `let %s = ...`, then `record %s = %s`", n->name, n->name, n->name);
     return;
   }
-  const char *mend = foreign_name(n->name);
+  const char *mend = c->in_attention ? attention_mend(n->name) : NULL;
+  if (!mend) mend = foreign_name(n->name);
   const char *near = mend ? NULL : nearest_name(c, n->name);
   const char *word = c->in_hamiltonian ? hamiltonian_word(n->name) : NULL;
   if (word && n->name[1]) diag_help(d, "did you mean `%s`?", word);

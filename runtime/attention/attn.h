@@ -133,12 +133,15 @@ typedef struct {
   int64_t best, count;/* position of the largest, number of unmasked           */
   double scale;       /* p = weight relative to exp(shift), times scale        */
   double inverse;     /* 1 / phi, or 0                                         */
-  double tau, power;  /* sparsemax, entmax: p = max(z - tau, 0)^power          */
 } AttnRow;
 
-/* Keep the m largest of the n numbers whose keep flag is set; ties to the first. */
-void attn_keep_top(int64_t n, const double *x, uint8_t *keep, int64_t m, double *scratch);
-/* Thresholds of the kept x; x is shifted by its largest value inside.        */
-double attn_sparsemax_tau(int64_t n, const double *x, double *scratch);
-double attn_entmax_tau(int64_t n, const double *x, double alpha, double *scratch);
+/* Keep the m largest of the n numbers whose keep flag is set; ties to the first, NaN
+ * counts as the largest (x is changed there: what it spoils must show).      */
+void attn_keep_top(int64_t n, double *x, uint8_t *keep, int64_t m, double *scratch);
+/* sparsemax (alpha 2) and entmax on the n numbers z = (alpha - 1) (x - largest x) > -1, the
+ * others having no part: p = max(z - tau, 0)^(1 / (alpha - 1)) with sum 1 within
+ * `tolerance`, then divided by the sum.  alpha > 1.  Gives how many are left of z, their
+ * places in `at` and p, packed; scratch: 2 n numbers.                          */
+int64_t attn_threshold(int64_t n, double *z, int64_t *at, double alpha, double tolerance, double *p,
+                       double *scratch);
 #endif

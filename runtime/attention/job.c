@@ -89,10 +89,12 @@ static RtStatus bind_slots(Rt *rt, AttnJob *job, const AttnArgs *a, uint8_t *dty
   for (int i = 0; i < p->n; i++) {
     const ProgNode *n = &p->node[i];
     if (n->op != PO_LOAD || n->n_ix == job->slot[n->slot].rank) continue;
-    return rt_fail(rt, RT_ERROR, "attention `%s`: `%s` has shape %s and is used with %d %s",
-                   job->spec->name, p->slot[n->slot].name,
-                   tensor_shape_text(a->slot[n->slot], text), n->n_ix,
-                   n->n_ix == 1 ? "index" : "indices");
+    rt_fail(rt, RT_ERROR, "attention `%s`: `%s` has shape %s and is used with %d %s",
+            job->spec->name, p->slot[n->slot].name, tensor_shape_text(a->slot[n->slot], text),
+            n->n_ix, n->n_ix == 1 ? "index" : "indices");
+    rt_help(rt, "every axis takes an index, `%s[%s]`", p->slot[n->slot].name,
+            job->slot[n->slot].rank == 1 ? "j" : job->slot[n->slot].rank == 2 ? "i, j" : "h, i, j");
+    return RT_ERROR;
   }
   return RT_OK;
 }

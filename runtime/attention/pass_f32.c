@@ -14,6 +14,7 @@
 #define GEMM blas()->sgemm
 #define EXPAND_F32
 #define GEMM_TILE gemm_tile_f32
+#define GEMM_SPANS gemm_spans_f32
 #define GEMM_DOTS gemm_dots_f32
 #define GEMM_PAIRS gemm_pairs_f32
 #define GEMM_TRANSPOSE gemm_transpose_f32

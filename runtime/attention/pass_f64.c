@@ -13,6 +13,7 @@
 #define FN(name) name##_f64
 #define GEMM blas()->dgemm
 #define GEMM_TILE gemm_tile_f64
+#define GEMM_SPANS gemm_spans_f64
 #define GEMM_DOTS gemm_dots_f64
 #define GEMM_PAIRS gemm_pairs_f64
 #define GEMM_TRANSPOSE gemm_transpose_f64

@@ -21,6 +21,8 @@ typedef struct {
   T *raw;                      /* sinkhorn, backward: the scores               */
   double *column_max, *column_sum;     /* sinkhorn: of exponentials            */
   double *x, *scratch, *ramp, *rows;   /* ramp: j, rows: i of the strip's elements */
+  double *powers;              /* sparsemax, entmax: of what may take part */
+  int64_t *at;                 /* its columns */
   T *side[ATTN_MAX_LEAF];      /* flat: one-vector products spread over the strip */
   Block *block;
   Interval *ranges;
@@ -56,6 +58,10 @@ static void carve_work(Work *w, AttnJob *job, bool back, Carve *c) {
       w->side[l] = carve(c, PROG_STRIP * sizeof(T));
   w->x = carve(c, nk * sizeof(double));
   w->scratch = carve(c, nk * sizeof(double));
+  if (job->spec->norm == ATTN_NORM_SPARSEMAX || job->spec->norm == ATTN_NORM_ENTMAX) {
+    w->powers = carve(c, 2 * nk * sizeof(double));
+    w->at = carve(c, nk * sizeof(int64_t));
+  }
   if (job->spec->norm == ATTN_NORM_SINKHORN) {
     w->column_max = carve(c, nk * sizeof(double));
     w->column_sum = carve(c, nk * sizeof(double));

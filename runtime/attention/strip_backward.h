@@ -147,31 +147,51 @@ static void phi_back(Work *w, int64_t r, const Sinks *to) {
   }
 }
 
-/* With s = p^(2 - alpha): du = s (dp - sum s dp / sum s). */
+/* The gradient of entmax in alpha (Correia et al. 2019); n columns `at` have p > 0, s
+ * holds their p^(2 - alpha) with its sum, `log` the logarithms of p.            */
+static double alpha_slope(int64_t n, const int64_t *at, const T *p, const T *dp, const double *s,
+                          const double *log, double alpha, double sum) {
+  double a1 = alpha - 1, g = 0, entropy = 0;
+  for (int64_t k = 0; k < n; k++) entropy -= p[at[k]] * log[k];
+  for (int64_t k = 0; k < n; k++) {
+    double q = p[at[k]], share = s[k] / sum;
+    g += dp[at[k]] * ((q - share) / (a1 * a1) - (q * log[k] + share * entropy) / a1);
+  }
+  return g;
+}
+
+/* With s = p^(2 - alpha) where p > 0: du = s (dp - sum s dp / sum s). */
 static void threshold_back(Work *w, int64_t r, const Sinks *to) {
   const AttnJob *job = w->job;
-  double alpha = job->spec->norm == ATTN_NORM_SPARSEMAX ? 2 : w->alpha;
-  const T *p = w->w + r * w->n_col;
-  T *dp = w->dp + r * w->n_col;
-  double sum = 0, dot = 0, entropy = 0;
-  for (int64_t j = 0; j < w->n_col; j++) {
-    if (!(p[j] > 0)) { w->x[j] = 0; continue; }
-    w->x[j] = alpha == 2 ? 1 : pow(p[j], 2 - alpha);
-    sum += w->x[j];
-    dot += w->x[j] * dp[j];
-    entropy -= p[j] * log((double)p[j]);
+  double alpha = threshold_alpha(w), sum = 0, dot = 0;
+  T *p = w->w + r * w->n_col, *dp = w->dp + r * w->n_col;
+  int64_t n = above(w->n_col, p, 0, w->at);
+  double *s = w->x, *log = w->scratch, *was = w->powers;
+  if (isnan(w->row[r].scale)) {
+    for (int64_t j = 0; j < w->n_col; j++) dp[j] = p[j];
+    return;
   }
-  if (w->alpha_grad.plan && alpha != 1 && sum > 0) { /* Correia et al. 2019 */
-    double a1 = alpha - 1, g = 0;
-    for (int64_t j = 0; j < w->n_col; j++) {
-      if (!(p[j] > 0)) continue;
-      double s = w->x[j] / sum, h = -p[j] * log((double)p[j]);
-      g += dp[j] * ((p[j] - s) / (a1 * a1) + (h - s * entropy) / a1);
-    }
-    add_loads(job, &w->alpha_grad, &job->code->alpha_grad, g, 1, w->open, to->dslot);
+  bool slope = w->alpha_grad.plan && alpha != 1;
+  for (int64_t k = 0; k < n; k++) s[k] = p[w->at[k]];
+  if (slope || (alpha != 2 && alpha != 1.5)) kernel_unary(UN_LOG, DT_F64)(n, s, log);
+  if (alpha == 2)
+    for (int64_t k = 0; k < n; k++) s[k] = 1;
+  else if (alpha == 1.5)
+    for (int64_t k = 0; k < n; k++) s[k] = sqrt(s[k]);
+  else {
+    for (int64_t k = 0; k < n; k++) s[k] = (2 - alpha) * log[k];
+    kernel_unary(UN_EXP, DT_F64)(n, s, s);
   }
-  double mean = sum > 0 ? dot / sum : 0;
-  for (int64_t j = 0; j < w->n_col; j++) dp[j] = (T)(w->x[j] * (dp[j] - mean));
+  for (int64_t k = 0; k < n; k++) {
+    was[k] = dp[w->at[k]];
+    sum += s[k];
+    dot += s[k] * was[k];
+  }
+  if (slope && n > 0)
+    add_loads(job, &w->alpha_grad, &job->code->alpha_grad,
+              alpha_slope(n, w->at, p, dp, s, log, alpha, sum), 1, w->open, to->dslot);
+  memset(dp, 0, (size_t)w->n_col * sizeof(T));
+  for (int64_t k = 0; k < n; k++) dp[w->at[k]] = (T)(s[k] * (was[k] - dot / sum));
 }
 
 static void energies_back(Work *w, int64_t r) {

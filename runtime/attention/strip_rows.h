@@ -10,6 +10,28 @@ static bool one_key(const AttnSpec *s) {
   return s->select == ATTN_SAMPLE || s->select == ATTN_ARGMAX;
 }
 
+/* Numbers of [0, 1) that belong to the row's pairs. */
+static void row_uniforms(const Work *w, RngCall call, int64_t r, double *to) {
+  for (int k = 0; k < w->n_block; k++) {
+    const Block *bl = &w->block[k];
+    rng_uniforms(call, pair_number(w, r, bl->j0), bl->w, to + bl->off);
+  }
+}
+
+/* Gumbel noise, -log(-log u): the largest sum is a draw by exp(x). */
+static void add_noise(Work *w, int64_t r) {
+  UnRun log = kernel_unary(UN_LOG, DT_F64);
+  double *u = w->x;
+  int64_t n = w->n_col;
+  T *x = w->w + r * n;
+  row_uniforms(w, w->job->rng, r, u);
+  for (int64_t j = 0; j < n; j++) u[j] = u[j] > 0 ? u[j] : 0x1p-54;
+  log(n, u, u);
+  for (int64_t j = 0; j < n; j++) u[j] = -u[j];
+  log(n, u, u);
+  for (int64_t j = 0; j < n; j++) x[j] -= (T)u[j];
+}
+
 /* `soft`: as the gradient sees it. */
 static void select_row(Work *w, int64_t r, bool soft) {
   const AttnSpec *s = w->job->spec;
@@ -18,18 +40,10 @@ static void select_row(Work *w, int64_t r, bool soft) {
   if (s->select == ATTN_TOP && !(soft && s->through)) {
     for (int64_t j = 0; j < w->n_col; j++) w->x[j] = x[j];
     attn_keep_top(w->n_col, w->x, open, w->top, w->scratch);
-    for (int64_t j = 0; j < w->n_col; j++)
-      if (!open[j]) x[j] = s->log ? (T)-INFINITY : 0;
+    T closed = s->log ? (T)-INFINITY : 0;
+    for (int64_t j = 0; j < w->n_col; j++) x[j] = open[j] ? x[j] : closed;
   }
-  if (s->select == ATTN_SAMPLE)
-    for (int k = 0; k < w->n_block; k++) {
-      const Block *bl = &w->block[k];
-      for (int64_t j = 0; j < bl->w; j++) {
-        RngCall call = w->job->rng;
-        double u = rng_uniform(call, pair_number(w, r, bl->j0 + j));
-        x[bl->off + j] -= (T)log(-log(u > 0 ? u : 0x1p-54));
-      }
-    }
+  if (s->select == ATTN_SAMPLE) add_noise(w, r);
   for (int64_t j = 0; j < w->n_col && soft && w->tau != 1; j++) x[j] /= (T)w->tau;
 }
 
@@ -64,7 +78,7 @@ static bool row_stats(Work *w, int64_t r, AttnRow *row) {
   *row = (AttnRow){.best = -1};
   if (w->n_col == 0) return false;
   if (s->log) {
-    double top = ROW_MAX(w->n_col, x); /* masked entries are -inf */
+    double top = ROW_MAX(w->n_col, x); /* masked entries are -inf, NaN is kept */
     if (top == -INFINITY) return false;
     if (best) row->best = find_value(x, open, w->n_col, top);
     row->shift = top;
@@ -124,16 +138,47 @@ static void phi_row(Work *w, int64_t r, AttnRow *row) {
   for (int64_t j = 0; j < w->n_col; j++) x[j] *= scale;
 }
 
-/* sparsemax (Martins & Astudillo 2016) and entmax (Peters et al. 2019). */
+/* A row that holds a NaN, or an infinite weight, is NaN where anything takes part. */
+static void spoil_row(Work *w, int64_t r, AttnRow *row) {
+  const uint8_t *open = w->open + r * w->n_col;
+  T *x = w->w + r * w->n_col;
+  row->scale = NAN;
+  for (int64_t j = 0; j < w->n_col; j++) x[j] = open[j] ? (T)NAN : 0;
+}
+
+/* Columns of the row's numbers above `limit`, of which there are few as a rule. */
+CLONES static int64_t above(int64_t n, const T *x, T limit, int64_t *at) {
+  int64_t count = 0;
+  for (int64_t j0 = 0; j0 < n; j0 += 32) {
+    int64_t j1 = attn_min(n, j0 + 32);
+    int any = 0;
+    for (int64_t j = j0; j < j1; j++) any |= x[j] > limit;
+    if (!any) continue;
+    for (int64_t j = j0; j < j1; j++) {
+      at[count] = j;
+      count += x[j] > limit;
+    }
+  }
+  return count;
+}
+
+static double threshold_alpha(const Work *w) {
+  return w->job->spec->norm == ATTN_NORM_SPARSEMAX ? 2 : w->alpha;
+}
+
+/* sparsemax (Martins & Astudillo 2016) and entmax (Peters et al. 2019).  What lies
+ * 1 / (alpha - 1) below the largest has weight 0 whatever the others are.    */
 static void threshold_row(Work *w, int64_t r, AttnRow *row) {
   T *x = w->w + r * w->n_col;
-  double alpha = w->job->spec->norm == ATTN_NORM_SPARSEMAX ? 2 : w->alpha;
-  double top = -INFINITY;
-  int64_t n = 0;
-  for (int64_t j = 0; j < w->n_col; j++) top = fmax(top, (double)x[j]);
-  *row = (AttnRow){.shift = top, .power = 1 / (alpha - 1), .best = -1, .scale = 1};
-  if (!(top > -INFINITY)) {
+  double alpha = threshold_alpha(w), slope = alpha - 1;
+  double top = w->n_col ? (double)ROW_MAX(w->n_col, x) : -INFINITY;
+  *row = (AttnRow){.shift = top, .best = -1, .scale = 1};
+  if (top == -INFINITY) {
     clear_row(w, r, row);
+    return;
+  }
+  if (!isfinite(top)) {
+    spoil_row(w, r, row);
     return;
   }
   if (one_key(w->job->spec)) row->best = find_value(x, w->open + r * w->n_col, w->n_col, top);
@@ -142,14 +187,18 @@ static void threshold_row(Work *w, int64_t r, AttnRow *row) {
     for (int64_t j = 0; j < w->n_col; j++) x[j] = (T)(x[j] / sum);
     return;
   }
-  for (int64_t j = 0; j < w->n_col; j++)
-    if (x[j] > -INFINITY) w->x[n++] = x[j] - top;
-  row->tau = alpha == 2 ? attn_sparsemax_tau(n, w->x, w->scratch)
-                        : attn_entmax_tau(n, w->x, alpha, w->scratch);
-  for (int64_t j = 0; j < w->n_col; j++) {
-    double z = (alpha - 1) * ((double)x[j] - top) - row->tau;
-    x[j] = z > 0 ? (T)(alpha == 2 ? z : pow(z, row->power)) : 0;
+  double rounding = (sizeof(T) == 4 ? 1e-6 : 1e-14) * fabs(top); /* of the limit as a T */
+  int64_t n = above(w->n_col, x, (T)(top - 1 / slope - rounding - 1e-3), w->at), left = 0;
+  for (int64_t k = 0; k < n; k++) {
+    double z = slope * ((double)x[w->at[k]] - top);
+    w->x[left] = z;
+    w->at[left] = w->at[k];
+    left += z > -1;
   }
+  n = attn_threshold(left, w->x, w->at, alpha, sizeof(T) == 4 ? 1e-9 : 1e-14, w->scratch,
+                     w->powers);
+  memset(x, 0, (size_t)w->n_col * sizeof(T));
+  for (int64_t k = 0; k < n; k++) x[w->at[k]] = (T)w->scratch[k];
 }
 
 /* Turns row r into p; `soft`: what gradients see, all keys where they pass straight
@@ -162,6 +211,10 @@ static void normalise_row(Work *w, int64_t r, bool soft) {
   else threshold_row(w, r, row);
   if (one_key(w->job->spec) && !soft) {
     T *x = w->w + r * w->n_col;
+    if (isnan(row->scale)) {
+      spoil_row(w, r, row);
+      return;
+    }
     bool any = row->scale > 0 && row->best >= 0;
     memset(x, 0, (size_t)w->n_col * sizeof(T));
     if (any) x[row->best] = 1;
@@ -169,29 +222,16 @@ static void normalise_row(Work *w, int64_t r, bool soft) {
 }
 
 static T dropout_up(const Work *w) { return (T)(w->rate < 1 ? 1 / (1 - w->rate) : 0); }
-static bool dropped(const Work *w, RngCall call, int64_t r, int64_t j) {
-  return rng_uniform(call, pair_number(w, r, j)) < w->rate;
-}
 
 /* Factors of dropout: 0, or 1 / (1 - rate). */
 static void dropout_factors(Work *w, int64_t r, T *keep) {
-  RngCall call = attn_dropout_call(w->job);
   T up = dropout_up(w);
-  for (int k = 0; k < w->n_block; k++) {
-    const Block *bl = &w->block[k];
-    for (int64_t j = 0; j < bl->w; j++)
-      keep[bl->off + j] = dropped(w, call, r, bl->j0 + j) ? 0 : up;
-  }
+  row_uniforms(w, attn_dropout_call(w->job), r, w->x);
+  for (int64_t j = 0; j < w->n_col; j++) keep[j] = w->x[j] < w->rate ? 0 : up;
 }
 
 static void dropout_apply(Work *w, int64_t r) {
-  T *x = w->w + r * w->n_col;
-  const AttnJob *job = w->job;
-  RngCall call = attn_dropout_call(job);
-  T up = dropout_up(w);
-  for (int k = 0; k < w->n_block; k++) {
-    const Block *bl = &w->block[k];
-    for (int64_t j = 0; j < bl->w; j++)
-      x[bl->off + j] *= dropped(w, call, r, bl->j0 + j) ? 0 : up;
-  }
+  T *x = w->w + r * w->n_col, up = dropout_up(w);
+  row_uniforms(w, attn_dropout_call(w->job), r, w->x);
+  for (int64_t j = 0; j < w->n_col; j++) x[j] *= w->x[j] < w->rate ? 0 : up;
 }

@@ -25,6 +25,8 @@
 #define TILE_COLS_F64 64
 #define TILE_UNIT 16          /* partial tiles are worked in units of 16 x 16   */
 #define TILE_GROUPS (TILE_ROWS / TILE_UNIT)
+#define TILE_STEP 8           /* what products with values leave out, in steps of 8 x 8 */
+#define TILE_STEPS (TILE_ROWS / TILE_STEP)
 #define TILE_DECODE_ROWS 4    /* up to so many queries: keys are not transposed */
 #define TILE_DECODE_COLS 256
 
@@ -36,6 +38,7 @@ typedef struct {
   int64_t j0, j1;
   AttnTile tile;
   uint8_t lo[TILE_GROUPS], hi[TILE_GROUPS];
+  uint8_t from[TILE_STEPS], to[TILE_STEPS];
 } TileCell;
 
 typedef struct TileMap {
@@ -91,6 +94,8 @@ typedef struct TilePlan {
   FusePlan *weight, *top;      /* top: log weights only                         */
   int sumsq_want, count_want, l1_sum_want;  /* of `weight`; its want 0 is the weight         */
   FusePlan *grad;
+  FusePlan *bare_grad;         /* the same without captured tensors, where none needs its
+                                * gradient; NULL: there are none                */
   FusePlan *kept_grad;         /* the same from weights kept; NULL: they do not suffice */
   int weight_want, pair_want, l1_want, dist2_want;
   int leaf_want[ATTN_MAX_LEAF];

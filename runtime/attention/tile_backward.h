@@ -48,11 +48,19 @@ static bool scaled_gradient(const TileWork *w) {
   return !folds(w) && !(p->phi == TILE_PHI_CONST && p->phi_value == 1);
 }
 
+/* Gradients of captured tensors are left out where no one asks for them. */
+static const FusePlan *gradient_plan(const AttnJob *job) {
+  const TilePlan *p = job->tile;
+  bool captured = false;
+  for (int k = 0; k < p->n_load; k++) captured |= job->dslot[p->load[k].slot] != NULL;
+  return job->kept ? p->kept_grad : captured || !p->bare_grad ? p->grad : p->bare_grad;
+}
+
 static void carve_backward(TileWork *w, AttnJob *job, Carve *c) {
   const TilePlan *p = job->tile;
   size_t nq = (size_t)job->nq, cols = (size_t)job->cols;
   carve_common(w, job, true, c);
-  carve_fuse(c, &w->grad, job->kept ? p->kept_grad : p->grad, job);
+  carve_fuse(c, &w->grad, gradient_plan(job), job);
   carve_run(c, &w->norm_grad, job->code->norm_grad.plan);
   w->dp = carve(c, (size_t)job->rows * cols * sizeof(T));
   w->vt = carve(c, cols * (size_t)job->e * sizeof(T));

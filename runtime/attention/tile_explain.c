@@ -72,7 +72,7 @@ RtStatus tile_explain(Rt *rt, const AttnJob *job, Buf *out, double *pairs) {
   if (job->spec->log)
     buf_format(out, "  shift      0 while the sums of a row stay within %s, "
                "then the running maximum\n",
-               job->real == DT_F32 ? "1e-10 .. 1e10" : "1e-100 .. 1e100");
+               job->real == DT_F32 ? "1e-10 .. 1e18" : "1e-100 .. 1e100");
   else
     buf_text(out, "  shift      none: weights are added as they are\n");
   buf_format(out, "  forward    %.3g flops in products, %s, %.3g bytes in and out\n",

@@ -2,7 +2,7 @@
 
 /* Sums of exponentials out here are as good as any; beyond, the shift moves. */
 #define SUM_LOW (sizeof(T) == 4 ? 1e-10 : 1e-100)
-#define SUM_HIGH (sizeof(T) == 4 ? 1e10 : 1e100)
+#define SUM_HIGH (sizeof(T) == 4 ? 1e18 : 1e100)
 
 static void carve_forward(TileWork *w, AttnJob *job, Carve *c) {
   carve_common(w, job, false, c);
@@ -10,6 +10,7 @@ static void carve_forward(TileWork *w, AttnJob *job, Carve *c) {
                      &w->peak,  &w->tile_sum, &w->tile_sumsq, &w->tile_l1, &w->tile_count};
   for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
     *rows[k] = carve(c, (size_t)job->rows * sizeof(double));
+  w->scale = carve(c, (size_t)job->rows * sizeof(T));
 }
 
 /* ---- weights of a part ----------------------------------------------------------- */
@@ -74,21 +75,15 @@ CLONES static int64_t beyond_middle(int64_t m, const double *sum, const double *
   return n;
 }
 
-/* Rows of n numbers, ld apart, times f; zeros where f is 0, whatever they held. */
-CLONES static void scale_rows(int64_t m, int64_t n, const double *f, T *x, int64_t ld) {
-  for (int64_t r = 0; r < m; r++) {
-    T *row = x + r * ld, by = (T)f[r];
-    if (f[r] == 0) memset(row, 0, (size_t)n * sizeof(T));
-    else if (f[r] != 1)
-      for (int64_t j = 0; j < n; j++) row[j] *= by;
-  }
-}
-
 static T *result_row(const TileWork *w, int64_t r) {
   return row_of(&w->job->out, w->b, w->h, w->r0 + r);
 }
 
-static bool group_started(const TileWork *w, int64_t r) { return w->started >> r / TILE_UNIT & 1; }
+static bool row_started(const TileWork *w, int64_t r) { return w->started >> r / TILE_STEP & 1; }
+
+static void scale_row(int64_t n, T *x, T by) {
+  for (int64_t j = 0; j < n; j++) x[j] *= by;
+}
 
 /* The largest log-weight of each row becomes its shift, where it is larger; what
  * the row has gathered is rescaled.                                          */
@@ -103,7 +98,7 @@ static void move_shift(TileWork *w, const Part *hull, const Part *p) {
     w->shift[r] = w->peak[r];
     w->sum[r] *= f;
     w->sumsq[r] *= f * f;
-    if (!fresh && group_started(w, r)) scale_rows(1, w->job->e, &f, result_row(w, r), 0);
+    if (!fresh && row_started(w, r)) scale_row(w->job->e, result_row(w, r), (T)f);
   }
   w->shifted = true;
   w->open = (Part){0};
@@ -125,12 +120,32 @@ static void add_sums(TileWork *w, const Part *hull) {
   if (plan->count_want >= 0) add_to(m, w->tile_count + r, w->count + r);
 }
 
+/* Do the weights of the last row alone, where it has gathered none, already say that the
+ * shift must move?  Then the others need not be made in vain.  Short sequences, whose one
+ * tile is soon made again, do not ask.                                          */
+static bool sample_fails(TileWork *w, const Part *hull, Part *p) {
+  int64_t r = p->r + p->m - 1;
+  if (!w->top.plan || p->m <= TILE_UNIT || w->job->nk <= w->job->cols || w->sum[r] > 0)
+    return false;
+  Part row = *p;
+  row.r = r;
+  row.m = 1;
+  run_part(&w->weight, hull, &row);
+  bool fails = beyond_middle(1, w->sum + r, w->tile_sum + r) > 0;
+  if (fails) part_products(w, &row);
+  else p->m--;
+  return fails;
+}
+
 /* Products, then weights in their place with the tile's sums. */
 static void part_weights(TileWork *w, const Part *hull, const Part *p) {
+  Part left = *p;
   part_products(w, p);
-  run_part(&w->weight, hull, p);
-  if (!w->top.plan || beyond_middle(p->m, w->sum + p->r, w->tile_sum + p->r) == 0) return;
-  part_products(w, p);
+  if (!sample_fails(w, hull, &left)) {
+    run_part(&w->weight, hull, &left);
+    if (!w->top.plan || beyond_middle(p->m, w->sum + p->r, w->tile_sum + p->r) == 0) return;
+    part_products(w, p);
+  }
   move_shift(w, hull, p);
   start_sums(w, p);
   run_part(&w->weight, hull, p);
@@ -138,24 +153,34 @@ static void part_weights(TileWork *w, const Part *hull, const Part *p) {
 
 /* ---- outputs --------------------------------------------------------------------- */
 
-/* Rows of groups that hold nothing yet become zero, when others of the part do. */
-static bool start_groups(TileWork *w, const Part *p) {
-  unsigned from = (unsigned)(p->r / TILE_UNIT), to = (unsigned)((p->r + p->m - 1) / TILE_UNIT);
-  unsigned mine = (2u << to) - (1u << from), have = w->started & mine;
-  w->started |= mine;
-  if (have == 0 || have == mine) return have != 0;
-  for (int64_t r = p->r; r < p->r + p->m; r++)
-    if (!(have >> r / TILE_UNIT & 1)) memset(result_row(w, r), 0, (size_t)w->job->e * sizeof(T));
-  return true;
+/* Steps of rows by the columns they can see; they hold numbers from now on.  Returns their
+ * number.                                                                       */
+static int spans_of(TileWork *w, const TileCell *cell, const Part *hull, GemmSpan *span) {
+  int n = 0;
+  for (int64_t r = hull->r; r < hull->r + hull->m; r += TILE_STEP) {
+    int64_t k = r / TILE_STEP, rows = attn_min(TILE_STEP, hull->r + hull->m - r);
+    bool full = cell->tile == TILE_FULL;
+    int from = full ? 0 : cell->from[k] * TILE_STEP - (int)hull->c;
+    int to = full ? (int)hull->n : (int)attn_min(cell->to[k] * TILE_STEP - hull->c, hull->n);
+    if (from >= to) from = to = 0;
+    GemmSpan now = {(int)rows, from, to, w->started >> k & 1}, *last = n ? &span[n - 1] : NULL;
+    if (last && last->from == from && last->to == to && last->add == now.add)
+      last->rows += now.rows;
+    else
+      span[n++] = now;
+    if (from < to) w->started |= 1u << k;
+  }
+  return n;
 }
 
-static void part_values(TileWork *w, const Part *p) {
+/* A tile's weights times the values, to what the rows hold; last: and they are done. */
+static void tile_values(TileWork *w, const TileCell *cell, const Part *hull, bool last) {
   const AttnJob *job = w->job;
-  const T *x = w->weights + p->r * job->cols + p->c;
-  bool add = start_groups(w, p);
-  GEMM_TILE((int)p->m, (int)job->e, (int)p->n, x, job->cols, 1,
-            row_of(&job->v, w->b, w->key_h, p->j0 + p->c), job->v.row,
-            result_row(w, p->r), job->out.row, add);
+  GemmSpan span[TILE_STEPS];
+  int n = spans_of(w, cell, hull, span);
+  GEMM_SPANS(n, span, (int)job->e, w->weights + hull->r * job->cols + hull->c, job->cols,
+             row_of(&job->v, w->b, w->key_h, hull->j0 + hull->c), job->v.row,
+             last ? w->scale + hull->r : NULL, result_row(w, hull->r), job->out.row);
 }
 
 /* The normaliser sees the statistics through exp(shift), held in the range of a
@@ -190,15 +215,15 @@ static double row_scale(TileWork *w, int64_t r) {
   return phi != 0 ? e / phi : 0;
 }
 
-/* Every row's factor; 0: nothing was gathered. */
-static void row_scales(TileWork *w, double *f) {
-  if (w->plan->phi == TILE_PHI_SUM)
-    for (int64_t r = 0; r < w->m; r++) f[r] = w->sum[r] != 0 ? 1 / w->sum[r] : 0;
+CLONES static void inverses(int64_t n, const double *sum, T *to) {
+  for (int64_t r = 0; r < n; r++) to[r] = sum[r] != 0 ? (T)(1 / sum[r]) : 0;
+}
+
+/* Every row's factor. */
+static void row_scales(TileWork *w) {
+  if (w->plan->phi == TILE_PHI_SUM) inverses(w->m, w->sum, w->scale);
   else
-    for (int64_t r = 0; r < w->m; r++) f[r] = row_scale(w, r);
-  for (int64_t r = 0; r < w->m; r += TILE_UNIT)
-    if (!group_started(w, r))
-      memset(f + r, 0, (size_t)attn_min(TILE_UNIT, w->m - r) * sizeof *f);
+    for (int64_t r = 0; r < w->m; r++) w->scale[r] = (T)row_scale(w, r);
 }
 
 /* The one number a row that a divisor which is the sum leaves for the backward pass. */
@@ -230,10 +255,25 @@ static void keep_stats(const TileWork *w) {
   }
 }
 
-static void close_block(TileWork *w) {
-  double *f = w->tile_sum;      /* no longer used */
-  row_scales(w, f);
-  scale_rows(w->m, w->job->e, f, result_row(w, 0), w->job->out.row);
+CLONES static int64_t zeros(int64_t n, const T *x) {
+  int64_t count = 0;
+  _Pragma("omp simd reduction(+ : count)")
+  for (int64_t r = 0; r < n; r++) count += x[r] == 0 ? 1 : 0;
+  return count;
+}
+
+/* Rows that the last tile, if any, did not see; zeros where nothing was gathered, whatever
+ * the row holds.                                                              */
+static void close_block(TileWork *w, const Part *last) {
+  int64_t e = w->job->e;
+  unsigned all = (2u << (w->m - 1) / TILE_STEP) - 1;
+  if (!last) row_scales(w);
+  if (!last || last->m < w->m || w->started != all || zeros(w->m, w->scale) > 0)
+    for (int64_t r = 0; r < w->m; r++) {
+      bool seen = last && r >= last->r && r < last->r + last->m;
+      if (w->scale[r] == 0 || !row_started(w, r)) memset(result_row(w, r), 0, (size_t)e * sizeof(T));
+      else if (!seen) scale_row(e, result_row(w, r), w->scale[r]);
+    }
   keep_stats(w);
 }
 
@@ -270,12 +310,15 @@ static void block_forward(TileWork *w, int64_t block) {
           part_keep(w, &p);
           apply_keep(w, &p, w->weights);
         }
-        part_values(w, &p);
       }
       add_sums(w, &hull);
+      bool done = k == 0 && t == 0;
+      if (done) row_scales(w);
+      tile_values(w, &cell[k], &hull, done);
+      if (done) close_block(w, &hull);
     }
   }
-  close_block(w);
+  if (n == 0) close_block(w, NULL);
 }
 
 typedef struct { AttnJob *job; TileWork *lane; int64_t blocks; } TileForward;

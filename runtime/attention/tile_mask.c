@@ -1,6 +1,6 @@
 /* tile_mask.c: classes of mask tiles by interval arithmetic.  Ranges of keys
  * are halved until they are empty, full or one tile wide; a partial tile then
- * learns which columns each group of rows can see.                           */
+ * learns which columns each group and each step of rows can see.              */
 #include "runtime/attention/tile.h"
 
 #include <string.h>
@@ -47,17 +47,38 @@ static AttnTile class_of(const Fill *f, int64_t r0, int64_t r1, int64_t j0, int6
   return attn_tile(f->job, f->b, f->h, r0, r1, j0, j1, f->scratch);
 }
 
-/* Columns of a partial tile that rows [r0, r1) can see; false: none. */
-static bool extent(const Fill *f, int64_t r0, int64_t r1, int64_t j0, int64_t j1, uint8_t *lo,
-                   uint8_t *hi) {
-  int64_t units = (j1 - j0 + TILE_UNIT - 1) / TILE_UNIT, a = 0, b = units;
-  while (a < b && class_of(f, r0, r1, j0 + a * TILE_UNIT,
-                           attn_min(j0 + (a + 1) * TILE_UNIT, j1)) == TILE_EMPTY) a++;
-  while (b > a && class_of(f, r0, r1, j0 + (b - 1) * TILE_UNIT,
-                           attn_min(j0 + b * TILE_UNIT, j1)) == TILE_EMPTY) b--;
+/* Columns of a partial tile that rows [r0, r1) can see, in units of `unit` within those that
+ * *lo and *hi hold; false: none.                                               */
+static bool extent(const Fill *f, int64_t r0, int64_t r1, int64_t j0, int64_t j1, int64_t unit,
+                   uint8_t *lo, uint8_t *hi) {
+  int64_t a = *lo, b = *hi;
+  while (a < b && class_of(f, r0, r1, j0 + a * unit,
+                           attn_min(j0 + (a + 1) * unit, j1)) == TILE_EMPTY) a++;
+  while (b > a && class_of(f, r0, r1, j0 + (b - 1) * unit,
+                           attn_min(j0 + b * unit, j1)) == TILE_EMPTY) b--;
   *lo = (uint8_t)a;
   *hi = (uint8_t)b;
   return a < b;
+}
+
+/* What group g and its steps of rows can see of a partial tile; false: nothing. */
+static bool group_extent(const Fill *f, TileCell *cell, int g) {
+  int64_t a = f->r0 + g * TILE_UNIT, b = attn_min(a + TILE_UNIT, f->r1);
+  cell->hi[g] = (uint8_t)((cell->j1 - cell->j0 + TILE_UNIT - 1) / TILE_UNIT);
+  if (a >= b || !extent(f, a, b, cell->j0, cell->j1, TILE_UNIT, &cell->lo[g], &cell->hi[g])) {
+    cell->lo[g] = cell->hi[g] = 0;
+    return false;
+  }
+  int64_t last = (cell->j1 - cell->j0 + TILE_STEP - 1) / TILE_STEP, steps = TILE_UNIT / TILE_STEP;
+  for (int64_t k = g * steps; k < (g + 1) * steps; k++) {
+    int64_t r = f->r0 + k * TILE_STEP;
+    cell->from[k] = (uint8_t)(cell->lo[g] * steps);
+    cell->to[k] = (uint8_t)attn_min(cell->hi[g] * steps, last);
+    if (r >= b || !extent(f, r, attn_min(r + TILE_STEP, b), cell->j0, cell->j1, TILE_STEP,
+                          &cell->from[k], &cell->to[k]))
+      cell->from[k] = cell->to[k] = 0;
+  }
+  return true;
 }
 
 static void add_cell(Fill *f, int64_t j0, int64_t j1, AttnTile tile) {
@@ -66,12 +87,9 @@ static void add_cell(Fill *f, int64_t j0, int64_t j1, AttnTile tile) {
     last->j1 = j1;
     return;
   }
-  TileCell cell = {j0, j1, tile, {0}, {0}};
+  TileCell cell = {.j0 = j0, .j1 = j1, .tile = tile};
   bool any = tile == TILE_FULL;
-  for (int g = 0; g < TILE_GROUPS && tile == TILE_PARTIAL; g++) {
-    int64_t a = f->r0 + g * TILE_UNIT, b = attn_min(a + TILE_UNIT, f->r1);
-    if (a < b) any |= extent(f, a, b, j0, j1, &cell.lo[g], &cell.hi[g]);
-  }
+  for (int g = 0; g < TILE_GROUPS && tile == TILE_PARTIAL; g++) any |= group_extent(f, &cell, g);
   if (any) f->map->cell[f->n++] = cell;
 }
 

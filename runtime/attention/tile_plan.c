@@ -158,6 +158,7 @@ void tile_plan_free(Rt *rt, TilePlan *t) {
   if (t->weight) fuse_plan_free(rt, t->weight);
   if (t->top) fuse_plan_free(rt, t->top);
   if (t->grad) fuse_plan_free(rt, t->grad);
+  if (t->bare_grad) fuse_plan_free(rt, t->bare_grad);
   if (t->kept_grad) fuse_plan_free(rt, t->kept_grad);
   if (t->prog.node) prog_free(&t->prog);
   free(t->load);
@@ -353,6 +354,7 @@ static RtStatus grad_plan(Rt *rt, TilePlan *t, const AttnSpec *s, const AttnCode
   t->weight_want = want(&w, weight);
   w.item[t->weight_want].store = true;
   bool fits = want_products(t, &w, p, adjoint) && want_leaves(t, &w, s, adjoint);
+  Wants bare = w;
   for (int k = 0; k < n_load && fits; k++)
     if (adjoint[s->n_leaf + k] >= 0)
       fits = want_load(t, &w, p, leaf[s->n_leaf + k], adjoint[s->n_leaf + k]);
@@ -360,6 +362,10 @@ static RtStatus grad_plan(Rt *rt, TilePlan *t, const AttnSpec *s, const AttnCode
     t->grad_reason = "it captures more tensors than one fused program can differentiate";
   else if (!(t->grad = fuse_plan(rt, p, real, code->slot_dtype, s->mask, w.n, w.item)))
     return rt->error.status;
+  if (fits && t->n_load > 0) {
+    t->bare_grad = fuse_plan(rt, p, real, code->slot_dtype, s->mask, bare.n, bare.item);
+    if (!t->bare_grad) return rt->error.status;
+  }
   t->n_want = w.n;
   memcpy(t->want, w.item, sizeof w.item);
   return fits ? kept_plan(rt, t, s, code, real, p) : RT_OK;

@@ -34,7 +34,8 @@ typedef struct {
   /* forward: one number a row of the block */
   double *shift, *sum, *sumsq, *l1, *count, *peak;
   double *tile_sum, *tile_sumsq, *tile_l1, *tile_count;
-  unsigned started;            /* groups of rows whose output holds numbers       */
+  unsigned started;            /* steps of rows whose output holds numbers        */
+  T *scale;                    /* what each row is multiplied with in the end     */
   bool shifted;                /* is any shift of the block not 0?                */
   Part open;                   /* of the head: what `weight` was opened with, all shifts 0 */
   /* backward: see tile_backward.h */
@@ -278,7 +279,7 @@ static const TileMap *map_of(const TileWork *w) {
 static int64_t cells_of(const TileWork *w, int64_t k, const TileCell **cell, TileCell *all) {
   const TileMap *map = map_of(w);
   if (!map) {
-    *all = (TileCell){0, w->job->nk, TILE_FULL, {0}, {0}};
+    *all = (TileCell){.j1 = w->job->nk, .tile = TILE_FULL};
     *cell = all;
     return 1;
   }
@@ -451,6 +452,8 @@ static void run_part(FuseRun *run, const Part *hull, const Part *p) {
 
 /* ---- dropout --------------------------------------------------------------------- */
 
+enum { DROP = 256 };   /* numbers drawn at a time */
+
 /* Factors of a part: 0, or 1 / (1 - rate); the same numbers in every mode. */
 static void part_keep(TileWork *w, const Part *p) {
   const AttnJob *job = w->job;
@@ -459,8 +462,12 @@ static void part_keep(TileWork *w, const Part *p) {
   for (int64_t r = p->r; r < p->r + p->m; r++) {
     uint64_t pair = attn_pair_number(job, w->b, w->h, w->r0 + r, p->j0);
     T *keep = w->keep + r * job->cols;
-    for (int64_t c = p->c; c < p->c + p->n; c++)
-      keep[c] = rng_uniform(call, pair + (uint64_t)c) < w->rate ? 0 : up;
+    double u[DROP];
+    for (int64_t c = p->c; c < p->c + p->n; c += DROP) {
+      int64_t n = attn_min(DROP, p->c + p->n - c);
+      rng_uniforms(call, pair + (uint64_t)c, n, u);
+      for (int64_t k = 0; k < n; k++) keep[c + k] = u[k] < w->rate ? 0 : up;
+    }
   }
 }
 

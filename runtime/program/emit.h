@@ -19,7 +19,7 @@ typedef enum {
   /* one or two operands; the second may be memory */
   VI_ADD, VI_SUB, VI_MUL, VI_DIV, VI_MIN, VI_MAX, VI_AND, VI_ANDN, VI_OR, VI_XOR,
   VI_IADD, VI_ISUB, VI_SCALEF, VI_SQRT, VI_ROUND, VI_REDUCE, VI_RCP, VI_SHL, VI_SHR,
-  VI_FMA, VI_FMS, VI_FNMA,              /* a b + c, a b - c, c - a b                   */
+  VI_FMA, VI_FMS, VI_FNMA, VI_FNMS,     /* a b + c, a b - c, c - a b, -a b - c         */
   VI_CMP,                               /* a mask; imm: the predicate                  */
   VI_BLEND, VI_KEEP,                    /* a ? b : c, a ? b : 0                        */
   VI_NR,                                /* b + b c where the mask a holds, else b      */
@@ -52,6 +52,7 @@ int vec_op(VecList *l, VecOp op, int imm, int a, int b, int c);
 int vec_leaf(VecList *l, VecOp op, int slot);
 int vec_const(VecList *l, double v);
 int vec_bits(VecList *l, uint64_t bits);
+bool vec_is_sign(const VecList *l, int id);        /* the constant that flips signs?     */
 /* The operations of `times` vectors, one of each in turn: their chains overlap. */
 void vec_interleave(VecList *to, const VecList *from, int times);
 static inline int vec2(VecList *l, VecOp op, int a, int b) { return vec_op(l, op, 0, a, b, -1); }
@@ -97,6 +98,10 @@ static inline int emit_once_word(const EmitShape *s, int k) {   /* 4 words: 32 b
 static inline int emit_frame_words(const EmitShape *s) { return emit_once_word(s, s->n_once); }
 
 typedef struct { uint8_t kind; } EmitFold;          /* VI_SUM, VI_LARGEST, VI_LEAST      */
+/* Does the code leave a row's fold as a vector, 64 bytes a row, for the caller to finish? */
+static inline bool emit_lanes(const EmitShape *s, const EmitFold *f) {
+  return s->wide && f->kind == VI_SUM;
+}
 
 typedef struct {
   void *memory;

@@ -31,7 +31,7 @@ static void address(Asm *a, int reg, Rm rm, int after) {
   int mod = rm.disp == 0 && (rm.base & 7) != RBP ? 0 : 0x80;
   if (rm.index != NO_REG || (rm.base & 7) == RSP) {
     asm_byte(a, mod | low | 4);
-    asm_byte(a, (rm.index == NO_REG ? RSP : rm.index & 7) << 3 | (rm.base & 7));
+    asm_byte(a, (rm.eightfold ? 3 : 0) << 6 | (rm.index == NO_REG ? RSP : rm.index & 7) << 3 | (rm.base & 7));
   } else {
     asm_byte(a, mod | low | (rm.base & 7));
   }

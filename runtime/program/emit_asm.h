@@ -18,9 +18,10 @@ typedef struct {
   bool wide;                           /* EVEX, 512 bits                           */
 } Asm;
 
-/* A register, or memory at base + index + disp; broadcast: one element for all lanes. */
+/* A register, or memory at base + index + disp, or 8 index; broadcast: one element for all
+ * lanes.                                                                      */
 typedef struct {
-  bool mem, broadcast;
+  bool mem, broadcast, eightfold;
   uint8_t reg, base, index;
   int32_t disp;
 } Rm;

@@ -289,7 +289,7 @@ static bool dies(const Body *x, int id) {
 /* a b + c with the result in a register of an operand that is not needed again. */
 static void fused(Body *x) {
   Vec v = x->l->items[x->i];
-  int kind = v.op == VI_FMA ? 0 : v.op == VI_FMS ? 2 : 4;    /* added to 98, A8, B8 */
+  int kind = 2 * (v.op - VI_FMA);                            /* added to 98, A8, B8 */
   int p = v.a, q = v.b;
   if (!dies(x, p) && dies(x, q)) { p = v.b; q = v.a; }
   if (dies(x, p) && !dies(x, v.c)) {
@@ -412,7 +412,7 @@ static void operation(Body *x) {
   case VI_CONST: case VI_ONCE: case VI_ROW: case VI_COL: case VI_MAT: case VI_TAIL: return;
   case VI_SQRT: case VI_ROUND: case VI_REDUCE: case VI_RCP: unary(x); return;
   case VI_SHL: case VI_SHR: shift(x); return;
-  case VI_FMA: case VI_FMS: case VI_FNMA: fused(x); return;
+  case VI_FMA: case VI_FMS: case VI_FNMA: case VI_FNMS: fused(x); return;
   case VI_BLEND: blend(x); return;
   case VI_KEEP: keep(x); return;
   case VI_NR: newton(x); return;

@@ -238,16 +238,23 @@ static void halve(Loop *e, Opcode op, int from, int bytes) {
   }
 }
 
-/* The lanes of an accumulator into the row's number. */
+/* The lanes of an accumulator into the row's number, or to where the caller folds them. */
 static void finish_fold(Loop *e, int k) {
   Asm *a = &e->a;
   int reg = e->n_reg + e->n_pin + k, kind = e->fold[k].kind;
   int code = kind == VI_SUM ? 0x58 : kind == VI_LARGEST ? 0x5f : 0x5d;
   Opcode one = {1, 3, (uint8_t)code, false};
+  Rm sums = asm_at(RAX, RDX, 0);
   if (k >= e->n_fold_reg) {
     reg = 2;
     asm_vec(a, real_op(e, 0x10), bits(e), reg, -1, asm_at(RSP, NO_REG, SLOT * (e->n_spill + k)), 0,
             false, -1);
+  }
+  if (emit_lanes(e->shape, &e->fold[k])) {
+    sums.eightfold = true;                                 /* rdx: 8 x row */
+    asm_load(a, RAX, asm_at(RDI, NO_REG, 8 * emit_fold_word(e->shape, k)));
+    asm_vec(a, real_op(e, 0x11), 512, reg, -1, sums, 0, false, -1);
+    return;
   }
   for (int bytes = bits(e) / 8; bytes > 8 - 4 * !e->shape->f64; bytes /= 2) {
     halve(e, real_op(e, code), reg, bytes);
@@ -255,8 +262,8 @@ static void finish_fold(Loop *e, int k) {
   }
   if (!e->shape->f64) asm_vex(a, (Opcode){1, 2, 0x5a, false}, 128, 0, 0, asm_reg(0), -1);
   asm_load(a, RAX, asm_at(RDI, NO_REG, 8 * emit_fold_word(e->shape, k)));
-  asm_vex(a, one, 128, 0, 0, asm_at(RAX, RDX, 0), -1);
-  asm_vex(a, (Opcode){1, 3, 0x11, false}, 128, 0, -1, asm_at(RAX, RDX, 0), -1);
+  asm_vex(a, one, 128, 0, 0, sums, -1);
+  asm_vex(a, (Opcode){1, 3, 0x11, false}, 128, 0, -1, sums, -1);
 }
 
 static void next_row(Loop *e) {

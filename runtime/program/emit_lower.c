@@ -125,15 +125,31 @@ static const ProgNode *factor(const Lower *w, int node) {
   return n->op == PO_MUL && !leaf && !is_truth(w, n->a) && !is_truth(w, n->b) ? n : NULL;
 }
 
+/* A term of a sum without the signs in front of it. */
+typedef struct { int node; bool minus; const ProgNode *product; } Term;
+
+static Term term(const Lower *w, int node, bool minus) {
+  for (; w->plan->body.node[node].op == PO_NEG && w->code->leaf[node].kind == LEAF_NONE;
+       minus = !minus)
+    node = w->plan->body.node[node].a;
+  return (Term){node, minus, factor(w, node)};
+}
+
+/* A product and another term, of either sign. */
+static int product_and(Lower *w, Term p, Term other) {
+  static const VecOp op[2][2] = {{VI_FMA, VI_FMS}, {VI_FNMA, VI_FNMS}};
+  return vec3(w->l, op[p.minus][other.minus], number(w, p.product->a), number(w, p.product->b),
+              number(w, other.node));
+}
+
 static int sum(Lower *w, const ProgNode *n) {
-  const ProgNode *a = factor(w, n->a), *b = factor(w, n->b);
-  VecList *l = w->l;
-  bool less = n->op == PO_SUB;
-  if (b)
-    return vec3(l, less ? VI_FNMA : VI_FMA, number(w, b->a), number(w, b->b), number(w, n->a));
-  if (a)
-    return vec3(l, less ? VI_FMS : VI_FMA, number(w, a->a), number(w, a->b), number(w, n->b));
-  return vec2(l, less ? VI_SUB : VI_ADD, number(w, n->a), number(w, n->b));
+  Term a = term(w, n->a, false), b = term(w, n->b, n->op == PO_SUB);
+  if (b.product) return product_and(w, b, a);
+  if (a.product) return product_and(w, a, b);
+  if (!a.minus)
+    return vec2(w->l, b.minus ? VI_SUB : VI_ADD, number(w, a.node), number(w, b.node));
+  if (!b.minus) return vec2(w->l, VI_SUB, number(w, b.node), number(w, a.node));
+  return vec2(w->l, n->op == PO_SUB ? VI_SUB : VI_ADD, number(w, n->a), number(w, n->b));
 }
 
 static int power(Lower *w, const ProgNode *n) {
@@ -168,6 +184,17 @@ static int choice(Lower *w, const ProgNode *n) {
   return vec3(w->l, VI_BLEND, m, number(w, n->b), number(w, n->c));
 }
 
+/* The machine gives the second operand where either is NaN; here NaN wins. */
+static int extreme(Lower *w, const ProgNode *n, int op) {
+  VecList *l = w->l;
+  double c;
+  int a = number(w, n->a), b = number(w, n->b);
+  if (prog_is_const(&w->plan->body, n->b, &c)) return vec2(l, op, b, a);
+  int least = vec2(l, op, a, b);
+  if (prog_is_const(&w->plan->body, n->a, &c)) return least;
+  return vec3(l, VI_BLEND, vec_op(l, VI_CMP, NE, a, a, -1), a, least);
+}
+
 static int remainder_(Lower *w, const ProgNode *n) {
   VecList *l = w->l;
   int x = number(w, n->a), y = number(w, n->b);
@@ -175,10 +202,17 @@ static int remainder_(Lower *w, const ProgNode *n) {
   return n->op == PO_FLOORDIV ? q : vec3(l, VI_FNMA, y, q, x);
 }
 
+/* The result of a product or sum, perhaps with its sign flipped? */
+static bool is_rounded(const VecList *l, int id) {
+  const Vec *v = &l->items[id];
+  if (v->op == VI_XOR && vec_is_sign(l, v->b)) v = &l->items[v->a];
+  return v->op == VI_ADD || v->op == VI_SUB || v->op == VI_MUL ||
+         (v->op >= VI_FMA && v->op <= VI_FNMS);
+}
+
 static int exponential(Lower *w, const ProgNode *n) {
-  int x = number(w, n->a), op = w->l->items[x].op;
-  bool rounded = op == VI_ADD || op == VI_SUB || op == VI_MUL || (op >= VI_FMA && op <= VI_FNMA);
-  if (rounded && !w->l->f64) return vec_exp_rounded(w->l, x);
+  int x = number(w, n->a);
+  if (is_rounded(w->l, x) && !w->l->f64) return vec_exp_rounded(w->l, x);
   return vec_unary(w->l, PO_EXP, x, w->code->range[n->a]);
 }
 
@@ -200,8 +234,8 @@ static void lower(Lower *w, int node) {
   case PO_ADD: case PO_SUB: w->value[node] = sum(w, n); break;
   case PO_MUL: w->value[node] = product(w, n); break;
   case PO_DIV: w->value[node] = vec_quotient(w->l, number(w, n->a), number(w, n->b)); break;
-  case PO_MIN: w->value[node] = vec2(w->l, VI_MIN, number(w, n->a), number(w, n->b)); break;
-  case PO_MAX: w->value[node] = vec2(w->l, VI_MAX, number(w, n->a), number(w, n->b)); break;
+  case PO_MIN: w->value[node] = extreme(w, n, VI_MIN); break;
+  case PO_MAX: w->value[node] = extreme(w, n, VI_MAX); break;
   case PO_FLOORDIV: case PO_MOD: w->value[node] = remainder_(w, n); break;
   case PO_POW: w->value[node] = power(w, n); break;
   case PO_EXP: w->value[node] = exponential(w, n); break;

@@ -44,7 +44,11 @@ static int fma_(L *l, int a, int b, int c) { return vec3(l, VI_FMA, a, b, c); }
 static int cmp(L *l, int predicate, int a, int b) { return vec_op(l, VI_CMP, predicate, a, b, -1); }
 static int pick(L *l, int mask, int a, int b) { return vec3(l, VI_BLEND, mask, a, b); }
 
-static int sign_bit(L *l) { return vec_bits(l, l->f64 ? UINT64_C(1) << 63 : 0x80000000u); }
+static uint64_t sign_mask(const L *l) { return l->f64 ? UINT64_C(1) << 63 : 0x80000000u; }
+static int sign_bit(L *l) { return vec_bits(l, sign_mask(l)); }
+bool vec_is_sign(const L *l, int id) {
+  return l->items[id].op == VI_CONST && l->items[id].bits == sign_mask(l);
+}
 static int magnitude(L *l, int x) {
   return vec2(l, VI_AND, x, vec_bits(l, l->f64 ? ~UINT64_C(0) >> 1 : 0x7fffffffu));
 }
@@ -259,7 +263,14 @@ static int sign_(L *l, int x) {
   return pick(l, cmp(l, LT, x, zero), num(l, -1), up);
 }
 
-int vec_quotient(VecList *l, int a, int b) { return vec2(l, VI_DIV, a, b); }
+/* A reciprocal that is there already saves a division: six operations' worth. */
+int vec_quotient(VecList *l, int a, int b) {
+  int one = num(l, 1);
+  for (int i = 0; i < l->n && a != one; i++)
+    if (l->items[i].op == VI_DIV && l->items[i].a == one && l->items[i].b == b)
+      return mul(l, a, i);
+  return vec2(l, VI_DIV, a, b);
+}
 
 bool vec_has_unary(ProgOp op) {
   switch (op) {

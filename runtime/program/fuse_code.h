@@ -58,5 +58,8 @@ bool fuse_is_diagonal(const FusePlan *plan, const FusePlace *of, int node);
 bool fuse_is_direct(const FusePlan *plan, const FusePlace *of, int node);
 bool fuse_edges(FuseRun *run);          /* false: strips have to                       */
 bool fuse_code_open(FuseRun *run);      /* false: values beyond what reals hold exactly */
+/* to[r] += the sum of row r's FUSE_LANES bytes of lanes, for m rows. */
+enum { FUSE_LANES = 64 };
+void fuse_fold(bool f64, int m, const void *lanes, double *to);
 void fuse_code_part(FuseRun *run, int r, int m, int c, int n);
 #endif

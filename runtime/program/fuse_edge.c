@@ -43,6 +43,10 @@ static FusePlace place(const FusePlan *plan, const FusePlace *of, int i) {
   r.diagonal = n->op != PO_SUM;
   for (int j = 0; j < k; j++) r.diagonal &= of[arg[j]].diagonal;
   r.diagonal |= r.affine && r.row + r.col == 0;
+  if (n->op >= PO_EQ && n->op <= PO_GE) { /* j > i looks at their difference */
+    FusePlace by = sum_of(of[n->a], of[n->b], -1);
+    r.diagonal |= by.affine && by.row + by.col == 0;
+  }
   return r;
 }
 

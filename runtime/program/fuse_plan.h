@@ -52,6 +52,7 @@ typedef struct {                /* FuseRun.scratch                              
   const void **foreign_at;      /* where a foreign matrix lies, and its row step     */
   int64_t *foreign_step;
   double **fold_value, *node_value;
+  void **lanes;                 /* per fold: the rows' sums in lanes, where the code leaves them so */
   bool ready, exact;            /* of the open tile: rows and columns; are reals enough? */
 } FuseScratch;
 

@@ -48,6 +48,7 @@ static void layout_code(const FusePlan *plan, int max_m, int max_n, Carve *c, Fu
   s->foreign_step = carve(c, (size_t)code->n_foreign * sizeof(int64_t));
   s->col_part = carve_pointers(c, code->shape.n_colsum, padded);
   s->fold_value = (double **)carve_pointers(c, code->shape.n_fold, m * sizeof(double));
+  s->lanes = carve_pointers(c, code->shape.wide ? code->shape.n_fold : 0, m * FUSE_LANES);
   s->node_value = carve(c, (size_t)plan->body.n * sizeof(double));
 }
 

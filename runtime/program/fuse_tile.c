@@ -68,6 +68,7 @@ static void set_sizes(FuseRun *run, uint64_t *frame, int rows, int n, bool maske
   frame[FW_FULL] = (uint64_t)(n - tail) * plan->size;
   frame[FW_TAIL_BITS] = (UINT64_C(1) << tail) - 1;
   frame[FW_ROW_STEP] = (uint64_t)plan->n_row * plan->size;
+  if (e->wide) return;
   memset(&frame[FW_TAIL_MASK], 0, 32);
   memset(&frame[FW_TAIL_MASK], 0xff, (size_t)tail * plan->size <= 32 ? (size_t)tail * plan->size : 32);
 }
@@ -110,6 +111,20 @@ static double *fold_at(FuseRun *run, int k) {
   case VI_LARGEST: return run->row_max[want];
   default: return run->row_min[want];
   }
+}
+
+static void *fold_target(FuseRun *run, int k, int first) {
+  const FuseCode *code = run->plan->code;
+  const FuseScratch *s = run->scratch;
+  return emit_lanes(&code->shape, &code->fold[k]) ? s->lanes[k] : (void *)(fold_at(run, k) + first);
+}
+
+static void fold_lanes(FuseRun *run, int first, int m) {
+  const FuseCode *code = run->plan->code;
+  const FuseScratch *s = run->scratch;
+  for (int k = 0; k < code->shape.n_fold; k++)
+    if (emit_lanes(&code->shape, &code->fold[k]))
+      fuse_fold(code->shape.f64, m, s->lanes[k], fold_at(run, k) + first);
 }
 
 static void add_columns(FuseRun *run, int c, int n) {
@@ -171,13 +186,15 @@ void fuse_code_part(FuseRun *run, int r, int m, int c, int n) {
   /* Columns are summed in reals over a few rows, then in double. */
   int chunk = e->n_colsum ? CODE_CHUNK : m;
   for (int first = r; first < r + m; first += chunk) {
-    set_sizes(run, frame, r + m - first < chunk ? r + m - first : chunk, n, masked);
+    int rows = r + m - first < chunk ? r + m - first : chunk;
+    set_sizes(run, frame, rows, n, masked);
     set_pointers(run, frame, first, c);
     for (int k = 0; k < e->n_fold; k++)
-      frame[emit_fold_word(e, k)] = (uint64_t)(uintptr_t)(fold_at(run, k) + first);
+      frame[emit_fold_word(e, k)] = (uint64_t)(uintptr_t)fold_target(run, k, first);
     for (int k = 0; k < e->n_colsum; k++)
       memset(s->col_part[k], 0, ((size_t)n * plan->size + 63) & ~(size_t)63);
     code->code[masked].run(frame);
+    fold_lanes(run, first, rows);
     add_columns(run, c, n);
   }
   if (sums) after_sums(run, r, m);

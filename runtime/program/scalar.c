@@ -68,8 +68,8 @@ double prog_op_eval(ProgOp op, double a, double b, double c) {
   case PO_FLOORDIV: return floor(a / b);
   case PO_MOD: return a - b * floor(a / b);
   case PO_POW: return pow(a, b);
-  case PO_MIN: return a <= b ? a : b;
-  case PO_MAX: return a >= b ? a : b;
+  case PO_MIN: return a <= b || isnan(a) ? a : b;
+  case PO_MAX: return a >= b || isnan(a) ? a : b;
   case PO_ATAN2: return atan2(a, b);
   case PO_EQ: return a == b;
   case PO_NE: return a != b;

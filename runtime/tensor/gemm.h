@@ -18,6 +18,15 @@ void gemm_tile_f32(int m, int n, int k, const float *a, int64_t a_row, int64_t a
 void gemm_tile_f64(int m, int n, int k, const double *a, int64_t a_row, int64_t a_col,
                    const double *b, int64_t ldb, double *c, int64_t ldc, bool add);
 
+/* Rows of C, one span after the other: C = A B over l from `from` to `to` alone, added to C when
+ * `add`, then times the row's number of `scale`, if that is not NULL.  A's rows and columns are
+ * those of C and rows of B; a span without l gives 0, or C itself, times the number.       */
+typedef struct { int rows, from, to; bool add; } GemmSpan;
+void gemm_spans_f32(int n_span, const GemmSpan *span, int n, const float *a, int64_t lda,
+                    const float *b, int64_t ldb, const float *scale, float *c, int64_t ldc);
+void gemm_spans_f64(int n_span, const GemmSpan *span, int n, const double *a, int64_t lda,
+                    const double *b, int64_t ldb, const double *scale, double *c, int64_t ldc);
+
 /* C (m, n) = A (m, k) B^T with B (n, k) as rows of k numbers: dot products without
  * packing, for few rows m (decoding: m = 1).                                   */
 void gemm_dots_f32(int m, int n, int k, const float *a, int64_t lda, const float *b, int64_t ldb,

@@ -20,6 +20,9 @@ INLINE VT N(load)(const T *p) {
 INLINE void N(store)(T *p, VT x) { memcpy(p, &x, sizeof x); }
 INLINE VT N(spread)(T x) { return x - (VT){0}; }
 
+/* A number whose origin the compiler forgets: sums with it would take a register each. */
+#define HIDE(x) __asm__("" : "+r"(x))
+
 /* ---- one block of C ------------------------------------------------------------------ */
 
 typedef struct {
@@ -28,6 +31,9 @@ typedef struct {
   int64_t a_row, a_col, ldb, ldc;
   T *c;
   const T *times;               /* of C's shape and ldc: C is multiplied by it; or NULL */
+  const T *scale;               /* one number a row, the same; or NULL                  */
+  const char *soon;             /* a line to fetch at every other step of k             */
+  int64_t soon_step;
   bool add;
   N(Part) part;                 /* of the last vector of columns */
 } N(Block);
@@ -47,23 +53,34 @@ INLINE void N(step)(const int R, const int V, const bool partial, N(Part) part, 
 }
 
 /* The sums, and what comes after them in memory asked for on the way: C row by row, so that its
- * stores find it near, and of A, in as small steps, the rows below; in a transposed one, the
- * columns to come.                                                                */
+ * stores find it near, and one line at each step: in one half of the steps those of A, in as small
+ * turns the rows below, or in a transposed one the columns to come; in the other half `soon`. */
 INLINE void N(long_sums)(const int R, const int V, const bool partial, const N(Block) *j,
                          const T **a, VT *s) {
-  const T *b = j->b;
+  const T *b = j->b, *next = j->c, *near = j->times, *below = j->a + R * j->a_row;
   const int64_t row = j->a_row, col = j->a_col, ldb = j->ldb;
-  const int share = j->k / R;
-  const int64_t each = col == 1 ? R : col, skip = col == 1 ? row - share * R : 0;
-  const T *next = j->c, *near = j->times, *ask = j->a + (col == 1 ? R * row : AHEAD * col);
-  for (int rows = R; rows > 0; rows--, next += j->ldc, ask += skip) {
-    UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(next + v * L, 1);
-    if (near) {
-      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(near + v * L);
-      near += j->ldc;
+  const char *soon = j->soon;
+  const int share = j->k / (2 * R);
+  int64_t ahead = AHEAD * ldb;
+  HIDE(ahead);
+  for (int turn = 2 * R; turn > 0; turn--) {
+    const bool mine = turn % 2 == 0;
+    const char *ask = mine ? (const char *)(col == 1 ? below : a[0] + AHEAD * col) : soon;
+    int64_t each = mine ? (int64_t)sizeof(T) * (col == 1 ? 2 * R : col) : j->soon_step;
+    int l = turn > 1 ? share : j->k - (2 * R - 1) * share;
+    if (mine) {
+      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(next + v * L, 1);
+      next += j->ldc;
+      below += row;
+    } else {
+      soon += l * each;
+      if (near) {
+        UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(near + v * L);
+        near += j->ldc;
+      }
     }
-    for (int l = rows > 1 ? share : j->k - (R - 1) * share; l > 0; l--, b += ldb, ask += each) {
-      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(b + AHEAD * ldb + v * L);
+    for (; l > 0; l--, b += ldb, ask += each) {
+      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(b + ahead + v * L);
       __builtin_prefetch(ask);
       N(step)(R, V, partial, j->part, a, row, col, b, s);
     }
@@ -104,6 +121,10 @@ INLINE void N(block)(const int R, const int V, const bool partial, const N(Block
         s[i * V + v] *= partial && v == V - 1 ? N(load_part)(times + v * L, part)
                                               : N(load)(times + v * L);
       times += ldc;
+    }
+    if (j->scale) {
+      VT x = N(spread)(j->scale[i]);
+      UNROLL for (int v = 0; v < V; v++) s[i * V + v] *= x;
     }
     UNROLL for (int v = 0; v < V; v++) {
       if (partial && v == V - 1) N(store_part)(o + v * L, s[i * V + v], part);
@@ -148,28 +169,70 @@ static void (*const N(blocks)[VECTORS + 1][9][2])(const N(Block) *) = {
 
 /* ---- a product ------------------------------------------------------------------------- */
 
-/* Panels of columns, then blocks of rows, each as even as can be: a last block
- * of one row would run at the latency of an addition.                          */
+static const GemmMore N(alone);
+
+/* Block number q of a tile fetches half a column of what is wanted next. */
+INLINE void N(fetch)(N(Block) *j, const GemmMore *more, int q) {
+  bool any = q < 2 * more->soon_lines;
+  j->soon_step = any ? more->soon_step : 0;
+  j->soon = any ? more->soon + 64 * (q / 2) + q % 2 * (j->k / 2) * j->soon_step
+                : (const char *)j->b;
+}
+
+/* m rows from where the block stands, v vectors of columns: in blocks as even as can be, since
+ * a last one of one row would run at the latency of an addition.                       */
+static void N(rows)(N(Block) *j, int m, int v, bool partial, const GemmMore *more) {
+  int rows = N(most_rows)[v], blocks = m <= rows ? m > 0 : (m + rows - 1) / rows;
+  int each = blocks > 1 ? m / blocks : m, small = blocks - (m - each * blocks);
+  for (int q = 0; q < blocks; q++) {
+    int r = q < small ? each : each + 1;
+    N(fetch)(j, more, q);
+    N(blocks)[v][r][partial](j);
+    j->a += r * j->a_row;
+    j->c += r * j->ldc;
+    if (j->times) j->times += r * j->ldc;
+    if (j->scale) j->scale += r;
+  }
+}
+
+/* Panels of columns, each as wide as the others. */
 static void N(tile)(int m, int n, int k, const T *a, int64_t a_row, int64_t a_col, const T *b,
-                    int64_t ldb, const T *start, const T *times, T *c, int64_t ldc, bool add) {
+                    int64_t ldb, T *c, int64_t ldc, bool add, const GemmMore *more) {
+  const T *start = more->start, *times = more->times;
   int vectors = (n + L - 1) / L, panels = (vectors + VECTORS - 1) / VECTORS;
   N(Block) j = {.k = k, .a_row = a_row, .a_col = a_col, .ldb = ldb, .ldc = ldc, .add = add};
   for (int p = 0, first = 0; p < panels; p++) {
     int v = vectors - first, left = n - first * L;
     if (panels - p > 1) v /= panels - p;
-    int rows = N(most_rows)[v], blocks = m <= rows ? m > 0 : (m + rows - 1) / rows;
-    int each = blocks > 1 ? m / blocks : m, small = blocks - (m - each * blocks);
-    bool partial = left < v * L;
     j.part = N(part)(left - (v - 1) * L);
+    j.a = a;
     j.b = b + first * L;
+    j.c = c + first * L;
     j.start = start ? start + first * L : NULL;
-    for (int q = 0, i = 0; q < blocks; q++) {
-      int r = q < small ? each : each + 1;
-      j.a = a + i * a_row;
-      j.c = c + i * ldc + first * L;
-      j.times = times ? times + i * ldc + first * L : NULL;
-      N(blocks)[v][r][partial](&j);
-      i += r;
+    j.times = times ? times + first * L : NULL;
+    N(rows)(&j, m, v, left < v * L, p ? &N(alone) : more);
+    first += v;
+  }
+}
+
+static void N(spans)(int n_span, const GemmSpan *span, int n, const T *a, int64_t lda, const T *b,
+                     int64_t ldb, const T *scale, T *c, int64_t ldc) {
+  int vectors = (n + L - 1) / L, panels = (vectors + VECTORS - 1) / VECTORS;
+  N(Block) j = {.a_row = lda, .a_col = 1, .ldb = ldb, .ldc = ldc};
+  for (int p = 0, first = 0; p < panels; p++) {
+    int v = vectors - first, left = n - first * L;
+    if (panels - p > 1) v /= panels - p;
+    j.part = N(part)(left - (v - 1) * L);
+    j.c = c + first * L;
+    j.scale = scale;
+    const T *row = a;
+    for (const GemmSpan *s = span; s < span + n_span; s++) {
+      j.a = row + s->from;
+      j.b = b + s->from * ldb + first * L;
+      j.k = s->to - s->from;
+      j.add = s->add;
+      N(rows)(&j, s->rows, v, left < v * L, &N(alone));
+      row += s->rows * lda;
     }
     first += v;
   }
@@ -364,3 +427,4 @@ static double N(spin)(int64_t rounds) {
 #undef LINE
 #undef AHEAD
 #undef SHORT
+#undef HIDE

@@ -110,6 +110,6 @@ INLINE VT_f64 fma_f64(VT_f64 x, VT_f64 y, VT_f64 s) { return x * y + s; }
 
 const GemmKernels GEMM_NAME = {
   GEMM_LEVEL, GEMM_BYTES, GEMM_REGISTERS == 32 ? 4 : 2,
-  tile_f32, tile_f64, dots_f32, dots_f64, pairs_f32, pairs_f64, transpose_f32, transpose_f64,
+  tile_f32, tile_f64, spans_f32, spans_f64, dots_f32, dots_f64, pairs_f32, pairs_f64, transpose_f32, transpose_f64,
   spin_f32, spin_f64,
 };

@@ -17,6 +17,7 @@
 #define PACK_BYTES 2048       /* of a row of B in one packed block              */
 #define CACHE (1 << 20)       /* operands above this may be copied block by block */
 #define FAR 4096              /* rows so many bytes apart crowd few sets of a cache */
+#define LINE 64               /* bytes of a cache line                           */
 #define FEW_ROWS 4            /* up to these, dots instead of transposing B     */
 #define DOT_COLUMNS 256
 #define PARALLEL_WORK 1000000 /* m n k from which a parallel loop pays          */
@@ -122,14 +123,12 @@ static int pack_panels(void *job, int64_t first, int64_t end, int lane) {
 typedef struct { const void *a; int64_t row, column; } Rows;
 
 static void tile(const Plan *t, int64_t m, int64_t n, int64_t k, Rows a, const void *b,
-                 int64_t ldb, const void *bias, const void *times, void *c, bool add) {
+                 int64_t ldb, void *c, bool add, const GemmMore *more) {
   int64_t ldc = t->p->ldc;
   if (t->p->d == DT_F32)
-    t->g->tile_f32((int)m, (int)n, (int)k, a.a, a.row, a.column, b, ldb, bias, times, c, ldc,
-                   add);
+    t->g->tile_f32((int)m, (int)n, (int)k, a.a, a.row, a.column, b, ldb, c, ldc, add, more);
   else
-    t->g->tile_f64((int)m, (int)n, (int)k, a.a, a.row, a.column, b, ldb, bias, times, c, ldc,
-                   add);
+    t->g->tile_f64((int)m, (int)n, (int)k, a.a, a.row, a.column, b, ldb, c, ldc, add, more);
 }
 
 /* Rows [row, row + rows) of op(A) in the stretch that begins at l. */
@@ -144,6 +143,24 @@ static Rows rows_of_a(const Plan *t, int64_t row, int64_t rows, int64_t l, int64
   return (Rows){to, 1, rows};
 }
 
+/* What a tile fetches for the one after it: the next panel of B, or the rows below of a
+ * transposed A.  end: of the task's columns.                                     */
+static void soon(const Plan *t, int64_t row, int64_t rows, int64_t column, int64_t end, int64_t l,
+                 GemmMore *more) {
+  const Product *p = t->p;
+  int64_t below = p->m - row - rows, most = t->column + t->columns;
+  if (column < end || below < 1) {
+    if (t->pack_b || column >= most) return;
+    more->soon = element(t, p->b, l * p->ldb + column);
+    more->soon_step = p->ldb * t->size;
+    more->soon_lines = (int)(least(most - column, t->width) * t->size / LINE);
+  } else if (p->ta && !t->pack_a) {
+    more->soon = element(t, p->a, l * p->lda + row + rows);
+    more->soon_step = p->lda * t->size;
+    more->soon_lines = (int)(least(below, BLOCK_ROWS) * t->size / LINE);
+  }
+}
+
 /* Rows and columns of C in one stretch; panels [first, end) of this round. */
 static void stretch(const Plan *t, int64_t row, int64_t rows, int64_t first, int64_t end,
                     int64_t l, int lane) {
@@ -151,6 +168,7 @@ static void stretch(const Plan *t, int64_t row, int64_t rows, int64_t first, int
   int64_t depth = least(DEPTH, p->k - l), panels = panels_of(t, t->columns);
   Rows a = rows_of_a(t, row, rows, l, depth, lane);
   bool add = p->add || l > 0;
+  int64_t last = t->column + panel_start(t, t->columns, panels, end);
   for (int64_t i = first; i < end; i++) {
     int64_t start = panel_start(t, t->columns, panels, i);
     int64_t columns = panel_start(t, t->columns, panels, i + 1) - start;
@@ -158,10 +176,11 @@ static void stretch(const Plan *t, int64_t row, int64_t rows, int64_t first, int
     const void *b = t->pack_b ? t->packed_b + i * t->width * depth * t->size
                               : element(t, p->b, l * p->ldb + column);
     int64_t at = row * p->ldc + column;
+    GemmMore more = {.start = p->bias && l == 0 ? element(t, p->bias, column) : NULL,
+                     .times = p->times && l + depth == p->k ? element(t, p->times, at) : NULL};
+    soon(t, row, rows, column + columns, last, l, &more);
     tile(t, rows, columns, depth, a, b, t->pack_b ? t->width : p->ldb,
-         p->bias && l == 0 ? element(t, p->bias, column) : NULL,
-         p->times && l + depth == p->k ? element(t, p->times, at) : NULL,
-         (char *)p->c + at * t->size, add);
+         (char *)p->c + at * t->size, add, &more);
   }
 }
 

@@ -193,6 +193,12 @@ static FillFn fill_best(void) {
   return fill_plain;
 }
 
+void rng_uniforms(RngCall c, uint64_t e, int64_t n, double *out) {
+  FillFn fill = fill_best();
+  for (int64_t k = 0; k < n; k += BLOCK)
+    fill(false, c, e + (uint64_t)k, (int)(n - k < BLOCK ? n - k : BLOCK), out + k);
+}
+
 typedef struct {
   FillFn fill;
   RngCall call;

@@ -19,6 +19,8 @@ uint64_t rng_derive(uint64_t key, const char *label, int64_t index);
 /* 128 random bits of element e. */
 void rng_bits(RngCall c, uint64_t e, uint32_t out[4]);
 double rng_uniform(RngCall c, uint64_t e);      /* [0, 1) with 53 bits       */
+/* rng_uniform of elements e .. e + n - 1, several times as fast as one by one. */
+void rng_uniforms(RngCall c, uint64_t e, int64_t n, double *out);
 double rng_normal(RngCall c, uint64_t e);       /* Box-Muller of element e   */
 
 Tensor *tensor_rand(Rt *rt, RngCall c, DType dt, int rank, const int64_t *shape);

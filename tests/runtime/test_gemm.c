@@ -93,9 +93,9 @@ static void one_tile(const GemmKernels *g, Case c) {
       want[i * ldc + j] = s * factor;
       size[i * ldc + j] = w * fabs(factor);
     }
-  const void *times = c.times ? f.at : NULL;
-  if (c.f64) g->tile_f64(c.m, c.n, c.k, a.at, row, col, b.at, ldb, NULL, times, o.at, ldc, c.add);
-  else g->tile_f32(c.m, c.n, c.k, a.at, row, col, b.at, ldb, NULL, times, o.at, ldc, c.add);
+  GemmMore more = {.times = c.times ? f.at : NULL, .soon = b.at, .soon_step = 8, .soon_lines = 1};
+  if (c.f64) g->tile_f64(c.m, c.n, c.k, a.at, row, col, b.at, ldb, o.at, ldc, c.add, &more);
+  else g->tile_f32(c.m, c.n, c.k, a.at, row, col, b.at, ldb, o.at, ldc, c.add, &more);
   double eps = (c.f64 ? 0x1p-53 : 0x1p-24) * (c.k + 2);
   for (int64_t i = 0; i < o.count; i++)   /* what lies between the rows stays as it was */
     if (!(fabs(get(o.at, c.f64, i) - want[i]) <= eps * size[i]))
@@ -112,7 +112,7 @@ static void one_tile(const GemmKernels *g, Case c) {
 
 static void test_tiles(void **s) {
   (void)s;
-  static const int ms[] = {0, 1, 2, 5, 6, 7, 8, 12, 13, 17, 25}, ks[] = {0, 1, 2, 3, 16, 37};
+  static const int ms[] = {0, 1, 2, 5, 6, 7, 8, 12, 13, 17, 25}, ks[] = {0, 1, 2, 3, 16, 37, 66};
   static const int ns[] = {0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48, 49, 63, 64, 65, 80, 129};
   const GemmKernels *g[MOST];
   int count = levels(g), at = 0;
@@ -129,6 +129,50 @@ static void test_tiles(void **s) {
         }
 }
 
+/* ---- spans ------------------------------------------------------------------------------ */
+
+static void one_list(const GemmKernels *g, int n, bool f64, bool scaled) {
+  static const GemmSpan span[] = {{8, 0, 0, false}, {3, 2, 9, true},  {16, 0, 80, false},
+                                  {1, 4, 4, true},  {8, 79, 80, true}, {7, 0, 8, false}};
+  enum { COUNT = sizeof span / sizeof *span, M = 43, K = 80 };
+  uint64_t state = (uint64_t)(n + 7);
+  Field a = field(f64, M, K, K + 3, &state), b = field(f64, K, n, n + 5, &state);
+  Field o = field(f64, M, n, n + 1, &state), f = field(f64, M, 1, 1, &state);
+  double *want = calloc((size_t)o.count + 1, sizeof *want);
+  assert_non_null(want);
+  for (int64_t i = 0; i < o.count; i++) want[i] = get(o.at, f64, i);
+  for (int s = 0, i = 0; s < COUNT; s++)
+    for (int r = 0; r < span[s].rows; r++, i++)
+      for (int j = 0; j < n; j++) {
+        double *to = &want[i * (n + 1) + j], sum = span[s].add ? *to : 0;
+        for (int l = span[s].from; l < span[s].to; l++)
+          sum += get(a.at, f64, i * (K + 3) + l) * get(b.at, f64, l * (n + 5) + j);
+        *to = scaled ? sum * get(f.at, f64, i) : sum;
+      }
+  const void *scale = scaled ? f.at : NULL;
+  if (f64) g->spans_f64(COUNT, span, n, a.at, K + 3, b.at, n + 5, scale, o.at, n + 1);
+  else g->spans_f32(COUNT, span, n, a.at, K + 3, b.at, n + 5, scale, o.at, n + 1);
+  for (int64_t i = 0; i < o.count; i++)
+    if (!(fabs(get(o.at, f64, i) - want[i]) <= (f64 ? 1e-14 : 1e-5)))
+      fail_msg("%s %s n %d: element %lld is %.9g, not %.9g", g->level, f64 ? "f64" : "f32", n,
+               (long long)i, get(o.at, f64, i), want[i]);
+  free(want);
+  drop(a);
+  drop(b);
+  drop(o);
+  drop(f);
+}
+
+static void test_spans(void **s) {
+  (void)s;
+  static const int ns[] = {1, 8, 16, 31, 32, 33, 64, 65, 128};
+  const GemmKernels *g[MOST];
+  int count = levels(g);
+  for (int v = 0; v < count; v++)
+    for (size_t i = 0; i < sizeof ns / sizeof *ns; i++)
+      for (int k = 0; k < 4; k++) one_list(g[v], ns[i], k & 1, k & 2);
+}
+
 /* The bits of an element do not depend on the shape around it. */
 static void test_tile_bits(void **s) {
   (void)s;
@@ -136,16 +180,17 @@ static void test_tile_bits(void **s) {
   static float a[M * K], across[K * M], b[K * NN], whole[M * NN], part[M * NN];
   uint64_t state = 5;
   const GemmKernels *g[MOST];
+  const GemmMore more = {0};
   int count = levels(g);
   for (int i = 0; i < M; i++)
     for (int l = 0; l < K; l++) across[l * M + i] = a[i * K + l] = (float)noise(&state);
   for (int i = 0; i < K * NN; i++) b[i] = (float)noise(&state);
   for (int v = 0; v < count; v++) {
-    g[v]->tile_f32(M, NN, K, a, K, 1, b, NN, NULL, NULL, whole, NN, false);
+    g[v]->tile_f32(M, NN, K, a, K, 1, b, NN, whole, NN, false, &more);
     for (int m = 1; m <= M; m++)
       for (int n = 1; n <= NN; n += m % 3 + 1) {
-        g[v]->tile_f32(m, n, K, across + (M - m), 1, M, b + (NN - n), NN, NULL, NULL, part, n,
-                        false);
+        g[v]->tile_f32(m, n, K, across + (M - m), 1, M, b + (NN - n), NN, part, n, false,
+                        &more);
         for (int i = 0; i < m; i++)
           assert_memory_equal(part + i * n, whole + (M - m + i) * NN + NN - n,
                               (size_t)n * sizeof(float));
@@ -271,7 +316,8 @@ static void test_peak(void **s) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_tiles), cmocka_unit_test(test_tile_bits), cmocka_unit_test(test_dots),
+    cmocka_unit_test(test_tiles), cmocka_unit_test(test_spans),
+    cmocka_unit_test(test_tile_bits), cmocka_unit_test(test_dots),
     cmocka_unit_test(test_pairs), cmocka_unit_test(test_transpose),
     cmocka_unit_test(test_dispatch), cmocka_unit_test(test_peak),
   };

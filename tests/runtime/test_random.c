@@ -60,6 +60,10 @@ static void test_fill_is_elementwise(void **state) {
   }
   for (int64_t i = 0; i < f->size; i++)
     assert_true(tensor_get_f64(f, i) == (double)(float)rng_normal(c, (uint64_t)i));
+  double *part = malloc(5000 * sizeof *part);      /* from anywhere, over several blocks */
+  rng_uniforms(c, 12345, 5000, part);
+  assert_memory_equal(part, (double *)u->data + 12345, 5000 * sizeof *part);
+  free(part);
   Tensor *a[] = {u, g, u3, g3, f};
   for (int k = 0; k < 5; k++) tensor_unref(rt, a[k]);
 }
