@@ -2,6 +2,8 @@
 #include "lang/tools/cli.h"
 
 #include "lang/qa.h"
+#include "runtime/program/emit.h"
+#include "runtime/tensor/peak.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -76,6 +78,8 @@ void cli_print_version(void) {
 #elif defined(__GNUC__)
   printf("compiler gcc %s\n", __VERSION__);
 #endif
+  printf("kernels %s, attention programs %s\n", peak_level(),
+         emit_level() == EMIT_AVX512 ? "AVX-512" : emit_level() == EMIT_NONE ? "interpreted" : "AVX2");
 }
 
 /* ---- the man page -------------------------------------------------------------- */

@@ -20,11 +20,11 @@ static void describe_norm(const AttnSpec *s, Buf *out) {
     prog_show(p, s->rounds, out);
     buf_text(out, " (each a pass over the scores)\n");
   } else if (s->norm == ATTN_NORM_SPARSEMAX)
-    buf_text(out, "  norm       sparsemax (threshold by Michelot's iteration)\n");
+    buf_text(out, "  norm       sparsemax (threshold by Newton's method)\n");
   else if (s->norm == ATTN_NORM_ENTMAX) {
     buf_text(out, "  norm       entmax, alpha = ");
     prog_show(p, s->alpha, out);
-    buf_text(out, " (threshold by bisection)\n");
+    buf_text(out, " (threshold by Newton's method)\n");
   } else if (prog_is_const(p, s->phi, &c) && c == 1) buf_text(out, "  norm       none\n");
   else line(out, "norm", p, s->phi);
 }
@@ -148,7 +148,7 @@ static double describe_strips(AttnJob *job, Interval *scratch, Buf *out) {
   count_tiles(job, scratch, tiles, &pairs);
   pairs *= (double)job->B;
   double q = (double)(job->B * job->Hq * job->nq), k = (double)(job->B * job->Hk * job->nk);
-  double de = (double)(job->d + job->e);
+  double de = (double)(job->d + job->e), width = attn_pair_width(job);
   buf_format(out, "  tiles      %lld x %lld: %lld full, %lld partial, %lld skipped\n",
              (long long)job->rows, (long long)job->cols, (long long)tiles[TILE_FULL],
              (long long)tiles[TILE_PARTIAL], (long long)tiles[TILE_EMPTY]);
@@ -157,9 +157,10 @@ static double describe_strips(AttnJob *job, Interval *scratch, Buf *out) {
   buf_format(
       out,
       "  forward    %.3g flops in products, %d vector operations a pair, %.3g bytes in and out\n",
-      2 * pairs * de, prog_plan_ops(job->code->out), size * (q * de + k * de));
+      2 * pairs * (width + (double)job->e), prog_plan_ops(job->code->out),
+      size * (q * de + k * de));
   buf_format(out, "  backward   %.3g flops in products, %d vector operations a pair\n",
-             2 * pairs * (3 * (double)job->d + 2 * (double)job->e),
+             2 * pairs * (3 * width + 2 * (double)job->e),
              prog_plan_ops(job->code->out_grad.plan));
   return pairs;
 }
@@ -177,9 +178,10 @@ static RtStatus describe_call(Rt *rt, AttnSpec *s, const AttnArgs *a, bool measu
                (long long)job.nk, dtype_name[job.real]);
     if (job.tile) status = tile_explain(rt, &job, out, &pairs);
     else pairs = describe_strips(&job, scratch, out);
-    flops = 2 * pairs * (double)(job.d + job.e);
+    flops = 2 * pairs * (attn_pair_width(&job) + (double)job.e);
   }
-  double back = 2 * pairs * ((tile_kept(&job) ? 2 : 3) * (double)job.d + 2 * (double)job.e);
+  double back =
+      2 * pairs * ((tile_kept(&job) ? 2 : 3) * attn_pair_width(&job) + 2 * (double)job.e);
   if (job.slot) rt_free(rt, job.slot, ((size_t)s->prog.n_slot + 1) * sizeof *job.slot);
   rt_free(rt, scratch, n);
   if (status || !measure) return status;

@@ -53,36 +53,55 @@ static void each_row(Work *w, const Potentials *p, int64_t t, bool with_dp, Sink
   }
 }
 
-/* f^t of the row, and what it adds to the columns' maxima (dg) and sums (g^(t+1)). */
+/* to = exp(u + shift + g) of the packed columns; masked scores are -inf. */
+static void exponentials(const Work *w, const T *u, double shift, const double *g, double *to) {
+  for (int k = 0; k < w->n_block; k++) {
+    const Block *bl = &w->block[k];
+    const T *from = u + bl->off;
+    double *at = to + bl->off;
+    for (int64_t j = 0; j < bl->w; j++) at[j] = (double)from[j] + shift + g[bl->j0 + j];
+  }
+  kernel_unary(UN_EXP, DT_F64)(w->n_col, to, to);
+}
+
+/* Adds exp(v) to columns' sums, which are kept relative to exp(most).  A sum moves only
+ * where a double could not hold both.                                        */
+static void add_to_columns(int64_t n, const T *x, double f, double *v, double *most, double *total) {
+  const double reach = 500;
+  int raised = 0;
+  for (int64_t j = 0; j < n; j++) {
+    v[j] = (double)x[j] + f;
+    raised |= v[j] > most[j] + reach;
+  }
+  for (int64_t j = 0; j < n && raised; j++)
+    if (v[j] > most[j] + reach) {
+      total[j] *= exp(most[j] - v[j]);
+      most[j] = v[j];
+    }
+  for (int64_t j = 0; j < n; j++) v[j] = v[j] == -INFINITY ? v[j] : v[j] - most[j];
+  kernel_unary(UN_EXP, DT_F64)(n, v, v);
+  for (int64_t j = 0; j < n; j++) total[j] += v[j];
+}
+
+/* f^t of the row, and what it adds to the columns' maxima and sums (g^(t+1)). */
 static void potential_row(Work *w, int64_t r, const Potentials *p, int64_t t) {
   const AttnJob *job = w->job;
+  const Kernels *kernel = kernels();
   const T *x = w->w + r * w->n_col;
   const double *g = p->g + t * job->nk;
-  double top = -INFINITY, sum = 0, *f = p->f + t * job->nq + w->r0 + r;
+  double *f = p->f + t * job->nq + w->r0 + r;
   for (int k = 0; k < w->n_block; k++) {
     const Block *bl = &w->block[k];
-    for (int64_t j = 0; j < bl->w; j++) {
-      double v = w->x[bl->off + j] = (double)x[bl->off + j] + g[bl->j0 + j];
-      if (v > top) top = v;
-    }
+    for (int64_t j = 0; j < bl->w; j++)
+      w->x[bl->off + j] = (double)x[bl->off + j] + g[bl->j0 + j];
   }
-  *f = -INFINITY;
-  if (!(top > -INFINITY)) return;
-  for (int64_t j = 0; j < w->n_col; j++) sum += exp(w->x[j] - top);
-  *f = -top - log(sum);
-  if (t == job->rounds) return;
-  for (int k = 0; k < w->n_block; k++) {
+  double top = kernel->max_f64(w->n_col, w->x); /* NaN is kept */
+  *f = top;
+  if (top == -INFINITY) return;
+  *f = -top - log(kernel->expsum_f64(w->n_col, w->x, top, w->x));
+  for (int k = 0; k < w->n_block && t < job->rounds; k++) {
     const Block *bl = &w->block[k];
-    for (int64_t j = 0; j < bl->w; j++) {
-      double v = (double)x[bl->off + j] + *f;
-      double *most = w->column_max + bl->j0 + j, *total = w->column_sum + bl->j0 + j;
-      if (v > *most) {
-        *total = *total * exp(*most - v) + 1;
-        *most = v;
-      } else if (v > -INFINITY) {
-        *total += exp(v - *most);
-      }
-    }
+    add_to_columns(bl->w, x + bl->off, *f, w->x, w->column_max + bl->j0, w->column_sum + bl->j0);
   }
 }
 
@@ -97,7 +116,7 @@ static void find_potentials(Work *w, const Potentials *p) {
     each_row(w, p, t, false, potential_row);
     for (int64_t j = 0; j < job->nk && t < job->rounds; j++)   /* a column nobody sees has none */
       p->g[(t + 1) * job->nk + j] =
-          w->column_sum[j] > 0 ? p->c - w->column_max[j] - log(w->column_sum[j]) : 0;
+          w->column_sum[j] == 0 ? 0 : p->c - w->column_max[j] - log(w->column_sum[j]);
   }
 }
 
@@ -108,13 +127,12 @@ static void sinkhorn_row(Work *w, int64_t r, AttnRow *row) {
   double f = p.f[job->rounds * job->nq + w->r0 + r];
   const double *g = p.g + job->rounds * job->nk;
   *row = (AttnRow){.best = -1};
-  for (int k = 0; k < w->n_block; k++) {
-    const Block *bl = &w->block[k];
-    for (int64_t j = 0; j < bl->w; j++) {
-      T u = x[bl->off + j];
-      x[bl->off + j] = f > -INFINITY && u > -INFINITY ? (T)exp((double)u + f + g[bl->j0 + j]) : 0;
-    }
+  if (f == -INFINITY) {
+    memset(x, 0, (size_t)w->n_col * sizeof(T));
+    return;
   }
+  exponentials(w, x, f, g, w->x);
+  for (int64_t j = 0; j < w->n_col; j++) x[j] = (T)w->x[j];
 }
 
 /* ---- adjoints ------------------------------------------------------------------------------ */
@@ -127,22 +145,17 @@ static void output_row(Work *w, int64_t r, const Potentials *p, int64_t t) {
   const double *g = p->g + t * job->nk;
   double f = p->f[t * job->nq + w->r0 + r], df = 0, *dg = p->dg + t * job->nk;
   p->df[t * job->nq + w->r0 + r] = 0;
-  if (!(f > -INFINITY)) return;
+  if (f == -INFINITY) return;
   if (job->dropout) {
     dropout_factors(w, r, w->keep + r * w->n_col);
     for (int64_t j = 0; j < w->n_col; j++) dp[j] *= w->keep[r * w->n_col + j];
   }
+  exponentials(w, u, f, g, w->x);
+  for (int64_t j = 0; j < w->n_col; j++) df += w->x[j] * (double)dp[j];
   for (int k = 0; k < w->n_block; k++) {
     const Block *bl = &w->block[k];
-    for (int64_t j = bl->off; j < bl->off + bl->w; j++) {
-      w->x[j] = u[j] > -INFINITY ? exp((double)u[j] + f + g[bl->j0 + j - bl->off]) : 0;
-      df += w->x[j] * (double)dp[j];
-    }
-  }
-  for (int k = 0; k < w->n_block; k++) {
-    const Block *bl = &w->block[k];
-    for (int64_t j = bl->off; j < bl->off + bl->w; j++)
-      if (w->x[j] > 0) dg[bl->j0 + j - bl->off] += w->x[j] * ((double)dp[j] - df);
+    for (int64_t j = 0; j < bl->w; j++)
+      dg[bl->j0 + j] += w->x[bl->off + j] * ((double)dp[bl->off + j] - df);
   }
   p->df[t * job->nq + w->r0 + r] = df;
 }
@@ -155,16 +168,16 @@ static void round_row(Work *w, int64_t r, const Potentials *p, int64_t t) {
   const double *g1 = p->g + t * job->nk, *g0 = g1 - job->nk, *dg1 = p->dg + t * job->nk;
   double f = p->f[at], df = 0, *dg0 = p->dg + (t - 1) * job->nk;
   p->df[at] = 0;
-  if (!(f > -INFINITY)) return;
+  if (f == -INFINITY) return;
+  exponentials(w, u, f - p->c, g1, w->x);
+  exponentials(w, u, f, g0, w->scratch);
   for (int k = 0; k < w->n_block; k++) {
     const Block *bl = &w->block[k];
-    for (int64_t q = 0, j = bl->j0; q < bl->w; q++, j++)
-      if (u[bl->off + q] > -INFINITY) df -= dg1[j] * exp((double)u[bl->off + q] + f + g1[j] - p->c);
+    for (int64_t j = 0; j < bl->w; j++) df -= dg1[bl->j0 + j] * w->x[bl->off + j];
   }
   for (int k = 0; k < w->n_block; k++) {
     const Block *bl = &w->block[k];
-    for (int64_t q = 0, j = bl->j0; q < bl->w; q++, j++)
-      if (u[bl->off + q] > -INFINITY) dg0[j] -= df * exp((double)u[bl->off + q] + f + g0[j]);
+    for (int64_t j = 0; j < bl->w; j++) dg0[bl->j0 + j] -= df * w->scratch[bl->off + j];
   }
   p->df[at] = df;
 }
@@ -185,19 +198,19 @@ static void sinkhorn_back(Work *w, int64_t r, const T *u) {
   T *dp = w->dp + r * w->n_col;
   int64_t row = w->r0 + r, n = job->rounds;
   double dfn = p.df[n * job->nq + row];
-  for (int k = 0; k < w->n_block; k++) {
-    const Block *bl = &w->block[k];
-    for (int64_t q = 0, j = bl->j0; q < bl->w; q++, j++) {
-      int64_t at = bl->off + q;
-      double s = (double)x[at] * ((double)dp[at] - dfn);
-      dp[at] = 0;
-      if (!(u[at] > -INFINITY) || !(p.f[n * job->nq + row] > -INFINITY)) continue;
-      for (int64_t t = 1; t <= n; t++) {
-        double e = (double)u[at] + p.f[(t - 1) * job->nq + row];
-        s -= p.dg[t * job->nk + j] * exp(e + p.g[t * job->nk + j] - p.c);
-        s -= p.df[(t - 1) * job->nq + row] * exp(e + p.g[(t - 1) * job->nk + j]);
+  bool none = p.f[n * job->nq + row] == -INFINITY;
+  for (int64_t j = 0; j < w->n_col; j++) dp[j] = none ? 0 : (T)((double)x[j] * ((double)dp[j] - dfn));
+  for (int64_t t = 1; t <= n && !none; t++) {
+    double f = p.f[(t - 1) * job->nq + row], df = p.df[(t - 1) * job->nq + row];
+    const double *dg = p.dg + t * job->nk;
+    exponentials(w, u, f - p.c, p.g + t * job->nk, w->x);
+    exponentials(w, u, f, p.g + (t - 1) * job->nk, w->scratch);
+    for (int k = 0; k < w->n_block; k++) {
+      const Block *bl = &w->block[k];
+      for (int64_t j = 0; j < bl->w; j++) {
+        int64_t at = bl->off + j;
+        dp[at] = (T)((double)dp[at] - dg[bl->j0 + j] * w->x[at] - df * w->scratch[at]);
       }
-      dp[at] = (T)s;
     }
   }
 }

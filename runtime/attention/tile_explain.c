@@ -64,7 +64,8 @@ RtStatus tile_explain(Rt *rt, const AttnJob *job, Buf *out, double *pairs) {
   Count n = {0};
   RT_TRY(count_tiles(rt, job, &n));
   *pairs = n.pairs;
-  double size = job->real == DT_F32 ? 4 : 8, d = (double)job->d, e = (double)job->e;
+  double size = job->real == DT_F32 ? 4 : 8, d = (double)job->d, e = (double)job->e,
+         width = attn_pair_width(job);
   double q = (double)(job->B * job->Hq * job->nq), k = (double)(job->B * job->Hk * job->nk);
   buf_format(out, "  tiles      %lld x %lld: %lld full, %lld partial, %lld skipped%s\n",
              (long long)job->rows, (long long)job->cols, (long long)n.full, (long long)n.partial,
@@ -76,10 +77,10 @@ RtStatus tile_explain(Rt *rt, const AttnJob *job, Buf *out, double *pairs) {
   else
     buf_text(out, "  shift      none: weights are added as they are\n");
   buf_format(out, "  forward    %.3g flops in products, %s, %.3g bytes in and out\n",
-             2 * n.pairs * (d + e), fuse_how(p->weight), size * (q + k) * (d + e));
+             2 * n.pairs * (width + e), fuse_how(p->weight), size * (q + k) * (d + e));
   double kept = (double)tile_kept(job);
   buf_format(out, "  backward   %.3g flops in products, %s, %.3g bytes in and out\n",
-             2 * n.pairs * ((kept > 0 ? 2 : 3) * d + 2 * e),
+             2 * n.pairs * ((kept > 0 ? 2 : 3) * width + 2 * e),
              fuse_how(kept > 0 ? p->kept_grad : p->grad),
              size * (q * (2 * d + 2 * e) + k * 2 * (d + e)));
   if (kept > 0)

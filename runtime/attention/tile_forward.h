@@ -8,8 +8,10 @@ static void carve_forward(TileWork *w, AttnJob *job, Carve *c) {
   carve_common(w, job, false, c);
   double **rows[] = {&w->shift, &w->sum,      &w->sumsq,      &w->l1,     &w->count,
                      &w->peak,  &w->tile_sum, &w->tile_sumsq, &w->tile_l1, &w->tile_count};
-  for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
+  for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
     *rows[k] = carve(c, (size_t)job->rows * sizeof(double));
+    if (*rows[k]) memset(*rows[k], 0, (size_t)job->rows * sizeof(double));
+  }
   w->scale = carve(c, (size_t)job->rows * sizeof(T));
 }
 
@@ -120,6 +122,10 @@ static void add_sums(TileWork *w, const Part *hull) {
   if (plan->count_want >= 0) add_to(m, w->tile_count + r, w->count + r);
 }
 
+static bool leaves_middle(const TileWork *w, const Part *p) {
+  return w->top.plan && beyond_middle(p->m, w->sum + p->r, w->tile_sum + p->r) > 0;
+}
+
 /* Do the weights of the last row alone, where it has gathered none, already say that the
  * shift must move?  Then the others need not be made in vain.  Short sequences, whose one
  * tile is soon made again, do not ask.                                          */
@@ -143,12 +149,43 @@ static void part_weights(TileWork *w, const Part *hull, const Part *p) {
   part_products(w, p);
   if (!sample_fails(w, hull, &left)) {
     run_part(&w->weight, hull, &left);
-    if (!w->top.plan || beyond_middle(p->m, w->sum + p->r, w->tile_sum + p->r) == 0) return;
+    if (!leaves_middle(w, p)) return;
     part_products(w, p);
   }
   move_shift(w, hull, p);
   start_sums(w, p);
   run_part(&w->weight, hull, p);
+}
+
+static void drop_weights(TileWork *w, const Part *p) {
+  if (!w->job->dropout) return;
+  part_keep(w, p);
+  apply_keep(w, p, w->weights);
+}
+
+/* The weights of a tile.  Where it holds all keys, what leaves the middle is looked for in all
+ * of it at once.                                                              */
+static void tile_weights(TileWork *w, const TileCell *cell, const Part *hull) {
+  bool alone = w->job->nk <= w->job->cols, again = true;
+  int g = 0;
+  Part p;
+  start_sums(w, hull);
+  while (alone && next_part(w, cell, hull->j0, &g, &p)) {
+    part_products(w, &p);
+    run_part(&w->weight, hull, &p);
+  }
+  if (alone) again = leaves_middle(w, hull);
+  for (g = 0; (again || w->job->dropout) && next_part(w, cell, hull->j0, &g, &p);) {
+    if (!alone) part_weights(w, hull, &p);
+    else if (leaves_middle(w, &p)) {
+      part_products(w, &p);
+      move_shift(w, hull, &p);
+      start_sums(w, &p);
+      run_part(&w->weight, hull, &p);
+    }
+    drop_weights(w, &p);
+  }
+  add_sums(w, hull);
 }
 
 /* ---- outputs --------------------------------------------------------------------- */
@@ -215,15 +252,26 @@ static double row_scale(TileWork *w, int64_t r) {
   return phi != 0 ? e / phi : 0;
 }
 
-CLONES static void inverses(int64_t n, const double *sum, T *to) {
-  for (int64_t r = 0; r < n; r++) to[r] = sum[r] != 0 ? (T)(1 / sum[r]) : 0;
+/* The reciprocals, and how many of them are 0. */
+CLONES static int64_t inverses(int64_t n, const double *sum, T *to) {
+  int64_t none = 0;
+  _Pragma("omp simd reduction(+ : none)")
+  for (int64_t r = 0; r < n; r++) {
+    to[r] = sum[r] != 0 ? (T)(1 / sum[r]) : 0;
+    none += to[r] == 0 ? 1 : 0;
+  }
+  return none;
 }
 
-/* Every row's factor. */
-static void row_scales(TileWork *w) {
-  if (w->plan->phi == TILE_PHI_SUM) inverses(w->m, w->sum, w->scale);
-  else
-    for (int64_t r = 0; r < w->m; r++) w->scale[r] = (T)row_scale(w, r);
+/* Every row's factor; is any 0? */
+static bool row_scales(TileWork *w) {
+  if (w->plan->phi == TILE_PHI_SUM) return inverses(w->m, w->sum, w->scale) > 0;
+  bool none = false;
+  for (int64_t r = 0; r < w->m; r++) {
+    w->scale[r] = (T)row_scale(w, r);
+    none |= w->scale[r] == 0;
+  }
+  return none;
 }
 
 /* The one number a row that a divisor which is the sum leaves for the backward pass. */
@@ -255,20 +303,12 @@ static void keep_stats(const TileWork *w) {
   }
 }
 
-CLONES static int64_t zeros(int64_t n, const T *x) {
-  int64_t count = 0;
-  _Pragma("omp simd reduction(+ : count)")
-  for (int64_t r = 0; r < n; r++) count += x[r] == 0 ? 1 : 0;
-  return count;
-}
-
 /* Rows that the last tile, if any, did not see; zeros where nothing was gathered, whatever
- * the row holds.                                                              */
-static void close_block(TileWork *w, const Part *last) {
+ * the row holds.  none: is any row's factor 0?                                  */
+static void close_block(TileWork *w, const Part *last, bool none) {
   int64_t e = w->job->e;
   unsigned all = (2u << (w->m - 1) / TILE_STEP) - 1;
-  if (!last) row_scales(w);
-  if (!last || last->m < w->m || w->started != all || zeros(w->m, w->scale) > 0)
+  if (!last || last->m < w->m || w->started != all || none)
     for (int64_t r = 0; r < w->m; r++) {
       bool seen = last && r >= last->r && r < last->r + last->m;
       if (w->scale[r] == 0 || !row_started(w, r)) memset(result_row(w, r), 0, (size_t)e * sizeof(T));
@@ -279,6 +319,19 @@ static void close_block(TileWork *w, const Part *last) {
 
 /* ---- the pass -------------------------------------------------------------------- */
 
+/* All numbers of the rows are 0: those that the plan does not gather always are. */
+static void clear_rows(TileWork *w) {
+  const TilePlan *plan = w->plan;
+  size_t size = (size_t)w->job->rows * sizeof(double);
+  w->started = 0;
+  if (w->shifted) memset(w->shift, 0, size);
+  w->shifted = false;
+  memset(w->sum, 0, size);
+  if (plan->sumsq_want >= 0) memset(w->sumsq, 0, size);
+  if (plan->l1_sum_want >= 0) memset(w->l1, 0, size);
+  if (plan->count_want >= 0) memset(w->count, 0, size);
+}
+
 /* From the last key to the first: a row's own neighbourhood comes early, where
  * weights that decay with distance are largest.                             */
 static void block_forward(TileWork *w, int64_t block) {
@@ -288,37 +341,24 @@ static void block_forward(TileWork *w, int64_t block) {
   int64_t n = cells_of(w, block, &cell, &all);
   open_block(w, block);
   if (job->kept) aim_weights(w);
-  w->started = 0;
-  w->shifted = false;
-  double *zero[] = {w->shift, w->sum, w->sumsq, w->l1, w->count};
-  for (int k = 0; k < 5; k++) memset(zero[k], 0, (size_t)w->m * sizeof(double));
+  clear_rows(w);
   for (int64_t k = n; k-- > 0;) {
     int64_t first = cell[k].j0, tiles = (cell[k].j1 - first + job->cols - 1) / job->cols;
     for (int64_t t = tiles; t-- > 0;) {
       int64_t j0 = first + t * job->cols;
-      int g = 0;
-      Part p;
       w->width = attn_min(job->cols, job->nk - j0);
       w->panel = w->kt ? w->kt + j0 * job->d : NULL;
       Part hull = hull_of(w, &cell[k], j0);
       if (job->kept) clear_holes(w, &cell[k], w->weights);
       open_weights(w, &hull);
-      start_sums(w, &hull);
-      while (next_part(w, &cell[k], j0, &g, &p)) {
-        part_weights(w, &hull, &p);
-        if (job->dropout) {
-          part_keep(w, &p);
-          apply_keep(w, &p, w->weights);
-        }
-      }
-      add_sums(w, &hull);
+      tile_weights(w, &cell[k], &hull);
       bool done = k == 0 && t == 0;
-      if (done) row_scales(w);
+      bool none = done && row_scales(w);
       tile_values(w, &cell[k], &hull, done);
-      if (done) close_block(w, &hull);
+      if (done) close_block(w, &hull, none);
     }
   }
-  if (n == 0) close_block(w, NULL);
+  if (n == 0) close_block(w, NULL, row_scales(w));
 }
 
 typedef struct { AttnJob *job; TileWork *lane; int64_t blocks; } TileForward;

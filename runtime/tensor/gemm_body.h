@@ -9,7 +9,7 @@
 
 #define VT N(VT)
 #define LINE (64 / GEMM_BYTES)  /* vectors in a cache line */
-#define AHEAD 16                /* rows of B that are asked for before their turn */
+#define AHEAD 16                /* columns of a transposed A that are asked for before their turn */
 #define SHORT 64                /* sums over so before any of that would arrive    */
 
 INLINE VT N(load)(const T *p) {
@@ -19,9 +19,6 @@ INLINE VT N(load)(const T *p) {
 }
 INLINE void N(store)(T *p, VT x) { memcpy(p, &x, sizeof x); }
 INLINE VT N(spread)(T x) { return x - (VT){0}; }
-
-/* A number whose origin the compiler forgets: sums with it would take a register each. */
-#define HIDE(x) __asm__("" : "+r"(x))
 
 /* ---- one block of C ------------------------------------------------------------------ */
 
@@ -54,15 +51,14 @@ INLINE void N(step)(const int R, const int V, const bool partial, N(Part) part, 
 
 /* The sums, and what comes after them in memory asked for on the way: C row by row, so that its
  * stores find it near, and one line at each step: in one half of the steps those of A, in as small
- * turns the rows below, or in a transposed one the columns to come; in the other half `soon`. */
+ * turns the rows below, or in a transposed one the columns to come; in the other half `soon`.
+ * Asking for rows of B as well costs more than it brings: the second cache has them. */
 INLINE void N(long_sums)(const int R, const int V, const bool partial, const N(Block) *j,
                          const T **a, VT *s) {
   const T *b = j->b, *next = j->c, *near = j->times, *below = j->a + R * j->a_row;
   const int64_t row = j->a_row, col = j->a_col, ldb = j->ldb;
   const char *soon = j->soon;
   const int share = j->k / (2 * R);
-  int64_t ahead = AHEAD * ldb;
-  HIDE(ahead);
   for (int turn = 2 * R; turn > 0; turn--) {
     const bool mine = turn % 2 == 0;
     const char *ask = mine ? (const char *)(col == 1 ? below : a[0] + AHEAD * col) : soon;
@@ -80,7 +76,6 @@ INLINE void N(long_sums)(const int R, const int V, const bool partial, const N(B
       }
     }
     for (; l > 0; l--, b += ldb, ask += each) {
-      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(b + ahead + v * L);
       __builtin_prefetch(ask);
       N(step)(R, V, partial, j->part, a, row, col, b, s);
     }
@@ -182,7 +177,8 @@ INLINE void N(fetch)(N(Block) *j, const GemmMore *more, int q) {
 /* m rows from where the block stands, v vectors of columns: in blocks as even as can be, since
  * a last one of one row would run at the latency of an addition.                       */
 static void N(rows)(N(Block) *j, int m, int v, bool partial, const GemmMore *more) {
-  int rows = N(most_rows)[v], blocks = m <= rows ? m > 0 : (m + rows - 1) / rows;
+  int rows = N(most_rows)[v], blocks = m > 0;
+  while (blocks * rows < m) blocks++;              /* few: cheaper than a division */
   int each = blocks > 1 ? m / blocks : m, small = blocks - (m - each * blocks);
   for (int q = 0; q < blocks; q++) {
     int r = q < small ? each : each + 1;
@@ -368,6 +364,7 @@ INLINE void N(turn)(const T *x, int64_t ld, T *y, int64_t to_ld) {
 #endif
 
 static void N(transpose)(int m, int n, const T *from, int64_t ld, T *to, int64_t to_ld) {
+  const bool far = (size_t)m * (size_t)n * sizeof(T) > 16 << 10;
   for (int i = 0; i < m; i += L)
     for (int j = 0; j < n; j += L) {
       const T *x = from + i * ld + j;
@@ -375,8 +372,8 @@ static void N(transpose)(int m, int n, const T *from, int64_t ld, T *to, int64_t
       int rows = m - i, columns = n - j;
       VT s[L];
       if (rows >= L && columns >= L) {
-        /* the lines of the next turns: no two of one are neighbours */
-        if (columns >= 2 * L) {
+        /* the lines of the next turns: no two of one are neighbours; small ones are near */
+        if (columns >= 2 * L && far) {
           UNROLL for (int r = 0; r < L; r++) __builtin_prefetch(y + (L + r) * to_ld, 1);
           UNROLL for (int r = 0; r < L; r++) __builtin_prefetch(x + r * ld + 2 * L);
         }
@@ -427,4 +424,3 @@ static double N(spin)(int64_t rounds) {
 #undef LINE
 #undef AHEAD
 #undef SHORT
-#undef HIDE

@@ -1,6 +1,7 @@
 /* peak.c: the measured peak of one core, against which speeds are stated. */
 #include "runtime/tensor/peak.h"
 #include "runtime/tensor/gemm_levels.h"
+#include "runtime/tensor/kernels.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -33,3 +34,5 @@ double peak_flops(DType d) {
   pthread_once(f64 ? &twice_once : &single_once, f64 ? measure_twice : measure_single);
   return f64 ? twice : single;
 }
+
+const char *peak_level(void) { return kernels()->level; }

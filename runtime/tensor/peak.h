@@ -9,4 +9,8 @@
  * From any thread.                                                              */
 double peak_flops(DType d);
 
+/* Name of the instruction set that kernels() chose: x86-64-v4 (AVX-512), x86-64-v3 (AVX2 and
+ * FMA) or baseline. */
+const char *peak_level(void);
+
 #endif

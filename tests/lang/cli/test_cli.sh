@@ -96,7 +96,7 @@ run 0 doc nn.linear && has out 'linear('; yes $?
 run 0 --help && has out 'verbs:'; yes $?
 run 0 run --help && has out '--jobs N'; yes $?
 run 0 help check && has out 'qa check'; yes $?
-run 0 --version && has out 'qa 0.1.0'; yes $?
+run 0 --version && has out 'qa 0.1.0' && has out 'kernels '; yes $?
 for v in run check explain test doc runs; do "$QA" --man | grep -q "^\.B $v "; what="man page"; yes $? "has $v"; done
 "$QA" --completion bash >c.bash && bash -n c.bash; what='completion'; yes $? bash
 printf 'attention mine { score = dot(q, k) }\nfn f(x) = x + 1\n' >x.qa
