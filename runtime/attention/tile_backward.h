@@ -335,8 +335,7 @@ static void open_tile(TileWork *w, int64_t j0, const TileSinks *to) {
   w->panel = w->kt;
   if (!job->kept) pack_keys(w, j0, w->kt);
   if (w->k_norm && !job->kept) panel_norms(w->width, job->d, w->kt, w->k_norm + j0);
-  GEMM_TRANSPOSE((int)w->width, (int)job->e, row_of(&job->v, w->b, w->key_h, j0),
-                 job->v.row, w->vt, w->width);
+  turn_rows(job, w->width, job->e, row_of(&job->v, w->b, w->key_h, j0), job->v.row, w->vt);
   if (w->kc) move_rows(w->width, job->d, key_row(w, j0), job->k.row, w->mean, w->kc);
 }
 
