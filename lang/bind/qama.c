@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "lang/bind/batch_models.h"
 #include "lang/bind/sampling.h"
 #include "lang/bind/tensor_args.h"
 #include "runtime/learn/qama.h"
@@ -59,49 +60,43 @@ static int arg_batch(Vm *vm, Value *args, BatchArgs *a) {
   if (a->reads < 1 || a->sweeps < 1)
     return vm_error(vm, "qama: reads and sweeps must be positive, found %lld and %lld",
                     (long long)a->reads, (long long)a->sweeps);
-  if ((args[3].tag != V_NIL && !(a->hot > 0 && isfinite(a->hot))) ||
-      (args[4].tag != V_NIL && !(a->cold > 0 && isfinite(a->cold))))
-    return vm_error(vm, "qama: temperatures must be positive, found hot %g and cold %g", a->hot,
-                    a->cold);
+  for (int k = 3; k < 5; k++) {
+    const double t = k == 3 ? a->hot : a->cold;
+    if (args[k].tag != V_NIL && !(t > 0 && isfinite(t)))
+      return vm_error(vm, "qama: a temperature must be positive and finite, found %s %g",
+                      k == 3 ? "hot" : "cold", t);
+  }
+  if (a->hot < a->cold)
+    return vm_error(vm, "qama: temperatures fall from hot to cold, found hot %g and cold %g",
+                    a->hot, a->cold);
   a->rng = rng_next(vm_rt(vm));
   a->threads = vm_rt(vm)->threads;
   return 0;
 }
 
-static int copy_best(Vm *vm, Samples *rows, int8_t *spin, double *energy) {
-  const int64_t best = samples_best(rows);
-  if (best < 0) return vm_error(vm, "qama: the sampler gave no rows");
-  memcpy(spin, rows->spin + best * rows->n, (size_t)rows->n);
-  *energy = rows->energy[best];
-  return 0;
-}
-
-/* Any sampler, one problem after the other; the bits are variables x[heads, n]. */
+/* Any sampler, on all problems in one call (a machine: packed disjoint embeddings), equal ones
+ * once; the bits are variables x[heads, n], of which the row of least energy stays.    */
 static int run_sampler(Vm *vm, const Sampler *s, const Batch *p, int64_t heads, BatchSamples *out) {
   Rt *rt = vm_rt(vm);
   VarTable vars;
+  BatchRun run = {0};
   int64_t first;
-  const RngCall rng = rng_next(rt);
   vars_init(&vars);
   int failed = vars_add(rt, &vars, "x", VAR_BINARY, 2, (int64_t[]){heads, p->n / heads}, &first);
-  *out = (BatchSamples){.problems = p->problems, .reads = 1, .n = p->n};
-  if (!failed) {
-    out->spin = rt_alloc(rt, (size_t)(p->problems * p->n) + 1);
-    out->energy = rt_alloc(rt, (size_t)(p->problems + 1) * sizeof *out->energy);
-    failed = !out->spin || !out->energy;
-  }
+  const BatchCall call = {s, p, &vars, rng_next(rt), NULL};
+  failed = failed || batch_run(vm, &call, true, &run) ||
+           batch_samples_make(rt, out, p->problems, 1, p->n) != RT_OK;
+  const BatchSamples *rows = &run.rows;
   for (int64_t b = 0; b < p->problems && !failed; b++) {
-    Ising one;
-    Samples rows = {0};
-    const SampleCall call = {.rng = sampler_stream(rng, "qama", b), .vars = &vars};
-    if ((failed = batch_ising(rt, p, b, &one) != RT_OK)) break;
-    failed = sampler_run(vm, s, &one, &call, &rows) ||
-             copy_best(vm, &rows, out->spin + b * p->n, out->energy + b);
-    samples_free(rt, &rows);
-    ising_free(rt, &one);
+    int64_t best = b * rows->reads;
+    for (int64_t r = best + 1; r < (b + 1) * rows->reads; r++)
+      if (rows->energy[r] < rows->energy[best]) best = r;
+    memcpy(out->spin + b * p->n, rows->spin + best * p->n, (size_t)p->n);
+    out->energy[b] = rows->energy[best];
   }
+  if (!failed) out->steps = rows->steps;
+  batch_run_free(vm, &run);
   vars_free(rt, &vars);
-  if (failed) batch_samples_free(rt, out);
   return failed;
 }
 

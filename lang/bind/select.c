@@ -61,12 +61,16 @@ static int get_solver(Vm *vm, Value *args, SelectRule *r) {
   if (r->sweeps < least || r->sweeps > 1 << 30)
     return vm_error(vm, "`sweeps` must be between %lld and 2^30, found %lld", (long long)least,
                     (long long)r->sweeps);
+  if (r->hot < r->cold)
+    return vm_error(vm, "temperatures fall from `hot` to `cold`, found %g and %g", r->hot, r->cold);
   return 0;
 }
 
 /* s, rho (NULL when nil): new references */
-static int get_tensors(Vm *vm, Value *args, Tensor **s, Tensor **rho) {
+static int get_tensors(Vm *vm, Value *args, const SelectRule *r, Tensor **s, Tensor **rho) {
   *s = *rho = NULL;
+  if (args[1].tag == V_NIL && r->lambda > 0)
+    return vm_error(vm, "`lambda` is the price of redundancies, so say `rho`");
   if (arg_tensor(vm, args[0], "`s`", s)) return 1;
   if (args[1].tag == V_NIL || !arg_tensor(vm, args[1], "`rho`", rho)) return 0;
   tensor_unref(vm_rt(vm), *s);
@@ -141,7 +145,7 @@ static int bind_select(Vm *vm, Value *args, int n, Value *out) {
       arg_stream(vm, args[15], &r.rng))
     return 1;
   r.grad = (SelectGrad)grad;
-  if (get_temperature(vm, args[14], args[13], &r) || get_tensors(vm, args, &s, &rho)) return 1;
+  if (get_temperature(vm, args[14], args[13], &r) || get_tensors(vm, args, &r, &s, &rho)) return 1;
   const int failed = select_or_take(vm, s, rho, &r, args[13], both);
   tensor_unref(rt, s);
   tensor_unref(rt, rho);
@@ -196,7 +200,7 @@ static int bind_quality(Vm *vm, Value *args, int n, Value *out) {
   Tensor *s, *rho, *m;
   bool exact;
   if (get_model(vm, args + 3, &r) || arg_bool(vm, args[6], "`exact`", &exact) ||
-      get_tensors(vm, args, &s, &rho))
+      get_tensors(vm, args, &r, &s, &rho))
     return 1;
   r.solver = exact ? SELECT_EXACT : SELECT_ANNEAL;
   int failed = arg_tensor(vm, args[2], "`mask`", &m);

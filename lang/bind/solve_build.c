@@ -65,7 +65,8 @@ static int shapes(SolveRun *r, const char *name, const Tensor *q, const Tensor *
       r->H % hk || extent(q, 0) != extent(k, 0)) {
     vm_error(vm, "attention `%s`: Q has shape %s, K %s", name, tensor_shape_text(q, a),
              tensor_shape_text(k, b));
-    vm_help(vm, "both are (n, d), (heads, n, d) or (batch, heads, n, d), of one batch and d");
+    vm_help(vm, "both are (n, d), (heads, n, d) or (batch, heads, n, d), of one batch and d; K's "
+                "heads divide Q's");
     return 1;
   }
   const AttnSolve *z = r->z;

@@ -129,7 +129,7 @@ static int take(Rules *x) {
     if (!there) continue;
     instance_name(x, k, name, sizeof name);
     const double w = x->weight[k];
-    if (!isnan(w) && !(w > 0 && isfinite(w)))
+    if (c->penalty && !(w > 0 && isfinite(w)))
       return vm_error(r->vm, "the penalty of constraint `%s` must be positive, found %g", name, w);
     if (poly_merge(rt, &x->left[k], &r->rules.vars)) return 1;
     const RtStatus st = problem_constrain(rt, &r->rules, name, &x->left[k], c->rel, w);

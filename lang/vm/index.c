@@ -201,6 +201,7 @@ static int range_get(Vm *vm, Value v, Value ix, Value *out) {
   return is_unset(*out);
 }
 
+/* The nearest name, or all of them where they are few: a record is often a choice by a word. */
 static int no_key(Vm *vm, Record *r, const char *what, const char *name) {
   int best = 3;
   const char *near = NULL;
@@ -212,7 +213,15 @@ static int no_key(Vm *vm, Record *r, const char *what, const char *name) {
     }
   }
   vm_error(vm, "%s has no field `%s`", what, name);
-  if (near) vm_help(vm, "did you mean `%s`?", near);
+  if (near) {
+    vm_help(vm, "did you mean `%s`?", near);
+  } else if (r->n > 0 && r->n <= 12) {
+    Buf all = {0};
+    for (uint32_t i = 0; i < r->n; i++)
+      buf_format(&all, "%s`%s`", i ? ", " : "", r->fields[i].key->data);
+    if (all.data && all.len < 160) vm_help(vm, "it has %s", all.data);
+    buf_free(&all);
+  }
   return 1;
 }
 

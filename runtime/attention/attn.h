@@ -81,7 +81,9 @@ typedef struct {
 static inline int64_t attn_min(int64_t a, int64_t b) { return a < b ? a : b; }
 /* Multiplications of a pair's score: none where products have one vector of the pair only. */
 static inline double attn_pair_width(const AttnJob *job) {
-  return job->n_full ? (double)job->d : 0;
+  bool any = false;
+  for (int l = 0; l < job->spec->n_leaf; l++) any |= job->spec->leaf[l].stage == PS_BOTH;
+  return any ? (double)job->d : 0;
 }
 /* Element number of a pair in the random stream of a call. */
 static inline uint64_t attn_pair_number(const AttnJob *job, int64_t b, int64_t h, int64_t r,

@@ -165,59 +165,74 @@ static void drop_weights(TileWork *w, const Part *p) {
 
 /* The weights of a tile.  Where it holds all keys, what leaves the middle is looked for in all
  * of it at once.                                                              */
-static void tile_weights(TileWork *w, const TileCell *cell, const Part *hull) {
+static void tile_weights(TileWork *w) {
   bool alone = w->job->nk <= w->job->cols, again = true;
-  int g = 0;
-  Part p;
+  const Part *hull = &w->lay.hull, *end = w->lay.part + w->lay.n_part;
   start_sums(w, hull);
-  while (alone && next_part(w, cell, hull->j0, &g, &p)) {
-    part_products(w, &p);
-    run_part(&w->weight, hull, &p);
+  for (const Part *p = w->lay.part; alone && p < end; p++) {
+    part_products(w, p);
+    run_part(&w->weight, hull, p);
   }
   if (alone) again = leaves_middle(w, hull);
-  for (g = 0; (again || w->job->dropout) && next_part(w, cell, hull->j0, &g, &p);) {
-    if (!alone) part_weights(w, hull, &p);
-    else if (leaves_middle(w, &p)) {
-      part_products(w, &p);
-      move_shift(w, hull, &p);
-      start_sums(w, &p);
-      run_part(&w->weight, hull, &p);
+  for (const Part *p = w->lay.part; (again || w->job->dropout) && p < end; p++) {
+    if (!alone) part_weights(w, hull, p);
+    else if (leaves_middle(w, p)) {
+      part_products(w, p);
+      move_shift(w, hull, p);
+      start_sums(w, p);
+      run_part(&w->weight, hull, p);
     }
-    drop_weights(w, &p);
+    drop_weights(w, p);
   }
   add_sums(w, hull);
 }
 
 /* ---- outputs --------------------------------------------------------------------- */
 
-/* Steps of rows by the columns they can see; they hold numbers from now on.  Returns their
- * number.                                                                       */
-static int spans_of(TileWork *w, const TileCell *cell, const Part *hull, GemmSpan *span) {
-  int n = 0;
+/* Steps of rows by the columns they can see; they hold numbers from then on. */
+static void lay_spans(const TileWork *w, const TileCell *cell, TileLayout *l) {
+  const Part *hull = &l->hull;
+  l->started = w->started;
+  l->n_span = 0;
   for (int64_t r = hull->r; r < hull->r + hull->m; r += TILE_STEP) {
     int64_t k = r / TILE_STEP, rows = attn_min(TILE_STEP, hull->r + hull->m - r);
     bool full = cell->tile == TILE_FULL;
     int from = full ? 0 : cell->from[k] * TILE_STEP - (int)hull->c;
     int to = full ? (int)hull->n : (int)attn_min(cell->to[k] * TILE_STEP - hull->c, hull->n);
     if (from >= to) from = to = 0;
-    GemmSpan now = {(int)rows, from, to, w->started >> k & 1}, *last = n ? &span[n - 1] : NULL;
+    GemmSpan now = {(int)rows, from, to, w->started >> k & 1};
+    GemmSpan *last = l->n_span ? &l->span[l->n_span - 1] : NULL;
     if (last && last->from == from && last->to == to && last->add == now.add)
       last->rows += now.rows;
     else
-      span[n++] = now;
-    if (from < to) w->started |= 1u << k;
+      l->span[l->n_span++] = now;
+    if (from < to) l->started |= 1u << k;
   }
-  return n;
+}
+
+/* Made anew for every tile, unless all heads are one tile and alike. */
+static void lay_tile(TileWork *w, const TileCell *cell, int64_t j0) {
+  const AttnJob *job = w->job;
+  TileLayout *l = &w->lay;
+  int g = 0;
+  Part p;
+  if (w->alike) return;
+  l->hull = hull_of(w, cell, j0);
+  for (l->n_part = 0; next_part(w, cell, j0, &g, &p);) l->part[l->n_part++] = p;
+  l->holes = has_holes(w, cell);
+  lay_spans(w, cell, l);
+  w->alike = job->nk <= job->cols && job->nq <= job->rows && job->map_kind != TILE_MAP_HEAD;
 }
 
 /* A tile's weights times the values, to what the rows hold; last: and they are done. */
-static void tile_values(TileWork *w, const TileCell *cell, const Part *hull, bool last) {
+static void tile_values(TileWork *w, bool last) {
   const AttnJob *job = w->job;
-  GemmSpan span[TILE_STEPS];
-  int n = spans_of(w, cell, hull, span);
-  GEMM_SPANS(n, span, (int)job->e, w->weights + hull->r * job->cols + hull->c, job->cols,
+  const Part *hull = &w->lay.hull;
+  GEMM_SPANS(w->lay.n_span, w->lay.span, (int)job->e,
+             w->weights + hull->r * job->cols + hull->c, job->cols,
              row_of(&job->v, w->b, w->key_h, hull->j0 + hull->c), job->v.row,
              last ? w->scale + hull->r : NULL, result_row(w, hull->r), job->out.row);
+  w->started = w->lay.started;
 }
 
 /* The normaliser sees the statistics through exp(shift), held in the range of a
@@ -348,14 +363,15 @@ static void block_forward(TileWork *w, int64_t block) {
       int64_t j0 = first + t * job->cols;
       w->width = attn_min(job->cols, job->nk - j0);
       w->panel = w->kt ? w->kt + j0 * job->d : NULL;
-      Part hull = hull_of(w, &cell[k], j0);
-      if (job->kept) clear_holes(w, &cell[k], w->weights);
-      open_weights(w, &hull);
-      tile_weights(w, &cell[k], &hull);
+      lay_tile(w, &cell[k], j0);
+      if (job->kept && w->lay.holes)
+        memset(w->weights, 0, (size_t)(w->m * job->cols) * sizeof(T));
+      open_weights(w, &w->lay.hull);
+      tile_weights(w);
       bool done = k == 0 && t == 0;
       bool none = done && row_scales(w);
-      tile_values(w, &cell[k], &hull, done);
-      if (done) close_block(w, &hull, none);
+      tile_values(w, done);
+      if (done) close_block(w, &w->lay.hull, none);
     }
   }
   if (n == 0) close_block(w, NULL, row_scales(w));

@@ -5,6 +5,16 @@
  * tile at j0).                                                               */
 typedef struct { int64_t r, m, j0, c, n; bool masked; } Part;
 
+/* What a tile is worked in: its parts and the part that holds them; rows by the columns they
+ * can see; are there rows between others that do not see what those do?         */
+typedef struct {
+  Part hull, part[TILE_GROUPS];
+  GemmSpan span[TILE_STEPS];
+  int n_part, n_span;
+  unsigned started;            /* after it */
+  bool holes;
+} TileLayout;
+
 typedef struct {
   AttnJob *job;
   const TilePlan *plan;
@@ -37,6 +47,8 @@ typedef struct {
   unsigned started;            /* steps of rows whose output holds numbers        */
   T *scale;                    /* what each row is multiplied with in the end     */
   bool shifted;                /* is any shift of the block not 0?                */
+  TileLayout lay;
+  bool alike;                  /* every head is one tile with the layout in `lay` */
   Part open;                   /* of the head: what `weight` was opened with, all shifts 0 */
   /* backward: see tile_backward.h */
   T *vt, *kc, *dp, *dout, **store;
@@ -444,14 +456,19 @@ static bool unit_rows(const TileCell *cell, int groups, int u, int *from, int *t
   return seen == *to - *from || !seen;
 }
 
-/* Zeros where a row between two others that see a column does not. */
-static void clear_holes(const TileWork *w, const TileCell *cell, T *tile) {
+/* Is there a row between two others that see a column and does not see it? */
+static bool has_holes(const TileWork *w, const TileCell *cell) {
   int groups = (int)((w->m - 1) / TILE_UNIT + 1), units = (int)((w->width - 1) / TILE_UNIT + 1);
   int a, b;
   bool holes = false;
   for (int u = 0; u < units && cell->tile == TILE_PARTIAL; u++)
     holes |= !unit_rows(cell, groups, u, &a, &b);
-  if (holes) memset(tile, 0, (size_t)(w->m * w->job->cols) * sizeof(T));
+  return holes;
+}
+
+/* Zeros there. */
+static void clear_holes(const TileWork *w, const TileCell *cell, T *tile) {
+  if (has_holes(w, cell)) memset(tile, 0, (size_t)(w->m * w->job->cols) * sizeof(T));
 }
 
 /* A part of what a program was opened with. */

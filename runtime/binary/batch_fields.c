@@ -6,23 +6,11 @@
 #include <string.h>
 
 #include "runtime/binary/batch.h"
+#include "runtime/tensor/eights.h"
 
 enum { LONG = 6 };             /* runs from here on go by vectors                    */
 
-typedef double V8 __attribute__((vector_size(64), aligned(8), may_alias));
-
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define CLONES                                                                          \
-  __attribute__((optimize("O2,fp-contract=off"),                                        \
-                 target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
-#else
-#define CLONES
-#endif
-
-#define SUM8(a) \
-  ((((a)[0] + (a)[4]) + ((a)[2] + (a)[6])) + (((a)[1] + (a)[5]) + ((a)[3] + (a)[7])))
-
-CLONES
+EIGHT_CLONES
 void batch_fields(const Batch *b, int64_t problem, const int8_t *s, double *spin, double *f) {
   const double *J = b->J + problem * b->m;
   memcpy(f, b->h + problem * b->n, (size_t)b->n * sizeof *f);
@@ -51,7 +39,7 @@ void batch_fields(const Batch *b, int64_t problem, const int8_t *s, double *spin
   }
 }
 
-CLONES
+EIGHT_CLONES
 void batch_squares(const Batch *b, int64_t problem, double *sum) {
   const double *J = b->J + problem * b->m;
   memset(sum, 0, (size_t)b->n * sizeof *sum);
@@ -75,7 +63,7 @@ void batch_squares(const Batch *b, int64_t problem, double *sum) {
   }
 }
 
-CLONES
+EIGHT_CLONES
 double batch_energy_of(const Batch *b, int64_t problem, const int8_t *s, double *spin) {
   const double *h = b->h + problem * b->n, *J = b->J + problem * b->m;
   double one = 0, two = 0;
@@ -97,7 +85,7 @@ double batch_energy_of(const Batch *b, int64_t problem, const int8_t *s, double 
   return b->offset[problem] + (one + two);
 }
 
-CLONES
+EIGHT_CLONES
 int64_t batch_steepest(int64_t n, const double *spin, const double *f, bool off, double *gain) {
   const double own = off ? 0.5 : 0, times = off ? 0.5 : 1;   /* off: (1 + s) / 2 instead of s */
   double most = 0;

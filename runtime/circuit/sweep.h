@@ -1,10 +1,10 @@
 /* sweep.h: gates on a block of amplitudes: kernels of three instruction sets (private).
  *
  * A block is 2^bits amplitudes side by side, of a vector whose index has more bits above
- * (`outer`).  A vector register holds 64 bytes: 4 amplitudes, or 8 in single precision; the
- * lowest 2 (3) bits of an index are its lanes.  A pass of steps loads eight registers, which
- * differ in three bits of the index (its places), applies a list of gates on those places and
- * on the lanes, and stores them: one load and one store for all of the list.  Controls on
+ * (`outer`).  A register is 64 bytes, on older machines several vectors: 4 amplitudes, or 8 in
+ * single precision; the lowest 2 (3) bits of an index are its lanes.  A pass of steps loads eight
+ * registers, which differ in three bits of the index (its places), applies a list of gates on
+ * those places and on the lanes, and stores them: one load and one store for the list.  Controls on
  * places choose among the four pairs of registers, controls on lanes are in the coefficients,
  * all others are compared with the index.
  *

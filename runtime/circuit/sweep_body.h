@@ -2,52 +2,12 @@
  * single precision, after it has chosen its instruction set: SWEEP_NAME is the table,
  * SWEEP_SINGLE the precision, SWEEP_BACK the table of the way back).              */
 #include "runtime/circuit/sweep_fetch.h"
+#include "runtime/circuit/sweep_vec.h"
 #include <string.h>
 #pragma GCC diagnostic ignored "-Wpsabi" /* all of it is inlined */
 
-#undef REAL
-#undef VL
-#undef LANE_BITS
-#undef vec
-#undef vec_any
-#undef ivec
-#undef SHUFFLE
-#undef NAME
-#ifdef SWEEP_SINGLE
-#define REAL float
-#define VL 16
-#define LANE_BITS 3
-#define vec v16f
-#define vec_any v16f_any
-#define ivec i16
-#define NAME(f) f##_single
-typedef float v16f __attribute__((vector_size(64), may_alias));
-typedef float v16f_any __attribute__((vector_size(64), may_alias, aligned(4)));
-typedef int32_t i16 __attribute__((vector_size(64)));
-#define SHUFFLE(v, m)                                                                      \
-  __builtin_shuffle(v, (i16){0 ^ (m), 1 ^ (m), 2 ^ (m), 3 ^ (m), 4 ^ (m), 5 ^ (m), 6 ^ (m),\
-                             7 ^ (m), 8 ^ (m), 9 ^ (m), 10 ^ (m), 11 ^ (m), 12 ^ (m),      \
-                             13 ^ (m), 14 ^ (m), 15 ^ (m)})
-#else
-#define REAL double
-#define VL 8
-#define LANE_BITS 2
-#define vec v8d
-#define vec_any v8d_any
-#define ivec i8
-#define NAME(f) f##_double
-typedef double v8d __attribute__((vector_size(64), may_alias));
-typedef double v8d_any __attribute__((vector_size(64), may_alias, aligned(8)));
-typedef int64_t i8 __attribute__((vector_size(64)));
-#define SHUFFLE(v, m)                                                                      \
-  __builtin_shuffle(v, (i8){0 ^ (m), 1 ^ (m), 2 ^ (m), 3 ^ (m), 4 ^ (m), 5 ^ (m), 6 ^ (m), 7 ^ (m)})
-#endif
-
 #ifndef QA_SWEEP_ONCE
 #define QA_SWEEP_ONCE
-#define SWAP(v) SHUFFLE(v, 1)
-#define LOAD(p) ((vec)(*(const vec_any *)(p)))
-#define STORE(p, v) (*(vec_any *)(p) = (vec_any)(v))
 #define EACH(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7)
 
 /* Controls that all steps have: where they are off, nothing is loaded. */
@@ -60,7 +20,8 @@ static inline void common_controls(const Step *s, int n, uint64_t *mask, uint64_
 
 /* ---- one gate on registers P0..P7 ---------------------------------------------------- */
 
-#define COEF(k) (((const vec *)s->coef)[k])
+/* of the part at hand */
+#define COEF(k) (((const vec *)s->coef)[(k) * PARTS + part])
 #define USE_UNIT_REAL vec o01 = COEF(OTHER_RE), o10 = COEF(STEP_ROW + OTHER_RE);
 #define USE_UNIT_TURNED vec o01 = COEF(OTHER_IM), o10 = COEF(STEP_ROW + OTHER_IM);
 #define USE_OWN vec d0 = COEF(OWN_RE), d1 = COEF(STEP_ROW + OWN_RE);
@@ -138,8 +99,8 @@ static inline void common_controls(const Step *s, int n, uint64_t *mask, uint64_
   CASE3(SOME_FULL, FULL, SOME)                                                             \
   CASE3(SOME_FLIP, FLIP, SOME)
 
-#define TAKE(k) vec r##k = LOAD(p##k);
-#define PUT(k) STORE(p##k, r##k);
+#define TAKE(k) vec r##k = LOAD(p##k + part * VL);
+#define PUT(k) STORE(p##k + part * VL, r##k);
 #define AT(k) REAL *p##k = x + 2 * i + (k & 1 ? o0 : 0) + (k & 2 ? o1 : 0) + (k & 4 ? o2 : 0);
 #define FETCH(k) __builtin_prefetch(p##k, 0, 2);
 #define TOUCH(k) (void)*(volatile const REAL *)p##k;
@@ -147,6 +108,18 @@ static inline void common_controls(const Step *s, int n, uint64_t *mask, uint64_
   const int p[3] = {place[0] - LANE_BITS, place[1] - LANE_BITS, place[2] - LANE_BITS};     \
   const int64_t o0 = 2ll << place[0], o1 = 2ll << place[1], o2 = 2ll << place[2];
 #endif
+
+#undef CASES_INNER
+#if INNER_BITS == 0
+#define CASES_INNER
+#elif INNER_BITS == 1
+#define CASES_INNER CASES_LANE(0)
+#elif INNER_BITS == 2
+#define CASES_INNER CASES_LANE(0) CASES_LANE(1)
+#else
+#define CASES_INNER CASES_LANE(0) CASES_LANE(1) CASES_LANE(2)
+#endif
+#include "runtime/circuit/sweep_across.h"
 
 #define BOTH(F, WHICH) WHICH(F, r)
 #define BOTH_LANES(F, WHICH, m) WHICH(F, r, m)
@@ -162,6 +135,7 @@ static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place, con
   if (runs.on && far == SWEEP_FAR && !mask) o.ahead = FETCH_AHEAD; /* measured: from memory */
   runs.on = runs.on && far == SWEEP_AWAY && !mask;                 /* and from a cache      */
   const bool fetches = runs.on || o.ahead;
+  const Step *stop = list + n;
   uint64_t ahead = order_from(&o, (uint64_t)first), v = ahead;
   for (int k = 0; k < o.ahead; k++) ahead = order_next(&o, ahead);
   for (; v < (uint64_t)end; v = order_next(&o, v)) {
@@ -179,20 +153,26 @@ static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place, con
       if (o.touch) { EACH(TOUCH) }
       continue;
     }
-    EACH(TAKE)
-    for (const Step *s = list; s < list + n; s++) {
-      if (((i | outer) & s->mask) != s->value) continue;
-      unsigned on = s->on;
-      switch (s->form * 8 + s->where) {
-        CASES_PLACE
-        CASES_LANE(0)
-        CASES_LANE(1)
-#ifdef SWEEP_SINGLE
-        CASES_LANE(2)
-#endif
+    for (const Step *s = list;; s++) {
+      const Step *from = s, *to = NAME(next_across)(from, stop);
+      for (int part = 0; part < PARTS && (PARTS == 1 || from < to); part++) {
+        EACH(TAKE)
+        for (s = from; s < to; s++) {
+          if (((i | outer) & s->mask) != s->value) continue;
+          unsigned on = s->on;
+          switch (s->form * 8 + s->where) {
+            CASES_PLACE
+            CASES_INNER
+          }
+        }
+        EACH(PUT)
+      }
+      if (PARTS == 1 || s == stop) break;
+      if (((i | outer) & s->mask) == s->value) {
+        REAL *at[8] = {p0, p1, p2, p3, p4, p5, p6, p7};
+        NAME(step_across)(at, s);
       }
     }
-    EACH(PUT)
   }
 }
 #undef BOTH
@@ -200,12 +180,20 @@ static void NAME(sweep_steps)(void *block, uint64_t outer, const int *place, con
 
 /* ---- Pauli strings --------------------------------------------------------------------- */
 
+/* lane: a flip of numbers, of parts too. */
 INLINE void NAME(turn_by)(REAL *x, uint64_t outer, const TurnStep *t, int64_t first, int64_t end,
                           const int far, const int lane, const bool alone) {
+  const int flip = lane / VL, inner = lane % VL;
   const vec *c = t->coef;
-  vec own = c[0], even = c[1], odd = c[2];
+  vec own[PARTS], even[PARTS], odd[PARTS];
   int top = alone ? 0 : 63 - __builtin_clzll(t->x) - LANE_BITS;
   const bool fetches = far && !alone && !t->mask && turn_takes_turns(t->x >> LANE_BITS);
+#pragma GCC unroll 4
+  for (int k = 0; k < PARTS; k++) {
+    own[k] = c[k];
+    even[k] = c[PARTS + k];
+    odd[k] = c[2 * PARTS + k];
+  }
   for (int64_t g = first; g < end; g++) {
     if (fetches) {
       uint64_t i = spread_at((uint64_t)g + GROUPS_AHEAD, top) << LANE_BITS;
@@ -213,23 +201,27 @@ INLINE void NAME(turn_by)(REAL *x, uint64_t outer, const TurnStep *t, int64_t fi
       __builtin_prefetch(x + 2 * (i ^ t->x), 0, 2);
     }
     uint64_t i = (alone ? (uint64_t)g : spread_at((uint64_t)g, top)) << LANE_BITS;
-    uint64_t j = i ^ t->x;
+    uint64_t j = alone ? i : i ^ t->x;
     if (((i | outer) & t->mask) != t->value) continue;
-    vec a = LOAD(x + 2 * i), fa = __builtin_parityll((i | outer) & t->z) ? odd : even;
-    if (alone) {
-      STORE(x + 2 * i, own * a + fa * SHUFFLE(a, lane));
-      continue;
+    const bool i_odd = __builtin_parityll((i | outer) & t->z);
+    const bool j_odd = __builtin_parityll((j | outer) & t->z);
+#pragma GCC unroll 4
+    for (int k = 0; k < PARTS; k++) {
+      const int l = k ^ flip; /* k of i and l of j are partners */
+      if (alone && l < k) continue;
+      vec a = LOAD(x + 2 * i + k * VL), b = LOAD(x + 2 * j + l * VL);
+      vec fa = i_odd ? odd[k] : even[k], fb = j_odd ? odd[l] : even[l];
+      STORE(x + 2 * i + k * VL, own[k] * a + fa * SHUFFLE(b, inner));
+      if (alone && l == k) continue;
+      STORE(x + 2 * j + l * VL, own[l] * b + fb * SHUFFLE(a, inner));
     }
-    vec b = LOAD(x + 2 * j), fb = __builtin_parityll((j | outer) & t->z) ? odd : even;
-    STORE(x + 2 * i, own * a + fa * SHUFFLE(b, lane));
-    STORE(x + 2 * j, own * b + fb * SHUFFLE(a, lane));
   }
 }
 
 #define TURN_CASE(m)                                                                       \
   case m:                                                                                  \
     if (t->x) NAME(turn_by)(x, outer, t, first, end, far, m, false);                       \
-    else NAME(turn_by)(x, outer, t, first, end, far, m, true);                                 \
+    else NAME(turn_by)(x, outer, t, first, end, far, m, true);                             \
     break;
 static void NAME(sweep_turn)(void *x, uint64_t outer, const TurnStep *t, int64_t first,
                              int64_t end, int far) {
@@ -287,168 +279,8 @@ static void NAME(sweep_phase)(void *block, int64_t n, const void *re, const void
 const SweepTable SWEEP_NAME = {NAME(sweep_steps), NAME(sweep_turn), NAME(sweep_pair),
                                NAME(sweep_phase)};
 
-/* ---- backwards ------------------------------------------------------------------------------- */
-
 #ifdef SWEEP_BACK
-#define BOTH(F, WHICH) WHICH(F, r) WHICH(F, l)
-#define BOTH_LANES(F, WHICH, m) WHICH(F, r, m) WHICH(F, l, m)
-#define TAKE_L(k) vec l##k = LOAD(q##k);
-#define PUT_L(k) STORE(q##k, l##k);
-#define AT_L(k) double *q##k = adjoint + (p##k - x);
-#define ACC(k) (((vec *)(void *)acc)[s->acc + k])
-/* e01 sums conj(adjoint_0) psi_1, e10 conj(adjoint_1) psi_0 */
-#define SUM_RE(P, a, b) e01 += l##a * r##b; e10 += l##b * r##a;
-#define SUM_IM(P, a, b) e01 += l##a * SWAP(r##b); e10 += l##b * SWAP(r##a);
-#define SUM_OWN(P, a, b)                                                                   \
-  e00 += l##a * r##a; i00 += l##a * SWAP(r##a); e11 += l##b * r##b; i11 += l##b * SWAP(r##b);
-#define SUM_ALL(P, a, b)                                                                   \
-  { vec ra = SWAP(r##a), rb = SWAP(r##b);                                                  \
-    e00 += l##a * r##a; i00 += l##a * ra; e11 += l##b * r##b; i11 += l##b * rb;            \
-    e01 += l##a * r##b; i01 += l##a * rb; e10 += l##b * r##a; i10 += l##b * ra; }
-#define BRACED_RE(P, a, b) { SUM_RE(P, a, b) }
-#define BRACED_IM(P, a, b) { SUM_IM(P, a, b) }
-#define SUM_PLACE(W)                                                                       \
-  if (s->sum == SUM_FULL) {                                                                \
-    vec e00 = ACC(0), i00 = ACC(1), e01 = ACC(2), i01 = ACC(3);                            \
-    vec e10 = ACC(4), i10 = ACC(5), e11 = ACC(6), i11 = ACC(7);                            \
-    W(SUM_ALL, r)                                                                          \
-    ACC(0) = e00; ACC(1) = i00; ACC(2) = e01; ACC(3) = i01;                                \
-    ACC(4) = e10; ACC(5) = i10; ACC(6) = e11; ACC(7) = i11;                                \
-  } else if (s->sum == SUM_CROSS_RE) {                                                     \
-    vec e01 = ACC(2), e10 = ACC(4);                                                        \
-    W(BRACED_RE, r)                                                                        \
-    ACC(2) = e01; ACC(4) = e10;                                                            \
-  } else {                                                                                 \
-    vec e01 = ACC(3), e10 = ACC(5);                                                        \
-    W(BRACED_IM, r)                                                                        \
-    ACC(3) = e01; ACC(5) = e10;                                                            \
-  }
-#define SUM_LANE_FULL(P, k, m)                                                             \
-  { vec u = SHUFFLE(r##k, m);                                                              \
-    e00 += l##k * r##k; i00 += l##k * SWAP(r##k); e01 += l##k * u; i01 += l##k * SWAP(u); }
-#define SUM_LANE_RE(P, k, m) e01 += l##k * SHUFFLE(r##k, m);
-#define SUM_LANE_IM(P, k, m) i01 += l##k * SHUFFLE(r##k, m ^ 1);
-#define SUM_LANES(m)                                                                       \
-  { vec e00 = ACC(0), i00 = ACC(1), e01 = ACC(4), i01 = ACC(5);                            \
-    if (s->sum == SUM_FULL) { LANES_SOME(SUM_LANE_FULL, r, m) }                            \
-    else if (s->sum == SUM_CROSS_RE) { LANES_SOME(SUM_LANE_RE, r, m) }                     \
-    else { LANES_SOME(SUM_LANE_IM, r, m) }                                                 \
-    ACC(0) = e00; ACC(1) = i00; ACC(4) = e01; ACC(5) = i01; }
-
-static void sweep_unsteps(double *x, double *adjoint, uint64_t outer, const int *place,
-                          const Step *list, int n, double *acc, int64_t first, int64_t end) {
-  uint64_t mask, value;
-  OFFSETS
-  common_controls(list, n, &mask, &value);
-  for (int64_t g = first; g < end; g++) {
-    uint64_t i = spread3((uint64_t)g, p) << LANE_BITS;
-    if (((i | outer) & mask) != value) continue;
-    EACH(AT)
-    EACH(AT_L)
-    EACH(TAKE)
-    EACH(TAKE_L)
-    for (const Step *s = list + n - 1; s >= list; s--) {
-      if (((i | outer) & s->mask) != s->value) continue;
-      unsigned on = s->on;
-      if (s->sum != SUM_NONE) {
-        switch (s->where) {
-        case 0: SUM_PLACE(SOME0) break;
-        case 1: SUM_PLACE(SOME1) break;
-        case 2: SUM_PLACE(SOME2) break;
-        case 3: SUM_LANES(2) break;
-        case 4: SUM_LANES(4) break;
-        }
-      }
-      switch (s->form * 8 + s->where) {
-        CASES_PLACE
-        CASES_LANE(0)
-        CASES_LANE(1)
-      }
-    }
-    EACH(PUT)
-    EACH(PUT_L)
-  }
-}
-
-INLINE void unturn_by(double *x, double *adjoint, uint64_t outer, const TurnStep *t, double *sum,
-                      int64_t first, int64_t end, const int lane, const bool alone) {
-  const vec *c = t->coef, *f = t->sum;
-  vec own = c[0], even = c[1], odd = c[2], acc = {0};
-  int top = alone ? 0 : 63 - __builtin_clzll(t->x) - LANE_BITS;
-  for (int64_t g = first; g < end; g++) {
-    uint64_t i = (alone ? (uint64_t)g : spread_at((uint64_t)g, top)) << LANE_BITS;
-    uint64_t j = i ^ t->x;
-    if (((i | outer) & t->mask) != t->value) continue;
-    int s = __builtin_parityll((i | outer) & t->z);
-    vec a = LOAD(x + 2 * i), la = LOAD(adjoint + 2 * i), fa = s ? odd : even;
-    if (alone) {
-      if (t->acc >= 0) acc += la * (f[s] * SHUFFLE(a, lane));
-      STORE(x + 2 * i, own * a + fa * SHUFFLE(a, lane));
-      STORE(adjoint + 2 * i, own * la + fa * SHUFFLE(la, lane));
-      continue;
-    }
-    int u = __builtin_parityll((j | outer) & t->z);
-    vec b = LOAD(x + 2 * j), lb = LOAD(adjoint + 2 * j), fb = u ? odd : even;
-    if (t->acc >= 0) acc += la * (f[s] * SHUFFLE(b, lane)) + lb * (f[u] * SHUFFLE(a, lane));
-    STORE(x + 2 * i, own * a + fa * SHUFFLE(b, lane));
-    STORE(x + 2 * j, own * b + fb * SHUFFLE(a, lane));
-    STORE(adjoint + 2 * i, own * la + fa * SHUFFLE(lb, lane));
-    STORE(adjoint + 2 * j, own * lb + fb * SHUFFLE(la, lane));
-  }
-  if (t->acc >= 0) ((vec *)(void *)sum)[t->acc] += acc;
-}
-
-#define TURN_CASE(m)                                                                       \
-  case m:                                                                                  \
-    if (t->x) unturn_by(x, adjoint, outer, t, acc, first, end, m, false);                       \
-    else unturn_by(x, adjoint, outer, t, acc, first, end, m, true);                             \
-    break;
-static void sweep_unturn(double *x, double *adjoint, uint64_t outer, const TurnStep *t,
-                         double *acc, int64_t first, int64_t end) {
-  switch (t->lane) {
-    TURN_CASE(0) TURN_CASE(1) TURN_CASE(2) TURN_CASE(3)
-    TURN_CASE(4) TURN_CASE(5) TURN_CASE(6) TURN_CASE(7)
-  }
-}
-#undef TURN_CASE
-
-static void sweep_unphase(double *x, double *adjoint, int64_t n, const double *re,
-                          const double *im, c128 s, double *product) {
-  const vec sign = {1, -1, 1, -1, 1, -1, 1, -1};
-  vec fr, fi;
-  bool plain = s.re == 1 && s.im == 0;
-  NAME(factor)(s, &fr, &fi);
-  for (int64_t i = 0; i < n; i += VL) {
-    vec a = LOAD(x + i), l = LOAD(adjoint + i), u = LOAD(re + i), v = LOAD(im + i);
-    if (product) STORE(product + i, sign * l * SWAP(a));
-    a = u * a + v * SWAP(a);
-    l = u * l + v * SWAP(l);
-    if (!plain) {
-      a = fr * a + fi * SWAP(a);
-      l = fr * l + fi * SWAP(l);
-    }
-    STORE(x + i, a);
-    STORE(adjoint + i, l);
-  }
-}
-
-static double sweep_sum(int64_t n, const double *product, const double *sign) {
-  vec s = {0};
-  for (int64_t i = 0; i < n; i += VL) {
-    vec p = LOAD(product + i);
-    if (sign) p *= LOAD(sign + i);
-    s += p;
-  }
-  return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
-}
-
-static void sweep_add(int64_t n, double *to, const double *from) {
-  for (int64_t i = 0; i < n; i += VL) STORE(to + i, LOAD(to + i) + LOAD(from + i));
-}
-
-const SweepBack SWEEP_BACK = {sweep_unsteps, sweep_unturn, sweep_unphase, sweep_sum, sweep_add};
-#undef BOTH
-#undef BOTH_LANES
+#include "runtime/circuit/sweep_back.h"
 #undef SWEEP_BACK
 #endif
 #undef SWEEP_NAME

@@ -23,13 +23,9 @@ INLINE void NAME(muladd)(REAL f, const vec *x, vec *z) {
 #elif defined(__AVX512F__)
   *z = (vec)_mm512_fmadd_pd(_mm512_set1_pd(f), (__m512d)*x, (__m512d)*z);
 #elif defined(__FMA__) && defined(SWEEP_SINGLE)
-  const __m256 *a = (const __m256 *)x;
-  __m256 *c = (__m256 *)z;
-  for (int k = 0; k < 2; k++) c[k] = _mm256_fmadd_ps(_mm256_set1_ps(f), a[k], c[k]);
+  *z = (vec)_mm256_fmadd_ps(_mm256_set1_ps(f), (__m256)*x, (__m256)*z);
 #elif defined(__FMA__)
-  const __m256d *a = (const __m256d *)x;
-  __m256d *c = (__m256d *)z;
-  for (int k = 0; k < 2; k++) c[k] = _mm256_fmadd_pd(_mm256_set1_pd(f), a[k], c[k]);
+  *z = (vec)_mm256_fmadd_pd(_mm256_set1_pd(f), (__m256d)*x, (__m256d)*z);
 #elif defined(SWEEP_SINGLE)
   for (int l = 0; l < VL; l++) (*z)[l] = fmaf(f, (*x)[l], (*z)[l]);
 #else
@@ -37,44 +33,33 @@ INLINE void NAME(muladd)(REAL f, const vec *x, vec *z) {
 #endif
 }
 
-/* Even and odd numbers of a, each followed by that of b: parts apart.  Twice is none. */
-#undef EVEN
-#undef ODD
-#ifdef SWEEP_SINGLE
-#define EVEN(a, b) \
-  __builtin_shuffle(a, b, (ivec){0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30})
-#define ODD(a, b) \
-  __builtin_shuffle(a, b, (ivec){1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31})
-#else
-#define EVEN(a, b) __builtin_shuffle(a, b, (ivec){0, 8, 2, 10, 4, 12, 6, 14})
-#define ODD(a, b) __builtin_shuffle(a, b, (ivec){1, 9, 3, 11, 5, 13, 7, 15})
-#endif
-
 /* Both targets are places: the groups at p and q, which may be the same. */
 INLINE void NAME(pair_apart)(REAL *p, REAL *q, const PairStep *t) {
   const uint64_t at[4] = {0, 2 * t->bit[0], 2 * t->bit[1], 2 * (t->bit[0] + t->bit[1])};
-  const REAL *f = t->coef;
-  vec x[4], y[4], both[4];
-#pragma GCC unroll 4
-  for (int u = 0; u < 4; u++) {
-    vec a = LOAD(p + at[u]), b = LOAD(q + at[u]);
-    x[u] = EVEN(a, b);
-    y[u] = ODD(a, b);
-    both[u] = x[u] + y[u];
-  }
-#pragma GCC unroll 4
-  for (int k = 0; k < 4; k++, f += 12) {
-    vec re = f[0] * both[0], im;
-#pragma GCC unroll 4
-    for (int u = 1; u < 4; u++) NAME(muladd)(f[u], both + u, &re);
-    im = re;
+  for (int part = 0; part < PARTS; part++, p += VL, q += VL) {
+    const REAL *f = t->coef;
+    vec x[4], y[4], both[4];
 #pragma GCC unroll 4
     for (int u = 0; u < 4; u++) {
-      NAME(muladd)(f[4 + u], y + u, &re);
-      NAME(muladd)(f[8 + u], x + u, &im);
+      vec a = LOAD(p + at[u]), b = LOAD(q + at[u]);
+      x[u] = EVEN(a, b);
+      y[u] = ODD(a, b);
+      both[u] = x[u] + y[u];
     }
-    STORE(p + at[k], EVEN(re, im));
-    STORE(q + at[k], ODD(re, im));
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++, f += 12) {
+      vec re = f[0] * both[0], im;
+#pragma GCC unroll 4
+      for (int u = 1; u < 4; u++) NAME(muladd)(f[u], both + u, &re);
+      im = re;
+#pragma GCC unroll 4
+      for (int u = 0; u < 4; u++) {
+        NAME(muladd)(f[4 + u], y + u, &re);
+        NAME(muladd)(f[8 + u], x + u, &im);
+      }
+      STORE(p + at[k], EVEN(re, im));
+      STORE(q + at[k], ODD(re, im));
+    }
   }
 }
 
@@ -84,42 +69,49 @@ INLINE void NAME(pair_apart)(REAL *p, REAL *q, const PairStep *t) {
 INLINE void NAME(pair_at)(REAL *const *p, const PairStep *t, const int V, const int m0,
                           const int m1) {
   const uint64_t at[4] = {0, 2 * t->bit[0], 2 * t->bit[1], 2 * (t->bit[0] + t->bit[1])};
+  const int shift[4] = {0, m0, m1, m0 ^ m1};
   const vec *c = t->coef;
-  vec r[2][4], s[2][4];
-#pragma GCC unroll 4
-  for (int k = 0; k < V; k++)
+  vec r[2][4 * PARTS], s[2][4 * PARTS];
+#pragma GCC unroll 16
+  for (int k = 0; k < V * PARTS; k++)
 #pragma GCC unroll 2
     for (int d = 0; d < 2; d++) {
-      r[d][k] = LOAD(p[d] + at[k]);
+      r[d][k] = LOAD(p[d] + at[k / PARTS] + k % PARTS * VL);
       s[d][k] = SWAP(r[d][k]);
     }
 #pragma GCC unroll 4
   for (int k = 0; k < V; k++) {
-    vec y[2];
+    vec y[2][PARTS];
 #pragma GCC unroll 4
     for (int h = 0; h < 4 / V; h++) {
-      vec sum[2];
 #pragma GCC unroll 4
-      for (int u = 0; u < V; u++) {
-        const vec *f = c + 2 * ((k * V + u) * (4 / V) + h);
-        vec f0 = f[0], f1 = f[1];
+      for (int part = 0; part < PARTS; part++) {
+        const int to = part ^ shift[h] / VL;
+        vec sum[2];
+#pragma GCC unroll 4
+        for (int u = 0; u < V; u++) {
+          const vec *f = c + 2 * ((k * V + u) * (4 / V) + h) * PARTS + part;
+          vec f0 = f[0], f1 = f[PARTS];
+#pragma GCC unroll 2
+          for (int d = 0; d < 2; d++) {
+            vec term = f0 * r[d][u * PARTS + part] + f1 * s[d][u * PARTS + part];
+            if (u) sum[d] += term;
+            else sum[d] = term;
+          }
+        }
 #pragma GCC unroll 2
         for (int d = 0; d < 2; d++) {
-          vec term = f0 * r[d][u] + f1 * s[d][u];
-          if (u) sum[d] += term;
-          else sum[d] = term;
+          if (h == 0) y[d][to] = sum[d];
+          else if (h == 1) y[d][to] += SHUFFLE(sum[d], m0 % VL);
+          else if (h == 2) y[d][to] += SHUFFLE(sum[d], m1 % VL);
+          else y[d][to] += SHUFFLE(sum[d], (m0 ^ m1) % VL);
         }
       }
-#pragma GCC unroll 2
-      for (int d = 0; d < 2; d++) {
-        if (h == 0) y[d] = sum[d];
-        else if (h == 1) y[d] += SHUFFLE(sum[d], m0);
-        else if (h == 2) y[d] += SHUFFLE(sum[d], m1);
-        else y[d] += SHUFFLE(sum[d], m0 ^ m1);
-      }
     }
+#pragma GCC unroll 4
+    for (int part = 0; part < PARTS; part++)
 #pragma GCC unroll 2
-    for (int d = 0; d < 2; d++) STORE(p[d] + at[k], y[d]);
+      for (int d = 0; d < 2; d++) STORE(p[d] + at[k] + part * VL, y[d][part]);
   }
 }
 

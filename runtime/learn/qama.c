@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "runtime/learn/common.h"
-#include "runtime/learn/qama_lanes.h"
+#include "runtime/tensor/eights.h"
 
 enum { IN_Q, IN_K, IN_V, IN_E, SAVED_X };
 
@@ -64,7 +64,7 @@ static void load_head(const QamaInput *in, const QamaShape *s, int64_t b, int64_
 }
 
 /* Sums and energies. */
-QAMA_CLONES
+EIGHT_CLONES
 static void head_energies(int64_t d, Head *o) {
   const double scale = 1 / (2 * sqrt((double)d)), by = 1 / (double)d;
   const int64_t m = o->m, D = o->D;
@@ -158,7 +158,7 @@ Tensor *qama_read(Rt *rt, const QamaInput *in, Tensor *x) {
 /* ---- backward --------------------------------------------------------------------------- */
 
 /* g_i, K', Q' and de = sum_i E_i G_i - sum_i g_i v_i / d. */
-QAMA_CLONES
+EIGHT_CLONES
 static void head_adjoints(int64_t d, Head *o, double *de) {
   const double by = 1 / (double)d;
   const int64_t D = o->D;
@@ -181,7 +181,7 @@ static void head_adjoints(int64_t d, Head *o, double *de) {
 }
 
 /* - (g all + weighted - 2 g own) / (2 sqrt d) */
-QAMA_CLONES
+EIGHT_CLONES
 static void adjoint_row(int64_t d, int64_t D, double g, const double *all, const double *weighted,
                         const double *own, double *row) {
   const double scale = -1 / (2 * sqrt((double)d));

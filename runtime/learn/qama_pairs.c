@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "runtime/learn/qama.h"
-#include "runtime/learn/qama_lanes.h"
+#include "runtime/tensor/eights.h"
 
-QAMA_CLONES
+EIGHT_CLONES
 static void widen(const float *x, int64_t d, double *out) {
   int64_t c = 0;
   for (; c + 8 <= d; c += 8)
@@ -20,7 +20,7 @@ void qama_row(const Tensor *x, const QamaShape *s, int64_t sample, int64_t head,
   else memcpy(out, (const double *)(const void *)x->data + at, (size_t)s->d * sizeof *out);
 }
 
-QAMA_CLONES
+EIGHT_CLONES
 static void narrow(const double *x, int64_t d, float *out) {
   int64_t c = 0;
   for (; c + 8 <= d; c += 8)
@@ -42,7 +42,7 @@ void qama_head(const Tensor *x, const QamaShape *s, int64_t sample, int64_t head
   for (int64_t i = 0; i < s->n; i++) qama_row(x, s, sample, head, i, out + i * stride);
 }
 
-QAMA_CLONES
+EIGHT_CLONES
 double qama_pairs(int64_t n, int64_t m, const double *row, const double *column, double scale,
                   double *sum, double *J, double *h) {
   static const double after[16] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};

@@ -82,6 +82,7 @@ typedef struct {
   bool f64, wide;
 } EmitShape;
 
+enum { EMIT_POINTER_REGS = 9 };         /* the code moves further pointers in the frame */
 static inline int emit_pointers(const EmitShape *s) {
   return s->n_mat + s->n_col + s->n_out + s->n_colsum;
 }

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { POINTER_REGS = 9, MAX_PIN = 24, SLOT = 64 };
+enum { POINTER_REGS = EMIT_POINTER_REGS, MAX_PIN = 24, SLOT = 64 };
 static const int8_t pointer_regs[POINTER_REGS] = {RBX, R8, R9, R10, R11, R12, R13, R14, R15};
 
 typedef struct {

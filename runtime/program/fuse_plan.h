@@ -36,6 +36,16 @@ struct FusePlan {
   char how[160];
 };
 
+/* The frame of a part that was computed before, and what it was bound to: tiles that are alike,
+ * as those of many heads, differ in where their matrices lie at most.           */
+enum { FUSE_KEPT = 4 };
+typedef struct {
+  bool set, masked;
+  int r, m, c, n;
+  uint64_t *frame;
+  FuseIn *bound;                /* matrices, then outputs                            */
+} FuseKept;
+
 typedef struct {                /* FuseRun.scratch                                   */
   ProgRun rows, cols, mask, out, once, foreign, edges, instead;
   FuseIn *part_in;              /* a part's inputs, where it is a tile of its own   */
@@ -47,6 +57,7 @@ typedef struct {                /* FuseRun.scratch                              
   void *mask_strip;
   /* of machine code */
   uint64_t *frame;
+  FuseKept kept[FUSE_KEPT];
   void *row_real;               /* [max_m][n_row]                                    */
   void **col_real, **foreign_value, **col_part, **edge_value;
   const void **foreign_at;      /* where a foreign matrix lies, and its row step     */

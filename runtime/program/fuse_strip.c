@@ -40,6 +40,10 @@ static void layout_code(const FusePlan *plan, int max_m, int max_n, Carve *c, Fu
   carve_run(c, &s->edges, code->edges);
   carve_run(c, &s->instead, code->instead);
   s->frame = carve(c, (size_t)emit_frame_words(&code->shape) * 8 + 64);
+  for (int k = 0; k < FUSE_KEPT; k++) {
+    s->kept[k].frame = carve(c, (size_t)emit_frame_words(&code->shape) * 8 + 64);
+    s->kept[k].bound = carve(c, (size_t)(code->shape.n_mat + code->shape.n_out) * sizeof(FuseIn));
+  }
   s->row_real = carve(c, m * (size_t)plan->n_row * plan->size);
   s->col_real = carve_pointers(c, plan->n_col, padded);
   s->foreign_value = carve_pointers(c, code->n_foreign, m * n * plan->size);
@@ -125,6 +129,7 @@ void fuse_once(FuseRun *run) {
     prog_run_once(all[k]);
   }
   if (plan->code) set_once(plan, s);
+  for (int k = 0; k < FUSE_KEPT; k++) s->kept[k].set = false;
 }
 
 /* ---- what rows and columns alone give ------------------------------------------- */

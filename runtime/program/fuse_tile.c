@@ -139,6 +139,47 @@ static void add_columns(FuseRun *run, int c, int n) {
   }
 }
 
+/* ---- frames of parts that come again ---------------------------------------------------- */
+
+/* What matrix or output k is bound to. */
+static FuseIn bound_to(const FuseRun *run, int k) {
+  const FuseCode *code = run->plan->code;
+  int out = k - code->shape.n_mat;
+  if (out < 0) return run->in[code->mat[k]];
+  return (FuseIn){run->out[code->out_want[out]], run->out_ld[code->out_want[out]]};
+}
+
+/* Moves the frame's pointers to where matrices lie now; false: their rows lie otherwise. */
+static bool rebind(const FuseRun *run, FuseKept *f) {
+  const EmitShape *e = &run->plan->code->shape;
+  for (int k = 0; k < e->n_mat + e->n_out; k++) {
+    FuseIn now = bound_to(run, k), *last = &f->bound[k];
+    if (now.ld != last->ld) return false;
+    int word = emit_pointer_word(k < e->n_mat ? k : k + e->n_col);
+    f->frame[word] += (uint64_t)(uintptr_t)now.at - (uint64_t)(uintptr_t)last->at;
+    last->at = now.at;
+  }
+  return true;
+}
+
+/* The frame of a part that code alone computes, in one run. */
+static uint64_t *kept_frame(FuseRun *run, int r, int m, int c, int n, bool masked) {
+  const EmitShape *e = &run->plan->code->shape;
+  FuseScratch *s = run->scratch;
+  FuseKept *f = &s->kept[r / 16 % FUSE_KEPT];
+  bool same = f->set && f->r == r && f->m == m && f->c == c && f->n == n && f->masked == masked;
+  if (!same || !rebind(run, f)) {
+    memcpy(f->frame, s->frame, (size_t)emit_frame_words(e) * sizeof *f->frame);
+    set_sizes(run, f->frame, m, n, masked);
+    set_pointers(run, f->frame, r, c);
+    for (int k = 0; k < e->n_mat + e->n_out; k++) f->bound[k] = bound_to(run, k);
+    *f = (FuseKept){true, masked, r, m, c, n, f->frame, f->bound};
+  }
+  for (int k = 0; k < e->n_fold; k++)
+    f->frame[emit_fold_word(e, k)] = (uint64_t)(uintptr_t)fold_target(run, k, r);
+  return f->frame;
+}
+
 /* ---- what follows from sums over columns ------------------------------------------------- */
 
 static void after_sums(FuseRun *run, int first, int m) {
@@ -171,7 +212,8 @@ static void after_sums(FuseRun *run, int first, int m) {
 
 bool fuse_code_open(FuseRun *run) { return row_reals(run) && column_reals(run); }
 
-void fuse_code_part(FuseRun *run, int r, int m, int c, int n) {
+/* A part, a few rows at a time where columns are summed: in reals, then in double. */
+static void part_in_chunks(FuseRun *run, int r, int m, int c, int n) {
   const FusePlan *plan = run->plan;
   const FuseCode *code = plan->code;
   FuseScratch *s = run->scratch;
@@ -183,7 +225,6 @@ void fuse_code_part(FuseRun *run, int r, int m, int c, int n) {
     sums |= code->fold_want[k] < 0;
     if (code->fold_want[k] < 0) memset(s->fold_value[k] + r, 0, (size_t)m * sizeof(double));
   }
-  /* Columns are summed in reals over a few rows, then in double. */
   int chunk = e->n_colsum ? CODE_CHUNK : m;
   for (int first = r; first < r + m; first += chunk) {
     int rows = r + m - first < chunk ? r + m - first : chunk;
@@ -198,4 +239,16 @@ void fuse_code_part(FuseRun *run, int r, int m, int c, int n) {
     add_columns(run, c, n);
   }
   if (sums) after_sums(run, r, m);
+}
+
+void fuse_code_part(FuseRun *run, int r, int m, int c, int n) {
+  const FuseCode *code = run->plan->code;
+  bool masked = run->masked && run->plan->mask >= 0;
+  bool moves = emit_pointers(&code->shape) > EMIT_POINTER_REGS;
+  if (code->n_foreign || code->shape.n_colsum || run->plan->by_row || moves) {
+    part_in_chunks(run, r, m, c, n);
+    return;
+  }
+  code->code[masked].run(kept_frame(run, r, m, c, n, masked));
+  fold_lanes(run, r, m);
 }

@@ -11,7 +11,10 @@
 #include "runtime/binary/xoshiro.h"
 #include "runtime/select/select.h"
 
-enum { GROUP = 256 };           /* rows between two polls                          */
+enum {
+  GROUP = 256,                  /* rows between two polls                          */
+  LOOK = 16                     /* sweeps between two looks at the flag of interrupts */
+};
 
 typedef struct {
   float *w, *g;                 /* [n, n], [n]                                     */
@@ -22,6 +25,7 @@ typedef struct {
 } Thread;
 
 typedef struct {
+  Rt *rt;                       /* its flag of interrupts and its deadline are looked at */
   const SelectProblem *p;
   const SelectRule *r;
   Thread *thread;
@@ -82,8 +86,15 @@ static void exchange(Thread *t, int64_t n, int64_t a, int64_t b) {
   for (int64_t l = 0; l < n; l++) g[l] += in[l] - out[l];
 }
 
-static void anneal(Thread *t, const SelectProblem *p, const SelectRule *r, int64_t row,
-                   Xoshiro *x) {
+/* The caller polls when the group has ended; here walks only end early. */
+static bool called_off(const Rt *rt) {
+  if (atomic_load_explicit(&rt->interrupted, memory_order_relaxed)) return true;
+  return rt->deadline > 0 && rt_now() > rt->deadline;
+}
+
+static void anneal(Thread *t, const Job *job, int64_t row, Xoshiro *x) {
+  const SelectProblem *p = job->p;
+  const SelectRule *r = job->r;
   const int64_t n = p->n, k = p->k;
   double hot, cold;
   temperatures(p, r, row, &hot, &cold);
@@ -92,6 +103,7 @@ static void anneal(Thread *t, const SelectProblem *p, const SelectRule *r, int64
   const double factor = cooling > 1 ? pow(cold / hot, 1 / (double)(cooling - 1)) : 1;
   int64_t a = 0;
   for (int64_t sweep = 0; sweep < r->sweeps; sweep++, hot = sweep < cooling ? hot * factor : cold) {
+    if (sweep % LOOK == LOOK - 1 && called_off(job->rt)) return;
     const float temperature = (float)hot, most = 17 * temperature;
     for (int64_t step = 0; step < n; step++, a = a + 1 == k ? 0 : a + 1) {
       const int64_t b = k + xoshiro_below(x, (uint32_t)(n - k));
@@ -129,8 +141,9 @@ static void descend(Thread *t, const SelectProblem *p, int64_t row) {
   }
 }
 
-static void walk(Thread *t, const SelectProblem *p, const SelectRule *r, int64_t row,
-                 int64_t read) {
+static void walk(Thread *t, const Job *job, int64_t row, int64_t read) {
+  const SelectProblem *p = job->p;
+  const SelectRule *r = job->r;
   const int64_t n = p->n, k = p->k;
   Xoshiro x = xoshiro_seed(r->rng, (uint64_t)(row * r->reads + read));
   for (int64_t i = 0; i < n; i++) t->token[i] = (int32_t)i;
@@ -146,7 +159,7 @@ static void walk(Thread *t, const SelectProblem *p, const SelectRule *r, int64_t
     t->g[i] = g;
   }
   if (k > 0 && k < n) {
-    anneal(t, p, r, row, &x);
+    anneal(t, job, row, &x);
     if (isnan(r->temperature)) descend(t, p, row);
   }
 }
@@ -160,7 +173,8 @@ static int run_rows(void *data, int64_t first, int64_t end, int lane) {
     double lowest = INFINITY;
     for (int64_t i = 0; t->w && i < n * n; i++) t->w[i] = (float)p->pair[row * n * n + i];
     for (int64_t read = 0; read < job->r->reads; read++) {
-      walk(t, p, job->r, row, read);
+      if (read % LOOK == LOOK - 1 && called_off(job->rt)) return 0;
+      walk(t, job, row, read);
       memset(t->best, 0, (size_t)n);
       for (int64_t a = 0; a < p->k; a++) t->best[t->token[a]] = 1;
       if (job->read) {
@@ -179,7 +193,7 @@ static int run_rows(void *data, int64_t first, int64_t end, int lane) {
 static RtStatus all_rows(Rt *rt, const SelectProblem *p, const SelectRule *r, int8_t *mask,
                          int8_t *read) {
   const int threads = rt->threads > 1 ? rt->threads : 1;
-  Job job = {.p = p, .r = r, .mask = mask, .read = read};
+  Job job = {.rt = rt, .p = p, .r = r, .mask = mask, .read = read};
   job.thread = rt_alloc0(rt, (size_t)threads * sizeof *job.thread);
   if (!job.thread) return rt->error.status;
   RtStatus st = RT_OK;
@@ -190,6 +204,7 @@ static RtStatus all_rows(Rt *rt, const SelectProblem *p, const SelectRule *r, in
     st = rt_poll(rt);
     if (!st) parallel_for(threads, left < GROUP ? left : GROUP, 1, run_rows, &job);
   }
+  if (!st) st = rt_poll(rt);
   for (int q = 0; q < threads; q++)
     if (job.thread[q].memory) rt_free(rt, job.thread[q].memory, thread_bytes(p));
   rt_free(rt, job.thread, (size_t)threads * sizeof *job.thread);

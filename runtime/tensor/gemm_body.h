@@ -9,7 +9,7 @@
 
 #define VT N(VT)
 #define LINE (64 / GEMM_BYTES)  /* vectors in a cache line */
-#define AHEAD 16                /* rows of B that are asked for before their turn */
+#define AHEAD 16                /* columns of a transposed A that are asked for before their turn */
 #define SHORT 64                /* sums over so before any of that would arrive    */
 
 INLINE VT N(load)(const T *p) {
@@ -19,9 +19,6 @@ INLINE VT N(load)(const T *p) {
 }
 INLINE void N(store)(T *p, VT x) { memcpy(p, &x, sizeof x); }
 INLINE VT N(spread)(T x) { return x - (VT){0}; }
-
-/* A number whose origin the compiler forgets: sums with it would take a register each. */
-#define HIDE(x) __asm__("" : "+r"(x))
 
 /* ---- one block of C ------------------------------------------------------------------ */
 
@@ -54,15 +51,14 @@ INLINE void N(step)(const int R, const int V, const bool partial, N(Part) part, 
 
 /* The sums, and what comes after them in memory asked for on the way: C row by row, so that its
  * stores find it near, and one line at each step: in one half of the steps those of A, in as small
- * turns the rows below, or in a transposed one the columns to come; in the other half `soon`. */
+ * turns the rows below, or in a transposed one the columns to come; in the other half `soon`.
+ * Asking for rows of B as well costs more than it brings: the second cache has them. */
 INLINE void N(long_sums)(const int R, const int V, const bool partial, const N(Block) *j,
                          const T **a, VT *s) {
   const T *b = j->b, *next = j->c, *near = j->times, *below = j->a + R * j->a_row;
   const int64_t row = j->a_row, col = j->a_col, ldb = j->ldb;
   const char *soon = j->soon;
   const int share = j->k / (2 * R);
-  int64_t ahead = AHEAD * ldb;
-  HIDE(ahead);
   for (int turn = 2 * R; turn > 0; turn--) {
     const bool mine = turn % 2 == 0;
     const char *ask = mine ? (const char *)(col == 1 ? below : a[0] + AHEAD * col) : soon;
@@ -80,7 +76,6 @@ INLINE void N(long_sums)(const int R, const int V, const bool partial, const N(B
       }
     }
     for (; l > 0; l--, b += ldb, ask += each) {
-      UNROLL for (int v = 0; v < V; v += LINE) __builtin_prefetch(b + ahead + v * L);
       __builtin_prefetch(ask);
       N(step)(R, V, partial, j->part, a, row, col, b, s);
     }
@@ -429,4 +424,3 @@ static double N(spin)(int64_t rounds) {
 #undef LINE
 #undef AHEAD
 #undef SHORT
-#undef HIDE

@@ -13,7 +13,8 @@
 #include <string.h>
 
 #define DEPTH 256
-#define BLOCK_ROWS 48
+#define BLOCK_ROWS 48         /* a multiple of the next                        */
+#define KERNEL_ROWS 6         /* of a kernel's widest block                      */
 #define PACK_BYTES 2048       /* of a row of B in one packed block              */
 #define CACHE (1 << 20)       /* operands above this may be copied block by block */
 #define FAR 4096              /* rows so many bytes apart crowd few sets of a cache */
@@ -184,11 +185,16 @@ static void stretch(const Plan *t, int64_t row, int64_t rows, int64_t first, int
   }
 }
 
+/* First row of a block of rows: blocks of a kernel's height, of which as few as can be are lower. */
+static int64_t block_start(const Plan *t, int64_t block) {
+  int64_t strips = (t->p->m + KERNEL_ROWS - 1) / KERNEL_ROWS;
+  return least(strips * block / t->row_blocks * KERNEL_ROWS, t->p->m);
+}
+
 static void task(const Plan *t, int64_t which, int lane) {
   const Product *p = t->p;
   int64_t group = which / t->row_blocks, block = which % t->row_blocks;
-  int64_t row = p->m * block / t->row_blocks;
-  int64_t rows = p->m * (block + 1) / t->row_blocks - row;
+  int64_t row = block_start(t, block), rows = block_start(t, block + 1) - row;
   int64_t panels = panels_of(t, t->columns);
   int64_t first = panels * group / t->groups, end = panels * (group + 1) / t->groups;
   int64_t l = t->from;

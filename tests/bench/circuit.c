@@ -2,6 +2,7 @@
  * gradients; CPU time of one thread (best of many), or wall time for threads.  Shares are of a
  * pass that reads and writes the same vector, measured in this run.              */
 #include "runtime/circuit/run.h"
+#include "runtime/tensor/kernels_levels.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -343,7 +344,30 @@ static void threads(void) {
   printf("\nthe worst: %.2f\n", worst);
 }
 
+/* LEVEL=v3 or base: as on a machine that has no more than that.  libgcc's bit of a level is the one
+ * without which the level is not there.                                           */
+#ifdef QA_KERNEL_LEVELS
+extern unsigned __cpu_features2[];
+static bool has_v3(void) { return __builtin_cpu_supports("x86-64-v3"); }
+static bool has_v4(void) { return __builtin_cpu_supports("x86-64-v4"); }
+static void without(bool (*there)(void)) {
+  for (int k = 0; there() && k < 96; k++) {
+    unsigned *word = &__cpu_features2[k / 32], old = *word;
+    *word &= ~(1u << k % 32);
+    __asm__ volatile("" ::: "memory"); /* the built-in function reads it by another name */
+    if (there()) *word = old;
+  }
+}
+static void choose_level(const char *level) {
+  if (level && strcmp(level, "v4")) without(has_v4);
+  if (level && !strcmp(level, "base")) without(has_v3);
+}
+#else
+static void choose_level(const char *level) { (void)level; }
+#endif
+
 int main(int argc, char **argv) {
+  choose_level(getenv("LEVEL"));
   rt = rt_open();
   rt->threads = 1;
   for (int k = 1; k < argc; k++) {

@@ -4,6 +4,7 @@
 #
 #   QA_CIRCUIT_PEERS   a python that has qulacs, pennylane-lightning or qiskit-aer (or python3)
 #   ONLY               some of: gates random gradients batches threads script start peers
+#   LEVEL              v4 v3 base: the instruction set of gates, gradients and batches
 set -eu
 cd "$(dirname "$0")/../.."
 py=${QA_CIRCUIT_PEERS:-python3} only=${ONLY:-gates random gradients batches threads script start peers}

@@ -15,9 +15,20 @@ let samplers = {
 write_text("", "ready")
 if how == "solve" { solve(H, budget = 1000s) } else { sample(H, samplers[how]) }
 QA
-for how in anneal gibbs temper tabu sqa gauge solve; do
+cat >block.qa <<'QA'
+attention few(m) {
+  binary b[j]
+  minimize -sum(dot(q, k[j]) * b[j] for j)
+  subject to sum(b) == m
+  sampler = anneal(reads = 100000000, sweeps = 10000)
+  weight = b
+}
+write_text("", "ready")
+attend(few(3), randn(5, 4), randn(6, 4), randn(6, 4))
+QA
+for how in anneal gibbs temper tabu sqa gauge solve block; do
   rm -f ready
-  "$QA" run long.qa how=$how >out 2>err &
+  if [ $how = block ]; then "$QA" run block.qa >out 2>err & else "$QA" run long.qa how=$how >out 2>err & fi
   pid=$!
   for _ in $(seq 200); do [ -e ready ] && break; sleep 0.05; done
   sleep 0.1

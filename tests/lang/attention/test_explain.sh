@@ -41,14 +41,18 @@ explain(sparsemax, randn(70, 4), randn(90, 4), randn(90, 2))
 explain(linear_attention, randn(70, 4), randn(90, 4), randn(90, 2))
 explain(hopfield(2), randn(70, 4), randn(90, 4), randn(90, 4))
 explain(softmax, f32(randn(70, 4)), f32(randn(90, 4)))
+explain(qsann, randn(70, 4), randn(90, 4), randn(90, 2))
 QA
 run
+check "flops of strips" '^  forward    7.56e\+04 flops in products'
+check "flops of tiles" '^  forward    1.01e\+05 flops in products'
+check "flops without a product of pairs" '^  forward    2.52e\+04 flops in products'
 check "class of a threshold" '^  class      S5'
 check "class of a matrix state" '^  class      S3'
 check "weights that are kept" '^  weights    kept for the backward pass, [0-9.e+-]+ bytes'
 check "class of rounds" '^  class      S6'
 n=$(grep -c '^    memory' out)
-if [ "$n" = 3 ]; then echo "ok every mode is measured"; else echo "not ok every mode is measured"; fi
+if [ "$n" = 4 ]; then echo "ok every mode is measured"; else echo "not ok every mode is measured"; fi
 
 cat >script.qa <<'QA'
 let a = randn(4)

@@ -23,6 +23,8 @@ a batch different numbers of rows true 1" "$(tr '\n' ' ' <out | sed 's/ $//')$(c
 ok "hard attention in few submissions" "true true true true true" "$(tr '\n' ' ' <out | sed 's/ $//')$(cat errors)"
 "$QA" run "$ROOT/tests/lang/dwave/sapi_solve.qa" --seed 1 >out 2>errors
 ok "an attention block in few submissions" "(10, 2) true true true true" "$(tr '\n' ' ' <out | sed 's/ $//')$(cat errors)"
+"$QA" run "$ROOT/tests/lang/dwave/sapi_qama.qa" --seed 1 >out 2>errors
+ok "a layer of energies in few submissions" "(12, 2, 3) true true" "$(cat out errors)"
 before=$("$QA" jobs | wc -l)
 ok "a batch over the budget" "6 0" "$("$QA" run "$ROOT/tests/lang/dwave/sapi_batch_budget.qa" \
   >refused 2>&1; echo $? $(($("$QA" jobs | wc -l) - before)))"

@@ -22,3 +22,6 @@ printf '1  man cooks tasty meal .\n0  woman runs software .\n%.0s' 1 2 3 >qnlp/m
 printf '1  woman cooks meal .\n0  man runs tasty code .\n' >qnlp/mc_test_data.txt
 run sentences folder="$PWD" set=mc; ok $? "sentences of files" err out
 grep -qE '^mc +1[0-9]\.' out; ok $? "sentences: one word of eight is new" out
+refused() { run "$@" && false || grep -qF "found" err; ok $? "$* is refused" err; }
+refused noise scale=rased
+refused sentences folder="$PWD" set=mcc

@@ -24,3 +24,10 @@ run solver
 run backends
 "$QA" run "$ROOT/examples/qahan/block.qa" seeds=1 epochs=1 --threads 1 >out 2>err
 ok $? "block" err
+wrong() { "$QA" run "$ROOT/examples/qahan/$1.qa" size=tiny "$2" >out 2>err && false || grep -qF "$3" err; ok $? "$2 is refused" err; }
+wrong images way=anealed 'found "anealed"'
+wrong images set=cifar 'found "cifar"'
+wrong images seeds=-1 'found -1'
+wrong images sett=mnist 'did you mean set=mnist?'
+wrong images size=large 'it has `tiny`, `quick`, `full`'
+wrong backends machine=maybe 'found "maybe"'

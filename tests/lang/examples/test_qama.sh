@@ -26,3 +26,7 @@ run width width.qa
 run soft soft.qa
 run fashion images.qa set=fashion_mnist
 grep -q '^collapsed: 0 of 6 runs' mnist.out; ok $? "collapses are counted" mnist.out
+wrong() { "$QA" run "$ROOT/examples/qama/$1.qa" size=tiny "$2" >out 2>err && false || grep -qF "$3" err; ok $? "$2 is refused" err; }
+wrong images "models=softmax relased" 'found "relased"'
+wrong images models= 'names no model'
+wrong images set=cifar 'did you mean `cifar10`?'

@@ -105,6 +105,29 @@ static void test_steps(void **state) {
         }
 }
 
+/* Gates on places and on lanes one after the other: how: where the first one is, how many. */
+static void do_list(const Level *l, bool single, Room *r, const int *how) {
+  static const int place[3] = {3, 4, 6};
+  static const int forms[] = {FORM_REAL, FORM_SOME_FULL, FORM_UNIT_TURNED, FORM_TURNED};
+  const int wheres = SWEEP_PLACES + sweep_lane_bits(single);
+  const int64_t groups = 1 << (BITS - SWEEP_PLACES - sweep_lane_bits(single));
+  Step s[7];
+  for (int k = 0; k < 7; k++)
+    s[k] = step_of(r, (int[]){forms[k % 4], (how[0] + k * (1 + k / 5)) % wheres, 0xff,
+                              k % 3 == 2, k % 4});
+  for (int k = 0; k < 7; k++) s[k].coef = r->coef + 8 * 64 * k;
+  l->table[single]->steps(r->x[0], 0, place, s, how[1], 0, groups, SWEEP_NEAR);
+  if (!single)
+    l->back->steps((double *)r->x[0], (double *)r->x[1], 0, place, s, how[1], r->acc, 0, groups);
+}
+
+static void test_lists(void **state) {
+  (void)state;
+  for (int single = 0; single < 2; single++)
+    for (int where = 0; where < 6; where++)
+      for (int n = 1; n <= 7; n++) same(do_list, single, (int[]){where, n});
+}
+
 /* how: x above the lanes, flip of lanes, control */
 static TurnStep turn_of(Room *r, const int *how) {
   return (TurnStep){.x = (uint64_t)how[0], .z = 0xb8, .lane = how[1], .mask = how[2] ? 64 : 0,
@@ -222,7 +245,8 @@ static void test_orders(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps), cmocka_unit_test(test_turns),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps), cmocka_unit_test(test_lists),
+                                     cmocka_unit_test(test_turns),
                                      cmocka_unit_test(test_pairs), cmocka_unit_test(test_phases),
                                      cmocka_unit_test(test_orders)};
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,18 +1,18 @@
-/* qama_lanes.h: vectors of eight for the sums of qama*.c and their levels of instruction sets.
+/* eights.h: vectors of eight for sums, and their levels of instruction sets (private).
  * Lanes are added in a fixed order and nothing is fused: the same bits on all levels.   */
-#ifndef QA_LEARN_QAMA_LANES_H
-#define QA_LEARN_QAMA_LANES_H
+#ifndef QA_TENSOR_EIGHTS_H
+#define QA_TENSOR_EIGHTS_H
 #include <stdint.h>
 
 typedef double V8 __attribute__((vector_size(64), aligned(8), may_alias));
 typedef float F8 __attribute__((vector_size(32), aligned(4), may_alias));
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define QAMA_CLONES                                                                     \
+#define EIGHT_CLONES                                                                    \
   __attribute__((optimize("O2,fp-contract=off"),                                        \
                  target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
-#define QAMA_CLONES
+#define EIGHT_CLONES
 #endif
 
 #define SUM8(a) \
