@@ -582,7 +582,7 @@ static void check_golden(Rt *rt, AttnSpec *s, const Golden *g) {
   Tensor *q = tensor_of(rt, DT_F64, 2, sq, (double[]){1, .5});
   Tensor *k = tensor_of(rt, DT_F64, 2, sk, (double[]){.5, -.2, 1.2, .4, -.7, .9});
   Tensor *v = tensor_of(rt, DT_F64, 2, sv, (double[]){1, 2, 3});
-  AttnArgs a = {q, k, v, NULL, false};
+  AttnArgs a = {.q = q, .k = k, .v = v};
   Tensor *o = op_attend(rt, s, &a), *w = op_attn_weights(rt, s, &a);
   if (!o || !w) fail_msg("%s: %s", g->name, rt->error.message);
   for (int j = 0; j < 3; j++)

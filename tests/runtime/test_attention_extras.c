@@ -35,7 +35,7 @@ static void drop(Rt *rt, Tensor **in) { for (int k = 0; k < 4; k++) tensor_unref
 
 /* Every call draws the same noise. */
 static Tensor *call(Rt *rt, Op op, AttnSpec *s, Tensor **in, bool train) {
-  AttnArgs a = {in[0], in[1], in[2], in + 3, train};
+  AttnArgs a = {.q = in[0], .k = in[1], .v = in[2], .slot = in + 3, .train = train};
   rt->scope->calls = 40;
   Tensor *o = op(rt, s, &a);
   if (!o) fail_msg("%s", rt->error.message);
@@ -246,7 +246,7 @@ static void matrices(void **state) {
 }
 
 static void expect_error(Rt *rt, AttnSpec *s, Tensor **in, const char *text) {
-  AttnArgs a = {in[0], in[1], in[2], in + 3, false};
+  AttnArgs a = {.q = in[0], .k = in[1], .v = in[2], .slot = in + 3, .train = false};
   Tensor *o = op_attend(rt, s, &a);
   assert_null(o);
   if (!strstr(rt->error.message, text)) fail_msg("`%s` does not say `%s`", rt->error.message, text);
